@@ -1,0 +1,1 @@
+"""Spectra of deep-net Hessians."""
