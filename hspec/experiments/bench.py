@@ -1,0 +1,108 @@
+"""The bench a measure works at: the setting's images, its trained network, and the risks made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from hspec import data, models, training
+from hspec.curvature import Risk
+
+from .provenance import default_device
+from .setting import Setting
+from .store import Store
+
+BATCH_SIZE = 250  # images per batch of a risk: large enough for full speed, small enough for small memories
+
+
+class Bench:
+    """Makes, once and on demand, what measures of one setting need.
+
+    setting    the net and the images
+    store      where training checkpoints and unfinished work are kept
+    name       name of the folder for unfinished work; a killed measure finds its own checkpoints there
+    device     default: the first GPU, else the CPU
+    progress   whether progress bars are shown
+    """
+
+    def __init__(self, setting: Setting | None, store: Store, name: str, *, device=None, progress: bool = True):
+        self.setting = setting
+        self.store = store
+        self.name = name
+        self.device = torch.device(device) if device else default_device()
+        self.progress = progress
+
+    @cached_property
+    def folder(self) -> Path:
+        """For checkpoints of this measure; removed when its record is written."""
+        return self.store.working_folder(self.name)
+
+    def images(self, split: str, per_class: int | None = None) -> data.ImageSet:
+        """The setting's images of ``split``, or a balanced subset of them."""
+        s = self.setting
+        size = per_class or (s.per_class if split == "train" else s.test_per_class)
+        return data.load(s.dataset, split, per_class=size, seed=s.data_seed, image_size=s.image_size)
+
+    @cached_property
+    def run(self) -> training.TrainingRun:
+        """The training run; trained now if it is not on disk, gone on with if it was interrupted."""
+        key = self.setting.training_key
+        folder = self.store.root / "training" / key
+        with self.store.locked(f"training-{key}"):
+            return training.train(
+                self.new_model(),
+                self.images("train"),
+                self.setting.recipe,
+                folder,
+                checkpoints=self.setting.checkpoints,
+                test_set=self.images("test"),
+                progress=self.progress,
+            )
+
+    def new_model(self) -> nn.Module:
+        """The net at initialisation, on the bench's device."""
+        s, images = self.setting, self.images("train")
+        model = models.build(
+            s.model,
+            in_channels=images.images.shape[1],
+            num_classes=images.num_classes,
+            image_size=s.image_size,
+            width=s.width,
+            norm=s.norm,
+            generator=torch.Generator().manual_seed(s.init_seed),
+        )
+        return model.to(self.device)
+
+    def model(self, step: int | None = None) -> nn.Module:
+        """The trained net in evaluation mode, at ``step`` (None: the last)."""
+        step = self.run.steps[-1] if step is None else step
+        return self.run.load(step, self.new_model()).eval()
+
+    def risk(
+        self,
+        split: str = "train",
+        *,
+        step: int | None = None,
+        per_class: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        **options,
+    ) -> Risk:
+        """The risk of the trained net on ``split``; ``options`` go to :meth:`Risk.from_module`."""
+        images = self.images(split, per_class).to(self.device)
+        return Risk.from_module(self.model(step), images.batches(batch_size), images.num_classes, **options)
+
+    def generator(self, seed: int) -> torch.Generator:
+        """A fresh random generator on the CPU: the same probes on every device."""
+        return torch.Generator().manual_seed(seed)
+
+    @contextmanager
+    def counting(self, description: str, total: int | None = None) -> Callable[..., None]:
+        """A progress bar; the value is a function that moves it on by one and ignores its arguments."""
+        with tqdm(total=total, desc=description, disable=not self.progress, leave=False) as bar:
+            yield lambda *_args, **_kwargs: bar.update()

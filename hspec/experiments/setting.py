@@ -1,0 +1,114 @@
+"""What is measured: a net, the recipe that trained it, and the images it was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hspec.data import DATASETS
+from hspec.training import Recipe
+
+TRAINING_VERSION = 1  # raise it when a change to models or training changes the trained weights
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A trained network, by everything that determines it.
+
+    Two settings that compare equal give bit-for-bit the same network on one machine, so a training run is shared by
+    every experiment with the same setting.
+
+    dataset       a name of :data:`hspec.data.DATASETS`, or ``"folder:NAME"``
+    model         a name that :func:`hspec.models.build` knows
+    width         factor on every hidden width; 1.0 is the papers' net
+    norm          "batch" or "none"
+    image_size    height and width of the images, in pixels
+    per_class     training examples per class; None takes all there are
+    test_per_class   test examples per class; None takes all there are
+    recipe        how it is trained
+    checkpoints   steps to keep: "last", "epoch", or a tuple of steps
+    init_seed     seed of the initial weights
+    data_seed     seed of the balanced subset
+    """
+
+    dataset: str = "digits"
+    model: str = "vgg11"
+    width: float = 0.125
+    norm: str = "batch"
+    image_size: int = 32
+    per_class: int | None = 100
+    test_per_class: int | None = 50
+    recipe: Recipe = field(default_factory=Recipe)
+    checkpoints: str | tuple[int, ...] = "last"
+    init_seed: int = 0
+    data_seed: int = 0
+
+    def __post_init__(self):
+        check_fields(self)
+        if self.dataset not in DATASETS and not self.dataset.startswith("folder:"):
+            raise ValueError(
+                f"unknown data set {self.dataset!r}: choose one of {', '.join(sorted(DATASETS))}, or 'folder:NAME'"
+            )
+        if self.width <= 0:
+            raise ValueError(f"width must be positive, got {self.width}")
+        for name in ("per_class", "test_per_class"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, or None for all images; got {getattr(self, name)}")
+
+    @property
+    def training_key(self) -> str:
+        """Names the training run: settings with the same key share it."""
+        return digest({"training": TRAINING_VERSION, "setting": self})
+
+    def describe(self) -> str:
+        """One line for captions and tables."""
+        sample = "all images" if self.per_class is None else f"{self.per_class} images per class"
+        norm = "" if self.norm == "batch" or self.model.startswith("mlp") else f", norm {self.norm}"
+        return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {self.recipe.epochs} epochs"
+
+
+def check_fields(instance: Any) -> None:
+    """Refuse a dataclass whose values do not have the annotated types; an int is accepted as a float."""
+    hints = get_type_hints(type(instance))
+    for f in fields(instance):
+        value = coerced(f.name, getattr(instance, f.name), hints[f.name])
+        object.__setattr__(instance, f.name, value)  # frozen: only here, while it is being built
+
+
+def coerced(name: str, value: Any, expected: Any) -> Any:
+    """``value`` as the type ``expected``; lists become tuples, an int may stand for a float.
+
+    Raises TypeError, naming the parameter, what was expected and what was given.
+    """
+    options = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
+    for option in options:
+        if get_origin(option) is tuple and isinstance(value, (list, tuple)):
+            element = get_args(option)[0]
+            return tuple(coerced(f"{name}[{i}]", v, element) for i, v in enumerate(value))
+        if option is float and type(value) is int:
+            return float(value)
+        plain = get_origin(option) or option
+        if isinstance(value, plain) and not (isinstance(value, bool) and plain is not bool):
+            return value
+    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
+    raise TypeError(f"{name} must be {wanted}, got {value!r} ({type(value).__name__})")
+
+
+def digest(value: Any) -> str:
+    """The sha256, cut to 20 hexadecimal digits, of a configuration's canonical JSON."""
+    text = json.dumps(canonical(value), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def canonical(value: Any) -> Any:
+    """``value`` as plain JSON types with one spelling each, so that equal configurations have equal text."""
+    if is_dataclass(value):
+        return canonical(asdict(value))
+    if isinstance(value, dict):
+        return {str(k): canonical(v) for k, v in sorted(value.items())}
+    if isinstance(value, (list, tuple)):
+        return [canonical(v) for v in value]
+    return value

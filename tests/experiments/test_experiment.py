@@ -1,0 +1,129 @@
+"""An experiment is named by everything it depends on, is run once, and refuses what it does not know."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hspec.experiments import Experiment, Setting, Store, load_or_run
+from hspec.experiments import experiment as module
+from hspec.experiments.measures import Measure
+from hspec.training import Recipe
+
+CALLS = []
+
+
+def toy(bench, *, size: int = 3, scale: float = 1.0, tags: tuple[str, ...] = (), limit: int | None = None):
+    """A measure without a net."""
+    CALLS.append(size)
+    (bench.folder / "half-way").write_text("state")
+    return {"x": scale * np.arange(size)}
+
+
+@pytest.fixture(autouse=True)
+def toy_measure(monkeypatch):
+    monkeypatch.setitem(module.MEASURES, "toy", Measure(toy, version=1))
+    CALLS.clear()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store", tmp_path / "results")
+
+
+def test_key_counts_defaults_and_ignores_spelling():
+    assert Experiment("toy").key == Experiment("toy", None, {"size": 3, "scale": 1}).key
+    assert Experiment("toy", None, {"tags": ["a"]}).key == Experiment("toy", None, {"tags": ("a",)}).key
+    assert Experiment("toy").key != Experiment("toy", None, {"size": 4}).key
+
+
+def test_key_is_stable_across_processes_and_versions():
+    """A changed hash would orphan every stored result: this literal changes only on purpose."""
+    assert Experiment("toy").key == "PLACEHOLDER"
+
+
+def test_key_depends_on_every_field_of_the_setting():
+    base = Setting()
+    changed = {
+        "dataset": "MNIST",
+        "model": "resnet18",
+        "width": 0.25,
+        "norm": "none",
+        "image_size": 28,
+        "per_class": 7,
+        "test_per_class": 7,
+        "recipe": Recipe(epochs=3),
+        "checkpoints": (0, 5),
+        "init_seed": 1,
+        "data_seed": 1,
+    }
+    keys = {Experiment("toy", replace(base, **{name: value})).key for name, value in changed.items()}
+    assert len(keys | {Experiment("toy", base).key}) == len(changed) + 1
+    assert set(changed) == set(base.__dataclass_fields__)
+
+
+def test_measure_version_changes_the_key(monkeypatch):
+    before = Experiment("toy").key
+    monkeypatch.setitem(module.MEASURES, "toy", Measure(toy, version=2))
+    assert Experiment("toy").key != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("nothing",), ValueError, "unknown measure 'nothing': choose one of"),
+        (("toy", None, {"sise": 3}), ValueError, "toy has no option sise: it has limit, scale, size, tags"),
+        (("toy", None, {"size": 3.5}), TypeError, r"size must be int, got 3.5 \(float\)"),
+        (("toy", None, {"size": True}), TypeError, r"size must be int, got True \(bool\)"),
+        (("toy", None, {"tags": (1,)}), TypeError, r"tags\[0\] must be str, got 1 \(int\)"),
+    ],
+)
+def test_bad_options_are_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Experiment(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"dataset": "minst"}, ValueError, "unknown data set 'minst': choose one of"),
+        ({"width": "1"}, TypeError, "width must be float, got '1'"),
+        ({"width": 0.0}, ValueError, "width must be positive"),
+        ({"per_class": 0}, ValueError, "per_class must be at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(fields, error, message):
+    with pytest.raises(error, match=message):
+        Setting(**fields)
+
+
+def test_measured_once_then_loaded(store):
+    first = load_or_run(Experiment("toy"), store, progress=False)
+    second = load_or_run(Experiment("toy"), store, progress=False)
+    assert CALLS == [3]
+    np.testing.assert_array_equal(first["x"], second["x"])
+    assert first.meta == second.meta
+    expected = {"measure", "version", "setting", "options", "key", "packages", "revision", "device", "seconds"}
+    assert expected | {"written", "checksum"} == set(first.meta)
+
+
+def test_unfinished_work_is_kept_until_the_record_is_written(store, monkeypatch):
+    def interrupted(bench):
+        (bench.folder / "half-way").write_text("state")
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(module.MEASURES, "toy", Measure(interrupted, version=1))
+    with pytest.raises(KeyboardInterrupt):
+        load_or_run(Experiment("toy"), store, progress=False)
+    folder = store.root / "unfinished" / Experiment("toy").key
+    assert (folder / "half-way").read_text() == "state"
+    monkeypatch.setitem(module.MEASURES, "toy", Measure(lambda bench: {"x": np.ones(1)}, version=1))
+    load_or_run(Experiment("toy"), store, progress=False)
+    assert not folder.exists()
+
+
+def test_unwritable_store_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PermissionError, match="result store"):
+        load_or_run(Experiment("toy"), Store(tmp_path / "file", tmp_path), progress=False)
+    assert CALLS == []

@@ -1,0 +1,109 @@
+"""The store loses nothing and never shows half a record."""
+
+import json
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pytest
+
+from hspec.experiments import Record, Store
+from hspec.experiments.store import STALE_AFTER
+
+
+def record(key="k" * 20, value=1.0):
+    return Record({"x": np.full(3, value)}, {"measure": "toy", "key": key, "seconds": 0.1})
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store", tmp_path / "results")
+
+
+def test_round_trip(store):
+    store.put(record())
+    found = store.get("toy", "k" * 20)
+    np.testing.assert_array_equal(found["x"], np.ones(3))
+    assert found.meta["seconds"] == 0.1
+    assert "x" in found
+    with pytest.raises(KeyError, match="no array 'y' in this record of toy: it has \\['x'\\]"):
+        found["y"]
+
+
+def test_same_arrays_same_bytes(store):
+    first = store.put(record(key="a" * 20)) / "arrays.npz"
+    second = store.put(record(key="b" * 20)) / "arrays.npz"
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_absent_is_none(store):
+    assert store.get("toy", "absent") is None
+
+
+def test_published_records_are_found(store, tmp_path):
+    Store(tmp_path / "results", tmp_path / "nowhere").put(record(value=5.0))
+    assert store.get("toy", "k" * 20)["x"][0] == 5.0
+    assert [r.meta["key"] for r in store.published_records("toy")] == ["k" * 20]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "arrays.npz").write_bytes((folder / "arrays.npz").read_bytes()[:-7]),
+        lambda folder: (folder / "arrays.npz").unlink(),
+        lambda folder: (folder / "meta.json").write_text("{"),
+        lambda folder: (folder / "meta.json").write_text(json.dumps({"key": "another"})),
+    ],
+    ids=["truncated", "missing arrays", "broken json", "another key"],
+)
+def test_damaged_record_is_reported_and_replaced(store, damage):
+    damage(store.put(record()))
+    with pytest.warns(UserWarning, match="damaged record .*; it will be computed again"):
+        assert store.get("toy", "k" * 20) is None
+    store.put(record(value=2.0))
+    assert store.get("toy", "k" * 20)["x"][0] == 2.0
+
+
+def test_failed_write_leaves_nothing(store, monkeypatch):
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("hspec.experiments.store.write_record", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store.put(record())
+    assert list((store.root / "toy").iterdir()) == []
+
+
+def test_abandoned_temporary_folders_are_removed(store):
+    left = store.root / "toy" / ".writing-dead"
+    left.mkdir(parents=True)
+    old = time.time() - STALE_AFTER - 1
+    os.utime(left, (old, old))
+    store.put(record())
+    assert not left.exists()
+
+
+def test_unwritable_store_is_refused_with_the_remedy(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(PermissionError, match="set HSPEC_STORE to a folder that is"):
+        Store(blocked).require_writable()
+
+
+def hold(root, events):
+    with Store(root).locked("one"):
+        events.put("in")
+        time.sleep(0.3)
+        events.put("out")
+
+
+def test_one_process_at_a_time(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    events = context.Queue()
+    processes = [context.Process(target=hold, args=(tmp_path, events)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [events.get(timeout=10) for _ in range(4)] == ["in", "out", "in", "out"]
