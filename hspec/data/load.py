@@ -1,0 +1,99 @@
+"""`load`: one function from a name to a sample of images."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from hspec.data.errors import MissingData
+from hspec.data.imageset import ImageSet
+from hspec.data.readers import Table
+from hspec.data.registry import Dataset, find
+from hspec.data.root import data_root, download_allowed
+from hspec.data.sample import choose_classes, choose_examples
+
+
+def load(
+    name: str,
+    split: str = "train",
+    *,
+    per_class: int | None = None,
+    seed: int = 0,
+    root=None,
+    image_size: int = 32,
+    classes: int | None = None,
+    download: bool | None = None,
+) -> ImageSet:
+    """A balanced sample of a data set, prepared as in the papers.
+
+    name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME" for an image folder
+    NAME/train/<class>/*, NAME/test/<class>/* under the data root. split: "train" | "test".
+    per_class: examples of each class, drawn by `seed`, or all. The order is drawn by `seed` too, classes mixed.
+    classes: so many classes drawn at random by `seed`, labelled 0 … classes − 1 in their old order, or all.
+    image_size: pixels of the square images: digits are scaled bilinearly, MNIST and CIFAR zero-padded (28 leaves MNIST
+    as it is), folders scaled and cropped. root: see `data_root`. download: fetch what is missing; None asks
+    HSPEC_DOWNLOAD.
+
+    Raises ValueError for a bad argument, `MissingData` for a set that is not there, `DamagedData` for a bad file.
+
+    Source: P20, section 2 (samples, normalisation); zero-padding to 32×32 as in the papers' experiments.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"unknown split {split!r}: 'train' or 'test'")
+    if image_size < 1:
+        raise ValueError(f"image_size={image_size}: at least 1 pixel")
+    dataset = find(name)
+    table = _open(name, dataset, split, data_root(root), image_size, download_allowed(download))
+    chosen_classes = choose_classes(len(table.class_names), classes, seed)
+    indices = choose_examples(table.labels, chosen_classes, per_class, seed)
+    labels = np.searchsorted(chosen_classes, table.labels[indices])
+    return ImageSet(
+        images=_prepare(table.read(indices), dataset, image_size, name),
+        labels=torch.from_numpy(labels).long(),
+        num_classes=len(chosen_classes),
+        name=name,
+        split=split,
+        note=dataset.note,
+        class_names=tuple(table.class_names[c] for c in chosen_classes),
+    )
+
+
+def _open(name, dataset: Dataset, split: str, root: Path, image_size: int, download: bool) -> Table:
+    try:
+        return dataset.read(root, split, image_size)
+    except MissingData as error:
+        if not (download and dataset.torchvision):
+            raise MissingData(
+                f"{name} is not on this machine: {error}. It belongs in {root / dataset.home} (the folder {root} "
+                f"comes from root=…, else HSPEC_DATA, else the repository's data/). To get it: {dataset.source}."
+            ) from error
+    _download(name, dataset, root)
+    return dataset.read(root, split, image_size)
+
+
+def _download(name: str, dataset: Dataset, root: Path) -> None:
+    try:
+        dataset.torchvision(root, download=True)
+    except (OSError, RuntimeError) as error:
+        raise MissingData(
+            f"{name} could not be downloaded to {root} ({error}). Fetch it where there is a network and copy "
+            f"{dataset.home} there, or set HSPEC_DATA to a folder that holds it."
+        ) from error
+
+
+def _prepare(pixels: torch.Tensor, dataset: Dataset, image_size: int, name: str) -> torch.Tensor:
+    """Fit to image_size, then normalise: padding is black, as in the papers, not grey."""
+    native = pixels.shape[-1]
+    if dataset.fit == "scale" and native != image_size:
+        pixels = functional.interpolate(
+            pixels, (image_size, image_size), mode="bilinear", align_corners=False
+        )
+    elif dataset.fit == "pad":
+        if image_size < native:
+            raise ValueError(f"image_size={image_size}: {name} has {native}×{native} pixels and is never cut")
+        before = (image_size - native) // 2
+        after = image_size - native - before
+        pixels = functional.pad(pixels, (before, after, before, after))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    return (pixels - mean) / std

@@ -1,0 +1,160 @@
+"""Readers: from files to a `Table`, whose labels are cheap and whose pixels are read only for the examples asked for."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image, UnidentifiedImageError
+from sklearn.datasets import load_digits
+
+from hspec.data.errors import DamagedData, MissingData
+
+
+@dataclass(frozen=True)
+class Table:
+    """An opened split: labels (N,), names of the classes, and read(indices) -> pixels in [0, 1], (n, ch, H, W)."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    read: Callable[[np.ndarray], torch.Tensor]
+
+
+# --- scikit-learn's digits ------------------------------------------------------------------------------------------
+
+DIGITS_TRAIN_PER_CLASS = 130  # of the 174 to 183 scans of each digit; the other 497 scans are the test set
+
+
+def read_digits(root: Path, split: str, image_size: int) -> Table:
+    """The embedded 8×8 scans; 130 of each class, drawn once and for all, are the training set."""
+    bunch = load_digits()
+    order = np.random.default_rng(0).permutation(len(bunch.target))
+    rank = np.empty(len(order), dtype=int)  # place of each scan among those of its class, in the drawn order
+    for c in range(10):
+        members = order[bunch.target[order] == c]
+        rank[members] = np.arange(len(members))
+    in_train = rank < DIGITS_TRAIN_PER_CLASS
+    rows = np.flatnonzero(in_train if split == "train" else ~in_train)
+    pixels = torch.from_numpy(bunch.images[rows]).float()[:, None] / 16
+    return Table(bunch.target[rows], tuple("0123456789"), lambda indices: pixels[indices])
+
+
+# --- MNIST and Fashion-MNIST: idx files ------------------------------------------------------------------------------
+
+
+def read_idx_set(home: str, checksums: dict[str, str], class_names: tuple[str, ...]):
+    """Reader of the four uncompressed idx files in root/`home`/raw. checksums: md5 by file name, where published."""
+
+    def read(root: Path, split: str, image_size: int) -> Table:
+        prefix = "train" if split == "train" else "t10k"
+        folder = root / home / "raw"
+        images = read_idx(folder / f"{prefix}-images-idx3-ubyte", 3, checksums)
+        labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte", 1, checksums)
+        if len(images) != len(labels):
+            raise DamagedData(f"{folder}: {len(images)} images but {len(labels)} labels for {split!r}")
+        return Table(
+            labels, class_names, lambda indices: torch.from_numpy(images[indices]).float()[:, None] / 255
+        )
+
+    return read
+
+
+def read_idx(path: Path, dimensions: int, checksums: dict[str, str]) -> np.ndarray:
+    """An idx file of bytes as an array; its magic number, size and (where published) md5 are checked."""
+    if not path.is_file():
+        raise MissingData(f"{path} is missing")
+    raw = np.fromfile(path, dtype=np.uint8)
+    header = raw[: 4 * (1 + dimensions)].view(">u4") if len(raw) >= 4 * (1 + dimensions) else None
+    if header is None or header[0] != 0x800 + dimensions:
+        raise DamagedData(f"{path} is not an idx file of {dimensions} dimensions: {_REMEDY}")
+    expected = header.nbytes + int(np.prod(header[1:].astype(np.int64)))
+    if len(raw) != expected:
+        raise DamagedData(
+            f"{path} is truncated or damaged ({len(raw)} bytes, {expected} expected): {_REMEDY}"
+        )
+    check_md5(path, raw, checksums.get(path.name))
+    return raw[header.nbytes :].reshape(tuple(header[1:].astype(int)))
+
+
+def check_md5(path: Path, content, expected: str | None) -> None:
+    """Raise `DamagedData` where the md5 of the content is not the published one."""
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if expected is not None and found != expected:
+        raise DamagedData(f"{path} is damaged (md5 {found}, {expected} expected): {_REMEDY}")
+
+
+_REMEDY = "delete it and get the data set again"
+
+
+# --- CIFAR: pickled batches, by torchvision --------------------------------------------------------------------------
+
+
+def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]):
+    """Reader of the pickled CIFAR batches; every file is checked against torchvision's md5 before it is opened."""
+
+    def read(root: Path, split: str, image_size: int) -> Table:
+        folder = root / dataset_class.base_folder
+        meta = (dataset_class.meta["filename"], dataset_class.meta["md5"])
+        for name, md5 in [*dataset_class.train_list, *dataset_class.test_list, meta]:
+            if not (folder / name).is_file():
+                raise MissingData(f"{folder / name} is missing")
+            check_md5(folder / name, (folder / name).read_bytes(), md5)
+        dataset = dataset_class(root, train=split == "train")
+        pixels = np.asarray(dataset.data).transpose(0, 3, 1, 2)
+        return Table(
+            np.asarray(dataset.targets),
+            tuple(dataset.classes),
+            lambda i: torch.from_numpy(pixels[i]).float() / 255,
+        )
+
+    return read
+
+
+# --- folders of images -----------------------------------------------------------------------------------------------
+
+
+def read_folder(*homes: str):
+    """Reader of root/home/<split>/<class>/*; the first of `homes` that has the split is taken."""
+
+    def read(root: Path, split: str, image_size: int) -> Table:
+        folders = [root / home / split for home in homes]
+        folder = next((f for f in folders if f.is_dir()), None)
+        if folder is None:
+            raise MissingData(f"no folder {' or '.join(str(f) for f in folders)}")
+        try:
+            listing = torchvision.datasets.ImageFolder(folder)
+        except FileNotFoundError as error:
+            raise MissingData(
+                f"{folder} must hold one sub-folder of images for each class: {error}"
+            ) from error
+        paths = [Path(path) for path, _ in listing.samples]
+        return Table(
+            np.asarray(listing.targets),
+            tuple(listing.classes),
+            lambda indices: torch.stack([read_image(paths[i], image_size) for i in indices]),
+        )
+
+    return read
+
+
+def read_image(path: Path, image_size: int) -> torch.Tensor:
+    """One file as RGB in [0, 1], (3, image_size, image_size).
+
+    An image of exactly that size is taken as it is; any other has its shorter side scaled to 8/7 of `image_size`
+    (256 for 224, as is usual for ImageNet) and its centre cut out.
+    """
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise DamagedData(f"{path} cannot be read as an image ({error}): {_REMEDY}") from error
+    if image.size != (image_size, image_size):
+        scale = round(image_size * 8 / 7) / min(image.size)
+        size = [max(image_size, round(side * scale)) for side in image.size]
+        image = image.resize(size, Image.Resampling.BILINEAR)
+        left, top = [(side - image_size) // 2 for side in size]
+        image = image.crop((left, top, left + image_size, top + image_size))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255

@@ -1,0 +1,89 @@
+"""`build`: one function from a name to a net."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from hspec.models.densenet import densenet40
+from hspec.models.layers import ACTIVATIONS, NORMS, Shape, initialise
+from hspec.models.mlp import mlp
+from hspec.models.resnet import resnet18, resnet18_imagenet, resnet32
+from hspec.models.vgg import vgg11, vgg11_linear
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A net's constructor and the smallest image, in pixels a side, that its strides leave something of."""
+
+    construct: Callable[[Shape], nn.Module]
+    smallest_image: int
+
+
+MODELS: dict[str, Architecture] = {
+    "vgg11": Architecture(vgg11, 32),
+    "vgg11_linear": Architecture(vgg11_linear, 32),
+    "resnet18": Architecture(resnet18, 8),
+    "resnet18_imagenet": Architecture(resnet18_imagenet, 32),
+    "resnet32": Architecture(resnet32, 4),
+    "densenet40": Architecture(densenet40, 4),
+}
+
+
+def build(
+    name: str,
+    *,
+    in_channels: int,
+    num_classes: int,
+    image_size: int,
+    generator: torch.Generator,
+    width: float = 1.0,
+    norm: str | None = None,
+    activation: str = "relu",
+) -> nn.Module:
+    """A freshly initialised float32 net on the CPU, (N, in_channels, image_size, image_size) → (N, num_classes).
+
+    name: a key of `MODELS`, or "mlp:" and the hidden widths: "mlp:20", "mlp:800-450", "mlp:2048x8".
+    width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the net's published form,
+    which is "batch" for convolutional nets and "none" for MLPs. activation: "relu", or a smooth one for tests.
+    Every weight comes from `generator`; the global random state is left as it was.
+
+    Raises ValueError for an unknown name, norm or activation, a width that is not positive, or too small an image.
+    """
+    is_mlp = name.startswith("mlp:")
+    norm = norm or ("none" if is_mlp else "batch")
+    _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation)
+    shape = Shape(in_channels, num_classes, image_size, width, norm, activation)
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # layers draw weights when they are made; `initialise` replaces them all
+        net = mlp(name, shape) if is_mlp else MODELS[name].construct(shape)
+    initialise(net, generator)
+    return net
+
+
+def _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation):
+    if not is_mlp and name not in MODELS:
+        raise ValueError(
+            f"unknown model {name!r}: choose one of {', '.join(MODELS)}, or 'mlp:' and hidden widths"
+        )
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}: choose one of {', '.join(NORMS)}")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+    if not width > 0:
+        raise ValueError(f"width={width}: the width multiplier must be positive")
+    if in_channels < 1 or num_classes < 2:
+        raise ValueError(f"a net needs a channel and two classes, got {in_channels} and {num_classes}")
+    smallest = 1 if is_mlp else MODELS[name].smallest_image
+    if image_size < smallest:
+        raise ValueError(
+            f"{name} halves its input until nothing is left of {image_size}×{image_size} images: "
+            f"load them with image_size={smallest} or more"
+        )
+
+
+def count_parameters(net: nn.Module) -> int:
+    """p: the number of trainable parameters, shared ones counted once."""
+    return sum(p.numel() for p in net.parameters() if p.requires_grad)
