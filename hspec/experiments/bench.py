@@ -47,7 +47,7 @@ class Bench:
         """The setting's images of ``split``, or a balanced subset of them."""
         s = self.setting
         size = per_class or (s.per_class if split == "train" else s.test_per_class)
-        return data.load(s.dataset, split, per_class=size, seed=s.data_seed, image_size=s.image_size)
+        return data.load(s.dataset, split, per_class=size, seed=s.data_seed, image_size=s.image_size, classes=s.classes)
 
     @cached_property
     def run(self) -> training.TrainingRun:

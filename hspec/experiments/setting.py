@@ -25,6 +25,7 @@ class Setting:
     model         a name that :func:`hspec.models.build` knows
     width         factor on every hidden width; 1.0 is the papers' net
     norm          "batch" or "none"
+    classes       so many classes drawn at random by data_seed; None takes all
     image_size    height and width of the images, in pixels
     per_class     training examples per class; None takes all there are
     test_per_class   test examples per class; None takes all there are
@@ -38,6 +39,7 @@ class Setting:
     model: str = "vgg11"
     width: float = 0.125
     norm: str = "batch"
+    classes: int | None = None
     image_size: int = 32
     per_class: int | None = 100
     test_per_class: int | None = 50

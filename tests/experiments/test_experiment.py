@@ -49,6 +49,7 @@ def test_key_depends_on_every_field_of_the_setting():
         "model": "resnet18",
         "width": 0.25,
         "norm": "none",
+        "classes": 3,
         "image_size": 28,
         "per_class": 7,
         "test_per_class": 7,

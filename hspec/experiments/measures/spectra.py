@@ -18,7 +18,8 @@ def bulk_and_outliers(
     """Density of the Hessian with and without its top C eigenpairs, and its 3C + 1 largest eigenvalues (P18-1).
 
     Arrays: top and top_residuals (3C + 1,); plain_… and deflated_…: the nodes and weights of the two quadratures;
-    loss and error_rate of the net on the split; num_products the eigenvalues took; num_classes.
+    loss and error_rate of the net on the split; num_products the eigenvalues took; num_classes, num_examples,
+    num_parameters.
     P18a section 3; P20 appendix D.
     """
     risk = bench.risk(split)
@@ -28,7 +29,7 @@ def bulk_and_outliers(
         pairs = eigsh(
             full, num_top, tol=OUTLIER_TOLERANCE, generator=bench.generator(seed), callback=advance
         )
-    bulk = deflate(full, pairs.head(risk.num_classes))
+    bulk = deflate(full, pairs.top(risk.num_classes))
     return {
         "top": pairs.values,
         "top_residuals": pairs.residuals,
@@ -39,6 +40,7 @@ def bulk_and_outliers(
         "error_rate": risk.error_rate(),
         "num_classes": risk.num_classes,
         "num_examples": risk.num_examples,
+        "num_parameters": risk.num_parameters,
     }
 
 
