@@ -1,0 +1,124 @@
+"""The whole book: chapters, generated pages, HTML. The last good HTML stays until a new one is complete."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from hspec.book import provenance
+from hspec.book.concordance import concordance_page
+from hspec.book.errors import BookError
+from hspec.book.pages import status_page
+from hspec.book.parameters import check_parameters, read_parameters
+from hspec.book.running import read_notebook
+from hspec.book.staging import stage_chapter
+
+
+def make_book(repository, profile="laptop", *, only=None, force=False, report=print):
+    """Run what changed, build what changed; returns the page to open.
+
+    All parameters of the profile are checked before the first chapter runs.
+    only: run this one chapter and take the others as they were last run.
+    force: run and build even what has not changed.
+    Raises BookError for a bad parameter, a failing chapter or a page that does not build.
+    """
+    parameters = repository.profile(profile)
+    for chapter, values in parameters.items():
+        _checked(repository, chapter, values, profile)
+    for chapter in _chosen(repository, list(parameters), only):
+        stage_chapter(repository, chapter, profile, parameters[chapter], force=force, report=report)
+    _write(repository.book / "_generated" / "status.md", status_page(repository))
+    _write(repository.book / "_generated" / "concordance.md", concordance_page(repository.root))
+    build_html(repository, force=force, report=report)
+    return repository.index
+
+
+def build_html(repository, *, force=False, report=print):
+    """Build book/ into _build/html with every warning an error, unless nothing it depends on has changed.
+
+    Always from scratch: an incremental build would not repeat the warnings of a failed one.
+    Raises BookError with the warnings; _build/html is replaced only by a complete book.
+    """
+    html, stamp = repository.build / "html", repository.build / "html.sha256"
+    fingerprint = provenance.digest(
+        provenance.files_digest(repository.root, "book/**/*", "_config.yml"),
+        provenance.revision(repository.root),
+        provenance.git(repository.root, "remote", "get-url", "origin") or "",
+        *(f"{name} {_version(name)}" for name in ("jupyter-book", "sphinx-book-theme", "hspec")),
+    )
+    if not force and repository.index.is_file() and stamp.is_file() and stamp.read_text() == fingerprint:
+        report("pages: unchanged")
+        return
+    report("pages: building …")
+    started = time.monotonic()
+    repository.build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=repository.build) as folder:
+        built = _jupyter_book(repository, Path(folder))
+        if html.exists():
+            html.replace(Path(folder) / "last")
+        built.replace(html)
+    stamp.write_text(fingerprint)
+    report(f"pages: done in {time.monotonic() - started:.0f} s")
+
+
+def _jupyter_book(repository, folder):
+    """jupyter-book build in `folder`; returns the folder of the HTML."""
+    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
+    if program is None:
+        raise BookError(
+            "jupyter-book is not installed here. Install the book's extra: pip install -e '.[book]'"
+        )
+    arguments = ["build", str(repository.book), "--path-output", str(folder), "-W", "-n", "--keep-going"]
+    done = subprocess.run(
+        [program, *arguments],
+        cwd=repository.root,
+        env=os.environ | {"PYTHONPATH": str(repository.root), "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    log = repository.build / "jupyter-book.log"
+    log.write_text(done.stdout, encoding="utf-8")
+    if done.returncode:
+        lines = done.stdout.splitlines()
+        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-12:]
+        raise BookError(
+            "The pages do not build:\n  " + "\n  ".join(told) + "\n  All of it: _build/jupyter-book.log"
+        )
+    return folder / "_build" / "html"
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _checked(repository, chapter, values, profile):
+    try:
+        return check_parameters(read_parameters(read_notebook(repository.source(chapter))), values)
+    except BookError as error:
+        raise BookError(f"book/profiles/{profile}.yaml, {chapter}: {error}") from error
+
+
+def _chosen(repository, chapters, only):
+    """The chapters to run; with `only`, the rest must have been run before."""
+    if only is None:
+        return chapters
+    if only not in chapters:
+        raise BookError(f"There is no chapter {only!r}. Chapters: {', '.join(chapters)}.")
+    waiting = [name for name in chapters if name != only and not repository.staged(name).is_file()]
+    if waiting:
+        raise BookError(f"Not run yet: {', '.join(waiting)}. Run `hspec book` once without --only.")
+    return [only]
+
+
+def _write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,67 @@
+"""The concordance: which equation of which paper is which function, from the docstrings' `Source:` lines."""
+
+import ast
+import re
+from dataclasses import dataclass
+
+LAYERS = ("linalg", "curvature", "data", "models", "training", "experiments", "figures")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One public function, class or method whose docstring names its source."""
+
+    name: str  # "lanczos", "SpectralMeasure.cdf_bounds"
+    summary: str  # the docstring's first line
+    source: str  # "P20, section 4, equation 6"
+    where: str  # "hspec/linalg/lanczos.py"
+
+
+def entries(root, layer):
+    """Every sourced public definition of a layer, by file and in the file's order."""
+    found = []
+    for path in sorted((root / "hspec" / layer).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        where = path.relative_to(root).as_posix()
+        for name, docstring in _public_docstrings(tree):
+            if source := re.search(r"^\s*Sources?:\s*(.+?)\s*$", docstring, re.MULTILINE):
+                found.append(Entry(name, docstring.strip().splitlines()[0], source[1].rstrip("."), where))
+    return found
+
+
+def _public_docstrings(tree, prefix=""):
+    """(qualified name, docstring) of public functions, classes and their methods."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield prefix + node.name, ast.get_docstring(node) or ""
+            if isinstance(node, ast.ClassDef):
+                yield from _public_docstrings(node, f"{node.name}.")
+
+
+def concordance_page(root):
+    """The Markdown of the book's concordance."""
+    tables = [_table(layer, entries(root, layer)) for layer in LAYERS]
+    return "\n\n".join(["# Concordance\n\n" + INTRODUCTION, *filter(None, tables)]) + "\n"
+
+
+INTRODUCTION = """\
+From the papers to the code and back: each function that carries an equation, a definition or a constant of a
+paper, with the place it comes from. The keys are those of the {doc}`bibliography <../bibliography>`; the letters
+are those of the {doc}`notation <../notation>`. This page is made from the docstrings."""
+
+
+def _table(layer, found):
+    if not found:
+        return ""
+    rows = [
+        f"| {_plain(entry.source)} | `{entry.name}` | {_plain(entry.summary)} | `{entry.where}` |"
+        for entry in found
+    ]
+    return "\n".join(
+        [f"## hspec.{layer}", "", "| source | name | what it is | file |", "|---|---|---|---|", *rows]
+    )
+
+
+def _plain(text):
+    """Text as it stands, none of it taken for Markdown; code in backticks stays code."""
+    return re.sub(r"([\\*_{}\[\]<>|$~])", r"\\\1", text)

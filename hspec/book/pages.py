@@ -1,0 +1,98 @@
+"""The status of every chapter, as a page of the book and as text in the terminal."""
+
+from dataclasses import dataclass
+
+from hspec.book.staging import chapter_key, rerun_command, staged_record
+
+
+@dataclass(frozen=True)
+class ChapterState:
+    """A chapter's last good run beside what the profiles ask for."""
+
+    chapter: str
+    record: dict  # of stage_chapter; empty if the chapter has not been run
+    current: bool  # the page still follows from the notebook, the package and the versions of today
+    at_paper_scale: bool
+    paper_command: str
+
+    @property
+    def summary(self):
+        """Profile, date, seconds and revision of the run, ready for a table."""
+        if not self.record:
+            return ("not run yet", "–", "–", "–")
+        seconds, revision = f"{self.record['seconds']:.0f} s", self.record["revision"]
+        return (self.record["profile"], self.record["date"], seconds, revision)
+
+
+def chapter_states(repository):
+    """One ChapterState for each chapter, in reading order."""
+    return [_state(repository, chapter, paper) for chapter, paper in repository.profile("paper").items()]
+
+
+def _state(repository, chapter, paper):
+    record = staged_record(repository, chapter)
+    made_with = record.get("parameters", {})
+    return ChapterState(
+        chapter=chapter,
+        record=record,
+        current=bool(record) and record["key"] == chapter_key(repository, chapter, made_with),
+        at_paper_scale=record.get("profile") == "paper" and made_with == paper,
+        paper_command=rerun_command(chapter, paper),
+    )
+
+
+def status_text(repository):
+    """The status as lines of plain text."""
+    lines = []
+    for state in chapter_states(repository):
+        fresh = "" if state.current or not state.record else "   changed since: hspec book runs it again"
+        lines.append(f"{state.chapter:24s} " + "   ".join(state.summary) + fresh)
+    lines.append(f"pages: {repository.index if repository.index.is_file() else 'not built yet: hspec book'}")
+    return "\n".join(lines)
+
+
+def status_page(repository):
+    """The Markdown of the book's status page."""
+    states = chapter_states(repository)
+    rows = "\n".join(
+        f"| {{doc}}`../notebooks/{state.chapter}` | " + " | ".join(state.summary) + " |" for state in states
+    )
+    return f"""\
+# Status
+
+What these pages were made with. Every chapter can be run again at another scale; its page ends with the
+command.
+
+| chapter | profile | run | duration | revision |
+|---|---|---|---|---|
+{rows}
+
+{_versions(states)}
+
+## Pieces still to be run at paper scale
+
+{_paper_pieces(states)}
+"""
+
+
+def _versions(states):
+    made_with = sorted({_numbers(state.record["versions"]) for state in states if state.record})
+    return "\n\n".join(f"Made with {numbers}." for numbers in made_with)
+
+
+def _numbers(versions):
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _paper_pieces(states):
+    waiting = [state.paper_command for state in states if not state.at_paper_scale]
+    if not waiting:
+        return "None: every chapter of this book was run at paper scale."
+    commands = "\n".join(waiting)
+    return f"""\
+The papers' nets and sizes need a large GPU. These commands run what is not shown at that scale here; the
+results go into the store, from which `hspec book --profile paper` draws the pages.
+
+```bash
+{commands}
+```"""

@@ -1,0 +1,118 @@
+"""The parameters of a notebook: what they are called, of which type, and whether a value fits.
+
+papermill injects whatever it is given; here unknown names and ill-typed values are refused before a cell runs.
+"""
+
+import ast
+import io
+import tokenize
+from dataclasses import dataclass
+
+import yaml
+
+from hspec.book.errors import BookError
+
+SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line `name: annotation = default  # help` of a notebook's parameters cell."""
+
+    name: str
+    annotation: str  # int, float, str, bool, list[T], T | None
+    default: object
+    help: str
+
+    def __str__(self):
+        return f"{self.name}: {self.annotation} = {self.default!r}  # {self.help}"
+
+
+def parameters_cell(notebook):
+    """The notebook's one code cell tagged `parameters`.
+
+    Raises BookError if there is none, or more than one.
+    """
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise BookError(
+            f"A notebook has exactly one cell tagged 'parameters'; this one has {len(cells)}. "
+            "Without the tag its own defaults would silently win."
+        )
+    return cells[0]
+
+
+def read_parameters(notebook):
+    """{name: Parameter} as the notebook declares them.
+
+    Raises BookError for a line that is not `name: type = value  # help`.
+    """
+    source = parameters_cell(notebook).source
+    return {parameter.name: parameter for parameter in map(_declared(source), ast.parse(source).body)}
+
+
+def check_parameters(known, given):
+    """`given` with each value turned into its declared type; text is read as YAML.
+
+    Raises BookError naming every unknown or ill-typed parameter.
+    """
+    problems = [f"unknown parameter {name!r}" for name in given if name not in known]
+    values = {}
+    for name in given.keys() & known.keys():
+        try:
+            values[name] = _fit(ast.parse(known[name].annotation, mode="eval").body, given[name])
+        except (ValueError, yaml.YAMLError):
+            problems.append(f"{name} must be {known[name].annotation}, not {given[name]!r}")
+    if problems:
+        listing = "\n".join(f"    {parameter}" for parameter in known.values())
+        raise BookError("; ".join(problems) + f".\n  The notebook's parameters:\n{listing}")
+    return {name: values[name] for name in known if name in values}
+
+
+def _declared(source):
+    """A function from a statement of `source` to the Parameter it declares."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {
+        token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT
+    }
+
+    def parameter(statement):
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+                help = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
+                return Parameter(name, ast.unparse(annotation), ast.literal_eval(value), help)
+        line = ast.get_source_segment(source, statement)
+        raise BookError(f"In the parameters cell, write `name: type = value  # help` instead of `{line}`.")
+
+    return parameter
+
+
+def _fit(annotation, value):
+    """`value` as the type that the annotation's syntax tree names; ValueError if it is not of that type."""
+    match annotation:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            try:
+                return _fit(left, value)
+            except ValueError:
+                return _fit(right, value)
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return [_fit(item, element) for element in _of_type(list, value)]
+        case ast.Constant(value=None):
+            return _of_type(type(None), value)
+        case ast.Name(id=name) if name in SCALARS:
+            return _of_type(SCALARS[name], value)
+    raise BookError(
+        f"{ast.unparse(annotation)} is no type for a parameter: use int, float, str, bool, list[…], … | None."
+    )
+
+
+def _of_type(expected, value):
+    """`value` if it is of the type; text is read as YAML first, and an integer is also a float."""
+    if isinstance(value, str) and expected is not str:
+        # YAML 1.1 reads 1e-3 as text, Python reads it as a number.
+        value = float(value) if expected is float else yaml.safe_load(value)
+    if expected is float and type(value) is int:
+        return float(value)
+    if type(value) is not expected:
+        raise ValueError(value)
+    return value

@@ -1,0 +1,81 @@
+"""Run one notebook with papermill in this very environment, or say in one line why it failed."""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+
+from hspec.book.errors import BookError
+from hspec.book.parameters import check_parameters, read_parameters
+from hspec.book.provenance import digest
+
+
+def read_notebook(path):
+    """The notebook at `path`; BookError if it is missing or no notebook."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except FileNotFoundError as error:
+        raise BookError(f"There is no notebook {path}.") from error
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise BookError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from error
+
+
+def run_notebook(repository, source, parameters, output, *, progress=False):
+    """Run the notebook `source` with `parameters`; the executed copy appears at `output` by an atomic rename.
+
+    The kernel is this environment's own and starts in the repository's root. A notebook that fails leaves
+    `output` as it was; its executed part is kept under _build/failed/.
+    Raises BookError for unknown or ill-typed parameters (before anything runs) and for a failing cell.
+    """
+    parameters = check_parameters(read_parameters(read_notebook(source)), parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    repository.build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="running-", dir=repository.build) as folder:
+        executed = Path(folder) / source.name
+        try:
+            _papermill(source, executed, parameters, repository.root, progress)
+        except (papermill.PapermillExecutionError, DeadKernelError) as error:
+            kept = _keep(executed, repository.build / "failed" / source.name)
+            where = kept.relative_to(repository.root)
+            raise BookError(
+                f"{source.name} failed in {_first_words(error)}\n  The notebook as far as it ran: {where}"
+            ) from error
+        executed.replace(output)
+
+
+def default_output(repository, source, parameters):
+    """runs/NAME-HASH.ipynb in the clone, ignored by git; other parameters give another name."""
+    short = digest(json.dumps(parameters, sort_keys=True))[:8]
+    return repository.root / "runs" / f"{source.stem}-{short}.ipynb"
+
+
+def _papermill(source, output, parameters, root, progress):
+    """papermill with the kernel `python3` of this environment, whatever other kernels the user has."""
+    own = str(Path(sys.prefix) / "share" / "jupyter")
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [own, os.environ.get("JUPYTER_PATH")]))
+    papermill.execute_notebook(
+        source,
+        output,
+        parameters,
+        kernel_name="python3",
+        cwd=str(root),
+        progress_bar=progress,
+    )
+
+
+def _keep(executed, kept):
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    return executed.replace(kept)
+
+
+def _first_words(error):
+    """The failing cell and its error, without the traceback."""
+    if isinstance(error, papermill.PapermillExecutionError):
+        lines = str(error.evalue).strip().splitlines() or [""]
+        return f"cell [{error.exec_count}]: {error.ename}: " + "\n  ".join(lines[:12])
+    return f"mid-run: {str(error).strip().splitlines()[0]}"

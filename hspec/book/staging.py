@@ -1,0 +1,118 @@
+"""From a chapter's notebook to its page: run unless nothing changed, with its provenance at the end."""
+
+import json
+import shlex
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+
+from hspec.book import provenance
+from hspec.book.parameters import check_parameters, read_parameters
+from hspec.book.running import read_notebook, run_notebook
+
+
+def stage_chapter(repository, chapter, profile, parameters, *, force=False, report=print):
+    """Run the chapter unless its page already comes from the same notebook, parameters, code and versions.
+
+    Raises BookError, leaving the last good page, if the notebook fails.
+    """
+    source, staged = repository.source(chapter), repository.staged(chapter)
+    key = chapter_key(repository, chapter, parameters)
+    if not force and staged_record(repository, chapter).get("key") == key:
+        report(f"{chapter}: unchanged")
+        return
+    report(f"{chapter}: running ({profile} profile) …")
+    started = time.monotonic()
+    executed = repository.build / "executed" / source.name
+    run_notebook(repository, source, parameters, executed, progress=sys.stderr.isatty())
+    record = {
+        "key": key,
+        "profile": profile,
+        "parameters": parameters,
+        "revision": provenance.revision(repository.root),
+        "versions": provenance.versions(),
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    page = with_provenance(read_notebook(executed), chapter, record)
+    executed.write_text(without_paths(nbformat.writes(page), repository.root), encoding="utf-8")
+    staged.parent.mkdir(exist_ok=True)
+    executed.replace(staged)
+    report(f"{chapter}: done in {record['seconds']:.0f} s")
+
+
+def chapter_key(repository, chapter, parameters):
+    """sha256 of all that a page depends on: notebook, parameters, package, stored results, versions."""
+    known = read_parameters(read_notebook(repository.source(chapter)))
+    return provenance.digest(
+        repository.source(chapter),
+        json.dumps(check_parameters(known, parameters), sort_keys=True),
+        provenance.files_digest(repository.root, "hspec/**/*.py", "data/results/**/*"),
+        json.dumps(provenance.versions(), sort_keys=True),
+    )
+
+
+def staged_record(repository, chapter):
+    """What is known of the chapter's last good run (the dict of `stage_chapter`); empty if there is none."""
+    if not repository.staged(chapter).is_file():
+        return {}
+    return dict(read_notebook(repository.staged(chapter)).metadata.get("hspec", {}))
+
+
+def rerun_command(chapter, parameters):
+    """The command that runs the chapter with these parameters, ready to paste into a shell."""
+    words = ["hspec", "run", chapter]
+    for name, value in parameters.items():
+        words += ["-p", name, value if isinstance(value, str) else json.dumps(value)]
+    return shlex.join(words)
+
+
+def with_provenance(notebook, chapter, record):
+    """The executed notebook as a page: papermill's notes out, the record in, a last section that tells it."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+    notebook.metadata["hspec"] = record
+    notebook.cells.append(nbformat.v4.new_markdown_cell(_provenance_section(chapter, record)))
+    return notebook
+
+
+def without_paths(text, root):
+    """The notebook's JSON without this machine's folders: a page reads the same wherever it was made."""
+    for folder, name in ((sys.prefix, "<environment>"), (root, "."), (Path.home(), "~")):
+        if folder != Path(folder).root:
+            text = text.replace(json.dumps(str(folder))[1:-1], name)
+    return text
+
+
+def _provenance_section(chapter, record):
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    return f"""\
+## Provenance
+
+Download {{download}}`this page as an executed notebook <{chapter}.ipynb>`. These commands, in a clone of the
+repository, run it again with the parameters of this page, and build the page again:
+
+```bash
+{rerun_command(chapter, record["parameters"])}
+hspec book --profile {record["profile"]} --only {chapter}
+```
+
+:::{{dropdown}} What made this page
+Profile
+: {record["profile"]}
+
+Revision
+: `{record["revision"]}`
+
+Run
+: {record["date"]}, {record["seconds"]} s
+
+Versions
+: {versions}
+:::
+"""

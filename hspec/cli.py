@@ -1,0 +1,97 @@
+"""The `hspec` command: make the book, run one notebook with other parameters, see what is there."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hspec.book import PROFILES, BookError, Repository, make_book, run_notebook, status_text
+from hspec.book.running import default_output
+
+
+def main(arguments=None):
+    """Run the command; returns the exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    options = parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except BookError as error:
+        print(f"hspec: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nhspec: interrupted. What was finished is kept; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def parser():
+    """The command's grammar and help."""
+    top = argparse.ArgumentParser(
+        prog="hspec", description="Spectra of deep-net Hessians: the book and its notebooks."
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    book = commands.add_parser(
+        "book",
+        help="run the chapters that changed and build the HTML book",
+        description="Run the chapters whose notebook, parameters, code or versions changed; build the pages.",
+    )
+    book.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="laptop",
+        help="scale: smoke takes seconds a chapter, laptop (default) minutes, paper wants a large GPU",
+    )
+    book.add_argument(
+        "--only", metavar="NAME", help="run only this chapter; the other pages stay as they are"
+    )
+    book.add_argument("--force", action="store_true", help="run and build even what has not changed")
+    book.set_defaults(command=_book)
+
+    run = commands.add_parser(
+        "run",
+        help="run one notebook with your own parameters",
+        description="Run one notebook with your own parameters; names and types are checked before it runs.",
+        epilog="example: hspec run bulk_and_outliers -p dataset MNIST -p seed 1",
+    )
+    run.add_argument("notebook", metavar="NOTEBOOK", help="a chapter's name, or the path of a notebook")
+    run.add_argument(
+        "-p",
+        dest="parameters",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter and its value; lists are written '[1, 2]'; may be given again",
+    )
+    run.add_argument("--profile", choices=PROFILES, help="start from this profile's parameters")
+    run.add_argument(
+        "-o", dest="output", type=Path, metavar="OUT", help="the executed notebook (default: under runs/)"
+    )
+    run.set_defaults(command=_run)
+
+    status = commands.add_parser("status", help="what was run, when, at which scale, and what is out of date")
+    status.set_defaults(command=_status)
+    return top
+
+
+def _book(options):
+    index = make_book(Repository.find(), options.profile, only=options.only, force=options.force)
+    print(f"The book is ready. Open {index.as_uri()}")
+
+
+def _run(options):
+    repository = Repository.find()
+    source = Path(options.notebook)
+    if source.suffix != ".ipynb":
+        source = repository.source(options.notebook)
+    base = repository.profile(options.profile).get(source.stem, {}) if options.profile else {}
+    parameters = base | dict(options.parameters)
+    output = options.output or default_output(repository, source, parameters)
+    run_notebook(repository, source, parameters, output, progress=sys.stderr.isatty())
+    print(f"The executed notebook is {output}")
+
+
+def _status(options):
+    print(status_text(Repository.find()))
