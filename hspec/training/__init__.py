@@ -1,0 +1,19 @@
+"""Training by the papers' recipe: repeatable to the bit, resumable after a kill, with checkpoints to look at."""
+
+from hspec.training.checkpoints import CheckpointError
+from hspec.training.loop import train
+from hspec.training.population import set_population_statistics
+from hspec.training.recipe import PUBLISHED_EPOCHS, Recipe
+from hspec.training.run import TrainingRun
+from hspec.training.trainer import Diverged, evaluate
+
+__all__ = [
+    "PUBLISHED_EPOCHS",
+    "CheckpointError",
+    "Diverged",
+    "Recipe",
+    "TrainingRun",
+    "evaluate",
+    "set_population_statistics",
+    "train",
+]

@@ -1,0 +1,90 @@
+"""Files that are whole or absent: written atomically, checked when read, refused where they do not belong."""
+
+import contextlib
+import os
+import pickle
+import tempfile
+import zipfile
+from pathlib import Path
+
+import torch
+
+
+class CheckpointError(RuntimeError):
+    """A training folder or a file in it cannot be used; the message names it and says why."""
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}.pt"
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder and try to write in it, before any work is done that could not be saved."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0")
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write to the training folder {folder} ({error}): choose another"
+        ) from error
+
+
+def write(path: Path, content: dict) -> None:
+    """Save to a temporary file beside `path`, flush it to the disk, then rename: a kill leaves the old file or the new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path} ({error}): earlier checkpoints are kept") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def read(path: Path, identity: dict) -> dict:
+    """Load a file of the run `identity` on the CPU.
+
+    Raises `CheckpointError` where it is damaged, belongs to another run, or holds numbers that are not finite.
+    """
+    content = _read_whole(path)
+    differing = [key for key in identity if content["identity"].get(key) != identity[key]]
+    if differing:
+        details = "; ".join(
+            f"{k}: {content['identity'].get(k)} there, {identity[k]} asked for" for k in differing
+        )
+        raise CheckpointError(
+            f"{path} belongs to another run ({details}): use another folder, or delete this one"
+        )
+    bad = [name for name, value in content["model"].items() if not torch.isfinite(value).all()]
+    if bad:
+        raise CheckpointError(f"{path} holds NaN or infinite numbers in {bad[0]}: delete it and train again")
+    return content
+
+
+def _read_whole(path: Path) -> dict:
+    """Check the archive's checksums, then unpickle plain tensors and numbers only."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken is None:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            if isinstance(content, dict) and {"identity", "model"} <= content.keys():
+                return content
+    except FileNotFoundError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        RuntimeError,
+        pickle.UnpicklingError,
+        ValueError,
+        KeyError,
+    ) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): delete it and train again") from error
+    raise CheckpointError(f"{path} is damaged or not a checkpoint of hspec: delete it and train again")

@@ -1,0 +1,131 @@
+"""`train`: the loop around the updates that saves, resumes and reports."""
+
+import time
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from hspec.data import ImageSet
+from hspec.training import checkpoints as files
+from hspec.training.recipe import Recipe
+from hspec.training.run import TrainingRun, run_identity
+from hspec.training.trainer import Diverged, Trainer
+
+_STATE = "state.pt"
+
+
+def train(
+    model: nn.Module,
+    train_set: ImageSet,
+    recipe: Recipe,
+    folder,
+    *,
+    checkpoints: int | str | Iterable[int | str] = "last",
+    test_set: ImageSet | None = None,
+    progress: bool = True,
+    save_every: float = 30.0,
+) -> TrainingRun:
+    """Train a copy of `model`, on its device, by `recipe`; checkpoints and the state to resume from go to `folder`.
+
+    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of each), "last", or
+    several of these; the last is always kept. test_set: evaluated after each epoch. save_every: seconds between two
+    savings of the state. progress: draw a bar.
+
+    Called again after any interruption, a kill included, it goes on from the last saved state and ends with the same
+    bits as an uninterrupted run on the same machine; called after the end, it returns at once. Asked then for a
+    checkpoint that was not kept, it trains again from the start.
+
+    Raises `Diverged` where the loss stops being finite (the last good state is kept), `CheckpointError` where the
+    folder cannot be written, or holds a damaged file or another run.
+
+    Source: P20, section 2
+    """
+    folder = Path(folder)
+    wanted = wanted_steps(checkpoints, recipe, len(train_set))
+    files.prepare_folder(folder)
+    identity = run_identity(model, train_set, test_set, recipe)
+    trainer = Trainer(model, train_set, test_set, recipe)
+    with _repeatable(trainer.device, recipe.seed):
+        state = _resumable_state(folder, identity, wanted)
+        if state is not None:
+            trainer.restore(state)
+        _run(trainer, folder, identity, wanted, progress, save_every)
+    history = {name: np.array(values) for name, values in trainer.history.items()}
+    return TrainingRun(folder, recipe, tuple(sorted(wanted)), history, identity)
+
+
+def wanted_steps(checkpoints, recipe: Recipe, num_examples: int) -> set[int]:
+    """The steps meant by `checkpoints`; raises where one lies beyond the run."""
+    total = recipe.total_steps(num_examples)
+    wanted = {total}
+    for item in [checkpoints] if isinstance(checkpoints, int | str) else checkpoints:
+        if item == "epoch":
+            wanted.update(
+                range(recipe.steps_per_epoch(num_examples), total, recipe.steps_per_epoch(num_examples))
+            )
+        elif isinstance(item, int | np.integer) and 0 <= item <= total:
+            wanted.add(int(item))
+        elif item != "last":
+            raise ValueError(
+                f"checkpoint {item!r}: 'last', 'epoch', or a step between 0 and the run's {total}"
+            )
+    return wanted
+
+
+@contextmanager
+def _repeatable(device: torch.device, seed: int):
+    """Deterministic kernels, and a random state (for dropout) of the run's own; both are given back."""
+    cudnn = torch.backends.cudnn
+    flags = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=cudnn.allow_tf32)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), flags:
+        torch.manual_seed(seed)
+        yield
+
+
+def _resumable_state(folder: Path, identity: dict, wanted: set[int]) -> dict | None:
+    """The saved state, unless a wanted checkpoint lies before it that was not kept."""
+    if not (folder / _STATE).exists():
+        return None
+    state = files.read(folder / _STATE, identity)
+    missing = [s for s in wanted if s <= state["step"] and not files.checkpoint_path(folder, s).exists()]
+    return None if missing else state
+
+
+def _run(trainer: Trainer, folder: Path, identity: dict, wanted: set[int], progress: bool, save_every: float):
+    first, saved_at, saved_step = trainer.step, time.monotonic(), trainer.step
+    try:
+        with tqdm(total=trainer.total, initial=first, desc="training", disable=not progress) as bar:
+            while True:
+                resumed_here = trainer.step == first and first > 0
+                due = trainer.step in wanted or time.monotonic() - saved_at >= save_every
+                if due and not resumed_here:
+                    _save(trainer, folder, identity, wanted)
+                    saved_at, saved_step = time.monotonic(), trainer.step
+                if trainer.step == trainer.total:
+                    return
+                trainer.advance()
+                bar.update()
+    except (Diverged, KeyboardInterrupt) as error:
+        kept = (
+            f"the state after step {saved_step} is kept in {folder}"
+            if saved_step
+            else "nothing was saved yet"
+        )
+        if isinstance(error, Diverged):
+            raise Diverged(f"{error}; {kept}") from None
+        error.add_note(f"Training stopped at step {trainer.step}: {kept}; the same call goes on from there.")
+        raise
+
+
+def _save(trainer: Trainer, folder: Path, identity: dict, wanted: set[int]) -> None:
+    trainer.check_finite()
+    state = trainer.state() | {"identity": identity}
+    if trainer.step in wanted:
+        snapshot = {key: state[key] for key in ("identity", "step", "model")}
+        files.write(files.checkpoint_path(folder, trainer.step), snapshot)
+    files.write(folder / _STATE, state)

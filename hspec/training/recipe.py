@@ -1,0 +1,80 @@
+"""The papers' recipe, as numbers."""
+
+import math
+from dataclasses import dataclass
+
+# Source: P20, section 2
+PUBLISHED_EPOCHS: dict[str, int] = {"MNIST": 200, "FashionMNIST": 200, "CIFAR10": 350, "CIFAR100": 350}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """SGD with momentum and weight decay, the learning rate divided at given moments.
+
+    epochs or steps: the budget, one of the two; a step is one update.
+    drops: when the learning rate is multiplied by `drop_factor`: fractions of the budget (floats between 0 and 1) or
+    numbers of steps (ints ≥ 1); the update after so many steps is the first at the lower rate.
+    seed: draws the order of the examples. batch_norm: "batch" (each mini-batch's own statistics, differentiated
+    through) | "population" (statistics of the training set, constants in the gradient, recomputed every
+    `population_every` steps from the whole set or its first `population_size` examples).
+
+    The defaults are the papers', but for the budget and the learning rate, which they choose for each net and sample.
+
+    Source: P20, section 2; the population mode: GKX19, section 4
+    """
+
+    epochs: int | None = None
+    batch_size: int = 128
+    learning_rate: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    drops: tuple[float, ...] = (1 / 3, 2 / 3)
+    drop_factor: float = 0.1
+    steps: int | None = None
+    batch_norm: str = "batch"
+    population_every: int = 1
+    population_size: int | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "drops", tuple(self.drops))  # a list would not hash, nor compare equal
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give the budget either as epochs=… or as steps=…")
+        for name in ("epochs", "steps", "population_size"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 0):
+                raise ValueError(f"{name}={value!r}: a whole number, not negative")
+        for name, least in (("batch_size", 1), ("population_every", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}: at least {least}")
+        for name in ("learning_rate", "drop_factor"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)}: a positive number")
+        if not 0 <= self.momentum < 1 or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                f"momentum={self.momentum} lies in [0, 1), weight_decay={self.weight_decay} is ≥ 0"
+            )
+        if self.batch_norm not in ("batch", "population"):
+            raise ValueError(f"unknown batch_norm {self.batch_norm!r}: 'batch' or 'population'")
+        for drop in self.drops:
+            if not (isinstance(drop, int) and drop >= 1 or isinstance(drop, float) and 0 < drop < 1):
+                raise ValueError(f"drops={self.drops}: fractions between 0 and 1, or whole numbers of steps")
+
+    def steps_per_epoch(self, num_examples: int) -> int:
+        """Mini-batches in one pass over the set; a single left-over example joins the batch before it."""
+        full, rest = divmod(num_examples, self.batch_size)
+        return max(1, full + (rest > 1 or (rest == 1 and self.batch_size == 1)))
+
+    def total_steps(self, num_examples: int) -> int:
+        """The budget in steps."""
+        return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(num_examples)
+
+    def drop_steps(self, num_examples: int) -> tuple[int, ...]:
+        """After how many steps the learning rate drops: where to look "before and after the drop"."""
+        total = self.total_steps(num_examples)
+        return tuple(sorted(round(d * total) if isinstance(d, float) else d for d in self.drops))
+
+    def rate_after(self, step: int, num_examples: int) -> float:
+        """Learning rate of the update that follows `step` updates."""
+        drops = sum(step >= drop for drop in self.drop_steps(num_examples))
+        return self.learning_rate * self.drop_factor**drops
