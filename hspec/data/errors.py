@@ -1,4 +1,4 @@
-"""What can be wrong with files on disk, told apart so that a caller may offer a download for the first only."""
+"""What can be wrong with files on disk: absent or damaged, for only the first is mended by a download."""
 
 
 class MissingData(FileNotFoundError):

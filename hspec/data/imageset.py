@@ -35,7 +35,7 @@ class ImageSet:
         return self.images.shape[2]
 
     def batches(self, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """The set cut into consecutive (x, y) of `size` examples; the last may be smaller. Views, not copies."""
+        """The set cut into consecutive (x, y) of `size` examples, as views; the last may be smaller."""
         if size < 1:
             raise ValueError(f"batches need a size of at least 1, got {size}")
         return list(zip(self.images.split(size), self.labels.split(size), strict=True))

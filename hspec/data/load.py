@@ -27,17 +27,18 @@ def load(
 ) -> ImageSet:
     """A balanced sample of a data set, prepared as in the papers.
 
-    name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME" for an image folder
-    NAME/train/<class>/*, NAME/test/<class>/* under the data root. split: "train" | "test".
-    per_class: examples of each class, drawn by `seed`, or all. The order is drawn by `seed` too, classes mixed.
-    classes: so many classes drawn at random by `seed`, labelled 0 … classes − 1 in their old order, or all.
-    image_size: pixels of the square images: digits are scaled bilinearly, MNIST and CIFAR zero-padded (28 leaves MNIST
-    as it is), folders scaled and cropped. root: see `data_root`. download: fetch what is missing; None asks
-    HSPEC_DOWNLOAD.
+    name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME" for an image
+    folder NAME/train/<class>/*, NAME/test/<class>/* under the data root. split: "train" | "test". per_class:
+    examples of each class, drawn by `seed`, or all. The order is drawn by `seed` too, classes mixed. classes:
+    so many classes drawn at random by `seed`, labelled 0 … classes − 1 in their old order, or all.
+    image_size: pixels of the square images: digits are scaled bilinearly, MNIST and CIFAR zero-padded (28
+    leaves MNIST as it is), folders scaled and cropped. root: see `data_root`. download: fetch what is
+    missing; None asks HSPEC_DOWNLOAD.
 
-    Raises ValueError for a bad argument, `MissingData` for a set that is not there, `DamagedData` for a bad file.
+    Raises ValueError for a bad argument, `MissingData` for a set that is not there, `DamagedData` for a bad
+    file.
 
-    Source: P20, section 2 (samples, normalisation); zero-padding to 32×32 as in the papers' experiments.
+    Source: P18a, P20 (balanced samples, normalisation, zero-padding to 32×32)
     """
     if split not in ("train", "test"):
         raise ValueError(f"unknown split {split!r}: 'train' or 'test'")
@@ -65,8 +66,8 @@ def _open(name, dataset: Dataset, split: str, root: Path, image_size: int, downl
     except MissingData as error:
         if not (download and dataset.torchvision):
             raise MissingData(
-                f"{name} is not on this machine: {error}. It belongs in {root / dataset.home} (the folder {root} "
-                f"comes from root=…, else HSPEC_DATA, else the repository's data/). To get it: {dataset.source}."
+                f"{name} is not on this machine: {error}. It belongs in {root / dataset.home} (data live in "
+                f"root=…, else HSPEC_DATA, else the repository's data/). To get it: {dataset.source}."
             ) from error
     _download(name, dataset, root)
     return dataset.read(root, split, image_size)

@@ -1,4 +1,4 @@
-"""Readers: from files to a `Table`, whose labels are cheap and whose pixels are read only for the examples asked for."""
+"""Readers: from files to a `Table`, whose pixels are read only for the examples asked for."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from hspec.data.errors import DamagedData, MissingData
 
 @dataclass(frozen=True)
 class Table:
-    """An opened split: labels (N,), names of the classes, and read(indices) -> pixels in [0, 1], (n, ch, H, W)."""
+    """An opened split: labels (N,), the classes' names, read(indices) -> pixels in [0, 1], (n, ch, H, W)."""
 
     labels: np.ndarray
     class_names: tuple[str, ...]
     read: Callable[[np.ndarray], torch.Tensor]
 
 
-# --- scikit-learn's digits ------------------------------------------------------------------------------------------
+# --- scikit-learn's digits ----------------------------------------------------------------------------------
 
 DIGITS_TRAIN_PER_CLASS = 130  # of the 174 to 183 scans of each digit; the other 497 scans are the test set
 
@@ -42,11 +42,11 @@ def read_digits(root: Path, split: str, image_size: int) -> Table:
     return Table(bunch.target[rows], tuple("0123456789"), lambda indices: pixels[indices])
 
 
-# --- MNIST and Fashion-MNIST: idx files ------------------------------------------------------------------------------
+# --- MNIST and Fashion-MNIST: idx files ---------------------------------------------------------------------
 
 
 def read_idx_set(home: str, checksums: dict[str, str], class_names: tuple[str, ...]):
-    """Reader of the four uncompressed idx files in root/`home`/raw. checksums: md5 by file name, where published."""
+    """Reader of the uncompressed idx files in root/`home`/raw. checksums: published md5 by file name."""
 
     def read(root: Path, split: str, image_size: int) -> Table:
         prefix = "train" if split == "train" else "t10k"
@@ -89,11 +89,11 @@ def check_md5(path: Path, content, expected: str | None) -> None:
 _REMEDY = "delete it and get the data set again"
 
 
-# --- CIFAR: pickled batches, by torchvision --------------------------------------------------------------------------
+# --- CIFAR: pickled batches, by torchvision -----------------------------------------------------------------
 
 
 def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]):
-    """Reader of the pickled CIFAR batches; every file is checked against torchvision's md5 before it is opened."""
+    """Reader of the pickled CIFAR batches; no file is opened whose md5 is not the one torchvision knows."""
 
     def read(root: Path, split: str, image_size: int) -> Table:
         folder = root / dataset_class.base_folder
@@ -113,7 +113,7 @@ def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]):
     return read
 
 
-# --- folders of images -----------------------------------------------------------------------------------------------
+# --- folders of images --------------------------------------------------------------------------------------
 
 
 def read_folder(*homes: str):
@@ -143,8 +143,8 @@ def read_folder(*homes: str):
 def read_image(path: Path, image_size: int) -> torch.Tensor:
     """One file as RGB in [0, 1], (3, image_size, image_size).
 
-    An image of exactly that size is taken as it is; any other has its shorter side scaled to 8/7 of `image_size`
-    (256 for 224, as is usual for ImageNet) and its centre cut out.
+    An image of exactly that size is taken as it is; any other has its shorter side scaled to 8/7 of
+    `image_size` (256 for 224, as is usual for ImageNet) and its centre cut out.
     """
     try:
         with Image.open(path) as file:

@@ -14,8 +14,8 @@ class Dataset:
     """How a data set is read and prepared.
 
     read(root, split, image_size) -> Table; mean, std: the papers' normalisation, one number per channel;
-    fit: "pad" (zeros around) | "scale" (bilinear) | "crop" (done by the reader); home: its place under the data root;
-    source: how to get it; torchvision: the class that downloads it, with checksums, or None.
+    fit: "pad" (zeros around) | "scale" (bilinear) | "crop" (done by the reader); home: its place under the
+    data root; source: how to get it; torchvision: the class that downloads it, with checksums, or None.
     """
 
     read: Callable[[Path, str, int], Table]
@@ -28,7 +28,8 @@ class Dataset:
     note: str = ""
 
 
-# md5 of the uncompressed files; for Fashion-MNIST only those of the archives are published (torchvision checks them).
+# md5 of the uncompressed files. For Fashion-MNIST only the archives' are published: torchvision checks them
+# when it downloads, and the reader checks sizes.
 _MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -98,7 +99,7 @@ DATASETS: dict[str, Dataset] = {
     ),
 }
 
-# Examples per class in the papers' grids. Source: P20, section 2.
+# Examples per class in the papers' grids. Source: P20.
 _PER_CLASS_10 = (
     10,
     13,
@@ -131,7 +132,7 @@ SAMPLE_SIZES: dict[str, tuple[int, ...]] = {
 
 
 def find(name: str) -> Dataset:
-    """The registry's entry, or one made for "folder:NAME"; an unknown name raises with the list of the known."""
+    """The registry's entry, or one made for "folder:NAME"; raises ValueError for an unknown name."""
     if name in DATASETS:
         return DATASETS[name]
     if name.startswith("folder:") and len(name) > len("folder:"):

@@ -28,6 +28,7 @@ def _choose_in_class(labels, c, per_class, seed):
     members = np.flatnonzero(labels == c)
     if per_class is not None and len(members) < per_class:
         raise ValueError(
-            f"per_class={per_class}: class {c} has only {len(members)} examples; choose per_class ≤ {len(members)}"
+            f"per_class={per_class}: class {c} has only {len(members)} examples; "
+            f"choose per_class ≤ {len(members)}"
         )
     return np.random.default_rng([seed, c]).permutation(members)[:per_class]

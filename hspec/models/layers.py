@@ -48,8 +48,8 @@ class Shape:
 def initialise(net: nn.Module, generator: torch.Generator) -> None:
     """He's normal initialisation of every layer, from `generator` alone.
 
-    Convolutions have variance 2 / fan-out, hidden linear layers 2 / fan-in, the last one 1 / fan-in; biases are 0,
-    norms the identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
+    Convolutions have variance 2 / fan-out, hidden linear layers 2 / fan-in, the last one 1 / fan-in; biases
+    are 0, norms the identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
     """
     linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
     for module in net.modules():

@@ -29,7 +29,7 @@ def mlp(name: str, shape: Shape) -> nn.Sequential:
 
     GKX19's 784-20-10 net is "mlp:20" on 28×28 images: 15,910 parameters.
 
-    Source: GKX19, section 2 (784-20-10); P20, section 2 (eight layers of 2048)
+    Source: GKX19 (784-20-10), P20 (eight layers of 2048)
     """
     layers: list[nn.Module] = [nn.Flatten()]
     inputs = shape.in_channels * shape.image_size**2

@@ -42,14 +42,15 @@ def build(
     norm: str | None = None,
     activation: str = "relu",
 ) -> nn.Module:
-    """A freshly initialised float32 net on the CPU, (N, in_channels, image_size, image_size) → (N, num_classes).
+    """A fresh float32 net on the CPU, (N, in_channels, image_size, image_size) → (N, num_classes).
 
     name: a key of `MODELS`, or "mlp:" and the hidden widths: "mlp:20", "mlp:800-450", "mlp:2048x8".
-    width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the net's published form,
-    which is "batch" for convolutional nets and "none" for MLPs. activation: "relu", or a smooth one for tests.
-    Every weight comes from `generator`; the global random state is left as it was.
+    width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the net's
+    published form, which is "batch" for convolutional nets and "none" for MLPs. activation: "relu", or a
+    smooth one for tests. Every weight comes from `generator`; the global random state is left as it was.
 
-    Raises ValueError for an unknown name, norm or activation, a width that is not positive, or too small an image.
+    Raises ValueError for an unknown name, norm or activation, a width that is not positive, or too small an
+    image.
     """
     is_mlp = name.startswith("mlp:")
     norm = norm or ("none" if is_mlp else "batch")

@@ -9,7 +9,7 @@ from hspec.models.layers import Shape
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut. Parameters are named as in torchvision, so that its weights load."""
+    """Two 3×3 convolutions beside a shortcut, named as in torchvision, so that its weights load."""
 
     def __init__(self, shape: Shape, inputs: int, outputs: int, stride: int, shortcut: str):
         super().__init__()
@@ -44,11 +44,11 @@ class PaddedShortcut(nn.Module):
 class ResNet(nn.Module):
     """Stem, stages of basic blocks, global average, linear output.
 
-    stages: channels of each stage at full width; depth: blocks in each stage; stem: "cifar" (3×3 convolution) or
-    "imagenet" (7×7 of stride 2, max-pool); shortcut: "project" or "pad" where the shape changes.
+    stages: channels of each stage at full width; depth: blocks in each stage; stem: "cifar" (3×3 convolution)
+    or "imagenet" (7×7 of stride 2, max-pool); shortcut: "project" or "pad" where the shape changes.
 
-    Without a norm the last convolution of each of the B residual branches starts smaller by 1/√B, so that the forward
-    signal grows by a constant factor, not exponentially, with depth: (1 + 1/B)^B < e.
+    Without a norm the last convolution of each of the B residual branches starts smaller by 1/√B, so that the
+    forward signal grows by a constant factor, not exponentially, with depth: (1 + 1/B)^B < e.
     """
 
     def __init__(self, shape: Shape, stages: tuple[int, ...], depth: int, stem: str, shortcut: str):
@@ -100,7 +100,7 @@ def resnet18(shape: Shape) -> ResNet:
 def resnet18_imagenet(shape: Shape) -> ResNet:
     """ResNet18 in torchvision's form, with the same parameter names.
 
-    Source: GKX19, section 4 (batch normalisation on ImageNet)
+    Source: GKX19 (batch normalisation on ImageNet)
     """
     return ResNet(shape, (64, 128, 256, 512), 2, "imagenet", "project")
 
@@ -108,6 +108,6 @@ def resnet18_imagenet(shape: Shape) -> ResNet:
 def resnet32(shape: Shape) -> ResNet:
     """ResNet-32 for CIFAR: three stages of five blocks, shortcuts without parameters; 464,154 parameters.
 
-    Source: GKX19, section 3 ("460k parameters")
+    Source: GKX19 ("460k parameters")
     """
     return ResNet(shape, (16, 32, 64), 5, "cifar", "pad")

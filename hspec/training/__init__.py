@@ -1,4 +1,4 @@
-"""Training by the papers' recipe: repeatable to the bit, resumable after a kill, with checkpoints to look at."""
+"""Training by the papers' recipe: repeatable to the bit, resumable after a kill, with checkpoints."""
 
 from hspec.training.checkpoints import CheckpointError
 from hspec.training.loop import train

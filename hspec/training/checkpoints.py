@@ -31,7 +31,7 @@ def prepare_folder(folder: Path) -> None:
 
 
 def write(path: Path, content: dict) -> None:
-    """Save to a temporary file beside `path`, flush it to the disk, then rename: a kill leaves the old file or the new."""
+    """Save to a temporary file beside `path`, then rename: a kill leaves the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -49,7 +49,8 @@ def write(path: Path, content: dict) -> None:
 def read(path: Path, identity: dict) -> dict:
     """Load a file of the run `identity` on the CPU.
 
-    Raises `CheckpointError` where it is damaged, belongs to another run, or holds numbers that are not finite.
+    Raises `CheckpointError` where it is damaged, belongs to another run, or holds numbers that are not
+    finite.
     """
     content = _read_whole(path)
     differing = [key for key in identity if content["identity"].get(key) != identity[key]]

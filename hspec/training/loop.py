@@ -30,20 +30,20 @@ def train(
     progress: bool = True,
     save_every: float = 30.0,
 ) -> TrainingRun:
-    """Train a copy of `model`, on its device, by `recipe`; checkpoints and the state to resume from go to `folder`.
+    """Train a copy of `model`, on its device, by `recipe`; checkpoints and state go to `folder`.
 
-    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of each), "last", or
-    several of these; the last is always kept. test_set: evaluated after each epoch. save_every: seconds between two
-    savings of the state. progress: draw a bar.
+    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of each), "last",
+    or several of these; the last is always kept. test_set: evaluated after each epoch. save_every: seconds
+    between two savings of the state. progress: draw a bar.
 
-    Called again after any interruption, a kill included, it goes on from the last saved state and ends with the same
-    bits as an uninterrupted run on the same machine; called after the end, it returns at once. Asked then for a
-    checkpoint that was not kept, it trains again from the start.
+    Called again after any interruption, a kill included, it goes on from the last saved state and ends with
+    the same bits as an uninterrupted run on the same machine; called after the end, it returns at once. Asked
+    then for a checkpoint that was not kept, it trains again from the start.
 
-    Raises `Diverged` where the loss stops being finite (the last good state is kept), `CheckpointError` where the
-    folder cannot be written, or holds a damaged file or another run.
+    Raises `Diverged` where the loss stops being finite (the last good state is kept), `CheckpointError` where
+    the folder cannot be written, or holds a damaged file or another run.
 
-    Source: P20, section 2
+    Source: P20 (training recipe)
     """
     folder = Path(folder)
     wanted = wanted_steps(checkpoints, recipe, len(train_set))

@@ -12,11 +12,11 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def set_population_statistics(model: nn.Module, images: Tensor) -> None:
     """Set every batch norm's running statistics to the mean and (biased) variance of its input over `images`.
 
-    One pass over all images at once: each norm sees inputs that the norms before it have normalised by *their*
-    population statistics, as in the definition; averages over mini-batches would not be the same.
-    The model's mode is left as it was.
+    One pass over all images at once: each norm sees inputs that the norms before it have normalised by
+    *their* population statistics, as in the definition; averages over mini-batches would not be the same. The
+    model's mode is left as it was.
 
-    Source: GKX19, section 4; mathematics: batch normalisation, mode `population`
+    Source: GKX19 (population statistics)
     """
     norms = [m for m in model.modules() if isinstance(m, _BATCH_NORMS)]
     handles = [m.register_forward_pre_hook(_take_statistics) for m in norms]
@@ -48,7 +48,7 @@ def evaluation_mode(model: nn.Module):
 
 
 def freeze_batch_norms(model: nn.Module) -> None:
-    """Put the batch norms alone in eval mode: they use their running statistics, as constants in the gradient."""
+    """Put the batch norms alone in eval mode: running statistics, as constants in the gradient."""
     for module in model.modules():
         if isinstance(module, _BATCH_NORMS):
             module.eval()

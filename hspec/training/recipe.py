@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-# Source: P20, section 2
+# Source: P20 (training recipe)
 PUBLISHED_EPOCHS: dict[str, int] = {"MNIST": 200, "FashionMNIST": 200, "CIFAR10": 350, "CIFAR100": 350}
 
 
@@ -12,15 +12,16 @@ class Recipe:
     """SGD with momentum and weight decay, the learning rate divided at given moments.
 
     epochs or steps: the budget, one of the two; a step is one update.
-    drops: when the learning rate is multiplied by `drop_factor`: fractions of the budget (floats between 0 and 1) or
-    numbers of steps (ints ≥ 1); the update after so many steps is the first at the lower rate.
-    seed: draws the order of the examples. batch_norm: "batch" (each mini-batch's own statistics, differentiated
-    through) | "population" (statistics of the training set, constants in the gradient, recomputed every
-    `population_every` steps from the whole set or its first `population_size` examples).
+    drops: when the learning rate is multiplied by `drop_factor`: fractions of the budget (floats between 0
+    and 1) or numbers of steps (ints ≥ 1); the update after so many steps is the first at the lower rate.
+    seed: draws the order of the examples. batch_norm: "batch" (each mini-batch's own statistics,
+    differentiated through) | "population" (statistics of the training set, constants in the gradient,
+    recomputed every `population_every` steps from the whole set or its first `population_size` examples).
 
-    The defaults are the papers', but for the budget and the learning rate, which they choose for each net and sample.
+    The defaults are the papers', but for the budget and the learning rate, which they choose for each net and
+    sample.
 
-    Source: P20, section 2; the population mode: GKX19, section 4
+    Source: P20 (training recipe), GKX19 (population statistics)
     """
 
     epochs: int | None = None
@@ -57,7 +58,7 @@ class Recipe:
         if self.batch_norm not in ("batch", "population"):
             raise ValueError(f"unknown batch_norm {self.batch_norm!r}: 'batch' or 'population'")
         for drop in self.drops:
-            if not (isinstance(drop, int) and drop >= 1 or isinstance(drop, float) and 0 < drop < 1):
+            if not ((isinstance(drop, int) and drop >= 1) or (isinstance(drop, float) and 0 < drop < 1)):
                 raise ValueError(f"drops={self.drops}: fractions between 0 and 1, or whole numbers of steps")
 
     def steps_per_epoch(self, num_examples: int) -> int:

@@ -17,12 +17,11 @@ from hspec.training.recipe import Recipe
 class TrainingRun:
     """What `train` leaves behind.
 
-    folder: where the checkpoints are; recipe: as trained; steps: the steps that can be loaded, in order, the last one
-    always among them.
-    history: numpy arrays; over steps (T,): "step_loss" and "step_error" of the mini-batch before its update, and
-    "learning_rate" of that update; over evaluations, at the end of each epoch and of the run (E,): "epoch_step",
-    "train_loss" and "train_error" (means over the epoch's mini-batches, as trained) and, with a test set, "test_loss"
-    and "test_error" (eval mode).
+    folder: where the checkpoints are; recipe: as trained; steps: the steps that can be loaded, in order, the
+    last one always among them. history: numpy arrays; over steps (T,): "step_loss" and "step_error" of the
+    mini-batch before its update, and "learning_rate" of that update; over evaluations, at the end of each
+    epoch and of the run (E,): "epoch_step", "train_loss" and "train_error" (means over the epoch's
+    mini-batches, as trained) and, with a test set, "test_loss" and "test_error" (eval mode).
     """
 
     folder: Path
@@ -32,7 +31,7 @@ class TrainingRun:
     identity: dict = field(repr=False)
 
     def load(self, step: int | str, model: nn.Module) -> nn.Module:
-        """A copy of `model`, in eval mode, with the parameters and buffers after `step` updates ("last": after all).
+        """A copy of `model`, in eval mode, with parameters and buffers after `step` updates ("last": all).
 
         Raises `CheckpointError` where the file is missing, damaged, of another run, or holds NaN.
         """

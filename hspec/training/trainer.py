@@ -93,14 +93,10 @@ class Trainer:
             set_population_statistics(self.model, images.to(self.dtype))
 
     def read_losses(self) -> None:
-        """Move the losses since the last reading into the history; raises `Diverged` at the first not finite."""
+        """Move the losses since the last reading into the history; `Diverged` at the first not finite."""
         for loss, error in self._unread:
             if not math.isfinite(loss):
-                step = len(self.history["step_loss"])
-                raise Diverged(
-                    f"the loss is {float(loss)} at step {step} (learning rate "
-                    f"{self.history['learning_rate'][step]:g}): choose a smaller learning rate"
-                )
+                raise self._diverged(f"the loss is {float(loss)}", len(self.history["step_loss"]))
             self.history["step_loss"].append(float(loss))
             self.history["step_error"].append(float(error))
         self._unread.clear()
@@ -119,14 +115,15 @@ class Trainer:
             self.history["test_error"].append(error)
 
     def check_finite(self) -> None:
-        """Raise `Diverged` where a loss so far or a parameter is not finite: nothing of the kind is ever saved."""
+        """Raise `Diverged` where a loss or a parameter is not finite: nothing of the kind is ever saved."""
         self.read_losses()
         for name, value in self.model.state_dict().items():
             if not torch.isfinite(value).all():
-                raise Diverged(
-                    f"{name} is not finite after step {self.step} (learning rate "
-                    f"{self.recipe.rate_after(self.step, len(self.train_set)):g}): choose a smaller learning rate"
-                )
+                raise self._diverged(f"{name} is not finite", self.step)
+
+    def _diverged(self, fact: str, step: int) -> Diverged:
+        rate = self.recipe.rate_after(step, len(self.train_set))
+        return Diverged(f"{fact} after step {step} (learning rate {rate:g}): choose a smaller learning rate")
 
     def state(self) -> dict:
         """All that the next update depends on."""
@@ -153,7 +150,7 @@ class Trainer:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, image_set: ImageSet, batch_size: int = 1024) -> tuple[float, float]:
-    """Mean cross-entropy and share of wrong answers over a set, in eval mode; the model's mode is restored."""
+    """Mean cross-entropy and share of wrong answers over a set, in eval mode; the mode is restored."""
     first = next(model.parameters())
     loss, wrong = 0.0, 0
     with evaluation_mode(model):
