@@ -1,4 +1,4 @@
-"""What the book's configuration can only know at build time: the revision, the public address, where MathJax lies."""
+"""What the book's configuration can only know at build time: revision, public address, where MathJax lies."""
 
 import platform
 import re
@@ -43,7 +43,7 @@ def _configure(app, config):
 
 
 def github_address(remote):
-    """https://github.com/OWNER/NAME of a git remote on GitHub, else None: the book then has no such buttons."""
+    """https://github.com/OWNER/NAME of a git remote on GitHub, else None: the book then has no buttons."""
     found = re.fullmatch(r"(?:https://github\.com/|git@github\.com:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", remote)
     return f"https://github.com/{found[1]}" if found else None
 

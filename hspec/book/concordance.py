@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 LAYERS = ("linalg", "curvature", "data", "models", "training", "experiments", "figures")
 
+# "Source: P20, section 4", up to an empty line or the next "Word:".
+SOURCE_LINE = re.compile(r"^Sources?:\s*(.+(?:\n(?!\s*$|\w+:).+)*)", re.MULTILINE)
+
+INTRODUCTION = """\
+From the papers to the code and back: each function that carries an equation, a definition or a constant of a
+paper, with the place it comes from. The keys are those of the {doc}`bibliography <../bibliography>`, the
+letters those of the {doc}`notation <../notation>`. This page is made from the docstrings."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -14,7 +22,7 @@ class Entry:
     name: str  # "lanczos", "SpectralMeasure.cdf_bounds"
     summary: str  # the docstring's first line
     source: str  # "P20, section 4, equation 6"
-    where: str  # "hspec/linalg/lanczos.py"
+    where: str  # "linalg/lanczos.py"
 
 
 def entries(root, layer):
@@ -22,11 +30,18 @@ def entries(root, layer):
     found = []
     for path in sorted((root / "hspec" / layer).rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        where = path.relative_to(root).as_posix()
+        where = path.relative_to(root / "hspec").as_posix()
         for name, docstring in _public_docstrings(tree):
-            if source := re.search(r"^\s*Sources?:\s*(.+?)\s*$", docstring, re.MULTILINE):
-                found.append(Entry(name, docstring.strip().splitlines()[0], source[1].rstrip("."), where))
+            if source := SOURCE_LINE.search(docstring):
+                said = " ".join(source[1].split()).rstrip(".")
+                found.append(Entry(name, docstring.strip().splitlines()[0], said, where))
     return found
+
+
+def concordance_page(root):
+    """The Markdown of the book's concordance."""
+    tables = [_table(layer, entries(root, layer)) for layer in LAYERS]
+    return "\n\n".join(["# Concordance", INTRODUCTION, *filter(None, tables)]) + "\n"
 
 
 def _public_docstrings(tree, prefix=""):
@@ -38,30 +53,20 @@ def _public_docstrings(tree, prefix=""):
                 yield from _public_docstrings(node, f"{node.name}.")
 
 
-def concordance_page(root):
-    """The Markdown of the book's concordance."""
-    tables = [_table(layer, entries(root, layer)) for layer in LAYERS]
-    return "\n\n".join(["# Concordance\n\n" + INTRODUCTION, *filter(None, tables)]) + "\n"
-
-
-INTRODUCTION = """\
-From the papers to the code and back: each function that carries an equation, a definition or a constant of a
-paper, with the place it comes from. The keys are those of the {doc}`bibliography <../bibliography>`; the letters
-are those of the {doc}`notation <../notation>`. This page is made from the docstrings."""
-
-
 def _table(layer, found):
     if not found:
         return ""
-    rows = [
-        f"| {_plain(entry.source)} | `{entry.name}` | {_plain(entry.summary)} | `{entry.where}` |"
-        for entry in found
-    ]
-    return "\n".join(
-        [f"## hspec.{layer}", "", "| source | name | what it is | file |", "|---|---|---|---|", *rows]
-    )
+    head = [f"## hspec.{layer}", "", "| name and file | what it is | source |", "|---|---|---|"]
+    return "\n".join(head + [_row(entry) for entry in found])
+
+
+def _row(entry):
+    return f"| `{entry.name}` in {_plain(entry.where)} | {_plain(entry.summary)} | {_plain(entry.source)} |"
 
 
 def _plain(text):
     """Text as it stands, none of it taken for Markdown; code in backticks stays code."""
-    return re.sub(r"([\\*_{}\[\]<>|$~])", r"\\\1", text)
+    parts = re.split(r"`+([^`]+)`+", text)
+    prose = [re.sub(r"([\\*_{}\[\]<>|$~^])", r"\\\1", part) for part in parts[::2]]
+    code = [f"`{part}`" for part in parts[1::2]] + [""]
+    return "".join(piece for pair in zip(prose, code, strict=True) for piece in pair)

@@ -1,6 +1,6 @@
 """The parameters of a notebook: what they are called, of which type, and whether a value fits.
 
-papermill injects whatever it is given; here unknown names and ill-typed values are refused before a cell runs.
+papermill injects whatever it is given; here unknown names and ill-typed values are refused before it runs.
 """
 
 import ast

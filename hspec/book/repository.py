@@ -77,7 +77,8 @@ class Repository:
         missing, unknown = sorted(set(chapters) - set(profile)), sorted(set(profile) - set(chapters))
         if missing or unknown:
             raise BookError(
-                f"book/profiles/{name}.yaml does not fit book/_toc.yml: missing {missing}, unknown {unknown}.\n"
+                f"book/profiles/{name}.yaml does not fit the table of contents: "
+                f"missing {missing}, unknown {unknown}.\n"
                 "  A profile has one entry for each notebook; {} stands for the notebook's own defaults."
             )
         return {chapter: profile[chapter] or {} for chapter in chapters}

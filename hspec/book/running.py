@@ -65,6 +65,7 @@ def _papermill(source, output, parameters, root, progress):
         kernel_name="python3",
         cwd=str(root),
         progress_bar=progress,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: not a warning about TCP for every run
     )
 
 
