@@ -1,0 +1,101 @@
+"""Layers whose second derivatives autograd computes wastefully, rewritten.
+
+* Convolution is bilinear in (input, weight), so its double backward is two convolutions and two of their transposes: all of
+  them calls of `convolution_backward` and `conv2d`. Autograd's own goes through transposed, grouped convolutions.
+* Batch normalisation with fixed statistics is an affine map y = s x + b: two small nodes instead of a double backward that
+  knows about statistics.
+
+Anything these do not know (string padding, transposed or complex convolution) is left to autograd.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_convolution_backward = torch.ops.aten.convolution_backward
+
+
+def _input_and_weight_grad(go, x, w, geometry, wanted):
+    stride, padding, dilation, groups = geometry
+    mask = (*wanted, False)
+    return _convolution_backward(go, x, w, None, stride, padding, dilation, False, [0, 0], groups, mask)[:2]
+
+
+def _sum(a, b):
+    return b if a is None else a if b is None else a + b
+
+
+class _Conv2dBackward(torch.autograd.Function):
+    """(go, x, w) ↦ (gradient in x, gradient in w); linear in go, in w and in x respectively."""
+
+    @staticmethod
+    def forward(ctx, go, x, w, geometry, wanted):
+        ctx.save_for_backward(go, x, w)
+        ctx.geometry = geometry
+        return _input_and_weight_grad(go, x, w, geometry, wanted)
+
+    @staticmethod
+    def backward(ctx, ux, uw):
+        go, x, w = ctx.saved_tensors
+        need_go, need_x, need_w = ctx.needs_input_grad[:3]
+        stride, padding, dilation, groups = ctx.geometry
+        ggo = gx = gw = None
+        if uw is not None:
+            if need_go:
+                ggo = F.conv2d(x, uw, None, stride, padding, dilation, groups)
+            if need_x:
+                gx, _ = _input_and_weight_grad(go, x, uw, ctx.geometry, (True, False))
+        if ux is not None:
+            if need_go:
+                ggo = _sum(ggo, F.conv2d(ux, w, None, stride, padding, dilation, groups))
+            if need_w:
+                _, gw = _input_and_weight_grad(go, ux, w, ctx.geometry, (False, True))
+        return ggo, gx, gw, None, None
+
+
+class _Conv2d(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w, geometry):
+        ctx.save_for_backward(x, w)
+        ctx.geometry = geometry
+        return F.conv2d(x, w, None, *geometry)
+
+    @staticmethod
+    def backward(ctx, go):
+        x, w = ctx.saved_tensors
+        gx, gw = _Conv2dBackward.apply(go, x, w, ctx.geometry, ctx.needs_input_grad[:2])
+        return gx, gw, None
+
+
+def _pair(n) -> list[int]:
+    return [n, n] if isinstance(n, int) else list(n) * (2 // len(n))
+
+
+def _conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    if isinstance(padding, str) or input.dim() != 4 or input.is_complex():
+        return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
+    y = _Conv2d.apply(input, weight, (_pair(stride), _pair(padding), _pair(dilation), groups))
+    return y if bias is None else y + bias.view(1, -1, 1, 1)
+
+
+def _batch_norm(
+    input: Tensor, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+):
+    if training or running_mean is None:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    scale = torch.rsqrt(running_var + eps)
+    scale = scale if weight is None else weight * scale
+    shift = -running_mean * scale
+    shift = shift if bias is None else bias + shift
+    shape = (1, -1) + (1,) * (input.dim() - 2)
+    return input * scale.view(shape) + shift.view(shape)
+
+
+_REPLACEMENTS = {torch.conv2d: _conv2d, F.conv2d: _conv2d, F.batch_norm: _batch_norm}
+
+
+class FastLayers(torch.overrides.TorchFunctionMode):
+    """While active, conv2d and batch_norm calls build graphs that are cheap to differentiate twice."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return _REPLACEMENTS.get(func, func)(*args, **(kwargs or {}))
