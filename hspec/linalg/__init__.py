@@ -1,0 +1,34 @@
+"""Symmetric operators, Lanczos, and spectral measures: matrices known by their products. Knows nothing of networks."""
+
+from hspec.linalg.deflation import deflate, subspace_cosines
+from hspec.linalg.distances import kolmogorov_smirnov, wasserstein
+from hspec.linalg.eigsh import eigsh
+from hspec.linalg.lanczos import Tridiagonal, eigenpairs_from, lanczos
+from hspec.linalg.low_rank import LowRank
+from hspec.linalg.measure import SpectralMeasure
+from hspec.linalg.operator import LinearOperator, aslinearoperator, identity
+from hspec.linalg.pairs import EigenPairs
+from hspec.linalg.quadrature import slq
+from hspec.linalg.smoothing import KERNEL_WIDTHS, noise_floor
+from hspec.linalg.trace import hutchinson_trace
+
+__all__ = [
+    "KERNEL_WIDTHS",
+    "EigenPairs",
+    "LinearOperator",
+    "LowRank",
+    "SpectralMeasure",
+    "Tridiagonal",
+    "aslinearoperator",
+    "deflate",
+    "eigenpairs_from",
+    "eigsh",
+    "hutchinson_trace",
+    "identity",
+    "kolmogorov_smirnov",
+    "lanczos",
+    "noise_floor",
+    "slq",
+    "subspace_cosines",
+    "wasserstein",
+]

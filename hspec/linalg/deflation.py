@@ -1,0 +1,72 @@
+"""Taking known eigenvectors out of an operator, and comparing subspaces."""
+
+import numpy as np
+import torch
+
+from hspec.linalg.operator import LinearOperator, aslinearoperator
+from hspec.linalg.pairs import EigenPairs
+
+
+class Deflated(LinearOperator):
+    """(I − QQᵀ) A (I − QQᵀ); made by `deflate`."""
+
+    def __init__(self, A: LinearOperator, Q: torch.Tensor):
+        super().__init__(A.shape[0], A.dtype, A.device, f"{A.name} deflated by {Q.shape[1]}")
+        self.A, self.removed_basis = A, Q
+
+    def _matmat(self, X):
+        return self._project(self.A._matmat(self._project(X)))
+
+    def _project(self, X):
+        return X - self.removed_basis @ (self.removed_basis.T @ X)
+
+
+def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) -> LinearOperator:
+    """(I − QQᵀ) A (I − QQᵀ), Q the vectors of `pairs` (p, k): A without these directions, by two-sided projection.
+
+    Where the pairs are only nearly eigenpairs, projection on both sides keeps the operator symmetric and
+    free of their residuals to first order; keep these far below the bulk's edge all the same. Q need not
+    hold A's own eigenvectors: any subspace can be taken out.
+
+    The k zero eigenvalues that this makes are not part of the spectrum one wants to see: `slq` of a deflated
+    operator draws its probes orthogonal to Q and measures the p − k others; `SpectralMeasure.with_spikes`
+    puts the removed eigenvalues back.
+
+    Source: P18a, P20 (low-rank deflation).
+    """
+    A = aslinearoperator(A)
+    Q = pairs.vectors if isinstance(pairs, EigenPairs) else pairs
+    A._check(Q, "deflated by")
+    Q = orthonormal_basis(Q if Q.ndim == 2 else Q[:, None])
+    if A.removed_basis is not None:
+        Q = orthonormal_basis(torch.cat([A.removed_basis, Q], dim=1))
+        A = getattr(A, "A", A)
+    if Q.shape[1] >= A.shape[0]:
+        raise ValueError(f"Deflating {Q.shape[1]} vectors of dimension {A.shape[0]} leaves nothing.")
+    return Deflated(A, Q)
+
+
+def orthonormal_basis(M: torch.Tensor) -> torch.Tensor:
+    """Orthonormal columns (p, r) that span the columns of M (p, k), r its numerical rank."""
+    if not torch.isfinite(M).all():
+        raise ValueError("The vectors have entries that are not finite.")
+    Q, R = torch.linalg.qr(M)
+    U, sigma, _ = torch.linalg.svd(R)
+    rank = int((sigma > max(R.shape) * torch.finfo(M.dtype).eps * sigma[0]).sum())
+    if rank == 0:
+        raise ValueError("The vectors span nothing: all are zero.")
+    return Q @ U[:, :rank]
+
+
+def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
+    """Cosines of the principal angles between the spans of Q (p, k) and M (p, l): (min of the ranks,), descending.
+
+    The singular values of M̂ᵀQ̂, hats for orthonormal bases; their mean square is the subspaces' overlap
+    ‖M̂ᵀQ̂‖_F²/C.   Source: P19 (mathematics.md section 4).
+    """
+    if Q.ndim != 2 or M.ndim != 2 or len(Q) != len(M):
+        raise ValueError(
+            f"Two blocks of columns of one height are needed; got {tuple(Q.shape)}, {tuple(M.shape)}."
+        )
+    cosines = torch.linalg.svdvals(orthonormal_basis(M).T @ orthonormal_basis(Q))
+    return cosines.double().clamp(max=1.0).cpu().numpy()

@@ -1,0 +1,55 @@
+"""Low-rank operators F diag(s) Fᵀ: their spectra are exact, from a small Gram matrix."""
+
+import torch
+
+from hspec.linalg.operator import LinearOperator
+from hspec.linalg.pairs import EigenPairs
+
+GRAM_ROWS = 1 << 20  # rows of F converted to float64 at a time
+
+
+class LowRank(LinearOperator):
+    """F diag(s) Fᵀ with F (p, k) and s (k,) of any sign: A1, A2, B1 and their kin.
+
+    Source: P18a, P20 (mathematics.md 2a): the means are few, so these spectra need no Lanczos.
+    """
+
+    def __init__(self, F: torch.Tensor, s: torch.Tensor, name: str = "F diag(s) Fᵀ"):
+        if F.ndim != 2 or s.shape != (F.shape[1],):
+            raise ValueError(
+                f"F (p, k) and s (k,) are needed; got shapes {tuple(F.shape)} and {tuple(s.shape)}."
+            )
+        super().__init__(F.shape[0], F.dtype, F.device, name)
+        if not (torch.isfinite(F).all() and torch.isfinite(s).all()):
+            raise ValueError(f"{name}: F or s has entries that are not finite.")
+        self.F, self.s = F.detach(), s.detach().to(F)
+
+    def _matmat(self, X):
+        return self.F @ (self.s[:, None] * (self.F.T @ X))
+
+    def eigenpairs(self) -> EigenPairs:
+        """All eigenpairs of the range (as many as the numerical rank of F), λ descending; no p-by-p work.
+
+        With the Gram matrix FᵀF = U D Uᵀ (float64), Q = F U D^(−1/2) is orthonormal and
+        F diag(s) Fᵀ = Q (D^(1/2) Uᵀ diag(s) U D^(1/2)) Qᵀ, a k-by-k eigenproblem. Eigenvalues are exact to
+        float64 rounding of the largest.
+        """
+        D, U = torch.linalg.eigh(self._gram())
+        rounding = len(D) * torch.finfo(D.dtype).eps * D[-1]
+        kept = D > rounding
+        D, U = D[kept], U[:, kept]
+        root = U * D.sqrt()  # (k, r)
+        values, W = torch.linalg.eigh(root.T @ (self.s.double()[:, None] * root))
+        values, W = values.flip(0), W.flip(1)
+        vectors = self.F @ ((U / D.sqrt()) @ W).to(self.dtype)
+        residuals = torch.linalg.vector_norm(
+            self._matmat(vectors) - vectors * values.to(self.dtype), dim=0, dtype=torch.float64
+        )
+        return EigenPairs(values.cpu().numpy(), vectors, residuals.cpu().numpy())
+
+    def _gram(self) -> torch.Tensor:
+        k = self.F.shape[1]
+        gram = torch.zeros(k, k, dtype=torch.float64, device=self.device)
+        for rows in self.F.split(GRAM_ROWS):
+            gram += rows.double().T @ rows.double()
+        return gram

@@ -1,0 +1,120 @@
+"""Stochastic Lanczos quadrature: the spectrum of a matrix from a few random probes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hspec.linalg.lanczos import Recurrence, Tridiagonal
+from hspec.linalg.measure import SpectralMeasure
+from hspec.linalg.operator import LinearOperator, aslinearoperator
+from hspec.linalg.trace import draw_probe
+
+CONVERGED = 1e-6  # β_m |s_mi| below this share of λ_max: the Ritz pair is an eigenpair
+SIMPLE = 10.8  # a χ²₁ draw is larger once in a thousand: such a node is a multiple eigenvalue
+
+
+def slq(
+    A: LinearOperator | torch.Tensor,
+    num_steps: int,
+    num_probes: int,
+    *,
+    generator: torch.Generator,
+    probes: str = "gaussian",
+    reorthogonalize: str = "full",
+    basis_dtype: torch.dtype | None = None,
+    block: bool = False,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int = 10,
+    callback: Callable[[int, int], None] | None = None,
+    check: bool = True,
+) -> SpectralMeasure:
+    """The spectral measure of A: an m-node Gauss rule per random unit probe; num_steps · num_probes products.
+
+    probes          "gaussian" (uniform on the sphere) or "rademacher" (random signs)
+    block           run all probes in lock-step, one product with a block of columns a step: faster where
+                    blocks pay (small nets, GPUs), at num_probes times the memory for the basis
+    generator       torch.Generator: the one source of randomness; the same probes for float32 and float64
+    checkpoint      a folder: finished probes and the current one's state survive a kill (see `lanczos`)
+    callback        called with (steps done, num_steps · num_probes)
+
+    Other arguments are those of `lanczos`; num_steps is cut to the number of eigenvalues where that is
+    smaller. Weights are converged-Ritz weights (see `ritz_weights`), the Gauss rule's own are in
+    `plain_weights`. For a deflated operator the probes are orthogonal to what was removed and the p − k
+    other eigenvalues are measured.
+
+    Source: UCS17, GKX19 (Gauss quadrature from Lanczos); mathematics.md section 3.
+    """
+    A = aslinearoperator(A)
+    removed = 0 if A.removed_basis is None else A.removed_basis.shape[1]
+    dimension = A.shape[0] - removed
+    if num_steps < 1 or num_probes < 1:
+        raise ValueError(f"At least one step and one probe are needed; got {num_steps} and {num_probes}.")
+    num_steps = min(num_steps, dimension)
+    starts = (draw_probe(A, generator, probes)[None] for _ in range(num_probes))
+    blocks = [torch.cat(list(starts))] if block else starts
+    total = num_steps * num_probes
+    rows = []
+    for number, block_of_starts in enumerate(blocks):
+        run = Recurrence(
+            A,
+            block_of_starts,
+            num_steps,
+            reorthogonalize=reorthogonalize,
+            basis_dtype=basis_dtype,
+            check=check and number == 0,
+            keep_basis=False,
+        )
+        if checkpoint is not None:
+            run.resume_from(Path(checkpoint) / f"probe-{number:04d}", checkpoint_every)
+        before, width = len(rows) * num_steps, len(block_of_starts)
+        report = None if callback is None else _reporter(callback, before, width, total)
+        rows += [_row(t, dimension, reorthogonalize != "none") for t in run.finish(report)]
+        run.forget_basis()
+    return _measure(rows, num_steps, dimension)
+
+
+def _reporter(callback, before, width, total):
+    return lambda step, num_steps: callback(before + step * width, total)
+
+
+def _row(
+    tridiagonal: Tridiagonal, dimension: int, orthogonal: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    theta, first, last = tridiagonal.ritz()
+    plain = first**2
+    weights = plain
+    if orthogonal:
+        weights = ritz_weights(theta, plain, tridiagonal.residual_norm * np.abs(last), dimension)
+    return theta, weights, plain
+
+
+def ritz_weights(theta: np.ndarray, plain: np.ndarray, residuals: np.ndarray, dimension: int) -> np.ndarray:
+    """Converged-Ritz weights (m,): 1/p for nodes that are simple eigenvalues, the other plain weights rescaled.
+
+    A Ritz pair with residual < 1e-6 max|θ| is an eigenvalue, and its weight in the spectrum is 1/p, whatever
+    the probe's own (vᵀq)², which is a χ²₁/p draw. A converged node whose weight · p is far beyond such a
+    draw is a multiple eigenvalue (the null space of dead weights, a rank-deficient G): its multiplicity is
+    not known, so its weight stays the probe's, like those of the nodes that stand for many eigenvalues. If
+    no node is left to carry the remaining mass, multiplicities are hiding among the small weights: the
+    plain rule is returned.
+    """
+    simple = (residuals < CONVERGED * np.abs(theta).max()) & (plain * dimension < SIMPLE)
+    rest = plain[~simple].sum()
+    remaining = 1.0 - simple.sum() / dimension
+    if simple.sum() == dimension:
+        return np.full(len(theta), 1.0 / dimension)
+    if remaining <= 0 or rest <= 0:
+        return plain / plain.sum()
+    return np.where(simple, 1.0 / dimension, plain * (remaining / rest))
+
+
+def _measure(rows, num_steps: int, dimension: int) -> SpectralMeasure:
+    shape = (len(rows), min(num_steps, max(len(theta) for theta, *_ in rows)))
+    nodes, weights, plain = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
+    for i, (theta, weight, own) in enumerate(rows):
+        m = len(theta)
+        nodes[i, :m], weights[i, :m], plain[i, :m] = theta, weight / weight.sum(), own
+    return SpectralMeasure(nodes, weights, plain, dimension)

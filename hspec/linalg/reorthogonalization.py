@@ -1,0 +1,149 @@
+"""How Lanczos vectors are kept orthogonal: fully, when the ω-recurrence says so, or not at all.
+
+Without it rounding lets converged eigenvectors back in, and one outlier shows up as many: ghosts.
+"""
+
+import numpy as np
+import torch
+
+CHUNK = 16  # basis rows brought to the working precision at a time, where the basis is stored in another
+DROP = 0.7  # a vector that loses more of its norm than this in one pass needs a second ("twice is enough")
+
+
+def project_out(w: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
+    """Remove from each w_i the directions V_i, in place; returns the coefficients V_i w_i of the last row, (n_v,).
+
+    w (n_v, p), V (n_v, j, p). Classical Gram-Schmidt: two matrix-vector products on a contiguous buffer per
+    probe.
+    """
+    chunk = V.shape[1] if V.dtype == w.dtype else CHUNK
+    last = []
+    for w_i, V_i in zip(w, V, strict=True):
+        for rows in V_i.split(chunk):
+            rows = rows.to(w.dtype)
+            h = rows @ w_i
+            w_i -= h @ rows
+        last.append(h[-1])
+    return torch.stack(last).double()
+
+
+def norms(w: torch.Tensor) -> torch.Tensor:
+    """Row norms in float64, (n_v,)."""
+    return torch.linalg.vector_norm(w, dim=1, dtype=torch.float64)
+
+
+class Full:
+    """Against all previous vectors at every step: one pass in float32, two where that is not enough.
+
+    In float64 the second pass always runs. In float32 on the CPU it runs when the norm drops, the sign that
+    what is left is mostly rounding. On a GPU looking at the norm would stop the stream: two passes, always.
+    """
+
+    needs_basis = True
+
+    def __call__(self, w, V, alphas, betas):
+        always_twice = w.dtype == torch.float64 or w.device.type != "cpu"
+        before = None if always_twice else norms(w)
+        correction = project_out(w, V)
+        if always_twice or bool((norms(w) < DROP * before).any()):
+            correction = correction + project_out(w, V)
+        return correction
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def restore(self, state) -> None:
+        pass
+
+
+class Off:
+    """The bare three-term recurrence. Ghost eigenvalues will appear; the density survives, counts do not."""
+
+    needs_basis = False
+
+    def __call__(self, w, V, alphas, betas):
+        return torch.zeros(len(w), dtype=torch.float64, device=w.device)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def restore(self, state) -> None:
+        pass
+
+
+class Partial:
+    """Only when the estimated loss of orthogonality reaches √eps, and then twice in a row.
+
+    ω_{j+1,i} estimates q_{j+1}·q_i; it obeys the Lanczos recurrence itself, up to rounding:
+
+        β_j ω_{j+1,i} = β_i ω_{j,i+1} + (α_i − α_j) ω_{j,i} + β_{i−1} ω_{j,i−1} − β_{j−1} ω_{j−1,i} + rounding
+
+    As long as |ω| < √eps the tridiagonal matrix is that of full reorthogonalisation to rounding (Simon, Math.
+    Comp. 42, 1984). The decision needs the scalars on the host: one synchronisation a step on a GPU.
+    """
+
+    needs_basis = True
+
+    def __init__(self, num_probes: int, num_steps: int, eps: float):
+        self.eps = eps
+        self.omega = np.zeros(
+            (2, num_probes, num_steps + 2)
+        )  # ω_{j,·} and ω_{j+1,·}, entry i + 1 for vector i
+        self.again = False
+        self.full = Full()
+
+    def __call__(self, w, V, alphas, betas):
+        beta = norms(w).cpu().numpy()
+        j = V.shape[1] - 1
+        omega = self._advance(j, alphas[:, : j + 1].cpu().numpy(), betas[:, :j].cpu().numpy(), beta)
+        lost = bool((np.abs(omega[:, 1 : j + 2]) > self.eps**0.5).any())
+        correction = torch.zeros(len(w), dtype=torch.float64, device=w.device)
+        if lost or self.again:
+            correction = self.full(w, V, alphas, betas)
+            omega[:, 1 : j + 2] = self.eps
+        self.again = lost and not self.again
+        self.omega = np.stack([self.omega[1], omega])
+        return correction
+
+    def _advance(self, j, alphas, betas, beta):
+        """ω_{j+1,·} from ω_{j,·} and ω_{j−1,·}; all (n_v, …); betas[:, i] couples vectors i and i + 1."""
+        previous, current = self.omega
+        current = current.copy()
+        current[:, j + 1] = 1.0  # q_j · q_j
+        new = np.zeros_like(current)
+        i = np.arange(j)
+        if j:
+            below = np.where(i > 0, np.take(betas, np.maximum(i - 1, 0), axis=1), 0.0)
+            value = (
+                betas[:, i] * current[:, i + 2]
+                + (alphas[:, i] - alphas[:, j : j + 1]) * current[:, i + 1]
+                + below * current[:, i]
+                - betas[:, j - 1 : j] * previous[:, i + 1]
+            )
+            rounding = self.eps * (betas[:, i] + beta[:, None])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = (value + np.copysign(rounding, value)) / beta[:, None]
+            new[:, 1 : j + 1] = np.nan_to_num(value, nan=1.0, posinf=1.0, neginf=-1.0)
+        new[:, j + 1] = self.eps
+        self.omega[1] = current
+        return new
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {"omega": torch.from_numpy(self.omega), "again": torch.tensor(self.again)}
+
+    def restore(self, state) -> None:
+        saved = state["omega"].numpy()
+        self.omega = np.zeros((2, saved.shape[1], max(saved.shape[2], self.omega.shape[2])))
+        self.omega[:, :, : saved.shape[2]] = saved
+        self.again = bool(state["again"])
+
+
+def make(kind: str, num_probes: int, num_steps: int, eps: float) -> Full | Partial | Off:
+    """The strategy by name: "full", "partial" or "none"."""
+    if kind == "full":
+        return Full()
+    if kind == "partial":
+        return Partial(num_probes, num_steps, eps)
+    if kind == "none":
+        return Off()
+    raise ValueError(f'reorthogonalize is "full", "partial" or "none"; got {kind!r}.')

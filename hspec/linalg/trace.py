@@ -1,0 +1,46 @@
+"""Random probes, and the trace they estimate."""
+
+import torch
+
+from hspec.linalg.operator import LinearOperator, aslinearoperator
+
+PROBES = ("gaussian", "rademacher")
+
+
+def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gaussian") -> torch.Tensor:
+    """A random vector (p,) of A's dtype and device with E[v vᵀ] = I (I − QQᵀ if A is deflated by Q).
+
+    Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same probe.
+    """
+    options = {"generator": generator, "device": generator.device, "dtype": torch.float64}
+    if kind == "gaussian":
+        v = torch.randn(A.shape[0], **options)
+    elif kind == "rademacher":
+        v = 2.0 * torch.randint(0, 2, A.shape[:1], **options) - 1.0
+    else:
+        raise ValueError(f"Probes are {' or '.join(PROBES)}; got {kind!r}.")
+    v = v.to(A.device, A.dtype)
+    for _ in range(0 if A.removed_basis is None else 2):  # twice, so that rounding leaves nothing of Q
+        v = v - A.removed_basis @ (A.removed_basis.T @ v)
+    return v
+
+
+def hutchinson_trace(
+    A: LinearOperator | torch.Tensor, num_probes: int, *, generator: torch.Generator
+) -> tuple[float, float]:
+    """tr A as the mean of v·Av over random signs v, and its standard error (NaN for one probe); one product each.
+
+    Source: UCS17 section 2.
+    """
+    A = aslinearoperator(A)
+    if num_probes < 1:
+        raise ValueError(f"At least one probe is needed; got {num_probes}.")
+    values = []
+    for _ in range(num_probes):
+        v = draw_probe(A, generator, "rademacher")
+        values.append((v * (A @ v)).sum(dtype=torch.float64))
+    values = torch.stack(values)
+    if not torch.isfinite(values).all():
+        raise FloatingPointError(f"{A} @ v is not finite.")
+    sem = float(values.std() / num_probes**0.5) if num_probes > 1 else float("nan")
+    return float(values.mean()), sem
