@@ -34,7 +34,7 @@ def stage_chapter(repository, chapter, profile, parameters, *, force=False, repo
         "parameters": parameters,
         "revision": provenance.revision(repository.root),
         "versions": provenance.versions(),
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seconds": round(time.monotonic() - started, 1),
     }
     page = with_provenance(read_notebook(executed), chapter, record)

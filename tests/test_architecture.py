@@ -1,0 +1,109 @@
+"""The layers of docs/architecture.md: who may import whom, nothing hidden in a function, no cycles."""
+
+import ast
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "hspec").rglob("*.py"))
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
+}
+
+# layer: (hspec layers it may import, packages it may import)
+LAYERS = {
+    "linalg": (set(), {"torch", "numpy", "scipy"}),
+    "curvature": ({"linalg"}, {"torch", "numpy"}),
+    "data": (set(), {"torch", "torchvision", "numpy", "sklearn", "PIL"}),
+    "models": (set(), {"torch", "torchvision", "numpy"}),
+    "training": ({"data", "models"}, {"torch", "numpy", "tqdm"}),
+    "experiments": (
+        {"linalg", "curvature", "data", "models", "training"},
+        {"torch", "numpy", "sklearn", "tqdm", "filelock"},
+    ),
+    "figures": (
+        {"linalg", "experiments"},
+        {"numpy", "pandas", "matplotlib", "seaborn", "sklearn", "IPython"},
+    ),
+    "book": ({"experiments", "figures"}, {"papermill", "nbclient", "nbformat", "yaml"}),
+    "cli": ({"book", "experiments", "figures"}, set()),
+}
+
+
+def layer_of(module):
+    return module.split(".")[1] if "." in module else None
+
+
+class AtRunTime(ast.NodeTransformer):
+    """A module as it runs: without the imports that only annotations need."""
+
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+
+def imports(module, view=lambda tree: tree):
+    """(imported module, imported name or None) of every import statement, relative ones resolved."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(view(ast.parse(path.read_text(encoding="utf-8")))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join(base + ([node.module] if node.module else []))
+            yield from ((source, alias.name) for alias in node.names)
+
+
+def dependencies(module):
+    """The hspec modules that must be loaded before this one."""
+    for source, name in imports(module, AtRunTime().visit):
+        submodule = f"{source}.{name}"
+        if submodule in MODULES and module.startswith(source):
+            yield submodule  # from . import sibling: the package itself is already being loaded
+        elif source.startswith("hspec"):
+            yield source
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "hspec"])
+def test_a_layer_imports_only_what_the_table_allows(module):
+    layer = layer_of(module)
+    assert layer in LAYERS, f"{layer} is not in the table of docs/architecture.md"
+    layers, packages = LAYERS[layer]
+    for source, name in imports(module):
+        top = source.split(".")[0]
+        if top == "hspec":
+            target = layer_of(source) or name
+            assert target == layer or target in layers, f"{module} imports {source}: not downwards"
+        else:
+            assert top in packages or top in sys.stdlib_module_names, f"{module} imports {top}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_is_hidden_in_a_function(module):
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    hidden = [
+        f"line {node.lineno}"
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Name) and node.id in ("__import__", "import_module"))
+        or (isinstance(node, ast.Attribute) and node.attr == "import_module")
+    ]
+    assert not hidden
+
+
+def test_no_cycles():
+    graph = {module: set(dependencies(module)) for module in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("import cycle: " + " → ".join(error.args[1]))
+
+
+def test_the_table_names_every_layer():
+    found = {layer_of(module) for module in MODULES} - {None}
+    assert found == set(LAYERS)

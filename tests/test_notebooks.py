@@ -1,0 +1,118 @@
+"""The rules for notebooks: typed parameters, thin cells, more prose than code, captions, a verdict, no outputs."""
+
+import ast
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from hspec.book import PROFILES, Repository
+from hspec.book.parameters import check_parameters, parameters_cell, read_parameters
+
+REPOSITORY = Repository(Path(__file__).parents[1])
+NOTEBOOKS = sorted((REPOSITORY.root / "notebooks").glob("*.ipynb"))
+LONGEST_CELL = 12  # lines
+HIDDEN_WORK = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Lambda,
+    ast.For,
+    ast.While,
+    ast.AsyncFor,
+)
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def statements(cell):
+    """The cell's Python without its %magics."""
+    return ast.parse("\n".join(line for line in cell.source.splitlines() if not line.startswith("%")))
+
+
+def test_every_notebook_is_in_the_book_and_the_book_has_notebooks():
+    assert {path.stem for path in NOTEBOOKS} == set(REPOSITORY.chapters()) != set()
+
+
+def test_is_a_valid_notebook_for_the_kernel_python3(notebook):
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_has_no_outputs_and_no_traces_of_a_run(notebook):
+    assert "papermill" not in notebook.metadata
+    for cell in code_cells(notebook):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+        assert not {"papermill", "execution"} & cell.metadata.keys()
+
+
+def test_parameters_are_typed_and_commented(path, notebook):
+    known = read_parameters(notebook)
+    assert known
+    for parameter in known.values():
+        assert parameter.help, f"{parameter.name} has no comment"
+    defaults = {name: parameter.default for name, parameter in known.items()}
+    assert check_parameters(known, defaults) == defaults
+    assert papermill.inspect_notebook(path).keys() == known.keys(), "papermill --help-notebook shows others"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profiles_name_parameters_of_the_right_type(path, notebook, profile):
+    check_parameters(read_parameters(notebook), REPOSITORY.profile(profile)[path.stem])
+
+
+def test_cells_are_thin(notebook):
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= LONGEST_CELL or cell is parameters_cell(notebook), cell.source
+        hidden = [node for node in ast.walk(statements(cell)) if isinstance(node, HIDDEN_WORK)]
+        assert not hidden, f"this belongs in the package: {cell.source}"
+
+
+def test_imports_only_experiments_and_figures(notebook):
+    for cell in code_cells(notebook):
+        for node in ast.walk(statements(cell)):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module in ("hspec.experiments", "hspec.figures") or node.module.startswith(
+                    ("hspec.experiments.", "hspec.figures.")
+                ), cell.source
+            assert not isinstance(node, ast.Import), cell.source
+
+
+def test_prose_is_at_least_as_long_as_code(notebook):
+    code = sum(len(cell.source) for cell in code_cells(notebook))
+    assert sum(map(len, prose(notebook))) >= code
+
+
+def test_figures_have_caption_name_and_alternative_text(notebook):
+    figures = [cell.metadata["mystnb"] for cell in code_cells(notebook) if "mystnb" in cell.metadata]
+    figures = [metadata for metadata in figures if "figure" in metadata or "image" in metadata]
+    assert figures, "a chapter without a figure"
+    for metadata in figures:
+        assert metadata["figure"]["caption"].strip()
+        assert metadata["image"]["alt"].strip()
+    names = [metadata["figure"]["name"] for metadata in figures]
+    assert len(set(names)) == len(names)
+
+
+def test_ends_in_a_verdict_and_says_how_to_rerun(path, notebook):
+    headings = [line for text in prose(notebook) for line in text.splitlines() if line.startswith("#")]
+    assert any("verdict" in heading.lower() for heading in headings[-3:]), headings
+    assert any(f"hspec run {path.stem}" in text for text in prose(notebook)), "no command that runs it again"
