@@ -65,7 +65,9 @@ class _Moments:
         x = x.detach().double().transpose(0, 1).flatten(1)  # (channels, everything else)
         count, mean = x.shape[1], x.mean(1)
         total, shift = self.count + count, mean - self.mean
-        self.square = self.square + (x - mean[:, None]).square().sum(1) + shift**2 * (self.count * count / total)
+        self.square = (
+            self.square + (x - mean[:, None]).square().sum(1) + shift**2 * (self.count * count / total)
+        )
         self.mean = self.mean + shift * (count / total)
         self.count = total
 
@@ -80,7 +82,10 @@ def use_population_statistics(module: nn.Module, inputs: Callable[[], Iterable[T
         layer.eval()
         layer.track_running_stats = True
         like = next(module.parameters())
-        layer.running_mean, layer.running_var = like.new_zeros(layer.num_features), like.new_ones(layer.num_features)
+        layer.running_mean, layer.running_var = (
+            like.new_zeros(layer.num_features),
+            like.new_ones(layer.num_features),
+        )
     for layer in _execution_order(module, next(iter(inputs()))):
         moments = _input_moments(module, layer, inputs())
         layer.running_mean.copy_(moments.mean)

@@ -10,7 +10,9 @@ def free_memory(device: torch.device) -> int:
     """Bytes that can still be allocated on `device` (on the CPU: by the system's and the control group's account)."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines()) if _LINUX else {}
+    meminfo = (
+        dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines()) if _LINUX else {}
+    )
     available = int(meminfo["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in meminfo else 4 << 30
     limit, used = (_read_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     return available if limit is None or used is None else min(available, limit - used)

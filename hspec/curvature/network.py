@@ -20,11 +20,14 @@ class Network:
             parameter.requires_grad_(False)
             parameter.grad = None
         self.module.to(dtype=_common_dtype(self.module, dtype))
-        self.parameters = [p.requires_grad_(True) for name, p in self.module.named_parameters() if name in chosen]
+        self.parameters = [
+            p.requires_grad_(True) for name, p in self.module.named_parameters() if name in chosen
+        ]
         ends = list(itertools.accumulate(p.numel() for p in self.parameters))
         names = [name for name, _ in self.module.named_parameters() if name in chosen]
         self.slices = {
-            name: slice(end - p.numel(), end) for name, p, end in zip(names, self.parameters, ends, strict=True)
+            name: slice(end - p.numel(), end)
+            for name, p, end in zip(names, self.parameters, ends, strict=True)
         }
         self.num_parameters = ends[-1]
         self.dtype, self.device = self.parameters[0].dtype, self.parameters[0].device
@@ -36,7 +39,8 @@ class Network:
         """(..., p) to a list of (..., *shape) views, one per parameter."""
         pieces = flat.split([p.numel() for p in self.parameters], -1)
         return [
-            piece.reshape(*flat.shape[:-1], *p.shape) for piece, p in zip(pieces, self.parameters, strict=True)
+            piece.reshape(*flat.shape[:-1], *p.shape)
+            for piece, p in zip(pieces, self.parameters, strict=True)
         ]
 
 
@@ -55,7 +59,9 @@ def _choose(module: nn.Module, patterns) -> set[str]:
     trainable = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if patterns is None:
         if not trainable:
-            raise ValueError("the module has no trainable parameters: set requires_grad on those that θ consists of")
+            raise ValueError(
+                "the module has no trainable parameters: set requires_grad on those that θ consists of"
+            )
         return set(trainable)
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     canonical = {id(p): name for name, p in trainable.items()}
@@ -80,15 +86,21 @@ def _common_dtype(module: nn.Module, dtype: torch.dtype | None) -> torch.dtype:
     named = [(n, t) for n, t in (*module.named_parameters(), *module.named_buffers())]
     devices = sorted({str(t.device) for _, t in named})
     if len(devices) > 1:
-        raise ValueError(f"the module lives on several devices ({', '.join(devices)}): move it to one, model.to(device)")
+        raise ValueError(
+            f"the module lives on several devices ({', '.join(devices)}): move it to one, model.to(device)"
+        )
     floating = [(n, t) for n, t in named if t.is_floating_point()]
     dtypes = sorted({str(t.dtype).removeprefix("torch.") for _, t in floating})
     if len(dtypes) > 1 and dtype is None:
-        raise ValueError(f"the module mixes dtypes ({', '.join(dtypes)}): convert it, or pass dtype=torch.float64")
+        raise ValueError(
+            f"the module mixes dtypes ({', '.join(dtypes)}): convert it, or pass dtype=torch.float64"
+        )
     dtype = dtype or floating[0][1].dtype
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"second derivatives need float32 or float64, not {dtype}: pass dtype=torch.float32")
     for name, tensor in floating:
         if not tensor.isfinite().all():
-            raise ValueError(f"{name!r} holds non-finite numbers: the training diverged, or the checkpoint is damaged")
+            raise ValueError(
+                f"{name!r} holds non-finite numbers: the training diverged, or the checkpoint is damaged"
+            )
     return dtype

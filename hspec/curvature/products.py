@@ -46,18 +46,18 @@ class BatchGraph:
 
     def hess(self, V: Tensor) -> Tensor:
         """Σ_n Hess_n V for rows V (k, p)."""
-        return self._flat(self._differentiate(V, self.network.parameters), V)
+        return _flat(self._differentiate(V, self.network.parameters), self.network.parameters, V)
 
     def residual(self, V: Tensor) -> Tensor:
         """Σ_n H_n V for rows V (k, p)."""
         with self.gate.closed():
-            return self._flat(self._differentiate(V, self.network.parameters), V)
+            return _flat(self._differentiate(V, self.network.parameters), self.network.parameters, V)
 
     def split(self, V: Tensor) -> tuple[Tensor, Tensor]:
         """(Σ_n H_n V, J V) in one sweep: (k, p) and (k, n, C)."""
         with self.gate.closed():
             *h, t = self._differentiate(V, [*self.network.parameters, self.z])
-        return self._flat(h, V), t
+        return _flat(h, self.network.parameters, V), t
 
     def jacobian(self, V: Tensor) -> Tensor:
         """J V (k, n, C)."""
@@ -65,20 +65,27 @@ class BatchGraph:
 
     def jacobian_transpose(self, U: Tensor) -> Tensor:
         """Σ_n J_nᵀ U_n (k, p) for U (k, n, C)."""
-        return self._flat(_grad([self.logits], self.network.parameters, [U]), U)
+        return pull_back(self.logits, self.network.parameters, U)
 
     def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
         used = [i for i, g in enumerate(self.gradient) if g is not None]
         pieces = self.network.unflatten(V)
         return _grad([self.gradient[i] for i in used], inputs, [pieces[i] for i in used])
 
-    def _flat(self, pieces: list[Tensor | None], like: Tensor) -> Tensor:
-        k, parameters = len(like), self.network.parameters
-        pieces = [
-            like.new_zeros(k, q.numel()) if piece is None else piece.reshape(k, -1)
-            for piece, q in zip(pieces, parameters, strict=True)
-        ]
-        return torch.cat(pieces, 1)
+
+def pull_back(logits: Tensor, parameters: list[Tensor], U: Tensor) -> Tensor:
+    """Σ_n J_nᵀ U_n (k, p) for U (k, n, C), p the size of `parameters`; `logits` (n, C) with their graph."""
+    return _flat(_grad([logits], parameters, [U]), parameters, U)
+
+
+def _flat(pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor) -> Tensor:
+    """One row for each of k cotangents; zeros for parameters that they do not reach."""
+    k = len(like)
+    pieces = [
+        like.new_zeros(k, q.numel()) if piece is None else piece.reshape(k, -1)
+        for piece, q in zip(pieces, parameters, strict=True)
+    ]
+    return torch.cat(pieces, 1)
 
 
 def _grad(outputs, inputs, cotangents) -> list[Tensor | None]:
@@ -125,7 +132,9 @@ class Graphs:
                 if not (self.kept and is_out_of_memory(error)):
                     raise
             self.drop()
-            warnings.warn("out of memory: kept graphs dropped, every product now recomputes them", stacklevel=4)
+            warnings.warn(
+                "out of memory: kept graphs dropped, every product now recomputes them", stacklevel=4
+            )
             return run()
 
     def drop(self) -> None:

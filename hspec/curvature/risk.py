@@ -25,6 +25,19 @@ class Sample:
         for x, y in self.batches:
             yield (x.to(self.dtype) if x.is_floating_point() else x), y.long()
 
+    def of_class(self, c: int) -> Iterator[Tensor]:
+        """The inputs of class c in their order, gathered into batches as large as the sample's largest."""
+        waiting, count, size = [], 0, 0
+        for x, y in self:
+            waiting.append(x[y == c])
+            count, size = count + len(waiting[-1]), max(size, len(y))
+            if count >= size:
+                gathered = torch.cat(waiting)
+                yield gathered[:size]
+                waiting, count = [gathered[size:]], count - size
+        if count:
+            yield torch.cat(waiting)
+
 
 class Risk:
     """Average cross-entropy of a network on a sample, as a function of θ ∈ R^p. Build it with `Risk.from_module`.
@@ -35,7 +48,9 @@ class Risk:
     Source: mathematics of P20, section 2.
     """
 
-    def __init__(self, network: Network, sample: Sample, num_classes: int, *, independent: bool, precision: str, budget):
+    def __init__(
+        self, network: Network, sample: Sample, num_classes: int, *, independent: bool, precision: str, budget
+    ):
         self.network, self.sample, self.num_classes = network, sample, num_classes
         self.independent = independent  # whether an example's logits depend on that example alone
         self.precision = precision
@@ -77,7 +92,9 @@ class Risk:
         validation.check_num_classes(num_classes)
         validation.check_batches(batches)
         if precision not in PRECISIONS:
-            raise ValueError(f"precision={precision!r} is unknown: choose one of {', '.join(map(repr, PRECISIONS))}")
+            raise ValueError(
+                f"precision={precision!r} is unknown: choose one of {', '.join(map(repr, PRECISIONS))}"
+            )
         validation.refuse_dropout(module)
         bn.refuse_wrong_state(module, batch_norm)
         network = Network(module, parameters, dtype)
@@ -94,10 +111,17 @@ class Risk:
             with numerics(network.device, precision):
                 bn.use_population_statistics(network.module, lambda: (x for x, _ in sample))
         couples = batch_norm == "batch" and bool(bn.batch_norm_layers(network.module))
-        return cls(network, sample, num_classes, independent=not couples, precision=precision, budget=memory_budget)
+        return cls(
+            network, sample, num_classes, independent=not couples, precision=precision, budget=memory_budget
+        )
 
     def __repr__(self) -> str:
-        parts = [f"p={self.num_parameters}", f"N={self.num_examples}", f"C={self.num_classes}", str(self.graphs)]
+        parts = [
+            f"p={self.num_parameters}",
+            f"N={self.num_examples}",
+            f"C={self.num_classes}",
+            str(self.graphs),
+        ]
         return f"Risk({', '.join(parts)}{', ' if self.blocks.sizes else ''}{self.blocks})"
 
     @property
@@ -119,7 +143,10 @@ class Risk:
 
     def gradient(self) -> Tensor:
         """∇L(θ) (p,)."""
-        return self.graphs.sum(lambda graph: graph.jacobian_transpose(graph.z.detach()[None]))[0] / self.num_examples
+        return (
+            self.graphs.sum(lambda graph: graph.jacobian_transpose(graph.z.detach()[None]))[0]
+            / self.num_examples
+        )
 
     def _checked_logits(self) -> tuple[Tensor, Tensor]:
         first, second = self._pass(), self._pass()

@@ -35,7 +35,9 @@ def check_batch(index: int, x: Tensor, y: Tensor, *, num_classes: int, dtype, co
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise ValueError(f"{where} is not a pair of tensors (x, y)")
     if y.dim() != 1 or len(x) != len(y):
-        raise ValueError(f"{where}: labels of shape {tuple(y.shape)} for inputs of shape {tuple(x.shape)}: need (n,)")
+        raise ValueError(
+            f"{where}: labels of shape {tuple(y.shape)} for inputs of shape {tuple(x.shape)}: need (n,)"
+        )
     if len(y) == 0:
         raise ValueError(f"{where} is empty: leave it out")
     if {x.device, y.device} != {device}:
@@ -44,7 +46,9 @@ def check_batch(index: int, x: Tensor, y: Tensor, *, num_classes: int, dtype, co
             "move them to one device, x.to(device)"
         )
     if x.is_floating_point() and x.dtype != dtype and not converts:
-        raise ValueError(f"{where} has dtype {x.dtype}, the module {dtype}: convert one, or pass dtype={dtype}")
+        raise ValueError(
+            f"{where} has dtype {x.dtype}, the module {dtype}: convert one, or pass dtype={dtype}"
+        )
     if x.is_floating_point() and not x.isfinite().all():
         raise ValueError(f"{where} has non-finite inputs: clean the data")
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
@@ -65,7 +69,9 @@ def check_logits(index: int, logits: Tensor, num_examples: int, num_classes: int
             "needed: is num_classes right?"
         )
     if not logits.isfinite().all():
-        raise ValueError(f"batch {index} has non-finite logits: the weights overflow, or the data are off scale")
+        raise ValueError(
+            f"batch {index} has non-finite logits: the weights overflow, or the data are off scale"
+        )
 
 
 def check_repeatable(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> None:
