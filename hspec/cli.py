@@ -83,14 +83,21 @@ def _book(options):
 
 def _run(options):
     repository = Repository.find()
-    source = Path(options.notebook)
-    if source.suffix != ".ipynb":
-        source = repository.source(options.notebook)
+    source = _notebook(repository, options.notebook)
     base = repository.profile(options.profile).get(source.stem, {}) if options.profile else {}
     parameters = base | dict(options.parameters)
     output = options.output or default_output(repository, source, parameters)
     run_notebook(repository, source, parameters, output, progress=sys.stderr.isatty())
     print(f"The executed notebook is {output}")
+
+
+def _notebook(repository, name):
+    """The notebook of a chapter's name, or at a path."""
+    if name.endswith(".ipynb"):
+        return Path(name)
+    if name not in repository.chapters():
+        raise BookError(f"There is no chapter {name!r}. Chapters: {', '.join(repository.chapters())}.")
+    return repository.source(name)
 
 
 def _status(options):

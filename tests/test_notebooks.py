@@ -1,4 +1,4 @@
-"""The rules for notebooks: typed parameters, thin cells, more prose than code, captions, a verdict, no outputs."""
+"""The rules for notebooks: typed parameters, thin cells, enough prose, captions, a verdict, no outputs."""
 
 import ast
 from pathlib import Path

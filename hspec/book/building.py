@@ -76,7 +76,7 @@ def _jupyter_book(repository, folder):
     done = subprocess.run(
         [program, *arguments],
         cwd=repository.root,
-        env=os.environ | {"PYTHONPATH": str(repository.root), "NO_COLOR": "1"},
+        env=os.environ | {"NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -33,9 +34,7 @@ def run_notebook(repository, source, parameters, output, *, progress=False):
     Raises BookError for unknown or ill-typed parameters (before anything runs) and for a failing cell.
     """
     parameters = check_parameters(read_parameters(read_notebook(source)), parameters)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    repository.build.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="running-", dir=repository.build) as folder:
+    with _folder_beside(output) as folder:
         executed = Path(folder) / source.name
         try:
             _papermill(source, executed, parameters, repository.root, progress)
@@ -54,10 +53,24 @@ def default_output(repository, source, parameters):
     return repository.root / "runs" / f"{source.stem}-{short}.ipynb"
 
 
+def _folder_beside(output):
+    """A temporary folder from which the executed notebook can be renamed to `output`."""
+    if output.is_dir():
+        raise BookError(f"{output} is a folder. Name the notebook to write: -o {output / 'out.ipynb'}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".running-", dir=output.parent)
+    except OSError as error:
+        raise BookError(
+            f"Cannot write to {output.parent}: {error.strerror}. Choose another place by -o."
+        ) from error
+
+
 def _papermill(source, output, parameters, root, progress):
     """papermill with the kernel `python3` of this environment, whatever other kernels the user has."""
-    own = str(Path(sys.prefix) / "share" / "jupyter")
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [own, os.environ.get("JUPYTER_PATH")]))
+    own, others = str(Path(sys.prefix) / "share" / "jupyter"), os.environ.get("JUPYTER_PATH", "")
+    if not others.startswith(own):
+        os.environ["JUPYTER_PATH"] = own + os.pathsep + others
     papermill.execute_notebook(
         source,
         output,
@@ -65,13 +78,13 @@ def _papermill(source, output, parameters, root, progress):
         kernel_name="python3",
         cwd=str(root),
         progress_bar=progress,
-        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: not a warning about TCP for every run
+        extra_arguments=["--IPKernelApp.log_level=50"],  # no warning about TCP for every run
     )
 
 
 def _keep(executed, kept):
     kept.parent.mkdir(parents=True, exist_ok=True)
-    return executed.replace(kept)
+    return Path(shutil.move(executed, kept))
 
 
 def _first_words(error):

@@ -1,0 +1,48 @@
+"""The concordance finds every sourced docstring and shows it as it stands."""
+
+from pathlib import Path
+
+from hspec.book.concordance import concordance_page, entries
+
+ROOT = Path(__file__).parents[2]
+CODE = '''
+def density(t):
+    """φ(t) = |a|_k, with `x|y`.
+
+    Source: GKX19, section 2,
+        equation 3.
+    Raises: nothing.
+    """
+
+def unsourced():
+    """No paper."""
+
+def _private():
+    """Hidden.
+
+    Source: P20
+    """
+
+class Measure:
+    def cdf(self):
+        """Φ(t).
+
+        Source: CTU21, eq. 1
+        """
+'''
+
+
+def test_finds_public_functions_and_methods_with_their_source(tmp_path):
+    (tmp_path / "hspec" / "linalg").mkdir(parents=True)
+    (tmp_path / "hspec" / "linalg" / "measure.py").write_text(CODE)
+    found = [(entry.name, entry.source, entry.where) for entry in entries(tmp_path, "linalg")]
+    assert found == [
+        ("density", "GKX19, section 2, equation 3", "linalg/measure.py"),
+        ("Measure.cdf", "CTU21, eq. 1", "linalg/measure.py"),
+    ]
+    assert r"| φ(t) = \|a\|\_k, with `x|y`. |" in concordance_page(tmp_path)
+
+
+def test_covers_both_layers_of_mathematics_in_this_package():
+    for layer in ("linalg", "curvature"):
+        assert entries(ROOT, layer), f"no Source: line in hspec.{layer}"

@@ -1,0 +1,113 @@
+"""A chapter runs when something it depends on changed, and a failure never replaces the last good page."""
+
+import json
+import shlex
+
+import nbformat
+import pytest
+
+from hspec.book import BookError, run_notebook
+from hspec.book.staging import chapter_key, rerun_command, stage_chapter, staged_record
+
+
+@pytest.fixture
+def stage(toy):
+    """Stage chapter `one`; returns what was reported."""
+
+    def run(parameters=None, **kwargs):
+        told = []
+        stage_chapter(toy, "one", "smoke", parameters or {}, report=told.append, **kwargs)
+        return told
+
+    return run
+
+
+def test_stages_an_executed_page_with_its_provenance(toy, stage):
+    stage({"steps": 2})
+    page = nbformat.read(toy.staged("one"), as_version=4)
+    results = [cell.outputs[-1] for cell in page.cells if cell.cell_type == "code" and cell.outputs]
+    assert results[-1]["data"]["text/plain"] == "1.0"  # 2 steps at rate 0.5
+    assert page.metadata.hspec.parameters == {"steps": 2}
+    assert "hspec run one -p steps 2" in page.cells[-1].source
+    assert "## Provenance" in page.cells[-1].source
+
+
+def test_a_page_tells_nothing_about_the_machine(toy, stage, write_chapter):
+    write_chapter(toy, "one", last_line="import sys, os; print(os.getcwd(), sys.prefix)")
+    stage()
+    text = toy.staged("one").read_text()
+    assert str(toy.root) not in text
+    assert ". <environment>" in text
+    assert "papermill" not in json.loads(text)["metadata"]
+
+
+def test_is_run_again_only_when_asked_or_changed(stage):
+    assert stage()[-1].startswith("one: done")
+    assert stage() == ["one: unchanged"]
+    assert stage(force=True)[-1].startswith("one: done")
+
+
+def test_depends_on_notebook_parameters_code_results_and_versions(toy, write_chapter, monkeypatch):
+    keys = [chapter_key(toy, "one", {}), chapter_key(toy, "one", {"steps": 2})]
+    write_chapter(toy, "one", last_line="steps + 1")
+    keys.append(chapter_key(toy, "one", {}))
+    (toy.root / "hspec" / "new.py").write_text("x = 1\n")
+    keys.append(chapter_key(toy, "one", {}))
+    (toy.root / "data" / "results").mkdir(parents=True)
+    (toy.root / "data" / "results" / "meta.json").write_text("{}")
+    keys.append(chapter_key(toy, "one", {}))
+    monkeypatch.setattr("hspec.book.provenance.versions", lambda: {"torch": "0"})
+    keys.append(chapter_key(toy, "one", {}))
+    assert len(set(keys)) == len(keys)
+    assert chapter_key(toy, "one", {}) == keys[-1]
+
+
+def test_a_failure_names_the_error_and_keeps_the_last_good_page(toy, stage, write_chapter):
+    stage()
+    good = toy.staged("one").read_bytes()
+    write_chapter(toy, "one", last_line="raise ValueError('no data: see data/README.md')")
+    with pytest.raises(
+        BookError, match=r"one\.ipynb failed in cell \[\d\]: ValueError: no data: see data/README"
+    ):
+        stage()
+    assert toy.staged("one").read_bytes() == good
+    kept = nbformat.read(toy.build / "failed" / "one.ipynb", as_version=4)
+    assert any(output.output_type == "error" for cell in kept.cells for output in cell.get("outputs", []))
+
+
+def test_a_killed_kernel_is_a_failure_too(toy, stage, write_chapter):
+    write_chapter(toy, "one", last_line="import os; os._exit(9)")
+    with pytest.raises(BookError, match=r"one\.ipynb failed in mid-run: Kernel died"):
+        stage()
+    assert not toy.staged("one").exists()
+
+
+def test_bad_parameters_are_refused_before_anything_runs(toy, stage):
+    with pytest.raises(BookError, match="unknown parameter"):
+        stage({"stepz": 2})
+    assert not toy.build.exists()
+
+
+def test_what_is_missing_or_no_notebook_is_named(toy):
+    output = toy.root / "out.ipynb"
+    with pytest.raises(BookError, match="There is no notebook"):
+        run_notebook(toy, toy.root / "none.ipynb", {}, output)
+    with pytest.raises(BookError, match=r"intro\.md is not a notebook"):
+        run_notebook(toy, toy.book / "intro.md", {}, output)
+    with pytest.raises(BookError, match="is a folder"):
+        run_notebook(toy, toy.source("one"), {}, toy.root)
+
+
+def test_the_rerun_command_survives_the_shell():
+    command = rerun_command("one", {"sizes": [1, 2], "name": "it's", "rate": 1e-3, "on": True, "limit": None})
+    assert shlex.split(command)[3:] == [
+        *("-p", "sizes", "[1, 2]"),
+        *("-p", "name", "it's"),
+        *("-p", "rate", "0.001"),
+        *("-p", "on", "true"),
+        *("-p", "limit", "null"),
+    ]
+
+
+def test_an_unstaged_chapter_has_no_record(toy):
+    assert staged_record(toy, "one") == {}

@@ -1,0 +1,55 @@
+"""The command: help, exit statuses, one line for each error."""
+
+import pytest
+
+from hspec import cli
+from hspec.book import BookError
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["book", "--help"], ["run", "--help"], ["status", "--help"]]
+)
+def test_help(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 0
+    assert "usage: hspec" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["bake"], ["run"], ["run", "x", "-p", "seed"], ["book", "--profile", "huge"]]
+)
+def test_misuse_is_told_by_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert "usage: hspec" in capsys.readouterr().err
+
+
+def test_outside_a_clone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["status"]) == 1
+    assert capsys.readouterr().err.startswith("hspec: ")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "told"),
+    [
+        (BookError("chapter one failed"), 1, "hspec: chapter one failed"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_an_error_is_one_message_and_a_status(monkeypatch, capsys, raised, status, told):
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr(cli, "make_book", fail)
+    assert cli.main(["book"]) == status
+    error = capsys.readouterr().err
+    assert told in error
+    assert "Traceback" not in error
+
+
+def test_an_unknown_chapter_names_the_known_ones(capsys):
+    assert cli.main(["run", "nosuch"]) == 1
+    assert "Chapters: instrument, bulk_and_outliers" in capsys.readouterr().err
