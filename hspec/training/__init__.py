@@ -1,7 +1,7 @@
 """Training by the papers' recipe: repeatable to the bit, resumable after a kill, with checkpoints."""
 
 from hspec.training.checkpoints import CheckpointError
-from hspec.training.loop import train
+from hspec.training.loop import ladder_epochs, train
 from hspec.training.population import set_population_statistics
 from hspec.training.recipe import PUBLISHED_EPOCHS, Recipe
 from hspec.training.run import TrainingRun
@@ -14,6 +14,7 @@ __all__ = [
     "Recipe",
     "TrainingRun",
     "evaluate",
+    "ladder_epochs",
     "set_population_statistics",
     "train",
 ]

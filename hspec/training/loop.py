@@ -32,8 +32,8 @@ def train(
 ) -> TrainingRun:
     """Train a copy of `model`, on its device, by `recipe`; checkpoints and state go to `folder`.
 
-    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of each), "last",
-    or several of these; the last is always kept. test_set: evaluated after each epoch. save_every: seconds
+    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of each), "ladder"
+    (the ends of epochs 1, 2, 5, 10, 20, 50, …), "last", or several of these; the last is always kept. test_set: evaluated after each epoch. save_every: seconds
     between two savings of the state. progress: draw a bar.
 
     Called again after any interruption, a kill included, it goes on from the last saved state and ends with
@@ -61,20 +61,26 @@ def train(
 
 def wanted_steps(checkpoints, recipe: Recipe, num_examples: int) -> set[int]:
     """The steps meant by `checkpoints`; raises where one lies beyond the run."""
-    total = recipe.total_steps(num_examples)
+    total, per_epoch = recipe.total_steps(num_examples), recipe.steps_per_epoch(num_examples)
     wanted = {total}
     for item in [checkpoints] if isinstance(checkpoints, int | str) else checkpoints:
         if item == "epoch":
-            wanted.update(
-                range(recipe.steps_per_epoch(num_examples), total, recipe.steps_per_epoch(num_examples))
-            )
+            wanted.update(range(per_epoch, total, per_epoch))
+        elif item == "ladder":
+            wanted.update(epoch * per_epoch for epoch in ladder_epochs(total // per_epoch))
         elif isinstance(item, int | np.integer) and 0 <= item <= total:
             wanted.add(int(item))
         elif item != "last":
             raise ValueError(
-                f"checkpoint {item!r}: 'last', 'epoch', or a step between 0 and the run's {total}"
+                f"checkpoint {item!r}: 'last', 'epoch', 'ladder', or a step between 0 and the run's {total}"
             )
     return wanted
+
+
+def ladder_epochs(epochs: int) -> tuple[int, ...]:
+    """1, 2, 5, 10, 20, 50, … up to `epochs`, which ends it: moments of a training, even in their logarithms."""
+    rungs = (first * 10**power for power in range(len(str(epochs))) for first in (1, 2, 5))
+    return (*(rung for rung in rungs if rung < epochs), epochs)
 
 
 @contextmanager
