@@ -8,9 +8,13 @@
 Anything these do not know (string padding, transposed or complex convolution) is left to autograd.
 """
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from hspec.curvature.switches import Switches
 
 _convolution_backward = torch.ops.aten.convolution_backward
 
@@ -29,15 +33,16 @@ class _Conv2dBackward(torch.autograd.Function):
     """(go, x, w) ↦ (gradient in x, gradient in w); linear in go, in w and in x respectively."""
 
     @staticmethod
-    def forward(ctx, go, x, w, geometry, wanted):
+    def forward(ctx, go, x, w, geometry, wanted, switches):
         ctx.save_for_backward(go, x, w)
-        ctx.geometry = geometry
+        ctx.geometry, ctx.switches = geometry, switches
         return _input_and_weight_grad(go, x, w, geometry, wanted)
 
     @staticmethod
     def backward(ctx, ux, uw):
         go, x, w = ctx.saved_tensors
         need_go, need_x, need_w = ctx.needs_input_grad[:3]
+        need_x, need_w = need_x and ctx.switches.to_forward, need_w and ctx.switches.to_forward
         stride, padding, dilation, groups = ctx.geometry
         ggo = gx = gw = None
         if uw is not None:
@@ -50,31 +55,31 @@ class _Conv2dBackward(torch.autograd.Function):
                 ggo = _sum(ggo, F.conv2d(ux, w, None, stride, padding, dilation, groups))
             if need_w:
                 _, gw = _input_and_weight_grad(go, ux, w, ctx.geometry, (False, True))
-        return ggo, gx, gw, None, None
+        return ggo, gx, gw, None, None, None
 
 
 class _Conv2d(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, w, geometry):
+    def forward(ctx, x, w, geometry, switches):
         ctx.save_for_backward(x, w)
-        ctx.geometry = geometry
+        ctx.geometry, ctx.switches = geometry, switches
         return F.conv2d(x, w, None, *geometry)
 
     @staticmethod
     def backward(ctx, go):
         x, w = ctx.saved_tensors
-        gx, gw = _Conv2dBackward.apply(go, x, w, ctx.geometry, ctx.needs_input_grad[:2])
-        return gx, gw, None
+        gx, gw = _Conv2dBackward.apply(go, x, w, ctx.geometry, ctx.needs_input_grad[:2], ctx.switches)
+        return gx, gw, None, None
 
 
 def _pair(n) -> list[int]:
     return [n, n] if isinstance(n, int) else list(n) * (2 // len(n))
 
 
-def _conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def _conv2d(switches, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     if isinstance(padding, str) or input.dim() != 4 or input.is_complex():
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
-    y = _Conv2d.apply(input, weight, (_pair(stride), _pair(padding), _pair(dilation), groups))
+    y = _Conv2d.apply(input, weight, (_pair(stride), _pair(padding), _pair(dilation), groups), switches)
     return y if bias is None else y + bias.view(1, -1, 1, 1)
 
 
@@ -91,11 +96,13 @@ def _batch_norm(
     return input * scale.view(shape) + shift.view(shape)
 
 
-_REPLACEMENTS = {torch.conv2d: _conv2d, F.conv2d: _conv2d, F.batch_norm: _batch_norm}
-
-
 class FastLayers(torch.overrides.TorchFunctionMode):
     """While active, conv2d and batch_norm calls build graphs that are cheap to differentiate twice."""
 
+    def __init__(self, switches: Switches):
+        super().__init__()
+        conv2d = functools.partial(_conv2d, switches)
+        self.replacements = {torch.conv2d: conv2d, F.conv2d: conv2d, F.batch_norm: _batch_norm}
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return _REPLACEMENTS.get(func, func)(*args, **(kwargs or {}))
+        return self.replacements.get(func, func)(*args, **(kwargs or {}))

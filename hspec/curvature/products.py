@@ -3,7 +3,7 @@
 One graph a batch serves every matrix. It holds f = logits, z = p − y as a function of f, and g = Jᵀz with its own graph:
 
     ∂⟨g, v⟩/∂θ = Hess v          with the derivative passing through z(f)
-               = H v             with the gate on z closed
+               = H v             with that passage switched off
     ∂⟨g, v⟩/∂z = J v             and Jᵀ u = ∂⟨f, u⟩/∂θ, so G v = Jᵀ (diag p − p pᵀ) J v
 
 All are reverse over reverse (never reverse over forward, which is wrong with batch normalisation in training mode).
@@ -20,7 +20,8 @@ from hspec.curvature.fast_layers import FastLayers
 from hspec.curvature.memory import SavedBytes, is_out_of_memory
 from hspec.curvature.network import Network
 from hspec.curvature.precision import numerics
-from hspec.curvature.softmax import Gate, Softmax, logit_gradient
+from hspec.curvature.softmax import Softmax, logit_gradient
+from hspec.curvature.switches import Switches
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,18 @@ class BatchGraph:
     logits: Tensor  # f (n, C)
     softmax: Softmax
     z: Tensor  # (n, C)
-    gate: Gate
+    switches: Switches
     gradient: tuple[Tensor | None, ...]  # g, by parameter; None where the logits do not depend on it
 
     @classmethod
     def build(cls, network: Network, x: Tensor, y: Tensor, rows: slice) -> "BatchGraph":
-        with torch.enable_grad(), FastLayers():
+        switches = Switches()
+        with torch.enable_grad(), FastLayers(switches):
             logits = network(x)
-            softmax, gate = Softmax.of(logits), Gate()
-            z = logit_gradient(logits, y, softmax, gate)
+            softmax = Softmax.of(logits)
+            z = logit_gradient(logits, y, softmax, switches)
             g = torch.autograd.grad(logits, network.parameters, z, create_graph=True, allow_unused=True)
-        return cls(rows, network, logits, softmax, z, gate, g)
+        return cls(rows, network, logits, softmax, z, switches, g)
 
     def hess(self, V: Tensor) -> Tensor:
         """Σ_n Hess_n V for rows V (k, p)."""
@@ -50,18 +52,19 @@ class BatchGraph:
 
     def residual(self, V: Tensor) -> Tensor:
         """Σ_n H_n V for rows V (k, p)."""
-        with self.gate.closed():
+        with self.switches.off("through_softmax"):
             return _flat(self._differentiate(V, self.network.parameters), self.network.parameters, V)
 
     def split(self, V: Tensor) -> tuple[Tensor, Tensor]:
         """(Σ_n H_n V, J V) in one sweep: (k, p) and (k, n, C)."""
-        with self.gate.closed():
+        with self.switches.off("through_softmax"):
             *h, t = self._differentiate(V, [*self.network.parameters, self.z])
         return _flat(h, self.network.parameters, V), t
 
     def jacobian(self, V: Tensor) -> Tensor:
         """J V (k, n, C)."""
-        return self._differentiate(V, [self.z])[0]
+        with self.switches.off("to_forward"):
+            return self._differentiate(V, [self.z])[0]
 
     def jacobian_transpose(self, U: Tensor) -> Tensor:
         """Σ_n J_nᵀ U_n (k, p) for U (k, n, C)."""

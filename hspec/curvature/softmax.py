@@ -5,11 +5,12 @@ is written in the small probabilities, which log-softmax keeps to full relative 
 and the weighted mean of t is taken after subtracting t_top.
 """
 
-import contextlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from hspec.curvature.switches import Switches
 
 
 @dataclass(frozen=True)
@@ -49,32 +50,17 @@ class Softmax:
         return torch.where(own, -(self.p * ~own).sum(-1, keepdim=True), self.p)
 
 
-class Gate:
-    """Whether the second derivative passes through the softmax (Hess) or stops there (H)."""
-
-    def __init__(self):
-        self.open = True
-
-    @contextlib.contextmanager
-    def closed(self):
-        self.open = False
-        try:
-            yield
-        finally:
-            self.open = True
-
-
 class _LogitGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits, labels, softmax, gate):
-        ctx.softmax, ctx.gate = softmax, gate
+    def forward(ctx, logits, labels, softmax, switches):
+        ctx.softmax, ctx.switches = softmax, switches
         return softmax.residual(labels)
 
     @staticmethod
     def backward(ctx, t):
-        return (ctx.softmax.middle(t) if ctx.gate.open else None), None, None, None
+        return (ctx.softmax.middle(t) if ctx.switches.through_softmax else None), None, None, None
 
 
-def logit_gradient(logits: Tensor, labels: Tensor, softmax: Softmax, gate: Gate) -> Tensor:
-    """p − y as a differentiable function of the logits, with an exact derivative and a gate on it."""
-    return _LogitGradient.apply(logits, labels, softmax, gate)
+def logit_gradient(logits: Tensor, labels: Tensor, softmax: Softmax, switches: Switches) -> Tensor:
+    """p − y as a differentiable function of the logits, with an exact derivative and a switch on it."""
+    return _LogitGradient.apply(logits, labels, softmax, switches)
