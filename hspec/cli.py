@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from hspec.book import PROFILES, BookError, Repository, make_book, run_notebook, status_text
@@ -14,6 +15,9 @@ def main(arguments=None):
     try:
         options.command(options)
     except BookError as error:
+        print(f"hspec: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a folder that may not be written: the message names it
         print(f"hspec: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -77,7 +81,10 @@ def parser():
 
 
 def _book(options):
-    index = make_book(Repository.find(), options.profile, only=options.only, force=options.force)
+    report = partial(print, flush=True)
+    index = make_book(
+        Repository.find(), options.profile, only=options.only, force=options.force, report=report
+    )
     print(f"The book is ready. Open {index.as_uri()}")
 
 

@@ -36,7 +36,7 @@ def _state(repository, chapter, paper):
         chapter=chapter,
         record=record,
         current=bool(record) and record["key"] == chapter_key(repository, chapter, made_with),
-        at_paper_scale=record.get("profile") == "paper" and made_with == paper,
+        at_paper_scale=bool(record) and made_with == paper,
         paper_command=rerun_command(chapter, paper),
     )
 

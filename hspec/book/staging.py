@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,28 +20,31 @@ def stage_chapter(repository, chapter, profile, parameters, *, force=False, repo
 
     Raises BookError, leaving the last good page, if the notebook fails.
     """
-    source, staged = repository.source(chapter), repository.staged(chapter)
     key = chapter_key(repository, chapter, parameters)
     if not force and staged_record(repository, chapter).get("key") == key:
         report(f"{chapter}: unchanged")
         return
     report(f"{chapter}: running ({profile} profile) …")
     started = time.monotonic()
-    executed = repository.build / "executed" / source.name
-    run_notebook(repository, source, parameters, executed, progress=sys.stderr.isatty())
-    record = {
-        "key": key,
-        "profile": profile,
-        "parameters": parameters,
-        "revision": provenance.revision(repository.root),
-        "versions": provenance.versions(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    page = with_provenance(read_notebook(executed), chapter, record)
-    executed.write_text(without_paths(nbformat.writes(page), repository.root), encoding="utf-8")
-    staged.parent.mkdir(exist_ok=True)
-    executed.replace(staged)
+    repository.build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="staging-", dir=repository.build) as folder:
+        executed = Path(folder) / f"{chapter}.ipynb"
+        run_notebook(
+            repository, repository.source(chapter), parameters, executed, progress=sys.stderr.isatty()
+        )
+        record = {
+            "key": key,
+            "profile": profile,
+            "parameters": parameters,
+            "revision": provenance.revision(repository.root),
+            "versions": provenance.versions(),
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        page = with_provenance(read_notebook(executed), chapter, record)
+        executed.write_text(without_paths(nbformat.writes(page), repository.root), encoding="utf-8")
+        repository.staged(chapter).parent.mkdir(exist_ok=True)
+        executed.replace(repository.staged(chapter))
     report(f"{chapter}: done in {record['seconds']:.0f} s")
 
 
