@@ -1,0 +1,1 @@
+"""Speed, accuracy and memory of hspec beside other packages, in one run: `python -m benchmarks`."""

@@ -1,0 +1,44 @@
+"""python -m benchmarks: measure, then write tables and plots to the results folder."""
+
+import argparse
+import os
+
+import torch
+
+from benchmarks.nets import SPECS
+from benchmarks.options import Options
+from benchmarks.peers import all_peers
+from benchmarks.report import write_report
+from benchmarks.results import Results
+from benchmarks.tasks import TASKS
+
+
+def main(arguments: list[str] | None = None) -> None:
+    chosen = _parser().parse_args(arguments)
+    options = Options(
+        tuple(chosen.nets), chosen.quick, torch.device(chosen.device), lambda line: print(line, flush=True)
+    )
+    results = Results.of(options)
+    missing = all_peers()[1]
+    options.report(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
+    for package in missing:
+        options.report(f"not installed, so not measured: {package}")
+    for task in chosen.only:
+        for key, result in TASKS[task](options).items():
+            results.write(task, key, result, options.device)
+    options.report(f"written: {write_report(results)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--nets", nargs="+", choices=SPECS, default=list(SPECS), help="default: all four")
+    parser.add_argument(
+        "--only", nargs="*", choices=TASKS, default=list(TASKS), help="tasks; none: report only"
+    )
+    parser.add_argument("--quick", action="store_true", help="toy sizes, to try the harness; kept apart")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""What is measured: every task returns {key: result}, a result being a dict of plain numbers and lists."""
+
+from benchmarks.tasks import accuracy, class_means, gpu, growth, memory, outliers, products, quadrature
+
+TASKS = {
+    "products": products.measure,
+    "quadrature": quadrature.measure,
+    "outliers": outliers.measure,
+    "accuracy": accuracy.measure,
+    "class_means": class_means.measure,
+    "memory": memory.measure,
+    "growth": growth.measure,
+    "gpu": gpu.measure,
+}

@@ -1,0 +1,74 @@
+"""One product with the Hessian, and one with G, in units of one gradient over the same data."""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.nets import SPECS, Net, fresh_net
+from benchmarks.options import Options
+from benchmarks.peers import all_peers
+from benchmarks.peers.instrument import risk_of
+from benchmarks.timing import Times, interleaved
+from hspec.curvature import hessian, split_product
+
+MATMUL_SIZE = 2048  # of the square product whose speed stands for the machine's peak
+
+
+def measure(options: Options) -> dict[str, dict]:
+    """For each net: seconds, ratios to the gradient, flops, and the share of the matrix-product peak."""
+    results = {}
+    for key in options.nets:
+        net = fresh_net(key, quick=options.quick, device=options.device)
+        options.report(f"products, net {key}: {net.title}, N = {net.num_examples}")
+        results[key] = _one_net(net, rounds=2 if options.quick else SPECS[key].rounds)
+    return results
+
+
+def _one_net(net: Net, rounds: int) -> dict:
+    contenders = _contenders(net)
+    times = interleaved(contenders, rounds, net.device)
+    flops = {name: _flops(contenders[name]) for name in ("gradient", "Hess: hspec", "G: hspec")}
+    peak = 2 * MATMUL_SIZE**3 / times.fastest("matrix product")
+    return {
+        "title": net.title,
+        "num_parameters": net.num_parameters,
+        "num_examples": net.num_examples,
+        "inputs": net.inputs,
+        "seconds": times.seconds,
+        "per_gradient": {name: _ratios(times, name) for name in contenders if ": " in name},
+        "flops": flops,
+        "share_of_peak": {name: flops[name] / times.fastest(name) / peak for name in flops},
+        "peak_flops_per_second": peak,
+    }
+
+
+def _ratios(times: Times, name: str) -> dict:
+    return {
+        "median": times.ratio(name, "gradient"),
+        "quartiles": times.ratio_spread(name, "gradient"),
+        "of_fastest": times.ratio_of_fastest(name, "gradient"),
+    }
+
+
+def _contenders(net: Net) -> dict:
+    """{"Hess: peer" or "G: peer": a call of one product}, the gradient, and a large matrix product."""
+    v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(1)).to(net.device)
+    square = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=net.device)
+    calls = {"gradient": net.gradient, "matrix product": lambda: square @ square}
+    for peer in all_peers()[0]:
+        calls[f"Hess: {peer.name}"] = _call(peer.hessian(net), v)
+        if peer.gauss_newton:
+            calls[f"G: {peer.name}"] = _call(peer.gauss_newton(net), v)
+    risk = risk_of(net)
+    calls["Hess, G, H at once: hspec"] = lambda: split_product(risk, v)
+    calls["Hess: hspec, graphs rebuilt"] = _call(hessian(risk_of(net, memory_budget=0)).__matmul__, v)
+    return calls
+
+
+def _call(product, v):
+    return lambda: product(v)
+
+
+def _flops(call) -> int:
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()

@@ -1,0 +1,39 @@
+"""From a module and its data to nodes and weights: the whole quadrature, with m and the number of probes the same for all."""
+
+from benchmarks.nets import SPECS, Net, fresh_net
+from benchmarks.options import Options
+from benchmarks.peers import all_peers
+from benchmarks.timing import interleaved
+
+
+def measure(options: Options) -> dict[str, dict]:
+    """For each net: seconds of each peer, and the ratio to hspec's within a round."""
+    results = {}
+    for key in options.nets:
+        spec, net = SPECS[key], fresh_net(key, quick=options.quick, device=options.device)
+        steps, probes = (4, 1) if options.quick else (spec.num_steps, spec.num_probes)
+        options.report(f"quadrature, net {key}: {net.title}, m = {steps}, {probes} probes")
+        results[key] = _one_net(net, steps, probes, rounds=1 if options.quick else max(2, spec.rounds // 3))
+    return results
+
+
+def _one_net(net: Net, steps: int, probes: int, rounds: int) -> dict:
+    peers = all_peers()[0]
+    calls = {peer.name: lambda peer=peer: peer.quadrature(net, steps, probes, 0) for peer in peers}
+    times = interleaved(calls, rounds, net.device, warm_up=False, min_seconds=0.0)
+    return {
+        "title": net.title,
+        "num_parameters": net.num_parameters,
+        "num_examples": net.num_examples,
+        "num_steps": steps,
+        "num_probes": probes,
+        "seconds": times.seconds,
+        "reorthogonalizes": {peer.name: peer.reorthogonalizes for peer in peers},
+        "over_hspec": {
+            peer.name: {
+                "median": times.ratio(peer.name, "hspec"),
+                "of_fastest": times.ratio_of_fastest(peer.name, "hspec"),
+            }
+            for peer in peers[1:]
+        },
+    }
