@@ -14,10 +14,7 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         options.command(options)
-    except BookError as error:
-        print(f"hspec: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:  # a full disk, a folder that may not be written: the message names it
+    except (BookError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         print(f"hspec: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

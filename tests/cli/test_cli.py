@@ -36,6 +36,7 @@ def test_outside_a_clone(tmp_path, monkeypatch, capsys):
     ("raised", "status", "told"),
     [
         (BookError("chapter one failed"), 1, "hspec: chapter one failed"),
+        (PermissionError(13, "Permission denied", "_build"), 1, "Permission denied: '_build'"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
