@@ -7,7 +7,7 @@ from dataclasses import dataclass
 LAYERS = ("linalg", "curvature", "data", "models", "training", "experiments", "figures")
 
 # "Source: P20, section 4", up to an empty line or the next "Word:".
-SOURCE_LINE = re.compile(r"^Sources?:\s*(.+(?:\n(?!\s*$|\w+:).+)*)", re.MULTILINE)
+SOURCE_LINE = re.compile(r"\bSources?:\s*(.+(?:\n(?!\s*$|\w+:).+)*)", re.MULTILINE)
 
 INTRODUCTION = """\
 From the papers to the code and back: each function that carries an equation, a definition or a constant of a
