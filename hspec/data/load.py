@@ -77,8 +77,9 @@ def _download(name: str, dataset: Dataset, root: Path) -> None:
     try:
         dataset.torchvision(root, download=True)
     except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
         raise MissingData(
-            f"{name} could not be downloaded to {root} ({error}). Fetch it where there is a network and copy "
+            f"{name} could not be downloaded to {root} ({reason}). Fetch it where there is a network and copy "
             f"{dataset.home} there, or set HSPEC_DATA to a folder that holds it."
         ) from error
 

@@ -48,17 +48,15 @@ class Shape:
 def initialise(net: nn.Module, generator: torch.Generator) -> None:
     """He's normal initialisation of every layer, from `generator` alone.
 
-    Convolutions have variance 2 / fan-out, hidden linear layers 2 / fan-in, the last one 1 / fan-in; biases
-    are 0, norms the identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
+    Weights have variance 2 / fan-in, those of the last linear layer 1 / fan-in; biases are 0, norms the
+    identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
     """
     linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
     for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            variance = 2 / (module.out_channels * math.prod(module.kernel_size))
-        elif isinstance(module, nn.Linear):
-            variance = (1 if module is linear[-1] else 2) / module.in_features
-        else:
+        if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
+        fan_in = module.weight[0].numel()
+        variance = (1 if module is linear[-1] else 2) / fan_in
         scale = getattr(module, "init_scale", 1.0)
         module.weight.normal_(0, scale * math.sqrt(variance), generator=generator)
         if module.bias is not None:

@@ -48,7 +48,9 @@ class ResNet(nn.Module):
     or "imagenet" (7×7 of stride 2, max-pool); shortcut: "project" or "pad" where the shape changes.
 
     Without a norm the last convolution of each of the B residual branches starts smaller by 1/√B, so that the
-    forward signal grows by a constant factor, not exponentially, with depth: (1 + 1/B)^B < e.
+    forward signal grows by a constant factor, not exponentially, with depth: (1 + 1/B)^B < e. Such a net trains,
+    at about a tenth of the learning rate: ResNet-32 at half width reaches zero training error on 1,000 digits in
+    30 epochs at 0.005 and mini-batches of 32 (with the norm: 0.05 and 128), and stalls at 0.01 and 128.
     """
 
     def __init__(self, shape: Shape, stages: tuple[int, ...], depth: int, stem: str, shortcut: str):
