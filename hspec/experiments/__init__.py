@@ -1,10 +1,10 @@
 """Names, keys, the store and the measures: where the mathematics and the learning wing meet."""
 
-from .bench import Bench
-from .claims import CLAIMS, Verdict
-from .experiment import Experiment, load_or_run, load_or_run_all
-from .setting import Setting
-from .store import Record, Store
+from hspec.experiments.bench import Bench
+from hspec.experiments.claims import CLAIMS, Verdict
+from hspec.experiments.experiment import Experiment, load_or_run, load_or_run_all
+from hspec.experiments.setting import Setting
+from hspec.experiments.store import Record, Store
 
 __all__ = [
     "CLAIMS",

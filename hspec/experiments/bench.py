@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,9 @@ from tqdm.auto import tqdm
 
 from hspec import data, models, training
 from hspec.curvature import Risk
-
-from .provenance import default_device
-from .setting import Setting
-from .store import Store
+from hspec.experiments.provenance import default_device
+from hspec.experiments.setting import Setting
+from hspec.experiments.store import Store
 
 BATCH_SIZE = 250  # images per batch of a risk: large enough for full speed, small enough for small memories
 
@@ -31,7 +30,9 @@ class Bench:
     progress   whether progress bars are shown
     """
 
-    def __init__(self, setting: Setting | None, store: Store, name: str, *, device=None, progress: bool = True):
+    def __init__(
+        self, setting: Setting | None, store: Store, name: str, *, device=None, progress: bool = True
+    ):
         self.setting = setting
         self.store = store
         self.name = name
@@ -47,7 +48,9 @@ class Bench:
         """The setting's images of ``split``, or a balanced subset of them."""
         s = self.setting
         size = per_class or (s.per_class if split == "train" else s.test_per_class)
-        return data.load(s.dataset, split, per_class=size, seed=s.data_seed, image_size=s.image_size, classes=s.classes)
+        return data.load(
+            s.dataset, split, per_class=size, seed=s.data_seed, image_size=s.image_size, classes=s.classes
+        )
 
     @cached_property
     def run(self) -> training.TrainingRun:
@@ -84,6 +87,11 @@ class Bench:
         step = self.run.steps[-1] if step is None else step
         return self.run.load(step, self.new_model()).eval()
 
+    def step_after(self, epoch: int | None) -> int | None:
+        """The number of updates made by the end of ``epoch``; None (the last) stays None."""
+        recipe = self.setting.recipe
+        return None if epoch is None else epoch * recipe.steps_per_epoch(len(self.images("train")))
+
     def risk(
         self,
         split: str = "train",
@@ -102,7 +110,7 @@ class Bench:
         return torch.Generator().manual_seed(seed)
 
     @contextmanager
-    def counting(self, description: str, total: int | None = None) -> Callable[..., None]:
-        """A progress bar; the value is a function that moves it on by one and ignores its arguments."""
+    def counting(self, description: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        """A progress bar; the value is a function that moves it to the count it is given, or on by one."""
         with tqdm(total=total, desc=description, disable=not self.progress, leave=False) as bar:
-            yield lambda *_args, **_kwargs: bar.update()
+            yield lambda done=None, total=None: bar.update(1 if done is None else done - bar.n)

@@ -50,5 +50,5 @@ class Verdict:
 
 
 def outcome(holds: bool, *, decided: bool = True) -> str:
-    """"holds" or "fails", or the third where the run cannot decide."""
+    """ "holds" or "fails", or the third where the run cannot decide."""
     return OUTCOMES[2] if not decided else OUTCOMES[0] if holds else OUTCOMES[1]

@@ -13,11 +13,11 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from .bench import Bench
-from .measures import MEASURES
-from .provenance import device_name, git_revision, package_versions
-from .setting import Setting, canonical, coerced, digest
-from .store import Record, Store
+from hspec.experiments.bench import Bench
+from hspec.experiments.measures import MEASURES
+from hspec.experiments.provenance import device_name, git_revision, package_versions
+from hspec.experiments.setting import Setting, canonical, coerced, digest
+from hspec.experiments.store import Record, Store
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def complete_options(name: str, function: Callable, given: Mapping[str, Any]) ->
     known = {k: p for k, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ValueError(f"{name} has no option {', '.join(unknown)}: it has {', '.join(sorted(known)) or 'none'}")
+        raise ValueError(
+            f"{name} has no option {', '.join(unknown)}: it has {', '.join(sorted(known)) or 'none'}"
+        )
     missing = [k for k, p in known.items() if p.default is p.empty and k not in given]
     if missing:
         raise ValueError(f"{name} needs the option {', '.join(missing)}")
@@ -67,7 +69,9 @@ def complete_options(name: str, function: Callable, given: Mapping[str, Any]) ->
     return {k: coerced(k, given.get(k, p.default), hints[k]) for k, p in known.items()}
 
 
-def load_or_run(experiment: Experiment, store: Store | None = None, *, device=None, progress: bool = True) -> Record:
+def load_or_run(
+    experiment: Experiment, store: Store | None = None, *, device=None, progress: bool = True
+) -> Record:
     """The experiment's record: from the store where it is there, else measured now and stored.
 
     Another process that asks for the same experiment meanwhile waits and then finds the record. An interrupted

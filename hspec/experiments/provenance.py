@@ -24,7 +24,9 @@ def git_revision() -> str | None:
     package = Path(__file__).resolve().parents[1]
 
     def git(*arguments):
-        done = subprocess.run(["git", "-C", str(package), *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(package), *arguments], capture_output=True, text=True, check=False
+        )
         return done.stdout.strip() if done.returncode == 0 else None
 
     try:

@@ -1,4 +1,4 @@
-"""The spectral quantities that chapters report (mathematics: section "Spectral quantities" of the book's notation page)."""
+"""The spectral quantities that chapters report; the book's notation page defines them."""
 
 from __future__ import annotations
 
@@ -18,3 +18,54 @@ def outlier_count(eigenvalues: np.ndarray, num_classes: int) -> tuple[int, float
     ratios = top[:-1] / top[1:]
     k = int(ratios.argmax())
     return k + 1, float(ratios[k])
+
+
+def tail_share(
+    nodes: np.ndarray, g_parts: np.ndarray, weights: np.ndarray, tail: float
+) -> tuple[float, float]:
+    """Share of the bulk's upper tail that is G's, and its standard error over probes (NaN for one probe).
+
+    nodes, g_parts, weights   (n_v, r): Ritz values θ of the deflated Hessian in descending order, uᵀ G u of their
+                              vectors, and quadrature weights w; padded with NaN
+    tail                      the share of the bulk's eigenvalues that counts as its tail
+
+        share = Σ w uᵀ G u / Σ w θ,    over the nodes, from the largest, that hold the mass ``tail``, and over probes:
+
+    the part of the tail's sum of eigenvalues, tr(Π Hess Π) with Π the tail's projector, that is tr(Π G Π). The rest is
+    H's. G's part is never negative; where H is negative on the tail, G's share exceeds one.
+    """
+    weights = np.nan_to_num(weights)
+    inside = np.where(np.cumsum(weights, axis=1) - weights < tail, weights, 0.0)
+    part = (inside * np.nan_to_num(g_parts)).sum(1)
+    whole = (inside * np.nan_to_num(nodes)).sum(1)
+    share = part.sum() / whole.sum()
+    if len(whole) < 2:
+        return float(share), float("nan")
+    scatter = (part - share * whole).std(ddof=1) / np.sqrt(len(whole))
+    return float(share), float(scatter / abs(whole.mean()))
+
+
+def separation(upper: tuple[np.ndarray, np.ndarray], lower: tuple[np.ndarray, np.ndarray]) -> float:
+    """Distance of two groups of positive eigenvalues in units of their spread, on a logarithmic axis.
+
+    upper, lower  each (values, weights) of any lengths
+
+        (median log λ of upper − median log λ of lower) / √((IQR² of upper + IQR² of lower) / 2)
+
+    It is positive where ``upper`` lies above; at 1 the groups' medians are one interquartile range apart.
+    Raises ValueError for a group without positive values.
+    """
+    quartiles = [log_quartiles(*group) for group in (upper, lower)]
+    pooled = np.sqrt(np.mean([(q[2] - q[0]) ** 2 for q in quartiles]))
+    return float((quartiles[0][1] - quartiles[1][1]) / pooled)
+
+
+def log_quartiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The three quartiles of log10 of the positive values under weights, linear between the weights' midpoints."""
+    values, weights = np.ravel(values), np.ravel(weights)
+    real = (values > 0) & (weights > 0)
+    if not real.any():
+        raise ValueError("quartiles of a logarithm need positive values with positive weights")
+    order = np.argsort(values[real])
+    x, w = np.log10(values[real][order]), weights[real][order]
+    return np.interp([0.25, 0.5, 0.75], (np.cumsum(w) - w / 2) / w.sum(), x)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hspec.data import DATASETS
+from hspec.data.registry import find
 from hspec.training import Recipe
 
 TRAINING_VERSION = 1  # raise it when a change to models or training changes the trained weights
@@ -21,7 +21,7 @@ class Setting:
     Two settings that compare equal give bit-for-bit the same network on one machine, so a training run is shared by
     every experiment with the same setting.
 
-    dataset       a name of :data:`hspec.data.DATASETS`, or ``"folder:NAME"``
+    dataset       a name of ``hspec.data.DATASETS``, or ``"folder:NAME"``
     model         a name that :func:`hspec.models.build` knows
     width         factor on every hidden width; 1.0 is the papers' net
     norm          "batch" or "none"
@@ -30,7 +30,7 @@ class Setting:
     per_class     training examples per class; None takes all there are
     test_per_class   test examples per class; None takes all there are
     recipe        how it is trained
-    checkpoints   steps to keep: "last", "epoch", or a tuple of steps
+    checkpoints   steps to keep: "last", "epoch", "ladder" (after epochs 1, 2, 5, 10, …), or a tuple of steps
     init_seed     seed of the initial weights
     data_seed     seed of the balanced subset
     """
@@ -42,23 +42,22 @@ class Setting:
     classes: int | None = None
     image_size: int = 32
     per_class: int | None = 100
-    test_per_class: int | None = 50
-    recipe: Recipe = field(default_factory=Recipe)
+    test_per_class: int | None = 40
+    recipe: Recipe = Recipe(epochs=20)
     checkpoints: str | tuple[int, ...] = "last"
     init_seed: int = 0
     data_seed: int = 0
 
     def __post_init__(self):
         check_fields(self)
-        if self.dataset not in DATASETS and not self.dataset.startswith("folder:"):
-            raise ValueError(
-                f"unknown data set {self.dataset!r}: choose one of {', '.join(sorted(DATASETS))}, or 'folder:NAME'"
-            )
+        find(self.dataset)  # refuses an unknown name
         if self.width <= 0:
             raise ValueError(f"width must be positive, got {self.width}")
         for name in ("per_class", "test_per_class"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, or None for all images; got {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be at least 1, or None for all images; got {getattr(self, name)}"
+                )
 
     @property
     def training_key(self) -> str:
@@ -69,7 +68,8 @@ class Setting:
         """One line for captions and tables."""
         sample = "all images" if self.per_class is None else f"{self.per_class} images per class"
         norm = "" if self.norm == "batch" or self.model.startswith("mlp") else f", norm {self.norm}"
-        return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {self.recipe.epochs} epochs"
+        budget = f"{self.recipe.epochs} epochs" if self.recipe.steps is None else f"{self.recipe.steps} steps"
+        return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}"
 
 
 def check_fields(instance: Any) -> None:

@@ -1,7 +1,7 @@
 """The store: one folder a record, written all at once or not at all.
 
-A record is ``arrays.npz`` and ``meta.json`` in ``<root>/<measure>/<key>/``. It is written into a temporary folder beside
-its place and renamed, so a reader never sees half a record and a killed writer leaves only a temporary folder behind.
+A record is ``arrays.npz`` and ``meta.json`` in ``<root>/<measure>/<key>/``. It is written into a temporary folder next
+to its place and renamed, so a reader never sees half a record and a killed writer leaves only a temporary folder.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Record:
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.arrays:
-            raise KeyError(f"no array {name!r} in this record of {self.meta['measure']}: it has {sorted(self.arrays)}")
+            raise KeyError(
+                f"no array {name!r} in this record of {self.meta['measure']}: it has {sorted(self.arrays)}"
+            )
         return self.arrays[name]
 
     def __contains__(self, name: str) -> bool:
@@ -69,7 +71,9 @@ class Store:
                 try:
                     return read_record(folder, key)
                 except DamagedRecord as error:
-                    warnings.warn(f"damaged record {folder}: {error}; it will be computed again", stacklevel=2)
+                    warnings.warn(
+                        f"damaged record {folder}: {error}; it will be computed again", stacklevel=2
+                    )
         return None
 
     def published_records(self, measure: str) -> list[Record]:

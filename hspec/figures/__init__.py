@@ -1,8 +1,8 @@
 """Draws records and spectral measures; computes nothing that a claim rests on."""
 
-from .spectra import bulk_and_outliers, largest_eigenvalues
-from .style import COLOURS, set_style
-from .tables import download, scale_note, table, verdict_table
+from hspec.figures.spectra import bulk_and_outliers, largest_eigenvalues
+from hspec.figures.style import COLOURS, set_style
+from hspec.figures.tables import download, scale_note, table, verdict_table
 
 __all__ = [
     "COLOURS",

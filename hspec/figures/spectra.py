@@ -8,16 +8,22 @@ from matplotlib.figure import Figure
 
 from hspec.experiments import Record
 from hspec.experiments.measures.spectra import stored_measure
+from hspec.figures.style import COLOURS, panels, spikes
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
-
-from .style import COLOURS, panels, spikes
 
 GRID_POINTS = 2048
 MARGIN = 0.05  # of the range, on both sides: P20's margin
 
 
 def density_line(
-    axis: Axes, measure: SpectralMeasure, width: float, colour: str, label: str, *, style: str = "-", within=None
+    axis: Axes,
+    measure: SpectralMeasure,
+    width: float,
+    colour: str,
+    label: str,
+    *,
+    style: str = "-",
+    within=None,
 ) -> None:
     """The density, smoothed by a Gaussian of the given width (units of the eigenvalues), on a logarithmic ordinate."""
     low, high = within or measure.support

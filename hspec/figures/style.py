@@ -56,7 +56,9 @@ def set_style() -> None:
     from_notebook.run_line_magic("matplotlib", "inline")
 
 
-def panels(rows: int = 1, columns: int = 1, *, width: float = 4.6, height: float = 3.3, **kwargs) -> tuple[Figure, list]:
+def panels(
+    rows: int = 1, columns: int = 1, *, width: float = 4.6, height: float = 3.3, **kwargs
+) -> tuple[Figure, list]:
     """A figure and its axes, row by row; sizes in inches per panel. Not known to pyplot, so it is shown once."""
     with mpl.rc_context(_RC):
         figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
@@ -64,7 +66,9 @@ def panels(rows: int = 1, columns: int = 1, *, width: float = 4.6, height: float
     return figure, list(axes.flat)
 
 
-def spikes(axis: Axes, values, height: float, colour: str, label: str | None = None, marker: str = "o") -> None:
+def spikes(
+    axis: Axes, values, height: float, colour: str, label: str | None = None, marker: str = "o"
+) -> None:
     """Outliers as stems from the axis' floor up to ``height``."""
     floor = axis.get_ylim()[0]
     axis.vlines(values, floor, height, color=colour, linewidth=1.0)

@@ -57,4 +57,6 @@ def _scale_row(record: Record) -> dict[str, str]:
 def download(frame: pd.DataFrame, filename: str) -> HTML:
     """A link that saves the numbers behind a figure as CSV; they travel inside the page."""
     content = base64.b64encode(frame.to_csv(index=False).encode()).decode()
-    return HTML(f'<a download="{filename}" href="data:text/csv;base64,{content}">Download the numbers: {filename}</a>')
+    return HTML(
+        f'<a download="{filename}" href="data:text/csv;base64,{content}">Download the numbers: {filename}</a>'
+    )

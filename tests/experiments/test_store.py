@@ -1,8 +1,9 @@
 """The store loses nothing and never shows half a record."""
 
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -91,19 +92,19 @@ def test_unwritable_store_is_refused_with_the_remedy(tmp_path):
         Store(blocked).require_writable()
 
 
-def hold(root, events):
-    with Store(root).locked("one"):
-        events.put("in")
-        time.sleep(0.3)
-        events.put("out")
+HOLDER = """
+import sys, time
+from hspec.experiments import Store
+with Store(sys.argv[1]).locked("one"):
+    print("in", time.monotonic(), flush=True)
+    time.sleep(0.3)
+    print("out", time.monotonic(), flush=True)
+"""
 
 
 def test_one_process_at_a_time(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    events = context.Queue()
-    processes = [context.Process(target=hold, args=(tmp_path, events)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [events.get(timeout=10) for _ in range(4)] == ["in", "out", "in", "out"]
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    lines = [line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
+    events = [event for event, _ in sorted(lines, key=lambda line: float(line[1]))]
+    assert events == ["in", "out", "in", "out"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.curvature import hessian
+from hspec.experiments.bench import Bench
 from hspec.linalg import LinearOperator, SpectralMeasure, deflate, eigsh, slq
-
-from ..bench import Bench
 
 OUTLIER_TOLERANCE = 1e-3  # residual relative to the eigenvalue: far below the spacing of the outliers drawn
 
@@ -26,16 +25,16 @@ def bulk_and_outliers(
     full = hessian(risk)
     num_top = 3 * risk.num_classes + 1
     with bench.counting(f"{split}: top {num_top} eigenvalues") as advance:
-        pairs = eigsh(
-            full, num_top, tol=OUTLIER_TOLERANCE, generator=bench.generator(seed), callback=advance
-        )
+        pairs = eigsh(full, num_top, tol=OUTLIER_TOLERANCE, generator=bench.generator(seed), callback=advance)
     bulk = deflate(full, pairs.top(risk.num_classes))
     return {
         "top": pairs.values,
         "top_residuals": pairs.residuals,
         "num_products": pairs.num_products,
         **quadrature(bench, full, f"{split}: Hess", "plain_", num_steps, num_probes, seed),
-        **quadrature(bench, bulk, f"{split}: Hess without its top C", "deflated_", num_steps, num_probes, seed),
+        **quadrature(
+            bench, bulk, f"{split}: Hess without its top C", "deflated_", num_steps, num_probes, seed
+        ),
         "loss": risk.loss(),
         "error_rate": risk.error_rate(),
         "num_classes": risk.num_classes,
@@ -45,7 +44,13 @@ def bulk_and_outliers(
 
 
 def quadrature(
-    bench: Bench, operator: LinearOperator, description: str, prefix: str, num_steps: int, num_probes: int, seed: int
+    bench: Bench,
+    operator: LinearOperator,
+    description: str,
+    prefix: str,
+    num_steps: int,
+    num_probes: int,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     """The arrays of one spectral measure, under names that begin with ``prefix``; resumable."""
     with bench.counting(description, num_steps * num_probes) as advance:

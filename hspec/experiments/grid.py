@@ -1,0 +1,105 @@
+"""One experiment a cell: a measure over the papers' plane of epochs and sample sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hspec.experiments.experiment import Experiment, load_or_run
+from hspec.experiments.setting import Setting
+from hspec.experiments.store import Record, Store
+from hspec.training import ladder_epochs
+
+
+class Cell(NamedTuple):
+    """A place in the plane: which repeat, how many examples of each class, after how many epochs."""
+
+    repeat: int
+    per_class: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Experiments by their cell, and the axes in ascending order."""
+
+    repeats: tuple[int, ...]
+    per_class: tuple[int, ...]
+    epochs: tuple[int, ...]
+    experiments: Mapping[Cell, Experiment]
+
+    def load(self, store: Store | None = None) -> dict[Cell, Record | None]:
+        """What the store has; None for a missing cell. Computes nothing."""
+        store = store or Store()
+        return {cell: store.get(e.measure, e.key) for cell, e in self.experiments.items()}
+
+    def fill(
+        self, new_cells: int = -1, store: Store | None = None, *, progress: bool = True
+    ) -> dict[Cell, Record | None]:
+        """:meth:`load`, after at most ``new_cells`` missing cells have been measured (-1: all of them, 0: none).
+
+        Sample by sample, so that one training run serves all its epochs. Several processes may fill one grid: a cell
+        that another one is measuring is waited for.
+        """
+        store = store or Store()
+        missing = [cell for cell, record in self.load(store).items() if record is None]
+        for cell in missing if new_cells < 0 else missing[:new_cells]:
+            load_or_run(self.experiments[cell], store, progress=progress)
+        return self.load(store)
+
+    def table(self, records: Mapping[Cell, Record | None], value) -> np.ndarray:
+        """``value(record)`` as (repeats, epochs, sample sizes); NaN where a cell is missing."""
+        order = product(self.repeats, self.epochs, self.per_class)
+        found = [records[Cell(repeat, size, epoch)] for repeat, epoch, size in order]
+        values = [np.nan if record is None else value(record) for record in found]
+        return np.reshape(values, (len(self.repeats), len(self.epochs), len(self.per_class))).astype(float)
+
+
+def grid(
+    measure: str,
+    base: Setting,
+    *,
+    per_class: Sequence[int],
+    epochs: Sequence[int],
+    repeats: int = 1,
+    options: Mapping[str, Any] | None = None,
+) -> Grid:
+    """``measure`` on ``base`` at every sample size, after every one of the epochs, and with that many seeds.
+
+    measure   one that has an option ``epoch``
+    base      its recipe gives the length of every training run; its seeds are those of repeat 0
+    epochs    each a rung of the recipe's ladder (:func:`hspec.training.ladder_epochs`): the checkpoints then do not
+              depend on which epochs are asked for, and any part of the grid fits any other part
+    repeats   training runs with other initial weights, orders and samples
+
+    Raises ValueError for an epoch that is not on the ladder, for an empty axis, or for a recipe without epochs.
+    """
+    if base.recipe.epochs is None:
+        raise ValueError("a grid over epochs needs a recipe with epochs, not steps")
+    for name, axis in {"per_class": per_class, "epochs": epochs, "repeats": range(repeats)}.items():
+        if not len(axis):
+            raise ValueError(f"{name} is empty: a grid has at least one cell")
+    ladder = ladder_epochs(base.recipe.epochs)
+    unknown = sorted(set(epochs) - set(ladder))
+    if unknown:
+        raise ValueError(f"epochs {unknown} are not kept: choose among {list(ladder)}")
+    axes = tuple(range(repeats)), tuple(sorted(set(per_class))), tuple(sorted(set(epochs)))
+    experiments = {}
+    for cell in map(Cell._make, product(*axes)):
+        setting = replace(repeated(base, cell.repeat), per_class=cell.per_class, checkpoints="ladder")
+        experiments[cell] = Experiment(measure, setting, {"epoch": cell.epoch, **(options or {})})
+    return Grid(*axes, experiments)
+
+
+def repeated(base: Setting, repeat: int) -> Setting:
+    """``base`` with every seed moved on by ``repeat``."""
+    return replace(
+        base,
+        init_seed=base.init_seed + repeat,
+        data_seed=base.data_seed + repeat,
+        recipe=replace(base.recipe, seed=base.recipe.seed + repeat),
+    )

@@ -1,0 +1,146 @@
+"""Whose the outliers of G are: A1's exact eigenvalues, and the spectrum of G with its parts knocked out (P18-5)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hspec.curvature import A1, A2, B1, ClassMeans, class_means, exact_gauss_newton_spectrum, gauss_newton
+from hspec.experiments.bench import Bench
+from hspec.experiments.measures.ownership import BEYOND, risk_facts, start_vectors, top_pairs
+from hspec.experiments.measures.spectra import quadrature
+from hspec.linalg import LinearOperator, LowRank, subspace_cosines
+
+KNOCKED_OUT = {"": (), "_a1": ("A1",), "_a1_a2": ("A1", "A2"), "_a1_a2_b1": ("A1", "A2", "B1")}
+
+
+def class_structure(
+    bench: Bench,
+    *,
+    split: str = "train",
+    sample_per_class: int | None = None,
+    num_steps: int = 64,
+    num_probes: int = 2,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """G's top eigenvalues beside those of A1, A2, A1 + A2 and B1; and G with A1, A2 and B1 taken away one after another.
+
+    sample_per_class: images per class over which the matrices are averaged; None for all of the split.
+
+    Arrays: g_top and g_residuals (C + 3,); a1, a2, a12 (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1,
+    descending; top_a1, top_a1_a2, top_a1_a2_b1 (C + 3,): the largest eigenvalues of G without those parts; cosines (C,),
+    of the angles between the span of the g_c and G's top C eigenspace, where C vectors fit in memory; quadratures g_,
+    g_a1_, g_a1_a2_, g_a1_a2_b1_; what :func:`collinearity` tells; facts of the risk.
+    Source: P18a section 4; P20 section 4.
+    """
+    risk = bench.risk(split, per_class=sample_per_class)
+    means = class_means(risk)
+    parts = {"A1": A1(means), "A2": A2(means), "B1": B1(means)}
+    start, count = start_vectors(means), risk.num_classes + BEYOND
+    results = {}
+    for suffix, without in KNOCKED_OUT.items():
+        operator = gauss_newton(risk)
+        for name in without:
+            operator = operator - parts[name]
+        pairs = top_pairs(bench, operator, count, None if without else start, seed)
+        results |= quadrature(bench, operator, str(operator.name), f"g{suffix}_", num_steps, num_probes, seed)
+        if not without:
+            results |= {"g_top": pairs.values, "g_residuals": pairs.residuals}
+            if start is not None:
+                results["cosines"] = subspace_cosines(start, pairs.top(risk.num_classes).vectors)
+        else:
+            results[f"top{suffix}"] = pairs.values
+    return (
+        results
+        | exact_eigenvalues(means)
+        | {"b1": eigenvalues_of_part(parts["B1"])}
+        | collinearity(means)
+        | risk_facts(risk)
+    )
+
+
+def exact_eigenvalues(means: ClassMeans) -> dict[str, np.ndarray]:
+    """a1, a2, a12 (C,): the eigenvalues of A1, A2 and A1 + A2, from Gram matrices of C vectors, in float64.
+
+    A1 + A2 = Σ_c (p_c/N)(1 + p_c/p_{c,c}) g_c g_cᵀ, because p_c g_c = −p_{c,c} g_{c,c}.
+    """
+    others, own, examples = means.class_weights.double(), own_weights(means), means.risk.num_examples
+    of_others, of_own = means.gram(means.shares[:, None, :]), means.gram(own_recipe(means))
+    return {
+        "a1": weighted_eigenvalues(of_others, others / examples),
+        "a2": weighted_eigenvalues(of_own, own / examples),
+        "a12": weighted_eigenvalues(of_others, others / examples * (1 + others / own)),
+    }
+
+
+def weighted_eigenvalues(gram: torch.Tensor, weights: torch.Tensor) -> np.ndarray:
+    """Eigenvalues of Σ_i w_i v_i v_iᵀ other than its p − k zeros, descending, from gram_{ij} = v_i·v_j (k, k)."""
+    root = weights.sqrt()
+    return torch.linalg.eigvalsh(root[:, None] * gram * root).flip(0).cpu().numpy()
+
+
+def eigenvalues_of_part(part: LinearOperator) -> np.ndarray:
+    """The exact nonzero eigenvalues of A1, A2 or B1, held as vectors or streamed."""
+    return part.eigenpairs().values if isinstance(part, LowRank) else part.eigenvalues()
+
+
+def own_weights(means: ClassMeans) -> torch.Tensor:
+    """p_{c,c} (C,)."""
+    return means.weights.diagonal().double()
+
+
+def own_recipe(means: ClassMeans) -> torch.Tensor:
+    """The recipe (C, 1, C) of the g_{c,c}."""
+    return torch.eye(len(means.counts)).to(means.shares)[:, None, :]
+
+
+def collinearity(means: ClassMeans) -> dict[str, np.ndarray]:
+    """How nearly p_c g_c = −p_{c,c} g_{c,c} holds in this arithmetic; all (C,), class by class.
+
+    p_off and p_own: p_c/N and p_{c,c}/N; cosine: of the angle between g_c and g_{c,c}; mismatch:
+    ‖p_c g_c + p_{c,c} g_{c,c}‖/‖p_c g_c‖. One class at a time, so two vectors of R^p in memory.
+    """
+    recipe = torch.cat([means.shares[:, None, :], own_recipe(means)], dim=1)
+    classes = torch.arange(len(means.counts))
+    own, off = own_weights(means).cpu(), means.class_weights.double().cpu()
+    cosine, mismatch = np.empty(len(classes)), np.empty(len(classes))
+    for c in classes.tolist():
+        pair = means.vectors_of(classes[c : c + 1], recipe, means.risk.network.parameters)[0].double()
+        g_off, g_own = pair / torch.linalg.vector_norm(pair, dim=1, keepdim=True)
+        norms = torch.linalg.vector_norm(pair, dim=1).cpu()
+        cosine[c] = float(g_off @ g_own)
+        ratio = float(own[c] * norms[1] / (off[c] * norms[0]))
+        mismatch[c] = float(torch.linalg.vector_norm(g_off + ratio * g_own))
+    examples = means.risk.num_examples
+    return {
+        "p_off": (off / examples).numpy(),
+        "p_own": (own / examples).numpy(),
+        "cosine": cosine,
+        "mismatch": mismatch,
+    }
+
+
+def exact_knock_out(
+    bench: Bench,
+    *,
+    split: str = "train",
+    sample_per_class: int = 15,
+    num_steps: int = 64,
+    num_probes: int = 2,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """The exact spectra of G and of G without its parts over a small sample, and the quadrature of the same G.
+
+    sample_per_class: images per class; the exact spectra take (N·C)² numbers, and the linear algebra (N·C)³ products.
+
+    Arrays: exact, exact_a1, exact_a1_a2, exact_a1_a2_b1 (N·C,): eigenvalues, descending, by the Gram route; a1 (C,);
+    quadrature g_; facts of the risk.
+    Source: P20 section 4; the Gram route is this package's own yardstick.
+    """
+    risk = bench.risk(split, per_class=sample_per_class)
+    results = quadrature(bench, gauss_newton(risk), "G, small sample", "g_", num_steps, num_probes, seed)
+    with bench.counting("exact spectra by the Gram route", len(KNOCKED_OUT)) as advance:
+        for suffix, without in KNOCKED_OUT.items():
+            results[f"exact{suffix}"] = exact_gauss_newton_spectrum(risk, without=without)
+            advance()
+    return results | {"a1": exact_eigenvalues(class_means(risk))["a1"]} | risk_facts(risk)

@@ -1,0 +1,48 @@
+"""G = A1 + A2 + B1 + B2: the spectra of the four parts (P18-7, P18-8)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.curvature import A1, A2, B1, B2, class_means, gauss_newton
+from hspec.experiments.bench import Bench
+from hspec.experiments.measures.spectra import quadrature
+from hspec.experiments.measures.upper_tail import performance
+from hspec.linalg import LinearOperator, LowRank
+
+
+def level_spectra(
+    bench: Bench,
+    *,
+    epoch: int | None = None,
+    whole: bool = False,
+    num_steps: int = 80,
+    num_probes: int = 2,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Exact spectra of A1, A2 and B1, by their Gram matrices; quadrature of B2, and of G where the ``whole`` is wanted.
+
+    epoch  after which the net is taken; None: the last
+
+    Arrays: A1 (C,), A2 (C,), B1 (C(C − 2),), their nonzero eigenvalues, descending, padded with zeros; B2_… and
+    G_…: nodes and weights of the quadratures; loss, error_rate, test_loss, test_error; num_classes, num_examples,
+    num_parameters.
+    Source: P18a; P20, G_class, G_{c=c'}, G_cross and G_within.
+    """
+    risk = bench.risk(step=bench.step_after(epoch))
+    means, c = class_means(risk), risk.num_classes
+    with bench.counting("A1, A2, B1", 3) as advance:
+        exact = {}
+        for operator, rank in ((A1(means), c), (A2(means), c), (B1(means), max(1, c * (c - 2)))):
+            exact[operator.name] = largest(operator, rank)
+            advance()
+    sampled = {"B2_": B2(risk, means)} | ({"G_": gauss_newton(risk)} if whole else {})
+    for prefix, operator in sampled.items():
+        exact |= quadrature(bench, operator, operator.name, prefix, num_steps, num_probes, seed)
+    return {**exact, **performance(bench, risk, epoch)}
+
+
+def largest(operator: LinearOperator, rank: int) -> np.ndarray:
+    """The ``rank`` largest eigenvalues of an operator of that rank, (rank,); zeros where there are fewer."""
+    found = operator.eigenpairs().values if isinstance(operator, LowRank) else operator.eigenvalues()
+    return np.pad(found[:rank], (0, max(0, rank - len(found))))

@@ -1,0 +1,87 @@
+"""Who owns the outliers, and who the bulk: the spectra of Hess, G and H, and of Hess without G's top C (P18-2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hspec.curvature import ClassMeans, Risk, class_means, gauss_newton, hessian, residual
+from hspec.experiments.bench import Bench
+from hspec.experiments.measures.spectra import OUTLIER_TOLERANCE, quadrature
+from hspec.linalg import EigenPairs, LinearOperator, deflate, eigsh, subspace_cosines
+
+BEYOND = 3  # eigenvalues computed beyond the top C, so that a gap after the C-th can be seen
+
+
+def ownership(
+    bench: Bench,
+    *,
+    split: str = "train",
+    sample_per_class: int | None = None,
+    num_steps: int = 64,
+    num_probes: int = 3,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Spectra of Hess = G + H and of its two parts, from the same probes; overlap of the top eigenspaces.
+
+    sample_per_class: images per class over which the matrices are averaged; None for all of the split.
+
+    Arrays: hess_top, g_top (C + 3,) with …_residuals; h_ends (2,), the largest and the smallest eigenvalue of H;
+    cosines (C,), of the principal angles between the top C eigenspaces of Hess and G; overlaps (C, C), the squared
+    inner products of their eigenvectors, Hess first; quadratures hess_ (top C deflated), g_ (top C deflated), h_, and
+    knocked_ (Hess with G's top C projected out); facts of the risk.
+    Source: P18a section 3; P20 section 4.
+    """
+    risk = bench.risk(split, per_class=sample_per_class)
+    hess, g, h = hessian(risk), gauss_newton(risk), residual(risk)
+    start = start_vectors(class_means(risk))
+    of_hess, of_g = (top_pairs(bench, A, risk.num_classes + BEYOND, start, seed) for A in (hess, g))
+    own_hess, own_g = of_hess.top(risk.num_classes), of_g.top(risk.num_classes)
+    with bench.counting("both ends of H") as advance:
+        h_ends = eigsh(h, 1, which="both", tol=OUTLIER_TOLERANCE, generator=bench.generator(seed)).values
+        advance()
+    spectra = {
+        "hess_": deflate(hess, own_hess),
+        "g_": deflate(g, own_g),
+        "h_": h,
+        "knocked_": deflate(hess, own_g),
+    }
+    results = {}
+    for prefix, operator in spectra.items():
+        results |= quadrature(bench, operator, str(operator.name), prefix, num_steps, num_probes, seed)
+    return results | {
+        "hess_top": of_hess.values,
+        "hess_residuals": of_hess.residuals,
+        "g_top": of_g.values,
+        "g_residuals": of_g.residuals,
+        "h_ends": h_ends,
+        "cosines": subspace_cosines(own_hess.vectors, own_g.vectors),
+        "overlaps": ((own_hess.vectors.T @ own_g.vectors) ** 2).cpu().numpy(),
+        **risk_facts(risk),
+    }
+
+
+def start_vectors(means: ClassMeans) -> torch.Tensor | None:
+    """The class means g_c as columns (p, C), from which the top eigenvectors are a few products away; None if too large."""
+    return means.class_vectors.T if means.fits(len(means.counts)) else None
+
+
+def top_pairs(
+    bench: Bench, operator: LinearOperator, count: int, start: torch.Tensor | None, seed: int
+) -> EigenPairs:
+    """The largest ``count`` eigenpairs, to :data:`OUTLIER_TOLERANCE`."""
+    with bench.counting(f"top {count} of {operator.name}") as advance:
+        pairs = eigsh(operator, count, start=start, tol=OUTLIER_TOLERANCE, generator=bench.generator(seed))
+        advance()
+    return pairs
+
+
+def risk_facts(risk: Risk) -> dict[str, float]:
+    """What every record tells of the risk it is about."""
+    return {
+        "loss": risk.loss(),
+        "error_rate": risk.error_rate(),
+        "num_classes": risk.num_classes,
+        "num_examples": risk.num_examples,
+        "num_parameters": risk.num_parameters,
+    }

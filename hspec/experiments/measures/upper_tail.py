@@ -1,0 +1,111 @@
+"""Who owns the upper tail of the Hessian's bulk, G or H? (P18-4)"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from hspec.curvature import Risk, class_means, gauss_newton, hessian
+from hspec.experiments.bench import Bench
+from hspec.linalg import LinearOperator, Tridiagonal, deflate, eigenpairs_from, eigsh, lanczos
+from hspec.linalg.quadrature import ritz_weights
+from hspec.linalg.trace import draw_probe
+
+OUTLIER_TOLERANCE = 1e-2  # residual relative to λ_C: the deflated space is then that of the outliers
+BLOCK = 8  # Ritz vectors multiplied at a time
+
+
+def upper_tail(
+    bench: Bench,
+    *,
+    epoch: int | None = None,
+    tail: float = 1e-2,
+    num_steps: int = 60,
+    num_probes: int = 2,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """The largest eigenvalues of the bulk, and how much of each is G's.
+
+    epoch  after which the net is taken; None: the last
+    tail   share of the bulk's eigenvalues to look at, from the top
+
+    The bulk is B = (I − QQᵀ) Hess (I − QQᵀ), Q the top C eigenvectors. A Lanczos run on B from a random probe gives
+    Ritz pairs (θ_k, u_k) with quadrature weights w_k. As u_k is orthogonal to Q and Hess = G + H, every Ritz value
+    splits, without rest: θ_k = u_kᵀ G u_k + u_kᵀ H u_k. One G product each finds the parts.
+
+    Arrays, for n_v probes, rows in descending θ, padded with NaN and weight 0: nodes, g_parts, weights, residuals
+    (n_v, r), the r Ritz pairs of the tail; smallest (n_v,), the lowest Ritz value; top and top_residuals (C,), the
+    outliers; dimension p − C; loss, error_rate, test_loss, test_error; num_classes, num_examples, num_parameters.
+    P18a section 4; mathematics: the chapter.
+    """
+    if not 0 < tail < 1:
+        raise ValueError(f"tail is a share of the bulk between 0 and 1, got {tail}")
+    risk = bench.risk(step=bench.step_after(epoch))
+    full, generator = hessian(risk), bench.generator(seed)
+    means = class_means(risk)
+    start = means.class_vectors.T if means.fits(risk.num_classes) else None
+    pairs = eigsh(full, risk.num_classes, start=start, tol=OUTLIER_TOLERANCE, generator=generator)
+    bulk = deflate(full, pairs)
+    rows, smallest = [], []
+    with bench.counting("bulk", num_steps * num_probes) as advance:
+        for i in range(num_probes):
+            run = lanczos(
+                bulk,
+                draw_probe(bulk, generator),
+                min(num_steps, risk.num_parameters - len(pairs)),
+                checkpoint=bench.folder / f"probe-{i}",
+                callback=lambda step, _, i=i: advance(i * num_steps + step),
+            )
+            rows.append(tail_of(run, gauss_newton(risk), risk.num_parameters - len(pairs), tail))
+            smallest.append(run.ritz()[0][0])
+    names = ("nodes", "g_parts", "weights", "residuals")
+    return {
+        **{name: padded([row[name] for row in rows]) for name in names},
+        "smallest": smallest,
+        "top": pairs.values,
+        "top_residuals": pairs.residuals,
+        "dimension": risk.num_parameters - len(pairs),
+        **performance(bench, risk, epoch),
+    }
+
+
+def tail_of(run: Tridiagonal, G: LinearOperator, dimension: int, tail: float) -> dict[str, np.ndarray]:
+    """The Ritz pairs of one run that hold the upper ``tail`` of its mass: θ, uᵀ G u, w and residual; all (r,)."""
+    theta, first, last = run.ritz()
+    weights = ritz_weights(theta, first**2, run.residual_norm * np.abs(last), dimension)[::-1]
+    count = min(1 + int(np.searchsorted(np.cumsum(weights), tail)), len(theta))
+    pairs = eigenpairs_from(run, count)
+    return {
+        "nodes": pairs.values,
+        "g_parts": rayleigh_quotients(G, pairs.vectors),
+        "weights": weights[:count],
+        "residuals": pairs.residuals,
+    }
+
+
+def rayleigh_quotients(A: LinearOperator, vectors: torch.Tensor) -> np.ndarray:
+    """uᵀ A u for unit columns u: (p, r) -> (r,)."""
+    found = [(block * (A @ block)).sum(0, dtype=torch.float64) for block in vectors.split(BLOCK, dim=1)]
+    return torch.cat(found).cpu().numpy()
+
+
+def padded(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows of different lengths as one array, filled up with NaN."""
+    table = np.full((len(rows), max(map(len, rows))), np.nan)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    return table
+
+
+def performance(bench: Bench, risk: Risk, epoch: int | None) -> dict[str, float | int]:
+    """How well the net does at this moment of its training, and the sizes of the problem."""
+    test = bench.risk("test", step=bench.step_after(epoch))
+    return {
+        "loss": risk.loss(),
+        "error_rate": risk.error_rate(),
+        "test_loss": test.loss(),
+        "test_error": test.error_rate(),
+        "num_classes": risk.num_classes,
+        "num_examples": risk.num_examples,
+        "num_parameters": risk.num_parameters,
+    }
