@@ -46,13 +46,14 @@ def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) 
     return Deflated(A, Q)
 
 
-def orthonormal_basis(M: torch.Tensor) -> torch.Tensor:
-    """Orthonormal columns (p, r) that span the columns of M (p, k), r its numerical rank."""
+def orthonormal_basis(M: torch.Tensor, tol: float | None = None) -> torch.Tensor:
+    """Orthonormal columns (p, r) that span the columns of M (p, k), r its rank to `tol` (relative; rounding)."""
+    tol = max(M.shape[1], 10) * torch.finfo(M.dtype).eps if tol is None else tol
     if not torch.isfinite(M).all():
         raise ValueError("The vectors have entries that are not finite.")
     Q, R = torch.linalg.qr(M)
     U, sigma, _ = torch.linalg.svd(R)
-    rank = int((sigma > max(R.shape) * torch.finfo(M.dtype).eps * sigma[0]).sum())
+    rank = int((sigma > tol * sigma[0]).sum())
     if rank == 0:
         raise ValueError("The vectors span nothing: all are zero.")
     return Q @ U[:, :rank]

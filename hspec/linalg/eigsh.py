@@ -14,6 +14,11 @@ from hspec.linalg.trace import draw_probe
 
 FLOOR = 50.0  # residuals below FLOOR · eps · ‖A‖ are rounding, and count as converged
 
+NOISE = 0.1  # of a random direction, beside the start vectors given
+DEPENDENT = (
+    1e-3  # a block's directions with a smaller singular value than this share of the largest add nothing
+)
+
 
 def eigsh(
     A: LinearOperator | torch.Tensor,
@@ -36,12 +41,11 @@ def eigsh(
     max_products   at which to stop, with a RuntimeWarning and what has been found (default 100 + 40 per pair)
     block_size     residuals followed at a time: 1 takes the fewest products; more where blocks are cheap, or
                    where eigenvalues are multiple
-    max_basis      vectors kept before a restart, at twice the memory (default 2 · wanted + 40)
+    max_basis      vectors kept before a restart, at twice the memory (default 2 · wanted + 4 · block_size + 40)
 
     Rayleigh-Ritz on a growing orthonormal basis V with A V kept beside it: each round adds the residuals of
-    the leading unconverged Ritz pairs, which from one start vector is thick-restart Lanczos, and from
-    several its block form. Residuals are computed, not estimated. An exhausted (invariant) basis is
-    refreshed at random.
+    the leading unconverged Ritz pairs, which is thick-restart Lanczos, or its block form. Residuals are
+    computed, not estimated. An exhausted (invariant) basis is refreshed at random.
 
     Raises ValueError for k > p, a start that does not fit, or an operator that is not symmetric (seen in
     VᵀAV, at no cost); FloatingPointError for a product that is not finite.
@@ -49,44 +53,59 @@ def eigsh(
     A = aslinearoperator(A)
     select(np.empty(A.shape[0]), k, which, f"of {A}: its dimension is too small")
     wanted = 2 * k if which == "both" else k
-    size = min(A.shape[0], max_basis or 2 * wanted + 40)
-    _check_settings(wanted, size, tol, block_size)
+    size = min(A.shape[0], max_basis or 2 * wanted + 4 * block_size + 40)
+    _check_settings(A.shape[0], wanted, size, tol, block_size)
     limit = max_products or 100 + 40 * wanted
     space = _Subspace(A, size, generator, check)
-    space.extend(_start(A, start, generator)[:, :size])
+    space.extend(_start(A, start, min(block_size, size), generator))
+    settled = None  # the values before the last refresh
     while True:
         ritz = space.ritz(k, which)
         left = ritz.unconverged(tol)
-        full = space.count == A.shape[0]
-        if full or (not len(left) and len(ritz.values) == wanted):
+        room = A.shape[0] - space.count
+        if room == 0 or (len(ritz.values) == wanted and not len(left) and ritz.is_final(settled)):
             break
         if space.num_products >= limit:
             _warn(A, ritz, left, wanted, space.num_products)
             break
+        if not len(left):
+            settled = ritz.values
         block = ritz.directions[:, left[:block_size]] if len(left) else draw_probe(A, generator)[:, None]
+        block = block[:, :room]
         if space.count + block.shape[1] > size:
-            space.restart(which, keep=(wanted + size) // 2)
+            space.restart(which, keep=max(wanted, min((wanted + size) // 2, size - block.shape[1])))
         space.extend(block)
     return EigenPairs(ritz.values, ritz.vectors, ritz.residuals, space.num_products)
 
 
-def _check_settings(wanted: int, size: int, tol: float, block_size: int) -> None:
+def _check_settings(p: int, wanted: int, size: int, tol: float, block_size: int) -> None:
     if not tol > 0 or block_size < 1:
         raise ValueError(f"tol must be positive and block_size at least 1; got {tol} and {block_size}.")
-    if size < wanted + 2 * block_size and size < wanted:
-        raise ValueError(
-            f"max_basis = {size} is too small for {wanted} pairs: allow {wanted + 2 * block_size}."
-        )
+    least = min(p, wanted + 2 * block_size)
+    if size < least:
+        raise ValueError(f"max_basis = {size} is too small for {wanted} pairs: allow at least {least}.")
 
 
-def _start(A, start, generator) -> torch.Tensor:
-    """Start vectors, orthonormal, (p, j); a random one joins those given, lest they lie in an invariant subspace."""
-    random = draw_probe(A, generator)[:, None]
-    if start is None:
-        return random / random.norm()
-    start = start[:, None] if start.ndim == 1 else start
-    A._check(start, "started from")
-    return orthonormal_basis(torch.cat([orthonormal_basis(start), random / random.norm()], dim=1))
+def _start(A, start, block_size, generator) -> torch.Tensor:
+    """Orthonormal start vectors (p, block_size): random, or random combinations of those given plus a little noise.
+
+    A Krylov space from one combination needs about half the products of one from all the columns, each of which
+    would have to be raised to a power of A by itself; the noise keeps it out of invariant subspaces.
+    """
+    X = torch.stack([_unit(draw_probe(A, generator)) for _ in range(block_size)], dim=1)
+    if start is not None:
+        start = start[:, None] if start.ndim == 1 else start
+        A._check(start, "started from")
+        hints = orthonormal_basis(start)
+        mixed = hints @ torch.randn(
+            hints.shape[1], block_size, generator=generator, device=generator.device, dtype=torch.float64
+        ).to(hints)
+        X = mixed / torch.linalg.vector_norm(mixed, dim=0) + NOISE * X
+    return orthonormal_basis(X)
+
+
+def _unit(v: torch.Tensor) -> torch.Tensor:
+    return v / torch.linalg.vector_norm(v)
 
 
 def _warn(A, ritz, left, wanted, num_products) -> None:
@@ -114,6 +133,16 @@ class _Ritz:
         """Indices of the pairs still to work on, largest residual first."""
         left = np.flatnonzero(self.residuals > np.maximum(tol * self.edges, self.floor))
         return left[np.argsort(-self.residuals[left])]
+
+    def is_final(self, settled: np.ndarray | None) -> bool:
+        """Whether converged pairs may be believed to be the outermost.
+
+        Residuals at rounding level are the sign of an invariant subspace, outside of which more copies of an
+        eigenvalue may lie: then a random direction must have been tried, and have changed nothing.
+        """
+        if self.residuals.max() > self.floor:
+            return True
+        return settled is not None and np.allclose(self.values, settled, rtol=0.0, atol=self.floor)
 
 
 class _Subspace:
@@ -146,11 +175,12 @@ class _Subspace:
             self.check = False
 
     def _orthonormal(self, X: torch.Tensor) -> torch.Tensor:
+        """X orthonormal, and orthogonal to V; directions that are nearly V's or each other's are dropped."""
         V = self.V[: self.count]
         for _ in range(2):
             X = X / torch.linalg.vector_norm(X, dim=0)
-            X = X - V.T @ (V @ X)
-        return orthonormal_basis(X)
+            X = orthonormal_basis(X - V.T @ (V @ X), DEPENDENT)
+        return X
 
     def _check_symmetry(self, j: int, column: np.ndarray) -> None:
         mirrored = (self.V[j : self.count] @ self.AV[:j].T).double().cpu().numpy().T

@@ -15,7 +15,10 @@ from hspec.linalg.pairs import EigenPairs
 
 BASIS_DTYPES = (torch.bfloat16, torch.float32, torch.float64)
 GPU_LOOK = 8  # steps between two looks at the scalars on a GPU, where each look stops the stream
-INVARIANT = {torch.float32: 1e-6, torch.float64: 2e-14}  # β below this share of ‖T‖ is rounding: an invariant subspace
+INVARIANT = {
+    torch.float32: 1e-6,
+    torch.float64: 2e-14,
+}  # β below this share of ‖T‖ is rounding: an invariant subspace
 SYMMETRY = {torch.float32: 1e-3, torch.float64: 1e-8}  # relative; rounding of products is far below
 
 

@@ -76,6 +76,15 @@ def slq(
     return _measure(rows, num_steps, dimension)
 
 
+def measure_from(runs: list[Tridiagonal], dimension: int) -> SpectralMeasure:
+    """The spectral measure of fully reorthogonalised Lanczos runs from random probes; `slq` where their bases are kept.
+
+    dimension: the number of eigenvalues measured.   Source: as `slq`.
+    """
+    rows = [_row(run, dimension, True) for run in runs]
+    return _measure(rows, max(len(run.alphas) for run in runs), dimension)
+
+
 def _reporter(callback, before, width, total):
     return lambda step, num_steps: callback(before + step * width, total)
 
