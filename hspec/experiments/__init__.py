@@ -2,7 +2,7 @@
 
 from hspec.experiments.bench import Bench
 from hspec.experiments.claims import CLAIMS, Verdict
-from hspec.experiments.experiment import Experiment, load_or_run, load_or_run_all
+from hspec.experiments.experiment import Experiment, load_or_run, load_or_run_all, spectra_experiments
 from hspec.experiments.setting import Setting
 from hspec.experiments.store import Record, Store
 
@@ -16,4 +16,5 @@ __all__ = [
     "Verdict",
     "load_or_run",
     "load_or_run_all",
+    "spectra_experiments",
 ]

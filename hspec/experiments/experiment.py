@@ -54,6 +54,21 @@ class Experiment:
         return digest(self.configuration)
 
 
+def spectra_experiments(
+    datasets: Iterable[str], net: Mapping[str, Any], options: Mapping[str, Any]
+) -> list[Experiment]:
+    """The training and the test spectrum of one net on each data set.
+
+    net      fields of :class:`Setting` without the data set
+    options  of the measure "bulk_and_outliers", without the split
+    """
+    return [
+        Experiment("bulk_and_outliers", Setting(dataset, **net), {**options, "split": split})
+        for dataset in datasets
+        for split in ("train", "test")
+    ]
+
+
 def complete_options(name: str, function: Callable, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword options of a measure: those given, checked, and the defaults of the others."""
     known = {k: p for k, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}

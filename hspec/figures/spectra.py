@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -78,3 +79,19 @@ def largest_eigenvalues(records: list[Record]) -> Figure:
     axis.set_ylabel("eigenvalue λ_k of Hess")
     axis.legend()
     return figure
+
+
+def outlier_frame(records: list[Record]) -> pd.DataFrame:
+    """The numbers behind the picture: every computed eigenvalue with its residual."""
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "dataset": record.meta["setting"]["dataset"],
+                "split": record.meta["options"]["split"],
+                "rank": np.arange(1, len(record["top"]) + 1),
+                "eigenvalue": record["top"],
+                "residual": record["top_residuals"],
+            }
+        )
+        for record in records
+    )

@@ -12,7 +12,9 @@ from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
 NEAR_ZERO = (
     1e-3  # relative to |λ|max: inside lies a huge atom, which a Kolmogorov-Smirnov distance would only see
 )
-TARGET_KS, TARGET_W1 = 0.02, 1.5e-4  # the accuracy that the package promises with one probe of 90 steps
+# The accuracy that the package promises with one probe of 90 steps on GKX19's net of 15,910 parameters; on another
+# net it scales as the sampling error does, with 1/√p (CTU21).
+TARGET_KS, TARGET_W1, TARGET_PARAMETERS = 0.02, 1.5e-4, 15_910
 ROUNDING = 1e-10  # of a CDF, when it is held against the rigorous band
 
 
@@ -91,20 +93,21 @@ def verdict_instrument(record: Record) -> list[Verdict]:
     outside, total = band_violations(record)
     mean, sem = corrected.mean(), corrected.std(ddof=1) / np.sqrt(len(corrected))
     probes = len(corrected)
+    scale = np.sqrt(TARGET_PARAMETERS / len(record["eigenvalues"]))
     return [
         Verdict(
             "GKX-1",
             f"Wasserstein-1 distance to the exact spectrum over its range, one probe (mean ± s.e. of {probes})",
             f"{mean:.1e} ± {sem:.0e}; plain Gauss weights {plain.mean():.1e}",
-            f"≤ {TARGET_W1:g}",
-            outcome(mean <= TARGET_W1),
+            f"≤ {scale * TARGET_W1:.1e}",
+            outcome(mean <= scale * TARGET_W1),
         ),
         Verdict(
             "GKX-1",
             f"Kolmogorov-Smirnov distance outside |λ| < {NEAR_ZERO:g} |λ|max, {probes} probes",
             f"{ks:.4f}",
-            f"≤ {TARGET_KS:g}",
-            outcome(ks <= TARGET_KS),
+            f"≤ {scale * TARGET_KS:.3f}",
+            outcome(ks <= scale * TARGET_KS),
         ),
         Verdict(
             "GKX-1",
