@@ -1,6 +1,7 @@
 """The ends of a spectrum, to a stated residual, from few products."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ def eigsh(
     block_size: int = 1,
     max_basis: int | None = None,
     generator: torch.Generator,
+    callback: Callable[[int], None] | None = None,
     check: bool = True,
 ) -> EigenPairs:
     """k eigenpairs at one end or both ends of the spectrum, each with residual ‖A q − λ q‖ ≤ tol · |λ_k|.
@@ -41,6 +43,7 @@ def eigsh(
     max_products   at which to stop, with a RuntimeWarning and what has been found (default 100 + 40 per pair)
     block_size     residuals followed at a time: 1 takes the fewest products; more where blocks are cheap, or
                    where eigenvalues are multiple
+    callback       called with the number of products spent, after each round
     max_basis      vectors kept before a restart, at twice the memory (default 2 · wanted + 4 · block_size + 40)
 
     Rayleigh-Ritz on a growing orthonormal basis V with A V kept beside it: each round adds the residuals of
@@ -60,6 +63,8 @@ def eigsh(
     space.extend(_start(A, start, min(block_size, size), generator))
     settled = None  # the values before the last refresh
     while True:
+        if callback is not None:
+            callback(space.num_products)
         ritz = space.ritz(k, which)
         left = ritz.unconverged(tol)
         room = A.shape[0] - space.count
