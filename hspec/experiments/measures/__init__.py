@@ -6,8 +6,8 @@ Raise a measure's version when its meaning or its numbers change: its old record
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hspec.experiments.measures.geometry import class_geometry
 from hspec.experiments.measures.class_structure import class_structure, exact_knock_out
+from hspec.experiments.measures.geometry import class_geometry
 from hspec.experiments.measures.instrument import instrument
 from hspec.experiments.measures.levels import level_spectra
 from hspec.experiments.measures.loss_curves import loss_curves
