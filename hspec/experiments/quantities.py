@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hspec.linalg import SpectralMeasure
+
 
 def outlier_count(eigenvalues: np.ndarray, num_classes: int) -> tuple[int, float]:
     """Number of outliers: the position k ≤ 3C of the largest ratio λ_k / λ_{k+1}, and that ratio.
@@ -69,3 +71,20 @@ def log_quartiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     order = np.argsort(values[real])
     x, w = np.log10(values[real][order]), weights[real][order]
     return np.interp([0.25, 0.5, 0.75], (np.cumsum(w) - w / 2) / w.sum(), x)
+
+
+def energy_ratio(part: SpectralMeasure, whole: SpectralMeasure) -> tuple[float, float]:
+    """‖A‖_F² / ‖B‖_F² from the second moments of two quadratures, and its standard error (NaN for one probe).
+
+    Both must come from the same probes, one row each: their errors then largely cancel in the ratio (delta method).
+    """
+    if part.num_probes != whole.num_probes:
+        raise ValueError(
+            f"the probes must be the same: {part.num_probes} of one, {whole.num_probes} of the other"
+        )
+    above, below = (m.dimension * np.nansum(m.weights * m.nodes**2, axis=1) for m in (part, whole))
+    ratio = above.mean() / below.mean()
+    if len(above) < 2:
+        return float(ratio), float("nan")
+    scatter = (above - ratio * below).std(ddof=1) / np.sqrt(len(above))
+    return float(ratio), float(scatter / below.mean())

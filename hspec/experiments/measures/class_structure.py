@@ -23,14 +23,14 @@ def class_structure(
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """G's top eigenvalues beside those of A1, A2, A1 + A2 and B1; and G with A1, A2 and B1 taken away one after another.
+    """G's top eigenvalues beside those of A1, A2, A1 + A2 and B1; and G as A1, A2 and B1 are taken away in turn.
 
     sample_per_class: images per class over which the matrices are averaged; None for all of the split.
 
     Arrays: g_top and g_residuals (C + 3,); a1, a2, a12 (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1,
-    descending; top_a1, top_a1_a2, top_a1_a2_b1 (C + 3,): the largest eigenvalues of G without those parts; cosines (C,),
-    of the angles between the span of the g_c and G's top C eigenspace, where C vectors fit in memory; quadratures g_,
-    g_a1_, g_a1_a2_, g_a1_a2_b1_; what :func:`collinearity` tells; facts of the risk.
+    descending; top_a1, top_a1_a2, top_a1_a2_b1 (C + 3,): the largest eigenvalues of G without those parts; cosines
+    (C,), of the angles between the span of the g_c and G's top C eigenspace, where C vectors fit in memory;
+    quadratures g_, g_a1_, g_a1_a2_, g_a1_a2_b1_; what :func:`collinearity` tells; facts of the risk.
     Source: P18a section 4; P20 section 4.
     """
     risk = bench.risk(split, per_class=sample_per_class)

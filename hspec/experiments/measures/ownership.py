@@ -62,7 +62,7 @@ def ownership(
 
 
 def start_vectors(means: ClassMeans) -> torch.Tensor | None:
-    """The class means g_c as columns (p, C), from which the top eigenvectors are a few products away; None if too large."""
+    """The class means g_c as columns (p, C), near the top eigenvectors; None where they do not fit in memory."""
     return means.class_vectors.T if means.fits(len(means.counts)) else None
 
 

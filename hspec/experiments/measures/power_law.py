@@ -60,7 +60,7 @@ def known_law(
 
 
 def wigner(dimension: int, exponent: float, decades: float, generator: torch.Generator) -> LinearOperator:
-    """(M + Mᵀ)/√(8p), M Gaussian: its spectrum tends to the semicircle of radius 1. The two laws' numbers are ignored."""
+    """(M + Mᵀ)/√(8p), M Gaussian: its spectrum tends to the semicircle of radius 1, whatever the other numbers."""
     M = torch.randn(dimension, dimension, generator=generator, dtype=torch.float64)
     return aslinearoperator((M + M.T) / (8 * dimension) ** 0.5)
 

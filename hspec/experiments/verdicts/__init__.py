@@ -1,6 +1,15 @@
 """From records to verdicts: one function a claim, which states the number, the criterion and the outcome."""
 
 from hspec.experiments.verdicts.bulk import verdict_bulk_and_outliers
+from hspec.experiments.verdicts.class_structure import verdict_class_structure
 from hspec.experiments.verdicts.instrument import verdict_instrument
+from hspec.experiments.verdicts.ownership import verdict_ownership
+from hspec.experiments.verdicts.power_law import verdict_power_law
 
-__all__ = ["verdict_bulk_and_outliers", "verdict_instrument"]
+__all__ = [
+    "verdict_bulk_and_outliers",
+    "verdict_class_structure",
+    "verdict_instrument",
+    "verdict_ownership",
+    "verdict_power_law",
+]
