@@ -4,10 +4,13 @@ import contextlib
 import os
 import pickle
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
 import torch
+
+_SECONDS_PER_DAY = 86_400
 
 
 class CheckpointError(RuntimeError):
@@ -24,6 +27,9 @@ def prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"0")
+        for leftover in folder.glob(".*.tmp"):  # of a killed process, or of one that is writing this moment
+            if time.time() - leftover.stat().st_mtime > _SECONDS_PER_DAY:
+                leftover.unlink()
     except OSError as error:
         raise CheckpointError(
             f"cannot write to the training folder {folder} ({error}): choose another"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from hspec.data import ImageSet
 from hspec.training import checkpoints as files
@@ -33,8 +33,9 @@ def train(
     """Train a copy of `model`, on its device, by `recipe`; checkpoints and state go to `folder`.
 
     checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of each), "ladder"
-    (the ends of epochs 1, 2, 5, 10, 20, 50, …), "last", or several of these; the last is always kept. test_set: evaluated after each epoch. save_every: seconds
-    between two savings of the state. progress: draw a bar.
+    (the ends of epochs 1, 2, 5, 10, 20, 50, …), "last", or several of these; the last is always kept.
+    test_set: evaluated after each epoch. save_every: seconds between two savings of the state. progress: draw
+    a bar.
 
     Called again after any interruption, a kill included, it goes on from the last saved state and ends with
     the same bits as an uninterrupted run on the same machine; called after the end, it returns at once. Asked
@@ -103,7 +104,8 @@ def _resumable_state(folder: Path, identity: dict, wanted: set[int]) -> dict | N
 
 
 def _run(trainer: Trainer, folder: Path, identity: dict, wanted: set[int], progress: bool, save_every: float):
-    first, saved_at, saved_step = trainer.step, time.monotonic(), trainer.step
+    first, saved_at = trainer.step, time.monotonic()
+    saved_step = first if first > 0 else None
     try:
         with tqdm(total=trainer.total, initial=first, desc="training", disable=not progress) as bar:
             while True:
@@ -119,7 +121,7 @@ def _run(trainer: Trainer, folder: Path, identity: dict, wanted: set[int], progr
     except (Diverged, KeyboardInterrupt) as error:
         kept = (
             f"the state after step {saved_step} is kept in {folder}"
-            if saved_step
+            if saved_step is not None
             else "nothing was saved yet"
         )
         if isinstance(error, Diverged):
