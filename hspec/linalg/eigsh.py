@@ -44,7 +44,8 @@ def eigsh(
     block_size     residuals followed at a time: 1 takes the fewest products; more where blocks are cheap, or
                    where eigenvalues are multiple
     callback       called with the number of products spent, after each round
-    max_basis      vectors kept before a restart, at twice the memory (default 2 · wanted + 4 · block_size + 40)
+    max_basis      vectors kept before a restart, at twice the memory (default 2 · wanted + 4 · block_size +
+    40)
 
     Rayleigh-Ritz on a growing orthonormal basis V with A V kept beside it: each round adds the residuals of
     the leading unconverged Ritz pairs, which is thick-restart Lanczos, or its block form. Residuals are
@@ -94,8 +95,8 @@ def _check_settings(p: int, wanted: int, size: int, tol: float, block_size: int)
 def _start(A, start, block_size, generator) -> torch.Tensor:
     """Orthonormal start vectors (p, block_size): random, or random combinations of those given plus a little noise.
 
-    A Krylov space from one combination needs about half the products of one from all the columns, each of which
-    would have to be raised to a power of A by itself; the noise keeps it out of invariant subspaces.
+    A Krylov space from one combination needs about half the products of one from all the columns, each of
+    which would have to be raised to a power of A by itself; the noise keeps it out of invariant subspaces.
     """
     X = torch.stack([_unit(draw_probe(A, generator)) for _ in range(block_size)], dim=1)
     if start is not None:
@@ -147,7 +148,9 @@ class _Ritz:
         """
         if self.residuals.max() > self.floor:
             return True
-        return settled is not None and np.allclose(self.values, settled, rtol=0.0, atol=self.floor)
+        if settled is None or len(settled) != len(self.values):
+            return False
+        return np.allclose(self.values, settled, rtol=0.0, atol=self.floor)
 
 
 class _Subspace:

@@ -70,9 +70,10 @@ def lanczos(
 
     A                  symmetric operator or dense matrix (p, p)
     v                  (p,) start vector of A's dtype, of any length but zero
-    num_steps          m ≤ p; fewer are done if the Krylov space turns out to be invariant (β ≤ 1e-6 ‖T‖ in float32, 2e-14 ‖T‖ in float64)
-    reorthogonalize    "full" (the default), "partial" or "none"; see `reorthogonalization`
-    basis_dtype        of V: A's own by default; bfloat16 halves the memory; float64 over float32 products
+    num_steps          m ≤ p; fewer are done if the Krylov space turns out to be invariant (β ≤ 1e-6 ‖T‖ in
+    float32, 2e-14 ‖T‖ in float64) reorthogonalize    "full" (the default), "partial" or "none"; see
+    `reorthogonalization` basis_dtype        of V: A's own by default; bfloat16 halves the memory; float64
+    over float32 products
                        runs the whole recurrence in float64
     checkpoint         a folder in which the state is saved every `checkpoint_every` steps; a later call
                        with the same arguments goes on from there, to the same numbers, after one product
@@ -146,6 +147,7 @@ class Recurrence:
         starts = starts.to(working)
         self.q = starts / reorthogonalization.norms(starts)[:, None].to(working)
         self.q_before = torch.zeros_like(self.q)
+        self.Q = None if A.removed_basis is None else A.removed_basis.to(working)
         keep = keep_basis or self.reorthogonalize.needs_basis
         self.V = starts.new_empty((num_probes, num_steps, p), dtype=basis_dtype) if keep else None
         self.alphas = starts.new_zeros((num_probes, num_steps), dtype=torch.float64)
@@ -179,6 +181,8 @@ class Recurrence:
         w = w - alpha[:, None].to(dtype) * q
         if j:
             w -= self.betas[:, j - 1 : j].to(dtype) * self.q_before
+        if self.Q is not None:  # rounding must not lead back to what a deflation took out
+            w -= (w @ self.Q) @ self.Q.T
         self.alphas[:, j] = alpha
         if self.V is not None:
             self.V[:, j] = q
@@ -193,7 +197,7 @@ class Recurrence:
     def _product(self, q: torch.Tensor) -> torch.Tensor:
         q = q.to(self.A.dtype)
         w = self.A @ q[0] if len(q) == 1 else (self.A @ q.T).T
-        return w.reshape(q.shape).to(self.q.dtype)
+        return w.reshape(q.shape).to(self.q.dtype).contiguous()  # one layout, so that a resumed run repeats
 
     def _norm_estimate(self) -> torch.Tensor:
         """|α_j| + β_{j−1} + β_j, whose largest bounds ‖T‖ from above and is at most 3 ‖T‖; (n_v, m)."""

@@ -116,7 +116,7 @@ def ritz_weights(theta: np.ndarray, plain: np.ndarray, residuals: np.ndarray, di
     if simple.sum() == dimension:
         return np.full(len(theta), 1.0 / dimension)
     if remaining <= 0 or rest <= 0:
-        return plain / plain.sum()
+        return plain
     return np.where(simple, 1.0 / dimension, plain * (remaining / rest))
 
 
@@ -125,5 +125,5 @@ def _measure(rows, num_steps: int, dimension: int) -> SpectralMeasure:
     nodes, weights, plain = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
     for i, (theta, weight, own) in enumerate(rows):
         m = len(theta)
-        nodes[i, :m], weights[i, :m], plain[i, :m] = theta, weight / weight.sum(), own
+        nodes[i, :m], weights[i, :m], plain[i, :m] = theta, weight, own
     return SpectralMeasure(nodes, weights, plain, dimension)

@@ -121,6 +121,8 @@ def test_a_killed_quadrature_goes_on_to_the_same_numbers(block, A, tmp_path):
     resumed = run(checkpoint=tmp_path, checkpoint_every=3)
     for name, value in whole.to_arrays().items():
         assert np.array_equal(value, resumed.to_arrays()[name]), name
-    assert sum(file.stat().st_size for file in tmp_path.rglob("*.pt")) < 20_000  # finished probes keep no basis
+    assert (
+        sum(file.stat().st_size for file in tmp_path.rglob("*.pt")) < 20_000
+    )  # finished probes keep no basis
     again = run(checkpoint=tmp_path, checkpoint_every=3)
     assert np.array_equal(again.nodes, whole.nodes)

@@ -69,7 +69,10 @@ def test_refuses_sums_of_different_matrices():
 @pytest.mark.parametrize(
     ("matrix", "message"),
     [
-        (torch.tensor([[0.0, 1.0], [0.0, 0.0]]), "not symmetric: an entry differs from its mirror image by 1"),
+        (
+            torch.tensor([[0.0, 1.0], [0.0, 0.0]]),
+            "not symmetric: an entry differs from its mirror image by 1",
+        ),
         (torch.ones(2, 3), r"shape \(2, 3\)"),
         (torch.full((2, 2), float("nan")), "not finite"),
         (torch.ones(2, 2, dtype=torch.int64), "float32 or float64"),
@@ -96,7 +99,9 @@ def test_low_rank_eigenpairs_are_exact(shape, normal):
     nonzero = exact[np.abs(exact) > 1e-10][::-1]
     assert np.allclose(pairs.values, nonzero, rtol=0, atol=1e-12)
     assert pairs.residuals.max() < 1e-12
-    assert torch.allclose(pairs.vectors.T @ pairs.vectors, torch.eye(len(pairs), dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(
+        pairs.vectors.T @ pairs.vectors, torch.eye(len(pairs), dtype=torch.float64), atol=1e-12
+    )
 
 
 def test_low_rank_with_dependent_columns_finds_the_rank(normal):

@@ -1,0 +1,209 @@
+import numpy as np
+import pytest
+import torch
+
+from hspec.linalg import (
+    SpectralMeasure,
+    deflate,
+    eigsh,
+    identity,
+    kolmogorov_smirnov,
+    slq,
+    wasserstein,
+)
+from hspec.linalg.quadrature import ritz_weights
+
+NET_LIKE = np.r_[
+    np.geomspace(1, 0.1, 10),  # outliers
+    0.06 * 10.0 ** np.linspace(-5, 0, 390),  # a bulk over five decades
+    -0.02 * 10.0 ** np.linspace(-5, 0, 200),
+]
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def plain(measure):
+    return SpectralMeasure(measure.nodes, measure.plain_weights, measure.plain_weights, measure.dimension)
+
+
+@pytest.mark.parametrize("m", [1, 2, 5, 9])
+def test_gauss_rules_are_exact_to_degree_2m_minus_1(m, prescribed):
+    A = prescribed(np.linspace(-1, 1, 60))
+    measure = slq(A, m, 1, generator=seeded(4))
+    v = torch.randn(60, generator=seeded(4), dtype=torch.float64)
+    v /= v.norm()
+    w = v
+    for degree in range(2 * m + 1):
+        error = abs(float(v @ w) - (measure.plain_weights * measure.nodes**degree).sum())
+        assert (error < 1e-12) == (degree <= 2 * m - 1), degree
+        w = A @ w
+
+
+def test_all_steps_give_the_exact_spectrum(prescribed):
+    values = np.linspace(-1, 2, 12)
+    measure = slq(prescribed(values), 12, 2, generator=seeded(0))
+    exact = SpectralMeasure.from_eigenvalues(values)
+    assert wasserstein(measure, exact) < 1e-12
+    assert np.allclose(measure.weights, 1 / 12, atol=1e-14)
+
+
+def test_more_steps_than_dimensions_are_cut(prescribed):
+    assert slq(prescribed([1.0, 2.0, 4.0]), 90, 1, generator=seeded(0)).nodes.shape == (1, 3)
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_blocks_and_single_probes_agree(block, prescribed):
+    A = prescribed(NET_LIKE)
+    one, other = (slq(A, 15, 4, generator=seeded(7), block=b) for b in (False, True))
+    assert np.allclose(one.nodes, other.nodes, atol=1e-11)
+    assert np.allclose(one.plain_weights, other.plain_weights, atol=1e-10)
+
+
+def test_float32_and_float64_see_the_same_probes(prescribed):
+    A = prescribed(NET_LIKE)
+    one, other = slq(A, 10, 2, generator=seeded(7)), slq(A.float(), 10, 2, generator=seeded(7))
+    assert np.allclose(one.nodes, other.nodes, atol=1e-5)
+
+
+def test_converged_ritz_weights_beat_five_plain_probes(prescribed):
+    """Means over 20 probes; W_1 and trace of one corrected probe against those of five plain ones."""
+    A = prescribed(NET_LIKE)
+    exact = SpectralMeasure.from_eigenvalues(NET_LIKE)
+    runs = slq(A, 60, 100, generator=seeded(0))
+    corrected, five_plain = [], []
+    for i in range(0, 100, 5):
+        one = SpectralMeasure(runs.nodes[i], runs.weights[i], runs.plain_weights[i], runs.dimension)
+        rows = slice(i, i + 5)
+        five = SpectralMeasure(runs.nodes[rows], runs.weights[rows], runs.plain_weights[rows], runs.dimension)
+        corrected.append([wasserstein(one, exact), abs(one.trace()[0] - NET_LIKE.sum())])
+        five_plain.append([wasserstein(plain(five), exact), abs(plain(five).trace()[0] - NET_LIKE.sum())])
+    assert (np.mean(corrected, 0) < np.mean(five_plain, 0)).all()
+
+
+def test_an_exact_null_space_keeps_its_weight(prescribed):
+    """20 simple eigenvalues and 380 zeros: weights 1/p and the null space's share, not 1/p each."""
+    values = np.r_[np.linspace(1, 2, 20), np.zeros(380)]
+    measure = slq(prescribed(values), 60, 3, generator=seeded(0))
+    exact = SpectralMeasure.from_eigenvalues(values)
+    assert wasserstein(measure, exact) < 1e-10
+    assert wasserstein(plain(measure), exact) > 1e-3
+    at_zero = (measure.weights * (np.abs(measure.nodes) < 1e-9)).sum(1)
+    assert np.allclose(at_zero, 0.95, atol=1e-10)
+
+
+def test_no_node_left_to_carry_the_mass_means_the_plain_rule():
+    """Two eigenvalues of multiplicity five: both converged, neither far beyond a χ²₁ draw."""
+    weights = ritz_weights(np.array([1.0, 2.0]), np.array([0.4, 0.6]), np.zeros(2), 10)
+    assert np.allclose(weights, [0.4, 0.6])
+
+
+def test_without_reorthogonalisation_weights_are_plain(prescribed):
+    measure = slq(prescribed(NET_LIKE), 40, 2, generator=seeded(0), reorthogonalize="none")
+    assert np.array_equal(measure.weights, measure.plain_weights)
+
+
+@pytest.mark.parametrize("m", [3, 10, 30])
+@pytest.mark.parametrize("name", ["net-like", "uniform", "rank-deficient"])
+def test_the_rigorous_band_contains_the_probes_exact_cdf(m, name, prescribed):
+    values = {
+        "net-like": NET_LIKE,
+        "uniform": np.linspace(-1, 1, 200),
+        "rank-deficient": np.r_[np.linspace(1, 2, 40), np.zeros(160)],
+    }[name]
+    D = torch.diag(torch.from_numpy(np.sort(values)))  # eigenvectors are the unit vectors
+    measure = slq(D, m, 2, generator=seeded(5))
+    g = seeded(5)
+    # away from the eigenvalues, where both CDFs jump within rounding
+    t = np.unique(np.r_[(np.unique(values)[1:] + np.unique(values)[:-1]) / 2, -5, 5])
+    lower, upper = measure.cdf_bounds(t)
+    for i in range(2):
+        v = torch.randn(len(values), generator=g, dtype=torch.float64).numpy()
+        weighted = (np.diag(D.numpy())[None] <= t[:, None]) @ (v**2 / (v**2).sum())
+        assert (lower[i] <= weighted + 1e-12).all() and (weighted <= upper[i] + 1e-12).all()
+    if name == "uniform":
+        assert (upper - lower).mean() < 4 / m  # the band closes as m grows
+
+
+def test_at_a_node_the_band_is_the_nodes_weight(prescribed):
+    measure = slq(prescribed(NET_LIKE), 8, 1, generator=seeded(0))
+    lower, upper = measure.cdf_bounds(measure.nodes[0])
+    sums = np.cumsum(measure.plain_weights[0])
+    assert np.allclose(upper[0], sums) and np.allclose(lower[0], sums - measure.plain_weights[0])
+
+
+def test_a_deflated_operator_is_measured_on_the_complement(prescribed):
+    """No spurious zeros: p − k eigenvalues, and with the spikes the whole spectrum."""
+    values = np.r_[10.0, 8.0, np.linspace(1, 2, 30)]
+    A = prescribed(values)
+    pairs = eigsh(A, 2, generator=seeded(0), tol=1e-12)
+    bulk = slq(deflate(A, pairs), 30, 2, generator=seeded(1))
+    assert bulk.dimension == 30 and bulk.support[0] > 0.99 and bulk.support[1] < 2.01
+    mixture = bulk.with_spikes(pairs.values)
+    assert mixture.dimension == 32
+    assert wasserstein(mixture, SpectralMeasure.from_eigenvalues(values)) < 1e-9
+
+
+def test_all_zero_and_identity_operators():
+    zero = slq(0.0 * identity(7), 5, 2, generator=seeded(0))
+    assert np.array_equal(zero.nodes, np.zeros((2, 1))) and np.array_equal(zero.weights, np.ones((2, 1)))
+    one = slq(identity(7), 5, 2, generator=seeded(0), block=True)
+    assert np.allclose(one.nodes, 1.0) and one.trace() == pytest.approx((7.0, 0.0))
+
+
+def test_probes_that_stop_at_different_steps_are_padded():
+    """A block one of whose probes lies in an invariant subspace."""
+    from hspec.linalg.lanczos import Recurrence
+    from hspec.linalg.operator import aslinearoperator
+    from hspec.linalg.quadrature import _measure, _row
+
+    starts = torch.ones(2, 6, dtype=torch.float64)
+    starts[0, 2:] = 0.0
+    run = Recurrence(
+        aslinearoperator(torch.diag(torch.arange(6.0, dtype=torch.float64))),
+        starts,
+        5,
+        reorthogonalize="full",
+    )
+    measure = _measure([_row(t, 6, False) for t in run.finish()], 5, 6)
+    assert np.isnan(measure.nodes[0, 2:]).all() and (measure.weights[0, 2:] == 0).all()
+    assert np.allclose(measure.nodes[0, :2], [0, 1], atol=1e-12)
+    assert np.isfinite(measure.cdf_bounds(0.5)).all() and measure.support[1] < 5
+
+
+def test_refusals(prescribed):
+    A = prescribed([1.0, 2.0])
+    with pytest.raises(ValueError, match="At least one step and one probe"):
+        slq(A, 2, 0, generator=seeded(0))
+    with pytest.raises(ValueError, match="gaussian or rademacher; got 'uniform'"):
+        slq(A, 2, 1, generator=seeded(0), probes="uniform")
+
+
+def test_the_callback_counts_all_probes(prescribed):
+    for block in (False, True):
+        seen = []
+        A = prescribed(NET_LIKE)
+        slq(A, 4, 3, generator=seeded(0), block=block, callback=lambda *s, seen=seen: seen.append(s))
+        assert seen[-1] == (12, 12)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "rademacher"])
+def test_moments_are_unbiased(kind, prescribed):
+    """tr A and tr A² within four standard errors of the truth, 200 probes."""
+    A = prescribed(NET_LIKE)
+    measure = plain(slq(A, 4, 200, generator=seeded(11), probes=kind))
+    for k in (1, 2):
+        mean, sem = measure.mean_and_sem(lambda t, k=k: t**k)
+        assert abs(mean - (NET_LIKE**k).mean()) < 4 * sem
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("block", [False, True])
+def test_cuda_agrees_with_float64_on_the_cpu(block, prescribed):
+    A = prescribed(NET_LIKE)
+    reference = slq(A, 30, 3, generator=seeded(0))
+    result = slq(A.float().cuda(), 30, 3, generator=seeded(0), block=block)
+    assert wasserstein(result, reference) < 1e-5
+    assert kolmogorov_smirnov(result, reference, outside=0.08) < 1e-6
