@@ -44,7 +44,15 @@ def upper_tail(
     full, generator = hessian(risk), bench.generator(seed)
     means = class_means(risk)
     start = means.class_vectors.T if means.fits(risk.num_classes) else None
-    pairs = eigsh(full, risk.num_classes, start=start, tol=OUTLIER_TOLERANCE, generator=generator)
+    with bench.counting("outliers") as advance:
+        pairs = eigsh(
+            full,
+            risk.num_classes,
+            start=start,
+            tol=OUTLIER_TOLERANCE,
+            generator=generator,
+            callback=advance,
+        )
     bulk = deflate(full, pairs)
     rows, smallest = [], []
     with bench.counting("bulk", num_steps * num_probes) as advance:

@@ -1,0 +1,106 @@
+"""A quantity over the plane of epochs and sample sizes: heat maps, with missing cells drawn as missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from hspec.experiments import Record
+from hspec.experiments.grid import Cell, Grid
+from hspec.figures.style import COLOURS
+
+OWNERS = LinearSegmentedColormap.from_list("H to G", [COLOURS["H"], "#FFFFFF", COLOURS["G"]])
+LARGEST_WITH_NUMBERS = 60  # cells; a larger map has no room to print its values
+
+
+def heat_map(
+    axis: Axes,
+    grid: Grid,
+    values: np.ndarray,
+    *,
+    limits: tuple[float, float],
+    colours: Colormap | str,
+    level: float | None = None,
+    spread: np.ndarray | None = None,
+) -> AxesImage:
+    """``values`` (epochs, sample sizes) as coloured cells; NaN is hatched.
+
+    limits  the values of the two ends of the colour scale; what lies beyond has the end's colour
+    level   where to draw a line, linear between the centres of cells
+    spread  standard errors of the same shape, printed behind the values where there is room
+    """
+    image = axis.imshow(
+        np.ma.masked_invalid(values),
+        origin="lower",
+        aspect="auto",
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+    )
+    for row, column in np.argwhere(np.isnan(values)):
+        axis.add_patch(
+            Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#BBBBBB", linewidth=0
+            )
+        )
+    if level is not None and crosses(values, level):
+        axis.contour(np.ma.masked_invalid(values), levels=[level], colors=COLOURS["exact"], linewidths=2)
+    if values.size <= LARGEST_WITH_NUMBERS:
+        print_values(axis, values, spread)
+    axis.set_xticks(range(len(grid.per_class)), grid.per_class)
+    axis.set_yticks(range(len(grid.epochs)), grid.epochs)
+    axis.set_xlabel("training examples per class")
+    axis.set_ylabel("epochs")
+    axis.grid(False)
+    return image
+
+
+def crosses(values: np.ndarray, level: float) -> bool:
+    """Whether a line can be drawn: at least a two by two map with values on both sides of the level."""
+    present = values[np.isfinite(values)]
+    return min(values.shape) > 1 and len(present) > 0 and present.min() < level < present.max()
+
+
+def print_values(axis: Axes, values: np.ndarray, spread: np.ndarray | None) -> None:
+    for row, column in np.argwhere(np.isfinite(values)):
+        text = f"{values[row, column]:.2f}"
+        if spread is not None and np.isfinite(spread[row, column]):
+            text += f"\n± {spread[row, column]:.2f}"
+        axis.text(column, row, text, ha="center", va="center", fontsize=8, color=COLOURS["exact"])
+
+
+def grid_frame(
+    records: Mapping[Cell, Record | None], quantities: Mapping[str, Callable[[Record], float]]
+) -> pd.DataFrame:
+    """One row a cell, missing ones included: its place and the quantities, by name."""
+    return pd.DataFrame(
+        {
+            **cell._asdict(),
+            **{name: np.nan if record is None else value(record) for name, value in quantities.items()},
+        }
+        for cell, record in records.items()
+    )
+
+
+def training_frame(records: Mapping[Cell, Record | None]) -> pd.DataFrame:
+    """How well the nets of a grid do, as text: what a reader must know before comparing cells."""
+    names = {"loss": "training loss", "error_rate": "training error", "test_error": "test error"}
+    frame = grid_frame(records, {text: lambda r, name=name: float(r[name]) for name, text in names.items()})
+    frame["training loss"] = frame["training loss"].map("{:.2g}".format)
+    for column in ("training error", "test error"):
+        frame[column] = frame[column].map("{:.1%}".format)
+    return frame.rename(columns={"per_class": "examples per class", "epoch": "epochs"})
+
+
+def mean_over_repeats(table: np.ndarray) -> np.ndarray:
+    """(repeats, epochs, sizes) -> (epochs, sizes), over the repeats that are there."""
+    present = np.isfinite(table)
+    total = np.where(present, table, 0.0).sum(0)
+    count = present.sum(0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
