@@ -64,10 +64,12 @@ def _choose(module: nn.Module, patterns) -> set[str]:
             )
         return set(trainable)
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    if not patterns:
+        raise ValueError(f"parameters is empty. Available: {', '.join(trainable) or 'none'}")
     canonical = {id(p): name for name, p in trainable.items()}
     every_name = dict(module.named_parameters(remove_duplicate=False))  # a tied parameter has several names
     chosen = set()
-    for pattern in patterns or [""]:
+    for pattern in patterns:
         found = {
             canonical[id(p)]
             for name, p in every_name.items()

@@ -1,0 +1,141 @@
+"""The rewritten layers, and layers that need care, against the dense Hessian."""
+
+import pytest
+import torch
+from torch import nn
+
+from hspec.curvature import Risk, gauss_newton, hessian, residual
+
+CONVOLUTIONS = {
+    "plain": {},
+    "strided": {"stride": 2},
+    "padded": {"padding": (1, 2)},
+    "dilated": {"dilation": 2, "padding": 2},
+    "grouped": {"groups": 2},
+    "same": {"padding": "same"},
+    "circular": {"padding": 1, "padding_mode": "circular"},
+    "no bias": {"bias": False},
+}
+
+
+def classifier(*body, features: int) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(*body, nn.Flatten(), nn.Linear(features, 3)).double().eval()
+
+
+def dense(net, x, y):
+    names = [n for n, q in net.named_parameters() if q.requires_grad]
+    shapes = [dict(net.named_parameters())[n].shape for n in names]
+    theta = torch.cat([dict(net.named_parameters())[n].detach().reshape(-1) for n in names])
+
+    def loss(t):
+        pieces = t.split([s.numel() for s in shapes])
+        parameters = {n: piece.view(s) for n, piece, s in zip(names, pieces, shapes, strict=True)}
+        return nn.functional.cross_entropy(torch.func.functional_call(net, parameters, (x,)), y)
+
+    return torch.func.hessian(loss)(theta)
+
+
+def check(net, x, rel):
+    y = torch.arange(len(x)) % 3
+    risk = Risk.from_module(net, [(x[:4], y[:4]), (x[4:], y[4:])], 3)
+    assert rel(hessian(risk).to_dense(), dense(net, x, y)) < 1e-12
+    return risk
+
+
+@pytest.mark.parametrize("options", CONVOLUTIONS.values(), ids=CONVOLUTIONS.keys())
+def test_convolutions(options, rel):
+    body = [nn.Conv2d(2, 4, 3, **options), nn.Softplus(), nn.Conv2d(4, 4, 2, **options), nn.AdaptiveAvgPool2d(1)]
+    check(classifier(*body, features=4), torch.randn(6, 2, 8, 8, dtype=torch.float64), rel)
+
+
+def test_unbatched_and_one_dimensional_convolutions_are_left_to_autograd(rel):
+    body = [nn.Conv1d(2, 4, 3), nn.Softplus(), nn.Conv1d(4, 2, 2)]
+    check(classifier(*body, features=10), torch.randn(6, 2, 8, dtype=torch.float64), rel)
+
+
+def test_batch_norm_without_scale_and_shift(rel):
+    body = [nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, affine=False), nn.Tanh(), nn.AdaptiveAvgPool2d(2)]
+    check(classifier(*body, features=12), torch.randn(6, 1, 5, 5, dtype=torch.float64), rel)
+
+
+def test_frozen_convolution_weights(rel):
+    net = classifier(nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Conv2d(3, 2, 3), nn.Tanh(), features=2)
+    for q in (net[0].bias, net[2].weight):
+        q.requires_grad_(False)
+    risk = check(net, torch.randn(6, 1, 5, 5, dtype=torch.float64), rel)
+    assert list(risk.parameter_slices) == ["0.weight", "2.bias", "5.weight", "5.bias"]
+
+
+def test_in_place_activations(rel):
+    body = [nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2)]
+    check(classifier(*body, features=12), torch.randn(6, 1, 5, 5, dtype=torch.float64), rel)
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(4, 12)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return nn.functional.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
+
+
+def test_attention_has_a_second_derivative(rel):
+    net = classifier(Attention(), features=20)
+    x = torch.randn(6, 5, 4, dtype=torch.float64)
+    y = torch.arange(6) % 3
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        reference = dense(net, x, y)
+    assert rel(hessian(Risk.from_module(net, [(x, y)], 3)).to_dense(), reference) < 1e-12
+
+
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.second(torch.tanh(self.first(x)))))
+
+
+def test_tied_parameters_count_once(rel):
+    torch.manual_seed(0)
+    net = Tied().double()
+    risk = check(net, torch.randn(6, 4, dtype=torch.float64), rel)
+    assert risk.num_parameters == 16 + 4 + 4 + 15
+    by_other_name = Risk.from_module(net, risk.sample.batches, 3, parameters="second.weight")
+    assert list(by_other_name.parameter_slices) == ["first.weight"]
+
+
+def test_a_layers_block_is_the_block_of_the_whole(case, rel):
+    whole = Risk.from_module(case.net, case.batches, case.C)
+    for pattern in ("4.weight", "8", "8."):
+        block = Risk.from_module(case.net, case.batches, case.C, parameters=[pattern])
+        names = list(block.parameter_slices)
+        where = torch.cat([torch.arange(s.start, s.stop) for n, s in whole.parameter_slices.items() if n in names])
+        assert rel(hessian(block).to_dense(), case.Hess[where][:, where]) < 1e-12
+        assert rel(gauss_newton(block).to_dense(), case.G[where][:, where]) < 1e-12
+
+
+class WithSpare(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.spare, self.head = nn.Linear(2, 2), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(x)
+
+
+def test_parameters_that_do_not_reach_the_logits_have_zero_rows(rel):
+    torch.manual_seed(0)
+    net = WithSpare().double()
+    x, y = torch.randn(6, 4, dtype=torch.float64), torch.arange(6) % 3
+    risk = Risk.from_module(net, [(x, y)], 3)
+    for operator in (hessian, gauss_newton):
+        A = operator(risk).to_dense()
+        assert not A[:6].any()
+        assert rel(A[6:, 6:], dense(net.head, x, y)) < 1e-12  # a linear model: Hess = G
+    assert not residual(risk).to_dense().any()

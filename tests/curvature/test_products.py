@@ -1,0 +1,136 @@
+"""Hess, G and H against matrices written out from their definitions, on every path that computes them."""
+
+import pytest
+import torch
+from torch import nn
+
+from hspec.curvature import Risk, gauss_newton, hessian, residual, split_product
+
+
+@pytest.fixture(scope="module")
+def risk(case):
+    return Risk.from_module(case.net, case.batches, case.C)
+
+
+@pytest.fixture(scope="module")
+def X(risk):
+    return torch.randn(risk.num_parameters, 20, dtype=risk.dtype, generator=torch.Generator().manual_seed(0))
+
+
+def test_hessian_is_the_dense_hessian(case, risk, rel):
+    assert rel(hessian(risk).to_dense(), case.Hess) < 1e-13
+
+
+def test_gauss_newton_is_the_loop_over_examples(case, risk, rel):
+    assert rel(gauss_newton(risk).to_dense(), case.G) < 1e-13
+
+
+def test_residual_is_the_loop_over_logits(case, risk, rel):
+    weights = (case.p - nn.functional.one_hot(case.y, case.C)) / len(case.y)
+    H = torch.func.hessian(lambda t: (weights * case.logits(t)).sum())(case.theta)
+    assert rel(residual(risk).to_dense(), H) < 1e-13
+
+
+def test_hessian_is_gauss_newton_plus_residual(risk, rel):
+    parts = gauss_newton(risk).to_dense() + residual(risk).to_dense()
+    assert rel(parts, hessian(risk).to_dense()) < 1e-13
+
+
+def test_split_product_gives_all_three(risk, X, rel):
+    for Y, operator in zip(split_product(risk, X), (hessian, gauss_newton, residual), strict=True):
+        assert Y.shape == X.shape
+        assert rel(Y, operator(risk) @ X) < 1e-13
+    for y, operator in zip(split_product(risk, X[:, 0]), (hessian, gauss_newton, residual), strict=True):
+        assert rel(y, operator(risk) @ X[:, 0]) < 1e-13
+
+
+def test_split_product_refuses_other_shapes(risk):
+    with pytest.raises(ValueError, match="a vector"):
+        split_product(risk, torch.zeros(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("operator", [hessian, gauss_newton, residual])
+@pytest.mark.parametrize("size", [1, 7, 16])
+def test_block_equals_single_columns(risk, X, rel, operator, size):
+    A = operator(risk)
+    chosen = risk.blocks.sizes.get(A.name)
+    risk.blocks.sizes[A.name] = size
+    block = A @ X
+    assert rel(block, torch.stack([A @ column for column in X.T], 1)) < 1e-13
+    risk.blocks.sizes[A.name] = chosen or 1
+
+
+def test_repr_shows_the_choices(case):
+    risk = Risk.from_module(case.net, case.batches, case.C)
+    A = hessian(risk)
+    assert repr(A) == f"Hess(p={risk.num_parameters}, N=35, 0 of 4 graphs kept)"
+    A @ torch.ones(risk.num_parameters, 2, dtype=torch.float64)
+    assert "4 of 4 graphs kept, blocks of" in repr(A)
+    assert "Hess in blocks of" in repr(risk)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.99])
+@pytest.mark.parametrize("operator", [hessian, gauss_newton, residual])
+def test_recomputed_graphs_give_the_same_product(case, risk, X, rel, operator, share):
+    kept = operator(risk) @ X
+    budget = int(share * risk.graphs.kept_bytes)
+    tight = Risk.from_module(case.net, case.batches, case.C, memory_budget=budget)
+    assert rel(operator(tight) @ X, kept) < 1e-14
+    assert rel(operator(tight) @ X, kept) < 1e-14
+    assert tight.graphs.kept_bytes <= budget
+    assert len(tight.graphs.kept) == {0.0: 0, 0.4: 1, 0.99: 3}[share]
+
+
+def test_out_of_memory_falls_back_to_recomputing_and_says_so_once(case, X, rel, monkeypatch):
+    risk = Risk.from_module(case.net, case.batches, case.C)
+    A = hessian(risk)
+    before = A @ X
+    graph = risk.graphs.kept[2]
+    failing = []
+
+    def full(V):
+        failing.append(V)
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(type(graph), "hess", lambda g, V, hess=type(graph).hess: full(V) if g is graph else hess(g, V))
+    with pytest.warns(UserWarning, match="kept graphs dropped") as warned:
+        after = A @ X
+    assert len(failing) == 1
+    assert len(warned) == 1
+    assert rel(after, before) < 1e-14
+    assert rel(A @ X, before) < 1e-14
+    assert not risk.graphs.kept
+
+
+def test_gradient_loss_and_error_rate(case, risk, rel):
+    def loss(t):
+        return nn.functional.cross_entropy(case.logits(t), case.y)
+
+    assert rel(risk.gradient(), torch.func.grad(loss)(case.theta)) < 1e-13
+    assert risk.loss() == pytest.approx(float(loss(case.theta)), rel=1e-14)
+    assert risk.error_rate() == float((case.p.argmax(1) != case.y).double().mean())
+    assert torch.equal(risk.theta, case.theta)
+    assert torch.equal(risk.labels, case.y)
+
+
+def test_float32_agrees_with_float64_on_a_smooth_net(rel):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    data = [(torch.randn(20, 6), torch.randint(3, (20,)))]
+    single, double = (Risk.from_module(net, data, 3, dtype=dtype) for dtype in (None, torch.float64))
+    assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
+    X = torch.randn(single.num_parameters, 3)
+    for operator in (hessian, gauss_newton, residual):
+        assert rel((operator(single) @ X).double(), operator(double) @ X.double()) < 2e-6
+
+
+def test_fast_precision_marks_its_operators(case):
+    risk = Risk.from_module(case.net, case.batches, case.C, precision="fast")
+    assert not hessian(risk).exact
+    assert not gauss_newton(risk).exact
+
+
+def test_products_leave_global_numerics_alone(case):
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    hessian(Risk.from_module(case.net, case.batches, case.C)) @ torch.ones(case.theta.numel(), dtype=torch.float64)
+    assert before == (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
