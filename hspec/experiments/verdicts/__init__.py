@@ -5,6 +5,7 @@ from hspec.experiments.verdicts.class_structure import verdict_class_structure
 from hspec.experiments.verdicts.instrument import verdict_instrument
 from hspec.experiments.verdicts.ownership import verdict_ownership
 from hspec.experiments.verdicts.power_law import verdict_power_law
+from hspec.experiments.verdicts.tail import verdict_upper_tail
 
 __all__ = [
     "verdict_bulk_and_outliers",
@@ -12,4 +13,5 @@ __all__ = [
     "verdict_instrument",
     "verdict_ownership",
     "verdict_power_law",
+    "verdict_upper_tail",
 ]
