@@ -3,7 +3,7 @@
 from hspec.linalg.deflation import deflate, subspace_cosines
 from hspec.linalg.distances import kolmogorov_smirnov, wasserstein
 from hspec.linalg.eigsh import eigsh
-from hspec.linalg.lanczos import Tridiagonal, eigenpairs_from, lanczos
+from hspec.linalg.lanczos import lanczos
 from hspec.linalg.low_rank import LowRank
 from hspec.linalg.measure import SpectralMeasure
 from hspec.linalg.operator import LinearOperator, aslinearoperator, identity
@@ -11,6 +11,7 @@ from hspec.linalg.pairs import EigenPairs
 from hspec.linalg.quadrature import slq
 from hspec.linalg.smoothing import KERNEL_WIDTHS, noise_floor
 from hspec.linalg.trace import hutchinson_trace
+from hspec.linalg.tridiagonal import Tridiagonal, eigenpairs_from
 
 __all__ = [
     "KERNEL_WIDTHS",

@@ -6,7 +6,7 @@ from hspec.linalg.measure import SpectralMeasure
 
 
 def wasserstein(a: SpectralMeasure, b: SpectralMeasure) -> float:
-    """W_1(a, b) = ∫ |F_a − F_b| dt, in the eigenvalues' units; F the mean over probes. Divide by the range to compare."""
+    """W_1(a, b) = ∫ |F_a − F_b| dt, in the eigenvalues' units; divide by the range to compare matrices."""
     t = _breakpoints(a, b)
     return float(np.abs(a.cdf(t) - b.cdf(t))[:-1] @ np.diff(t))
 

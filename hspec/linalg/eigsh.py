@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from hspec.linalg.deflation import orthonormal_basis
-from hspec.linalg.lanczos import SYMMETRY, select
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
+from hspec.linalg.recurrence import SYMMETRY
 from hspec.linalg.trace import draw_probe
+from hspec.linalg.tridiagonal import select
 
 FLOOR = 50.0  # residuals below FLOOR · eps · ‖A‖ are rounding, and count as converged
 

@@ -36,7 +36,7 @@ class LowRank(LinearOperator):
         """
         D, U = torch.linalg.eigh(self._gram())
         rounding = len(D) * torch.finfo(D.dtype).eps * D[-1]
-        kept = D > rounding
+        kept = rounding < D
         D, U = D[kept], U[:, kept]
         root = U * D.sqrt()  # (k, r)
         values, W = torch.linalg.eigh(root.T @ (self.s.double()[:, None] * root))

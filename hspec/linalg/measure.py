@@ -129,7 +129,7 @@ class SpectralMeasure:
         return self._cumulative(self.weights, t)
 
     def cdf_bounds(self, t) -> tuple[np.ndarray, np.ndarray]:
-        """Rigorous bounds (in exact arithmetic) on each probe's weighted CDF Σ_i (v·q_i)² [λ_i ≤ t]: two (n_v, *t.shape).
+        """Rigorous bounds on each probe's weighted CDF F(t) = Σ_i (v·q_i)² [λ_i ≤ t]: two (n_v, *t.shape).
 
         By the Chebyshev-Markov-Stieltjes inequalities Σ_{j<k} τ_j ≤ F(θ_k) ≤ Σ_{j≤k} τ_j at the node θ_k, so
         between the nodes Σ_{j<k} τ_j ≤ F(t) ≤ Σ_{j≤k+1} τ_j for θ_k < t < θ_{k+1}. τ are the plain weights;

@@ -1,4 +1,4 @@
-"""Symmetric linear operators and their algebra: every matrix of the package is `A @ X`, a shape, a dtype and a device."""
+"""Symmetric linear operators and their algebra: a matrix is its products, a shape, a dtype and a device."""
 
 from abc import ABC, abstractmethod
 from numbers import Real

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hspec.linalg.lanczos import Recurrence, Tridiagonal
 from hspec.linalg.measure import SpectralMeasure
 from hspec.linalg.operator import LinearOperator, aslinearoperator
+from hspec.linalg.recurrence import Recurrence
 from hspec.linalg.trace import draw_probe
+from hspec.linalg.tridiagonal import Tridiagonal
 
 CONVERGED = 1e-6  # β_m |s_mi| below this share of λ_max: the Ritz pair is an eigenpair
 SIMPLE = 10.8  # a χ²₁ draw is larger once in a thousand: such a node is a multiple eigenvalue

@@ -1,5 +1,9 @@
 """A killed run goes on to the same numbers; a stale or damaged checkpoint is recognised."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -94,13 +98,36 @@ def test_a_checkpoint_of_another_run_is_refused(A, v, tmp_path, prescribed):
     lanczos(A, v, 10, checkpoint=tmp_path)
     with pytest.raises(ValueError, match=r"belongs to another run \(start was .* Delete"):
         lanczos(A, -v, 10, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="belongs to another run .*settings"):
+    with pytest.raises(ValueError, match=r"belongs to another run .*settings"):
         lanczos(A, v, 10, reorthogonalize="partial", checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="belongs to another run .*operator"):
+    with pytest.raises(ValueError, match=r"belongs to another run .*operator"):
         lanczos(A.named("Hess"), v, 10, checkpoint=tmp_path)
     other = aslinearoperator(prescribed(np.linspace(0, 3, 100), torch.float32))
     with pytest.raises(ValueError, match="no longer the matrix whose run"):
         lanczos(other, v, 10, checkpoint=tmp_path)
+
+
+VICTIM = """
+import os, signal, sys
+import torch
+from hspec.linalg import lanczos
+
+def die(done, total):
+    if done == 13:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+lanczos(torch.diag(torch.linspace(-1, 2, 200)), torch.ones(200), 20, checkpoint=sys.argv[1], checkpoint_every=5,
+        callback=die)
+"""
+
+
+def test_kill_9_loses_the_steps_since_the_last_save_only(tmp_path):
+    outcome = subprocess.run([sys.executable, "-c", VICTIM, str(tmp_path)])
+    assert outcome.returncode == -signal.SIGKILL
+    matrix, v = torch.diag(torch.linspace(-1, 2, 200)), torch.ones(200)
+    steps, result = count_steps(A=matrix, v=v, num_steps=20, checkpoint=tmp_path, checkpoint_every=5)
+    assert steps == list(range(11, 21))
+    assert np.allclose(result.alphas, lanczos(matrix, v, 20).alphas, rtol=0, atol=1e-6)
 
 
 def test_refuses_to_save_never(A, v, tmp_path):

@@ -154,9 +154,9 @@ def test_all_zero_and_identity_operators():
 
 def test_probes_that_stop_at_different_steps_are_padded():
     """A block one of whose probes lies in an invariant subspace."""
-    from hspec.linalg.lanczos import Recurrence
     from hspec.linalg.operator import aslinearoperator
     from hspec.linalg.quadrature import _measure, _row
+    from hspec.linalg.recurrence import Recurrence
 
     starts = torch.ones(2, 6, dtype=torch.float64)
     starts[0, 2:] = 0.0

@@ -1,0 +1,197 @@
+"""The steps of the Lanczos recurrence, for one start vector or several in lock-step."""
+
+import torch
+
+from hspec.linalg import reorthogonalization
+from hspec.linalg.checkpoint import Checkpoint, checksum
+from hspec.linalg.tridiagonal import Tridiagonal
+
+BASIS_DTYPES = (torch.bfloat16, torch.float32, torch.float64)
+GPU_LOOK = 8  # steps between two looks at the scalars on a GPU, where each look stops the stream
+# β below this share of ‖T‖ is rounding: the subspace is invariant. Missing it is harmless, for what follows enters
+# with weight zero; stopping early would cost the bulk, so the float32 value is hardly above the products' rounding.
+INVARIANT = {torch.float32: 1e-6, torch.float64: 2e-14}
+# u·Av and v·Au may differ by this share of |Av|. The first two Lanczos vectors are a far sharper test than random
+# u, v, whose products with a p-dimensional matrix of any kind are smaller than |Av| by √p.
+SYMMETRY = {torch.float32: 1e-3, torch.float64: 1e-8}
+
+
+class Recurrence:
+    """Lanczos runs from n_v start vectors in lock-step: one product with a block of n_v columns a step.
+
+    The machinery below `lanczos` and `slq`. State: basis rows V (n_v, m, p), scalars (n_v, m) on the device,
+    the current unit vectors q and the ones before (n_v, p).
+    """
+
+    def __init__(
+        self, A, starts, num_steps, *, reorthogonalize, basis_dtype=None, check=True, keep_basis=True
+    ):
+        num_probes, p = starts.shape
+        _check_arguments(p, num_steps, starts, basis_dtype)
+        basis_dtype = basis_dtype or A.dtype
+        self.A, self.num_steps, self.check = A, num_steps, check
+        working = torch.promote_types(A.dtype, basis_dtype)  # bfloat16 bases work in A's precision
+        self.eps = torch.finfo(A.dtype).eps
+        self.reorthogonalize = reorthogonalization.make(reorthogonalize, num_probes, num_steps, self.eps)
+        starts = starts.to(working)
+        self.q = starts / reorthogonalization.norms(starts)[:, None].to(working)
+        self.q_before = torch.zeros_like(self.q)
+        self.Q = None if A.removed_basis is None else A.removed_basis.to(working)
+        keep = keep_basis or self.reorthogonalize.needs_basis
+        self.V = starts.new_empty((num_probes, num_steps, p), dtype=basis_dtype) if keep else None
+        self.alphas = starts.new_zeros((num_probes, num_steps), dtype=torch.float64)
+        self.betas = torch.zeros_like(self.alphas)
+        self.step = self.saved = 0
+        self.checkpoint, self.checkpoint_every = None, num_steps
+        self.fingerprint = {
+            "operator": f"{A.name} {A.shape} {A.dtype}",
+            "start": checksum(starts),
+            "settings": f"{num_steps} steps, reorthogonalize={reorthogonalize}, {basis_dtype}, basis kept={keep}",
+        }
+
+    def finish(self, callback=None) -> list[Tridiagonal]:
+        """Run to the end; one result per start vector."""
+        while self.step < self.num_steps and not self._all_stopped():
+            self._advance()
+            if self.step == 2 and self.check:
+                self._check_symmetry()
+            if self.step - self.saved >= self.checkpoint_every or self.step == self.num_steps:
+                self._save()
+            if callback is not None:
+                callback(self.step, self.num_steps)
+        return self._results()
+
+    def _advance(self) -> None:
+        j, q, dtype = self.step, self.q, self.q.dtype
+        w = self._product(q)
+        if j == 1 and self.check:
+            self.mirror = (self.q_before * w).sum(1, dtype=torch.float64), reorthogonalization.norms(w)
+        alpha = (q * w).sum(1, dtype=torch.float64)
+        w = w - alpha[:, None].to(dtype) * q
+        if j:
+            w -= self.betas[:, j - 1 : j].to(dtype) * self.q_before
+        if self.Q is not None:  # rounding must not lead back to what a deflation took out
+            w -= (w @ self.Q) @ self.Q.T
+        self.alphas[:, j] = alpha
+        if self.V is not None:
+            self.V[:, j] = q
+            self.alphas[:, j] += self.reorthogonalize(w, self.V[:, : j + 1], self.alphas, self.betas)
+        beta = reorthogonalization.norms(w)
+        self.betas[:, j] = beta
+        # A stopped run goes on from the zero vector, in exact zeros: no branch, so no look at the scalars.
+        alive = beta > INVARIANT[self.A.dtype] * self._norm_estimate().amax(1)
+        self.q_before, self.q = q, torch.where(alive[:, None], w / beta[:, None].to(dtype), 0.0)
+        self.step += 1
+
+    def _product(self, q: torch.Tensor) -> torch.Tensor:
+        q = q.to(self.A.dtype)
+        w = self.A @ q[0] if len(q) == 1 else (self.A @ q.T).T
+        return w.reshape(q.shape).to(self.q.dtype).contiguous()  # one layout, so that a resumed run repeats
+
+    def _norm_estimate(self) -> torch.Tensor:
+        """|α_j| + β_{j−1} + β_j, whose largest bounds ‖T‖ from above and is at most 3 ‖T‖; (n_v, m)."""
+        before = torch.nn.functional.pad(self.betas, (1, 0))[:, :-1]
+        return self.alphas.abs() + before + self.betas
+
+    def _ends(self) -> list[tuple[int, bool]]:
+        """Per probe: steps done, and whether its space was invariant by then.
+
+        Raises FloatingPointError if a product was not finite before that.
+        """
+        alphas, betas = self.alphas[:, : self.step].cpu(), self.betas[:, : self.step].cpu()
+        scale = self._norm_estimate()[:, : self.step].cpu().cummax(1).values
+        ends = []
+        for a, b, s in zip(alphas, betas, scale, strict=True):
+            stopped = ~(b > INVARIANT[self.A.dtype] * s)  # also where b is not a number
+            steps = int(stopped.nonzero()[0]) + 1 if stopped.any() else self.step
+            if not torch.isfinite(a[:steps] + b[:steps]).all():
+                raise FloatingPointError(
+                    f"{self.A} @ v is not finite by step {steps}: look for overflow or nan in the operator "
+                    "(a diverged network, a loss in low precision)."
+                )
+            ends.append((steps, bool(stopped.any())))
+        return ends
+
+    def _all_stopped(self) -> bool:
+        if self.step == 0 or (self.q.device.type != "cpu" and self.step % GPU_LOOK):
+            return False
+        return all(stopped for _, stopped in self._ends())
+
+    def _check_symmetry(self) -> None:
+        """q_1·A q_2 = q_2·A q_1 = β_1; a matrix that is not symmetric, or changes between products, fails."""
+        mirrored, size = self.mirror
+        off = (mirrored - self.betas[:, 0]).abs()
+        tolerance = SYMMETRY[self.A.dtype] * (size + self.betas[:, 0])
+        if bool((off > tolerance).any()):
+            raise ValueError(
+                f"{self.A} is not symmetric, or changes between two products: u·Av and v·Au differ by "
+                f"{float(off.max()):.3g}, |Av| is {float(size.max()):.3g}. Pass (A + A.T) / 2, switch dropout "
+                "and shuffling off, or pass check=False if this is rounding."
+            )
+
+    def resume_from(self, folder, every: int) -> None:
+        """Save the state in `folder` every so many steps, and start from what is there."""
+        if every < 1:
+            raise ValueError(f"checkpoint_every must be at least 1; got {every}.")
+        self.checkpoint, self.checkpoint_every = Checkpoint(folder, self.fingerprint), every
+        for step, piece in self.checkpoint.load():
+            if "V" in piece:
+                self.V[:, self.step : step] = piece["V"].to(self.V)
+            self.step = self.saved = step
+        if self.step:
+            self._restore(piece)
+
+    def _restore(self, piece: dict[str, torch.Tensor]) -> None:
+        self.alphas[:, : self.step] = piece["alphas"].to(self.alphas)
+        self.betas[:, : self.step] = piece["betas"].to(self.betas)
+        self.q, self.q_before = piece["q"].to(self.q), piece["q_before"].to(self.q)
+        self.reorthogonalize.restore(piece)
+        alpha = (self.q_before * self._product(self.q_before)).sum(1, dtype=torch.float64)
+        off = (alpha - self.alphas[:, self.step - 1]).abs()
+        if bool((off > SYMMETRY[self.A.dtype] * self._norm_estimate().amax(1)).any()):
+            raise ValueError(
+                f"{self.A} is no longer the matrix whose run {self.checkpoint.folder} holds: "
+                "delete that folder, or name another."
+            )
+
+    def _save(self) -> None:
+        if self.checkpoint is not None:
+            rows = {} if self.V is None else {"V": self.V[:, self.saved : self.step]}
+            self.checkpoint.save(self.step, self._state() | rows)
+            self.saved = self.step
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        return {
+            "alphas": self.alphas[:, : self.step],
+            "betas": self.betas[:, : self.step],
+            "q": self.q,
+            "q_before": self.q_before,
+            **self.reorthogonalize.state(),
+        }
+
+    def forget_basis(self) -> None:
+        """Leave of a finished run's checkpoint the scalars only: kilobytes, from which its result is known."""
+        if self.checkpoint is not None:
+            self.checkpoint.save(self.step, self._state())
+            self.checkpoint.keep_only(self.step)
+
+    def _results(self) -> list[Tridiagonal]:
+        results = []
+        for i, (m, stopped) in enumerate(self._ends()):
+            alphas, betas = self.alphas[i, :m].cpu().numpy(), self.betas[i, :m].cpu().numpy()
+            norm = 0.0 if stopped else float(betas[-1])
+            residual = torch.zeros_like(self.q[i]) if stopped else self.q[i] * norm
+            V = None if self.V is None else self.V[i, :m].T
+            results.append(Tridiagonal(alphas, betas[:-1], V, residual, norm))
+        return results
+
+
+def _check_arguments(p: int, num_steps: int, starts: torch.Tensor, basis_dtype) -> None:
+    if not 1 <= num_steps <= p:
+        raise ValueError(f"{num_steps} Lanczos steps asked of dimension p = {p}: ask for 1 to {p}.")
+    if basis_dtype is not None and basis_dtype not in BASIS_DTYPES:
+        raise ValueError(f"basis_dtype is bfloat16, float32 or float64; got {basis_dtype}.")
+    if not torch.isfinite(starts).all():
+        raise ValueError("The start vector has entries that are not finite.")
+    if not (starts != 0).any(1).all():
+        raise ValueError("The start vector is zero: any other will do.")
