@@ -98,7 +98,7 @@ def _fit(annotation, value):
         case ast.Subscript(value=ast.Name(id="list"), slice=item):
             return [_fit(item, element) for element in _of_type(list, value)]
         case ast.Constant(value=None):
-            return _of_type(type(None), value)
+            return None if value == "None" else _of_type(type(None), value)
         case ast.Name(id=name) if name in SCALARS:
             return _of_type(SCALARS[name], value)
     raise BookError(

@@ -128,8 +128,9 @@ def test_no_page_shows_a_traceback_or_a_warning(repository, pages):
         page = nbformat.read(repository.staged(chapter), as_version=4)
         outputs = [output for cell in page.cells for output in cell.get("outputs", [])]
         assert not [output for output in outputs if output.output_type == "error"]
-        assert not [output.text for output in outputs if output.get("name") == "stderr"]
-    assert not [path for path, page in pages.items() if "Traceback (most recent call last)" in page.text]
+    for path, page in pages.items():
+        assert "Traceback (most recent call last)" not in page.text, path
+        assert "output stderr" not in page.text, path
 
 
 def test_no_page_tells_about_this_machine(repository, pages):

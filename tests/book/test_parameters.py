@@ -47,6 +47,7 @@ def test_reads_name_type_default_and_help(known):
         ("sizes", "[1, 2]", [1, 2]),
         ("rates", "[1e-3, 1]", [1e-3, 1.0]),
         ("limit", "null", None),
+        ("limit", "None", None),
         ("limit", "5", 5),
     ],
 )
