@@ -2,9 +2,10 @@
 
 * eval: running statistics, constants.
 * batch: the statistics of each batch of the fixed partition, differentiated through.
-* population: the statistics of the whole sample at θ, recomputed here layer by layer, then constants:
-  with s(θ) those statistics, the matrix is ∂²L(θ; s)/∂θ² at s = s(θ). It is the derivative of the gradient that training
-  with population statistics follows, s held still; the derivative through s(θ) as well is not symmetric, no Hessian.
+* population: the statistics of the whole sample at θ, recomputed here layer by layer, then constants: with s(θ)
+  those statistics, the matrix is ∂²L(θ; s)/∂θ² at s = s(θ). It is the derivative of the gradient that training
+  with population statistics follows, s held still; the derivative through s(θ) as well is not symmetric, no
+  Hessian.
 
 Source: GKX19, section on batch normalisation.
 """

@@ -85,14 +85,15 @@ class ClassMeans:
     def vectors(self, recipe: Tensor, parameters: list[Tensor] | None = None) -> Tensor:
         """Σ_{c'} recipe_{c,i,c'} v_{c,c'} for a recipe (C, m, C): (C, m, p), p the size of `parameters`.
 
-        One backward sweep of m cotangents over each class: m gradients' worth in all, since the data are sorted by class.
+        One backward sweep of m cotangents over each class: m gradients' worth in all, since the data are sorted
+        by class.
         """
         parameters = self.risk.network.parameters if parameters is None else parameters
         num_vectors = recipe.shape[0] * recipe.shape[1]
         if num_vectors * self._bytes_of(parameters) > self.risk.memory_budget:
             raise MemoryError(
                 f"{num_vectors} vectors of p={self.risk.num_parameters} need "
-                f"{gib(num_vectors * self._bytes_of(parameters))}, the memory budget is {gib(self.risk.memory_budget)}: "
+                f"{gib(num_vectors * self._bytes_of(parameters))}, the budget is {gib(self.risk.memory_budget)}: "
                 "raise Risk.from_module(memory_budget=…), or use gram(), distances() and the streamed operators"
             )
         return torch.stack([self._of_class(c, recipe[c], parameters) for c in range(len(recipe))])
@@ -126,7 +127,7 @@ class ClassMeans:
         """Inner products of the vectors of a recipe (C, m, C), float64 (C·m, C·m); by default of all g_{c,c'}.
 
         Streamed over blocks of parameters, and over classes where even one parameter tensor is too large: never more
-        than the memory budget, however large C²p is. Raises MemoryError if not even two classes fit.
+        than the memory budget, however large C²p is (but for two classes' vectors on one parameter tensor).
         """
         if recipe is None:
             recipe = torch.eye(self.risk.num_classes).to(self.shares).expand(self.risk.num_classes, -1, -1)
@@ -158,7 +159,7 @@ class ClassMeans:
         yield block
 
     def distances(self) -> Tensor:
-        """Euclidean distances between all means, float64 (C + C², C + C²): first the g_c, then the g_{c,c'}, c major."""
+        """Distances between all means, float64 (C + C², C + C²): first the g_c, then the g_{c,c'}, c major."""
         C = self.risk.num_classes
         K = self.gram()
         to_class = torch.block_diag(*self.shares.double())  # (C, C²): g_c = Σ ρ g_{c,c'}
@@ -181,11 +182,16 @@ def _inner_products(left: Tensor, right: Tensor) -> Tensor:
 def class_means(risk: Risk) -> ClassMeans:
     """g_{c,c'} = Σ_n p_{n,c'} g_{n,c'} / p_{c,c'} over class c, and g_c = Σ_{c'≠c} p_{c,c'} g_{c,c'} / p_c.
 
-    .weights is p_{c,c'} (C, C), .class_weights p_c (C,). Vectors are computed when asked for.  Source: P20, section 3.
+    .weights is p_{c,c'} (C, C), .class_weights p_c (C,). Vectors are computed when asked for.
+
+    Source: P20, section 3.
     """
     return ClassMeans(risk, "2020")
 
 
 def delta_means(risk: Risk) -> ClassMeans:
-    """δ_{c,c'} = mean over class c of √p_{n,c'} g_{n,c'}, and δ_c = mean over c'≠c of δ_{c,c'}.  Source: P19, section 3."""
+    """δ_{c,c'} = mean over class c of √p_{n,c'} g_{n,c'}, and δ_c = mean over c'≠c of δ_{c,c'}.
+
+    Source: P19, section 3.
+    """
     return ClassMeans(risk, "2019")

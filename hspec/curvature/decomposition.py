@@ -1,9 +1,15 @@
 """G taken apart into the spread of means: A1 + A2 + B1 + B2 (P18a, P20) and G0 + G1 + G2 + G3 (P19).
 
-Both are G = (1/N) Σ_n Σ_{c'} δ_{n,c'} δ_{n,c'}ᵀ, δ_{n,c'} = √p_{n,c'} g_{n,c'}, with the index set {(n, c')} projected on four
-orthogonal subspaces of functions of (n, c'): v_c on c' ≠ c (A1, G1), v_{c,c} on c' = c (A2, G0), v_{c,c'} − v_c on c' ≠ c
-(B1, G2), and what is left within (c, c') (B2, G3). So a product costs what a G product costs, plus sums over
-classes of C numbers an example, whatever C is. Where the means themselves fit in memory, F diag(s) Fᵀ is returned instead.
+Both are G = (1/N) Σ_n Σ_{c'} δ_{n,c'} δ_{n,c'}ᵀ with δ_{n,c'} = √p_{n,c'} g_{n,c'}, and with the functions of (n, c') cut
+into four orthogonal subspaces:
+
+    class     v_c on c' ≠ c                  A1, G1
+    own       v_{c,c} on c' = c              A2, G0
+    cross     v_{c,c'} − v_c on c' ≠ c       B1, G2
+    within    what is left in (c, c')        B2, G3
+
+So a product costs what a G product costs, plus sums over classes of C numbers an example, whatever C is. Where the means
+themselves fit in memory, F diag(s) Fᵀ is returned instead.
 """
 
 import numpy as np
@@ -20,7 +26,7 @@ LEVELS = ("class", "own", "cross", "within")
 
 
 class Level(RiskOperator):
-    """One of the four levels, streamed: J v for all examples, means over classes, Jᵀ. No vector of a mean is formed."""
+    """One of the four levels, streamed: J v for all examples, means over classes, Jᵀ. No mean is formed as a vector."""
 
     def __init__(self, means: ClassMeans, level: str, name: str):
         super().__init__(means.risk, name)
@@ -57,7 +63,7 @@ def project(means: ClassMeans, level: str, s: Tensor) -> Tensor:
 
 
 def level_recipe(means: ClassMeans, level: str) -> tuple[Tensor, Tensor]:
-    """(recipe (C, m, C), weights (C, m)): the level is (1/N) Σ weights_{c,i} u_{c,i} u_{c,i}ᵀ, u = means.vectors(recipe)."""
+    """(recipe (C, m, C), weights w (C, m)) of a level: (1/N) Σ w_{c,i} u_{c,i} u_{c,i}ᵀ, u = means.vectors(recipe)."""
     own = torch.eye(len(means.counts), dtype=means.shares.dtype, device=means.shares.device)
     if level == "class":
         return means.shares[:, None, :], means.class_weights[:, None]

@@ -1,9 +1,10 @@
 """Layers whose second derivatives autograd computes wastefully, rewritten.
 
-* Convolution is bilinear in (input, weight), so its double backward is two convolutions and two of their transposes: all of
-  them calls of `convolution_backward` and `conv2d`. Autograd's own goes through transposed, grouped convolutions.
-* Batch normalisation with fixed statistics is an affine map y = s x + b: two small nodes instead of a double backward that
-  knows about statistics.
+* Convolution is bilinear in (input, weight), so its double backward is two convolutions and two of their
+  transposes: all of them calls of `convolution_backward` and `conv2d`. Autograd's own goes through transposed,
+  grouped convolutions.
+* Batch normalisation with fixed statistics is an affine map y = s x + b: two small nodes instead of a double
+  backward that knows about statistics.
 
 Anything these do not know (string padding, transposed or complex convolution) is left to autograd.
 """

@@ -1,7 +1,8 @@
 """The exact spectrum of G at small N, from inner products: G = V Vᵀ has the nonzero eigenvalues of K = Vᵀ V (N·C, N·C).
 
-V's columns are δ_{n,c'} / √N, δ_{n,c'} = √p_{n,c'} J_nᵀ (e_{c'} − p_n). For a linear layer that sees one feature vector h_n an
-example, δ is an outer product of the error at its output with h_n, so its share of K is a Hadamard product,
+V's columns are δ_{n,c'} / √N, δ_{n,c'} = √p_{n,c'} J_nᵀ (e_{c'} − p_n). For a linear layer that sees one
+feature vector h_n an example, δ is an outer product of the error at its output with h_n, so its share of K is a
+Hadamard product,
 
     (errors' Gram matrix) ∘ (features' Gram matrix + 1 for the bias),
 
@@ -146,7 +147,7 @@ def _recording(layers: dict[str, nn.Linear]):
 def _errors_and_features(
     risk: Risk, layers: dict[str, nn.Linear], U: Tensor
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """For each layer: errors (N·C, d_out) of the columns (n, c'), features (N, d_in), and 1 if it has a bias; float64."""
+    """For each layer: errors (N·C, d_out), rows (n, c'); features (N, d_in); and 1 if it has a bias; float64."""
     errors, features = {name: [] for name in layers}, {name: [] for name in layers}
     start = 0
     for x, y in risk.sample:

@@ -1,6 +1,7 @@
 """Products with the Hessian's parts: first-order graphs, kept between products as far as memory allows.
 
-One graph a batch serves every matrix. It holds f = logits, z = p − y as a function of f, and g = Jᵀz with its own graph:
+One graph a batch serves every matrix. It holds f = logits, z = p − y as a function of f, and g = Jᵀz with its
+own graph:
 
     ∂⟨g, v⟩/∂θ = Hess v          with the derivative passing through z(f)
                = H v             with that passage switched off

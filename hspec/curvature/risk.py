@@ -45,7 +45,7 @@ class Risk:
     Attributes: num_parameters p, num_examples N, num_classes C, dtype, device, labels (N,),
     parameter_slices {name: slice of θ}, precision, memory_budget (bytes for kept graphs).
 
-    Source: mathematics of P20, section 2.
+    Source: P20, section 2.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Risk:
         self.dtype, self.device = network.dtype, network.device
         self._logits, self.labels = self._checked_logits()
         self.num_examples = len(self.labels)
-        self.memory_budget = free_memory(self.device) // 2 if budget is None else int(budget)
+        self.memory_budget = free_memory(self.device) // 3 if budget is None else int(budget)
         self.graphs = Graphs(network, sample, self.memory_budget, precision)
         self.blocks = Blocks()
 
@@ -83,7 +83,7 @@ class Risk:
         batch_norm: "eval" (running statistics), "batch" (each batch's own, differentiated through) or
             "population" (the whole sample's at θ, constants): see `hspec.curvature.batch_norm`.
         precision: "exact", or "fast" for TF32 products: for densities only, refused where digits matter.
-        memory_budget: bytes that graphs kept between products may take; None for half of what is free.
+        memory_budget: bytes that graphs kept between products may take; None for a third of what is free.
 
         Raises ValueError, saying what is wrong and what to do, for: dropout or batch normalisation in training mode,
         parameters that match nothing, mixed devices or dtypes, non-finite weights, inputs or logits, empty batches,

@@ -1,8 +1,8 @@
 """The softmax side of the loss, computed so that nothing is lost when it saturates.
 
-Late in training p_top rounds to 1 and 1 − p_top to 0, while the Hessian lives on exactly that difference. Everything here
-is written in the small probabilities, which log-softmax keeps to full relative accuracy: 1 − p_top is the sum of the others,
-and the weighted mean of t is taken after subtracting t_top.
+Late in training p_top rounds to 1 and 1 − p_top to 0, while the Hessian lives on exactly that difference.
+Everything here is written in the small probabilities, which log-softmax keeps to full relative accuracy: 1 −
+p_top is the sum of the others, and the weighted mean of t is taken after subtracting t_top.
 """
 
 from dataclasses import dataclass

@@ -68,7 +68,7 @@ def rel():
 
 @pytest.fixture(scope="session")
 def case() -> Case:
-    """Conv, batch normalisation (statistics far from 0 and 1), max-pool; classes of 19, 8, 5, 3; batches of 10, 10, 10, 5."""
+    """Conv, batch norm (statistics far from 0 and 1), max-pool; classes of 19, 8, 5, 3; batches of 10, 10, 10, 5."""
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(3)
     net = nn.Sequential(

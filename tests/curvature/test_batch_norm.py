@@ -14,14 +14,16 @@ def dense(loss, net):
     shapes = [q.shape for q in parameters.values()]
 
     def flat_loss(t):
-        pieces = [piece.view(s) for piece, s in zip(t.split([s.numel() for s in shapes]), shapes, strict=True)]
+        pieces = [
+            piece.view(s) for piece, s in zip(t.split([s.numel() for s in shapes]), shapes, strict=True)
+        ]
         return loss(dict(zip(parameters, pieces, strict=True)))
 
     return torch.func.hessian(flat_loss)(torch.cat([q.detach().reshape(-1) for q in parameters.values()]))
 
 
 class Normalised(nn.Module):
-    """Batch normalisation by its formula: torch.func differentiates torch's own wrongly (by 7 to 45 %) in training mode."""
+    """Batch normalisation by its formula: torch.func gets torch's own wrong (by 7 to 45 %) in training mode."""
 
     def __init__(self, layer):
         super().__init__()
@@ -79,7 +81,10 @@ def test_population_mode_is_eval_mode_with_the_samples_own_statistics(case, rel)
     fixed = copy.deepcopy(case.net).train()
     fixed[1].momentum = fixed[5].momentum = 1.0
     fixed(case.x)
-    for index, count in ((1, 35 * 36), (5, 35)):  # values a channel: torch keeps the unbiased variance, uses the biased
+    for index, count in (
+        (1, 35 * 36),
+        (5, 35),
+    ):  # values a channel: torch keeps the unbiased variance, uses the biased
         fixed[index].running_var *= (count - 1) / count
     reference = Risk.from_module(fixed.eval(), case.batches, case.C)
     assert rel(hessian(risk).to_dense(), hessian(reference).to_dense()) < 1e-12
@@ -101,7 +106,9 @@ def test_layers_without_running_statistics(case, rel):
     with pytest.raises(ValueError, match="'1' keeps no running statistics"):
         Risk.from_module(bare, case.batches, case.C)
     for mode in ("batch", "population"):
-        of_bare, of_full = (Risk.from_module(n, case.batches, case.C, batch_norm=mode) for n in (bare, case.net))
+        of_bare, of_full = (
+            Risk.from_module(n, case.batches, case.C, batch_norm=mode) for n in (bare, case.net)
+        )
         assert rel(of_bare.logits(), of_full.logits()) < 1e-14
 
 
@@ -116,4 +123,6 @@ class Shared(nn.Module):
 
 def test_a_layer_used_twice_has_no_population_statistics():
     with pytest.raises(ValueError, match="'norm' is used more than once"):
-        Risk.from_module(Shared().eval(), [(torch.randn(4, 3), torch.arange(4) % 2)], 2, batch_norm="population")
+        Risk.from_module(
+            Shared().eval(), [(torch.randn(4, 3), torch.arange(4) % 2)], 2, batch_norm="population"
+        )

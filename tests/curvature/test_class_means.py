@@ -64,7 +64,9 @@ def test_sweeps_in_blocks_or_one_by_one(case, rel, size):
     assert rel(class_means(risk).cross_class_vectors, expected) < 1e-13
 
 
-@pytest.mark.parametrize("budget", [None, 100_000, 20_000, 4_000], ids=["whole", "blocks", "tiles", "single classes"])
+@pytest.mark.parametrize(
+    "budget", [None, 100_000, 20_000, 4_000], ids=["whole", "blocks", "tiles", "single classes"]
+)
 def test_gram_matrix_streams_within_any_budget(case, risk, rel, budget):
     """Parameter blocks first, then tiles of classes within a parameter; the same numbers."""
     vectors = class_means(risk).cross_class_vectors.flatten(0, 1)

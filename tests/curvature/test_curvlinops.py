@@ -10,7 +10,9 @@ curvlinops = pytest.importorskip("curvlinops")
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [(hessian, "HessianLinearOperator"), (gauss_newton, "GGNLinearOperator")], ids=["Hess", "G"]
+    ("ours", "theirs"),
+    [(hessian, "HessianLinearOperator"), (gauss_newton, "GGNLinearOperator")],
+    ids=["Hess", "G"],
 )
 def test_products_agree(case, rel, ours, theirs):
     risk = Risk.from_module(case.net, case.batches, case.C)

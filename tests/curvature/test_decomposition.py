@@ -145,5 +145,7 @@ def test_one_hundred_classes_stream():
     v = torch.randn(p, dtype=torch.float64)
     total = (A1(means) + A2(means) + B1(means) + B2(risk, means)) @ v
     assert (total - gauss_newton(risk) @ v).norm() < 1e-12 * total.norm()
-    with pytest.raises(MemoryError, match=r"10000 vectors of p=1844 need .*raise Risk.from_module\(memory_budget="):
+    with pytest.raises(
+        MemoryError, match=r"10000 vectors of p=1844 need .*raise Risk.from_module\(memory_budget="
+    ):
         _ = means.cross_class_vectors

@@ -7,7 +7,6 @@ from torch import nn
 
 from hspec.curvature import A1, A2, B1, B2, Risk, class_means, exact_gauss_newton_spectrum, gauss_newton, gram
 
-
 LARGEST = 4 * 3 * 9  # entries of the conv net's largest parameter that is no linear layer's
 
 
@@ -47,7 +46,7 @@ def test_mlp_needs_no_jacobian(bias, monkeypatch):
 
 
 class OddLinears(nn.Module):
-    """A layer used twice, one with tied weights, one that sees sequences, one partly frozen: none a plain linear layer."""
+    """A layer used twice, one with tied weights, one that sees sequences, one partly frozen: none is plain."""
 
     def __init__(self):
         super().__init__()
@@ -90,9 +89,13 @@ def test_knock_outs(case, without):
 
 def test_blocks_of_parameters_within_the_limit(case):
     risk = Risk.from_module(case.net, case.batches, case.C)
-    least = 5 * 8 * 140**2 + 140 * 2 * LARGEST * 8  # the refusal's own account: K, and the rows of the largest parameter
+    least = (
+        5 * 8 * 140**2 + 140 * 2 * LARGEST * 8
+    )  # the refusal's own account: K, and the rows of the largest parameter
     check(exact_gauss_newton_spectrum(risk, memory_limit=least), case.G, 140)
-    with pytest.raises(MemoryError, match=r"N=35 examples and C=4 classes needs 0\.00\d+ GiB .* raise memory_limit"):
+    with pytest.raises(
+        MemoryError, match=r"N=35 examples and C=4 classes needs 0\.00\d+ GiB .* raise memory_limit"
+    ):
         exact_gauss_newton_spectrum(risk, memory_limit=least - 1)
 
 

@@ -45,7 +45,12 @@ def check(net, x, rel):
 
 @pytest.mark.parametrize("options", CONVOLUTIONS.values(), ids=CONVOLUTIONS.keys())
 def test_convolutions(options, rel):
-    body = [nn.Conv2d(2, 4, 3, **options), nn.Softplus(), nn.Conv2d(4, 4, 2, **options), nn.AdaptiveAvgPool2d(1)]
+    body = [
+        nn.Conv2d(2, 4, 3, **options),
+        nn.Softplus(),
+        nn.Conv2d(4, 4, 2, **options),
+        nn.AdaptiveAvgPool2d(1),
+    ]
     check(classifier(*body, features=4), torch.randn(6, 2, 8, 8, dtype=torch.float64), rel)
 
 
@@ -115,7 +120,9 @@ def test_a_layers_block_is_the_block_of_the_whole(case, rel):
     for pattern in ("4.weight", "8", "8."):
         block = Risk.from_module(case.net, case.batches, case.C, parameters=[pattern])
         names = list(block.parameter_slices)
-        where = torch.cat([torch.arange(s.start, s.stop) for n, s in whole.parameter_slices.items() if n in names])
+        where = torch.cat(
+            [torch.arange(s.start, s.stop) for n, s in whole.parameter_slices.items() if n in names]
+        )
         assert rel(hessian(block).to_dense(), case.Hess[where][:, where]) < 1e-12
         assert rel(gauss_newton(block).to_dense(), case.G[where][:, where]) < 1e-12
 

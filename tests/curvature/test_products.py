@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from hspec.curvature import Risk, gauss_newton, hessian, residual, split_product
+from hspec.curvature.products import BatchGraph
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,8 @@ def test_out_of_memory_falls_back_to_recomputing_and_says_so_once(case, X, rel, 
         failing.append(V)
         raise torch.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr(type(graph), "hess", lambda g, V, hess=type(graph).hess: full(V) if g is graph else hess(g, V))
+    hess = BatchGraph.hess
+    monkeypatch.setattr(BatchGraph, "hess", lambda g, V: full(V) if g is graph else hess(g, V))
     with pytest.warns(UserWarning, match="kept graphs dropped") as warned:
         after = A @ X
     assert len(failing) == 1
@@ -132,5 +134,7 @@ def test_fast_precision_marks_its_operators(case):
 
 def test_products_leave_global_numerics_alone(case):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    hessian(Risk.from_module(case.net, case.batches, case.C)) @ torch.ones(case.theta.numel(), dtype=torch.float64)
+    hessian(Risk.from_module(case.net, case.batches, case.C)) @ torch.ones(
+        case.theta.numel(), dtype=torch.float64
+    )
     assert before == (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)

@@ -20,7 +20,9 @@ def data(n=6):
 
 
 def test_dropout_in_training_mode():
-    with pytest.raises(ValueError, match=r"layer '2' is in training mode with dropout 0.5. Call model.eval\(\) first"):
+    with pytest.raises(
+        ValueError, match=r"layer '2' is in training mode with dropout 0.5. Call model.eval\(\) first"
+    ):
         Risk.from_module(net(nn.Dropout(0.5)), [data()], 3)
     Risk.from_module(net(nn.Dropout(0.5)).eval(), [data()], 3)
     Risk.from_module(net(nn.Dropout(0.0)), [data()], 3)
@@ -60,11 +62,19 @@ def test_a_shuffling_loader():
     [
         (torch.ones(2, 4), torch.tensor([0, 3]), "batch 0 has labels out of range: 0 to 3, where 0 to 2"),
         (torch.ones(2, 4), torch.tensor([-1, 1]), "labels out of range: -1 to 1"),
-        (torch.ones(2, 4), torch.tensor([0.0, 1.0]), r"labels of dtype torch.float32: class indices .* y.long\(\)"),
+        (
+            torch.ones(2, 4),
+            torch.tensor([0.0, 1.0]),
+            r"labels of dtype torch.float32: class indices .* y.long\(\)",
+        ),
         (torch.ones(2, 4), torch.tensor([0, 1, 2]), r"labels of shape \(3,\) for inputs of shape \(2, 4\)"),
         (torch.ones(0, 4), torch.tensor([], dtype=torch.long), "batch 0 is empty"),
         (torch.full((2, 4), torch.nan), torch.tensor([0, 1]), "batch 0 has non-finite inputs"),
-        (torch.ones(2, 4).double(), torch.tensor([0, 1]), "batch 0 has dtype torch.float64, the module torch.float32"),
+        (
+            torch.ones(2, 4).double(),
+            torch.tensor([0, 1]),
+            "batch 0 has dtype torch.float64, the module torch.float32",
+        ),
         (torch.ones(2, 4, device="meta"), torch.tensor([0, 1]), "batch 0 lives on meta .* the module on cpu"),
         ([1.0], torch.tensor([0]), "not a pair of tensors"),
     ],
@@ -102,7 +112,9 @@ def test_no_batches_and_spent_iterators():
 
 
 def test_width_of_the_logits():
-    with pytest.raises(ValueError, match=r"gives \(6, 3\), where logits of shape \(6, 5\).* is num_classes right"):
+    with pytest.raises(
+        ValueError, match=r"gives \(6, 3\), where logits of shape \(6, 5\).* is num_classes right"
+    ):
         Risk.from_module(net(), [data()], 5)
     with pytest.raises(ValueError, match="num_classes=1"):
         Risk.from_module(net(), [data()], 1)
@@ -114,7 +126,7 @@ def test_mixed_dtypes_and_devices():
     with pytest.raises(ValueError, match=r"mixes dtypes \(float32, float64\).*pass dtype=torch.float64"):
         Risk.from_module(mixed, [data()], 3)
     assert Risk.from_module(mixed, [data()], 3, dtype=torch.float64).dtype == torch.float64
-    with pytest.raises(ValueError, match="float32 or float64, not torch.bfloat16"):
+    with pytest.raises(ValueError, match=r"float32 or float64, not torch\.bfloat16"):
         Risk.from_module(net().bfloat16(), [data()], 3)
     spread = net()
     spread[2].to("meta")
@@ -123,9 +135,11 @@ def test_mixed_dtypes_and_devices():
 
 
 def test_parameters_that_match_nothing():
-    with pytest.raises(ValueError, match=r"'layer9' matches no trainable parameter. Available: 0.weight, 0.bias, 2"):
+    with pytest.raises(
+        ValueError, match=r"'layer9' matches no trainable parameter. Available: 0.weight, 0.bias, 2"
+    ):
         Risk.from_module(net(), [data()], 3, parameters=["0.weight", "layer9"])
-    with pytest.raises(ValueError, match="parameters is empty. Available: 0.weight"):
+    with pytest.raises(ValueError, match=r"parameters is empty. Available: 0\.weight"):
         Risk.from_module(net(), [data()], 3, parameters=[])
     frozen = net().requires_grad_(False)
     with pytest.raises(ValueError, match="no trainable parameters"):
@@ -135,7 +149,9 @@ def test_parameters_that_match_nothing():
 
 
 def test_unknown_options():
-    with pytest.raises(ValueError, match="batch_norm='train' is unknown: choose one of 'eval', 'batch', 'population'"):
+    with pytest.raises(
+        ValueError, match="batch_norm='train' is unknown: choose one of 'eval', 'batch', 'population'"
+    ):
         Risk.from_module(net(), [data()], 3, batch_norm="train")
     with pytest.raises(ValueError, match="precision='tf32' is unknown: choose one of 'exact', 'fast'"):
         Risk.from_module(net(), [data()], 3, precision="tf32")
@@ -170,5 +186,7 @@ def test_the_module_is_never_modified(batch_norm):
         assert q is now
         assert (q.requires_grad, q.grad is None) == (needs, bare)
     assert torch.equal(module[0].weight.grad, torch.ones(5, 4))
-    assert hooks == [(dict(m._forward_hooks), dict(m._forward_pre_hooks), m.training) for m in module.modules()]
+    assert hooks == [
+        (dict(m._forward_hooks), dict(m._forward_pre_hooks), m.training) for m in module.modules()
+    ]
     assert module[1] not in seen  # the copy ran, never the module itself

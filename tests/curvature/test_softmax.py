@@ -53,7 +53,9 @@ def test_saturated_net_in_float32(rel):
     net = torch.nn.Linear(3, 3, bias=False)
     net.weight.data = 25 * torch.eye(3)
     x = torch.eye(3).repeat(4, 1) + 0.02 * torch.randn(12, 3)
-    single, double = (Risk.from_module(net, [(x, torch.arange(12) % 3)], 3, dtype=d) for d in (None, torch.float64))
+    single, double = (
+        Risk.from_module(net, [(x, torch.arange(12) % 3)], 3, dtype=d) for d in (None, torch.float64)
+    )
     for operator in (hessian, gauss_newton):
         assert rel(operator(single).to_dense().double(), operator(double).to_dense()) < 1e-4
     few, many = class_means(single), class_means(double)
