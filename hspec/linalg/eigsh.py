@@ -45,8 +45,7 @@ def eigsh(
     block_size     residuals followed at a time: 1 takes the fewest products; more where blocks are cheap, or
                    where eigenvalues are multiple
     callback       called with the number of products spent, after each round
-    max_basis      vectors kept before a restart, at twice the memory (default 2 · wanted + 4 · block_size +
-    40)
+    max_basis      vectors kept before a restart, at twice the memory (default 40 + 2 · wanted + 4 · block_size)
 
     Rayleigh-Ritz on a growing orthonormal basis V with A V kept beside it: each round adds the residuals of
     the leading unconverged Ritz pairs, which is thick-restart Lanczos, or its block form. Residuals are
@@ -70,7 +69,8 @@ def eigsh(
         ritz = space.ritz(k, which)
         left = ritz.unconverged(tol)
         room = A.shape[0] - space.count
-        if room == 0 or (len(ritz.values) == wanted and not len(left) and ritz.is_final(settled)):
+        found = len(ritz.values) == wanted and not len(left)
+        if room == 0 or (found and ritz.is_final(settled)):
             break
         if space.num_products >= limit:
             _warn(A, ritz, left, wanted, space.num_products)

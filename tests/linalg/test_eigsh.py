@@ -105,6 +105,12 @@ def test_says_what_has_not_converged(prescribed):
     assert len(pairs) == 5 and pairs.num_products == 8
 
 
+def test_the_callback_sees_the_products_spent(prescribed):
+    seen = []
+    pairs = eigsh(prescribed(SPECTRA["outliers"]), 3, generator=seeded(), callback=seen.append)
+    assert seen == list(range(1, pairs.num_products + 1))
+
+
 @pytest.mark.parametrize(
     ("k", "change", "message"),
     [

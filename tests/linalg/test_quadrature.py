@@ -82,6 +82,14 @@ def test_converged_ritz_weights_beat_five_plain_probes(prescribed):
     assert (np.mean(corrected, 0) < np.mean(five_plain, 0)).all()
 
 
+def test_float32_products_with_float64_scalars_keep_the_ends(prescribed):
+    """Top ten and λ_min to 1e-5 of λ_max in float32, to 1e-12 in float64, at m = 90."""
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12)):
+        nodes = slq(prescribed(NET_LIKE, dtype), 90, 1, generator=seeded(2)).nodes[0]
+        assert np.allclose(nodes[::-1][:10], NET_LIKE[:10], rtol=0, atol=tolerance)
+        assert abs(nodes[0] - NET_LIKE.min()) < tolerance
+
+
 def test_an_exact_null_space_keeps_its_weight(prescribed):
     """20 simple eigenvalues and 380 zeros: weights 1/p and the null space's share, not 1/p each."""
     values = np.r_[np.linspace(1, 2, 20), np.zeros(380)]
