@@ -54,7 +54,7 @@ def parser():
         "run",
         help="run one notebook with your own parameters",
         description="Run one notebook with your own parameters; names and types are checked before it runs.",
-        epilog="example: hspec run bulk_and_outliers -p dataset MNIST -p seed 1",
+        epilog="example: hspec run bulk_and_outliers -p datasets '[MNIST]' -p seed 1",
     )
     run.add_argument("notebook", metavar="NOTEBOOK", help="a chapter's name, or the path of a notebook")
     run.add_argument(

@@ -1,6 +1,8 @@
 """The rules for notebooks: typed parameters, thin cells, enough prose, captions, a verdict, no outputs."""
 
 import ast
+import re
+import shlex
 from pathlib import Path
 
 import nbformat
@@ -118,3 +120,21 @@ def test_ends_in_a_verdict_and_says_how_to_rerun(path, notebook):
     headings = [line for text in prose(notebook) for line in text.splitlines() if line.startswith("#")]
     assert any("verdict" in heading.lower() for heading in headings[-3:]), headings
     assert any(f"hspec run {path.stem}" in text for text in prose(notebook)), "no command that runs it again"
+
+
+def test_prose_names_parameters_that_exist(notebook):
+    for name in re.findall(r"-p (\w+)", "\n".join(prose(notebook))):
+        assert name in read_parameters(notebook)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"book/{page.name}" for page in REPOSITORY.book.glob("*.md"))]
+)
+def test_commands_in_print_can_be_run(page):
+    """`hspec run NAME -p …` and `papermill notebooks/NAME.ipynb … -p …`, as a reader would paste them."""
+    text = (REPOSITORY.root / page).read_text(encoding="utf-8")
+    for line in re.findall(r"^\S*(?:hspec run|papermill) .+$", text, re.MULTILINE):
+        words = shlex.split(line)
+        name = Path(next(word for word in words[1:] if word != "run")).stem
+        given = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
+        check_parameters(read_parameters(nbformat.read(REPOSITORY.source(name), as_version=4)), given)
