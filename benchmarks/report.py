@@ -1,2 +1,186 @@
-def write_report(r):
-    return r.folder
+"""Tables, as Markdown, and plots of what has been measured, in the results folder; the book shows them as they are."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks import plots
+from benchmarks.machine import PACKAGES
+from benchmarks.results import FOLDER, Results
+from benchmarks.targets import mean_and_sem, outcomes
+
+NOTHING = "Not measured yet.\n"
+
+
+def write_report(results: Results) -> Path:
+    """One Markdown file a table, one SVG a plot; returns the folder."""
+    tables = {
+        "targets": _targets(results),
+        "products": _products(results),
+        "quadrature": _quadrature(results),
+        "outliers": _outliers(results),
+        "accuracy": _accuracy(results),
+        "class_means": _class_means(results),
+        "gpu": _gpu(Results(FOLDER / "cuda")),
+        "provenance": _provenance(results),
+    }
+    for name, rows in tables.items():
+        (results.folder / f"{name}.md").write_text(_markdown(rows), encoding="utf-8")
+    plots.draw_all(results)
+    return results.folder
+
+
+def _markdown(rows: list[dict]) -> str:
+    if not rows:
+        return NOTHING
+    frame = pd.DataFrame(rows).fillna("–")
+    lines = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def _targets(results: Results) -> list[dict]:
+    return [
+        {
+            "figure": outcome.figure,
+            "net": outcome.net,
+            "target": f"{'≤' if outcome.at_most else '≥'} {outcome.target:.3g}",
+            "measured": f"{outcome.measured:.3g}",
+            "reached": "✓ yes" if outcome.reached else "✗ no",
+            "note": outcome.note,
+        }
+        for outcome in outcomes(results)
+    ]
+
+
+def _by_contender(results: Results, task: str, cell) -> list[dict]:
+    """One row a contender, one column a net; cell(result) gives {contender: text}."""
+    rows = defaultdict(dict)
+    for net, record in results.read(task).items():
+        for contender, text in cell(record["result"]).items():
+            rows[contender][net] = text
+    return [{"": contender, **cells} for contender, cells in rows.items()]
+
+
+def _products(results: Results) -> list[dict]:
+    def cell(result):
+        ratios = {
+            name: f"{r['median']:.2f} ({r['of_fastest']:.2f})" for name, r in result["per_gradient"].items()
+        }
+        milliseconds = f"{1e3 * min(result['seconds']['gradient']):.3g} ms"
+        shares = result["share_of_peak"]
+        return {
+            **dict(sorted(ratios.items(), key=lambda item: item[0].split(": ")[0] != "Hess")),
+            "one gradient takes": milliseconds,
+            "hspec's share of the matrix-product peak, Hess": f"{shares['Hess: hspec']:.0%}",
+            "the same, G": f"{shares['G: hspec']:.0%}",
+        }
+
+    return _by_contender(results, "products", cell)
+
+
+def _quadrature(results: Results) -> list[dict]:
+    def cell(result):
+        seconds = {name: min(times) for name, times in result["seconds"].items()}
+        others = {
+            name + ("" if result["reorthogonalizes"][name] else " (no reorthogonalisation)"): (
+                f"{seconds[name]:.3g} s, {result['over_hspec'][name]['median']:.1f}×"
+            )
+            for name in seconds
+            if name != "hspec"
+        }
+        setting = f"{result['num_steps']} × {result['num_probes']}"
+        return {"steps × probes": setting, "hspec": f"{seconds['hspec']:.3g} s", **others}
+
+    return _by_contender(results, "quadrature", cell)
+
+
+def _outliers(results: Results) -> list[dict]:
+    def cell(result):
+        residual = "papers_residual"
+        return {
+            "trained on": f"{result['num_examples']} of {result['inputs']}",
+            "papers: 128·C + 64 + 256 products": result["papers"],
+            "largest residual of their subspace iteration, over λ_C": (
+                f"{result[residual]:.1e}" if residual in result else "–"
+            ),
+            "one Lanczos run, products": result["one_run"],
+            "its largest residual, recomputed, over λ_C": f"{result['one_run_residual']:.1e}",
+            "eigsh from the class means, products": result["eigsh"],
+            "its largest residual over λ_C": f"{result['eigsh_residual']:.1e}",
+            "with the deflated bulk, products": result["eigsh_and_bulk"],
+        }
+
+    return _by_contender(results, "outliers", cell)
+
+
+def _accuracy(results: Results) -> list[dict]:
+    rows = []
+    for record in results.read("accuracy").values():
+        for estimator, by_steps in record["result"]["errors"].items():
+            steps = "90" if "90" in by_steps else max(by_steps, key=int)
+            errors = by_steps[steps]
+            rows.append(
+                {
+                    "at m = " + steps: estimator,
+                    "W1 / range": _mean(errors, "wasserstein"),
+                    "KS outside the atom": _mean(errors, "kolmogorov_smirnov"),
+                    "top ten, worst relative error": _mean(errors, "top"),
+                    "seeds": len(errors),
+                }
+            )
+    return rows
+
+
+def _mean(errors: list[dict], name: str) -> str:
+    mean, sem = mean_and_sem([error[name] for error in errors])
+    return f"{mean:.2g}" if len(errors) == 1 else f"{mean:.2g} ± {sem:.1g}"
+
+
+def _class_means(results: Results) -> list[dict]:
+    def cell(result):
+        return {
+            "hspec": f"{min(result['seconds']['hspec']):.3g} s",
+            "double loop over classes": f"{min(result['seconds']['double loop']):.3g} s",
+            "times faster": f"{result['times_faster']:.1f} ({result['times_faster_of_fastest']:.1f})",
+            "relative difference": f"{result['relative_difference']:.0e}",
+        }
+
+    return _by_contender(results, "class_means", cell)
+
+
+def _gpu(results: Results) -> list[dict]:
+    def cell(result):
+        return {
+            "N": result["num_examples"],
+            "seconds a Hess product": f"{result['seconds']['Hess']:.3g}",
+            "Hess / gradient": f"{result['per_gradient']['Hess']:.2f}",
+            "G / gradient": f"{result['per_gradient']['G']:.2f}",
+            "fraction of peak": f"{result['fraction_of_peak']:.0%}",
+            "gain of blocks": f"{result['gain_of_blocks']:.2f}",
+            "gain of CUDA graphs": f"{result['gain_of_cuda_graphs']:.2f}",
+        }
+
+    return _by_contender(results, "gpu", cell)
+
+
+def _provenance(results: Results) -> list[dict]:
+    """What was measured when, on what: one row for all measurements that agree in it."""
+    groups = defaultdict(list)
+    for task in ("products", "quadrature", "outliers", "accuracy", "class_means", "memory", "growth"):
+        for key, record in results.read(task).items():
+            p = record["provenance"]
+            versions = ", ".join(f"{name} {p['versions'][name]}" for name in ("python", *PACKAGES))
+            groups[p["date"], p["machine"], p["revision"], versions].append((task, key, p["load"]))
+    return [
+        {
+            "measured": date,
+            "machine": machine,
+            "load at the end": " to ".join(f"{load:.1f}" for load in sorted({min(loads), max(loads)})),
+            "revision": f"`{revision}`",
+            "versions": versions,
+            "what": ", ".join(f"{task.replace('_', ' ')} {key}" for task, key, _ in members),
+        }
+        for (date, machine, revision, versions), members in groups.items()
+        for loads in [[load for *_, load in members]]
+    ]

@@ -48,7 +48,8 @@ def _product_series(options: Options, variants: dict, rounds: int) -> dict:
     for name, kwargs in variants.items():
         net = fresh_net("b", quick=options.quick, device=options.device, **kwargs)
         v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(0)).to(net.device)
-        calls[str(name)] = lambda A=hessian(risk_of(net)), v=v: A @ v
+        A = hessian(risk_of(net))
+        calls[str(name)] = lambda A=A, v=v: A @ v
         sizes[str(name)] = (net.num_examples, net.num_parameters)
     times = interleaved(calls, rounds, options.device)
     rows = [(*sizes[name], times.fastest(name)) for name in calls]

@@ -1,4 +1,4 @@
-"""Memory beside its laws: kept graphs linear in N, the Lanczos basis m·p numbers. Each point in a process of its own."""
+"""Memory beside its laws: kept graphs linear in N, Lanczos basis m·p numbers. Each point in a process of its own."""
 
 import multiprocessing
 import resource

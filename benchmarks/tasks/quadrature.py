@@ -1,4 +1,4 @@
-"""From a module and its data to nodes and weights: the whole quadrature, with m and the number of probes the same for all."""
+"""From a module and its data to nodes and weights: the whole quadrature, with the same m and probes for all."""
 
 from benchmarks.nets import SPECS, Net, fresh_net
 from benchmarks.options import Options

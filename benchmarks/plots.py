@@ -1,0 +1,164 @@
+"""Plots of the measurements, as SVG."""
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from benchmarks.results import Results
+from benchmarks.targets import GAUSS_NEWTON, HESSIAN, mean_and_sem
+from hspec.figures.style import COLOURS, panels
+
+MARKERS = "os^vDP*X"
+LAW = {"color": COLOURS["neutral"], "linestyle": "--", "linewidth": 1.0}
+MEBI = 2**20
+SMALL = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans", "sans-serif"]}  # the files are committed
+
+
+def draw_all(results: Results) -> None:
+    """Every plot for which there are measurements."""
+    for name, draw, tasks in (
+        ("products", _products, ["products"]),
+        ("quadrature", _quadrature, ["quadrature"]),
+        ("accuracy", _accuracy, ["accuracy"]),
+        ("growth", _growth, ["growth", "memory"]),
+    ):
+        records = [results.read(task) for task in tasks]
+        if all(records):
+            with mpl.rc_context(SMALL):
+                draw(*records).savefig(results.folder / f"{name}.svg", metadata={"Date": None})
+
+
+def _products(records: dict):
+    """Dots: time of a product over time of a gradient, by peer; bars mark the targets."""
+    figure, axes = panels(1, len(records), width=2.9, height=3.4, sharey=True)
+    names = sorted(next(iter(records.values()))["result"]["per_gradient"], key=_by_matrix)
+    for axis, (net, record) in zip(axes, records.items(), strict=True):
+        ratios = record["result"]["per_gradient"]
+        for row, name in enumerate(names):
+            low, high = ratios[name]["quartiles"]
+            colour = COLOURS["Hess"] if name.startswith("Hess") else COLOURS["G"]
+            axis.plot([low, high], [row, row], color=colour, linewidth=2.5, alpha=0.4)
+            axis.plot(
+                ratios[name]["median"], row, "o" if "hspec" in name else "s", color=colour, markersize=5
+            )
+        for target, matrix in ((HESSIAN[net], "Hess"), (GAUSS_NEWTON[net], "G")):
+            rows = [row for row, name in enumerate(names) if name.startswith(f"{matrix}: ")]
+            axis.vlines(target, min(rows) - 0.4, max(rows) + 0.4, color=COLOURS["exact"], linewidth=1.2)
+        axis.set(xscale="log", title=f"{net}: {record['result']['title']}", xlabel="product / gradient")
+        _plain_ticks(axis.xaxis, [0.5, 1, 2, 4, 8])
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    return figure
+
+
+def _by_matrix(name: str) -> int:
+    return 0 if name.startswith("Hess: ") else 1 if name.startswith("G: ") else 2
+
+
+def _quadrature(records: dict):
+    """Bars: time of the whole quadrature over hspec's."""
+    figure, axes = panels(1, len(records), width=2.9, height=2.2, sharey=True)
+    for axis, (net, record) in zip(axes, records.items(), strict=True):
+        result = record["result"]
+        names = list(result["over_hspec"])
+        values = [result["over_hspec"][name]["median"] for name in names]
+        colours = [COLOURS["Hess"] if result["reorthogonalizes"][name] else COLOURS["B1"] for name in names]
+        axis.barh(names, values, color=colours)
+        axis.axvline(1, color=COLOURS["exact"], linewidth=1.2)
+        for row, value in enumerate(values):
+            axis.text(value, row, f" {value:.1f}", va="center", fontsize=8)
+        axis.set(title=f"{net}: {result['title']}", xlabel="time / hspec's", xlim=(0, 1.2 * max(values)))
+    axes[0].invert_yaxis()
+    return figure
+
+
+def _accuracy(records: dict):
+    """Error against products spent, with standard errors over seeds, one panel a distance."""
+    (record,) = records.values()
+    figure, axes = panels(1, 2, width=4.6, height=3.4)
+    for axis, (name, label) in zip(
+        axes, (("wasserstein", "W1 / range"), ("kolmogorov_smirnov", "KS outside the atom")), strict=True
+    ):
+        for number, (estimator, by_steps) in enumerate(record["result"]["errors"].items()):
+            probes = 5 if estimator.endswith("five probes") else 1
+            products = [probes * int(m) for m in by_steps]
+            means, sems = zip(
+                *(mean_and_sem([e[name] for e in errors]) for errors in by_steps.values()), strict=True
+            )
+            style = {"marker": MARKERS[number], "markersize": 4, "capsize": 2, "linewidth": 1.2}
+            colour = list(COLOURS.values())[number]
+            axis.errorbar(products, means, sems, label=estimator, color=colour, **style)
+        axis.set(xscale="log", yscale="log", xlabel="Hessian products", ylabel=label)
+        _plain_ticks(axis.xaxis, [30, 60, 90, 128, 300, 640])
+        _plain_ticks(axis.yaxis)
+    axes[1].legend(fontsize=7)
+    return figure
+
+
+def _growth(growth: dict, memory: dict):
+    """Time and memory beside their laws (dashed: the law through the last point, or from the machine's bandwidth)."""
+    figure, axes = panels(2, 3, width=3.4, height=2.9)
+    examples, parameters = (growth[key]["result"] for key in ("examples", "parameters"))
+    _against_law(axes[0], examples["num_examples"], {"Hess product, net b": examples["seconds"]}, power=1)
+    axes[0].set(title="time, examples", xlabel="N", ylabel="seconds")
+    _against_law(
+        axes[1], parameters["num_parameters"], {"Hess product, net b": parameters["seconds"]}, power=1
+    )
+    axes[1].set(title="time, parameters", xlabel="p", ylabel="seconds")
+    _lanczos_time(axes[2], growth["steps"]["result"])
+    graphs, basis = memory["graphs"]["result"], memory["basis"]["result"]
+    series = {
+        "graphs kept": _mebibytes(graphs["kept"]),
+        "as accounted": _mebibytes(graphs["accounted"]),
+        "graphs rebuilt": _mebibytes(graphs["rebuilt"]),
+    }
+    _against_law(axes[3], graphs["num_examples"], series, power=1, law_of="as accounted")
+    axes[3].set(title="memory, examples (net c)", xlabel="N", ylabel="MiB")
+    m = np.array(basis["num_steps"])
+    axes[4].plot(m, _mebibytes(basis["grown"]), "o-", color=COLOURS["Hess"], label="Lanczos, net b")
+    axes[4].plot(m, 4 * m * basis["num_parameters"] / MEBI, **LAW, label="4 m p bytes")
+    axes[4].set(title="memory, steps", xlabel="m", ylabel="MiB", xscale="log", yscale="log")
+    axes[5].set_axis_off()
+    for axis in axes[:5]:
+        axis.legend(fontsize=7)
+        _plain_ticks(axis.yaxis)
+        _plain_ticks(axis.xaxis, list(axis.lines[0].get_xdata()))
+    return figure
+
+
+def _against_law(axis: Axes, x, series: dict, power: int, law_of: str | None = None) -> None:
+    """Series in log-log axes, and the power law through the last point of one of them."""
+    x = np.array(x, dtype=float)
+    for number, (label, values) in enumerate(series.items()):
+        axis.plot(
+            x, values, MARKERS[number] + "-", color=list(COLOURS.values())[number], markersize=4, label=label
+        )
+    last = series[law_of or next(iter(series))][-1]
+    axis.plot(x, last * (x / x[-1]) ** power, **LAW, label="linear")
+    axis.set(xscale="log", yscale="log")
+
+
+def _lanczos_time(axis: Axes, steps: dict) -> None:
+    m = np.array(steps["num_steps"])
+    for number, (kind, seconds) in enumerate(steps["seconds"].items()):
+        colour = list(COLOURS.values())[number]
+        axis.plot(
+            m, seconds, MARKERS[number] + "-", color=colour, markersize=4, label=f"reorthogonalise: {kind}"
+        )
+    law = 4 * m**2 * steps["num_parameters"] / steps["bytes_per_second"]
+    axis.plot(m, law, **LAW, label="4 m² p bytes / bandwidth")
+    axis.set(title=f"Lanczos, diagonal, p = {steps['num_parameters']:,}", xlabel="m", ylabel="seconds")
+    axis.set(xscale="log", yscale="log")
+
+
+def _mebibytes(values) -> list[float]:
+    return [max(value, 1) / MEBI for value in values]
+
+
+def _plain_ticks(axis: Axis, values=None) -> None:
+    """Labels like 0.5 and 20 on a logarithmic axis, at `values` or at 1, 2 and 5 of each decade."""
+    axis.set_major_locator(FixedLocator(values) if values else LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

@@ -1,0 +1,89 @@
+"""What is aimed at, and whether a measurement reached it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.results import Results
+
+HESSIAN = {"a": 1.0, "b": 1.6, "c": 1.9, "r": 2.1}  # products over gradients, at most
+GAUSS_NEWTON = {"a": 1.2, "b": 1.3, "c": 1.4, "r": 1.4}
+FASTER_THAN_ALL = 1.0  # quadratures, at least
+FASTER_THAN_REORTHOGONALIZED = {"a": 2.0, "b": 2.0}
+SHARE_OF_PRODUCTS = 1 / 8
+WASSERSTEIN = 1e-4
+CLASS_MEANS = {"a": 19.0, "b": 6.0}  # times faster, at least
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A figure beside its target; `at_most` says on which side of the target it should lie."""
+
+    figure: str
+    net: str
+    target: float
+    measured: float
+    at_most: bool
+    note: str = ""
+
+    @property
+    def reached(self) -> bool:
+        return self.measured <= self.target if self.at_most else self.measured >= self.target
+
+
+def outcomes(results: Results) -> Iterator[Outcome]:
+    """Every target for which there is a measurement."""
+    for net, record in results.read("products").items():
+        per_gradient = record["result"]["per_gradient"]
+        for matrix, targets in (("Hess", HESSIAN), ("G", GAUSS_NEWTON)):
+            ratio = per_gradient[f"{matrix}: hspec"]
+            note = f"fastest over fastest: {ratio['of_fastest']:.2f}"
+            yield Outcome(
+                f"{matrix} product / gradient, graphs kept", net, targets[net], ratio["median"], True, note
+            )
+    for net, record in results.read("quadrature").items():
+        yield from _quadrature(net, record["result"])
+    for net, record in results.read("outliers").items():
+        yield _outliers(net, record["result"])
+    for net, record in results.read("accuracy").items():
+        yield _accuracy(net, record["result"])
+    for net, record in results.read("class_means").items():
+        faster = record["result"]["times_faster"]
+        yield Outcome("class means, times faster than the double loop", net, CLASS_MEANS[net], faster, False)
+
+
+def _quadrature(net: str, result: dict) -> Iterator[Outcome]:
+    ratios = {peer: ratio["median"] for peer, ratio in result["over_hspec"].items()}
+    figure = "whole quadrature, times faster than the best "
+    best = min(ratios, key=ratios.get)
+    yield Outcome(figure + "peer", net, FASTER_THAN_ALL, ratios[best], False, best)
+    if net in FASTER_THAN_REORTHOGONALIZED:
+        best = min((peer for peer in ratios if result["reorthogonalizes"][peer]), key=ratios.get)
+        target = FASTER_THAN_REORTHOGONALIZED[net]
+        yield Outcome(figure + "that reorthogonalises", net, target, ratios[best], False, best)
+
+
+def _outliers(net: str, result: dict) -> Outcome:
+    ways = {"one Lanczos run": result["one_run"], "class means, eigsh, bulk": result["eigsh_and_bulk"]}
+    ways = {way: count for way, count in ways.items() if count is not None}
+    best = min(ways, key=ways.get)
+    share = ways[best] / result["papers"]
+    note = f"{ways[best]} of {result['papers']} products, by {best}"
+    return Outcome(
+        "products for the top C and the bulk / the papers'", net, SHARE_OF_PRODUCTS, share, True, note
+    )
+
+
+def _accuracy(net: str, result: dict) -> Outcome:
+    errors = result["errors"]["hspec"]
+    steps = "90" if "90" in errors else max(errors, key=int)
+    mean, sem = mean_and_sem([error["wasserstein"] for error in errors[steps]])
+    note = f"± {sem:.1g}, {len(errors[steps])} seeds"
+    return Outcome(f"W1 / range at m = {steps}, one probe", net, WASSERSTEIN, mean, True, note)
+
+
+def mean_and_sem(values) -> tuple[float, float]:
+    """Mean and standard error over seeds (NaN for one)."""
+    n = len(values)
+    return float(np.mean(values)), float(np.std(values, ddof=1) / n**0.5) if n > 1 else float("nan")

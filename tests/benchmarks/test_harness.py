@@ -1,0 +1,112 @@
+"""The harness at toy size: every peer multiplies by the same matrices, every task ends in a table. No timings."""
+
+import re
+
+import pytest
+import torch
+
+from benchmarks.__main__ import main
+from benchmarks.nets import NUM_CLASSES, Net, fresh_net
+from benchmarks.peers import all_peers, papers
+from benchmarks.peers.instrument import risk_of
+from benchmarks.results import Results
+from benchmarks.tasks import TASKS
+from benchmarks.tasks.accuracy import exact_eigenvalues
+from benchmarks.tasks.outliers import steps_until_converged
+from benchmarks.timing import Times, interleaved
+from hspec.curvature import class_means, gauss_newton, hessian
+from hspec.linalg import lanczos
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True:UserWarning"),  # PyHessian's
+    pytest.mark.filterwarnings(
+        "ignore:Converting a tensor with requires_grad=True:UserWarning"
+    ),  # PyHessian's
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning"),  # curvlinops'
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
+]
+PEERS, _ = all_peers()
+
+
+@pytest.fixture(scope="module", params=["a", "c", "r"])
+def net(request) -> Net:
+    return fresh_net(request.param, quick=True, num_examples=12).to(torch.float64)
+
+
+@pytest.fixture(scope="module")
+def small_net() -> Net:
+    return fresh_net("a", quick=True, num_examples=40).to(torch.float64)
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_every_peer_multiplies_by_the_same_matrices(peer, net):
+    v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pairs = [(peer.hessian, hessian)] + ([(peer.gauss_newton, gauss_newton)] if peer.gauss_newton else [])
+    for theirs, ours in pairs:
+        expected = ours(risk_of(net)) @ v
+        torch.testing.assert_close(
+            theirs(net)(v).detach(), expected, rtol=0, atol=1e-10 * float(expected.norm())
+        )
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_every_quadrature_finds_the_largest_eigenvalue(peer, small_net):
+    measure = peer.quadrature(small_net, 30, 2, 0)
+    largest = exact_eigenvalues(small_net, file=None)[-1]
+    assert measure.support[1] == pytest.approx(largest, rel=1e-8)
+    assert measure.nodes.shape == (2, 30)
+
+
+def test_the_gradient_is_the_risk_s(net):
+    torch.testing.assert_close(net.gradient(), risk_of(net).gradient(), rtol=1e-10, atol=1e-12)
+
+
+def test_the_published_class_means_are_ours(small_net):
+    ours = class_means(risk_of(small_net)).cross_class_vectors
+    torch.testing.assert_close(papers.class_means(small_net, NUM_CLASSES), ours, rtol=1e-8, atol=1e-12)
+
+
+def test_subspace_iteration_converges():
+    A = torch.diag(torch.tensor([8.0, 4.0, 1.0, 0.5, 0.1], dtype=torch.float64))
+    start = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values, residuals = papers.subspace_iteration(A.__matmul__, start, iterations=30)
+    torch.testing.assert_close(values, torch.tensor([8.0, 4.0], dtype=torch.float64))
+    assert residuals.max() < 1e-10
+
+
+def test_steps_until_converged_is_the_first_m_whose_residuals_are_small():
+    A = torch.diag(torch.cat([torch.tensor([50.0, 20.0, 10.0]), torch.rand(97)]).double())
+    run = lanczos(A, torch.ones(100, dtype=torch.float64), 40)
+    m = steps_until_converged(run, 3)
+    shorter, enough = (lanczos(A, torch.ones(100, dtype=torch.float64), k) for k in (m - 1, m))
+
+    def worst(t):
+        theta, _, last = t.ritz()
+        return (t.residual_norm * abs(last[-3:])).max() / theta[-3]
+
+    assert worst(enough) <= 1e-3 < worst(shorter)
+
+
+def test_ratios_are_formed_within_rounds():
+    times = Times({"ours": [1.0, 2.0, 8.0], "theirs": [2.0, 4.0, 16.0]})
+    assert times.ratio("theirs", "ours") == 2.0
+    assert times.ratio_of_fastest("theirs", "ours") == 2.0
+
+
+def test_contenders_take_turns():
+    calls = []
+    contenders = {name: lambda name=name: calls.append(name) for name in "xyz"}
+    interleaved(contenders, 3, "cpu", warm_up=False, min_seconds=0.0)
+    assert "".join(calls) == "xyzyzxzxy"
+
+
+@pytest.mark.slow
+def test_the_whole_command_at_toy_size(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Results, "of", classmethod(lambda cls, options: cls(tmp_path)))
+    main(["--quick", "--device", "cpu", "--nets", "a"])
+    written = {re.sub(r"-.*", "", file.stem) for file in tmp_path.glob("*.json")}
+    assert written == set(TASKS) - {"gpu"}
+    for table in tmp_path.glob("*.md"):
+        assert table.stem == "gpu" or table.read_text().startswith("| "), table
+    assert {file.stem for file in tmp_path.glob("*.svg")} == {"products", "quadrature", "accuracy", "growth"}
+    assert "written:" in capsys.readouterr().out
