@@ -1,0 +1,78 @@
+"""What films are read by: negative curvature, change from frame to frame, outliers, and the gradient's place."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from hspec.linalg import SpectralMeasure, wasserstein
+
+
+def rank_ratio(eigenvalues: np.ndarray, k: int) -> float:
+    """λ_1/λ_k, k counted from 1: how far the largest eigenvalue stands out. NaN where λ_k ≤ 0.  Source: GKX19."""
+    top = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    if not 1 <= k <= len(top):
+        raise ValueError(f"λ_{k} asked of {len(top)} eigenvalues")
+    return float(top[0] / top[k - 1]) if top[k - 1] > 0 else float("nan")
+
+
+def negative_share(measure: SpectralMeasure) -> tuple[float, float]:
+    """Σ_{λ<0} |λ| / Σ |λ|, and its standard error over probes: the share of the curvature that is negative.
+
+    The mere count of negative eigenvalues depends on the rounding of the many that are nearly zero; this does not.
+    """
+    sizes = np.where(measure.weights > 0, measure.weights * np.abs(measure.nodes), 0.0)
+    shares = np.where(measure.nodes < 0, sizes, 0.0).sum(axis=1) / sizes.sum(axis=1)
+    return mean_and_sem(shares)
+
+
+def spectral_change(a: SpectralMeasure, b: SpectralMeasure) -> tuple[float, float]:
+    """W1(a, b) / ½(∫|t| da + ∫|t| db), mean and standard error over pairs of probes.
+
+    ∫|t| da is the W1 distance of a to the spectrum of the zero matrix, so 1 means as far from each other as from
+    nothing. Measures made by the same probes are compared probe by probe, which cancels most of the sampling error.
+    """
+    ratios = [w1_ratio(x, y) for x, y in zip(single_probes(a), single_probes(b), strict=True)]
+    return mean_and_sem(np.array(ratios))
+
+
+def w1_ratio(a: SpectralMeasure, b: SpectralMeasure) -> float:
+    """W1(a, b) over the mean of both measures' distances to zero."""
+    return 2 * wasserstein(a, b) / (a.mean_and_sem(np.abs)[0] + b.mean_and_sem(np.abs)[0])
+
+
+def single_probes(measure: SpectralMeasure) -> list[SpectralMeasure]:
+    """Each probe's estimate as a measure by itself."""
+    rows = zip(measure.nodes, measure.weights, measure.plain_weights, measure.exact, strict=True)
+    return [SpectralMeasure(n, w, own, measure.dimension, exact) for n, w, own, exact in rows]
+
+
+def mean_and_sem(values: np.ndarray) -> tuple[float, float]:
+    """Mean, and standard error of the mean; NaN for the latter where there is one value only."""
+    values = np.asarray(values, dtype=np.float64)
+    sem = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
+    return float(values.mean()), float(sem)
+
+
+def gradient_concentration(gradient: SpectralMeasure, top: np.ndarray, k: int) -> tuple[float, float, float]:
+    """‖Q_kᵀ∇L‖² / ‖∇L‖², Q_k the top k eigenvectors: an estimate, and rigorous bounds below and above.
+
+    gradient  the gradient's own spectral measure, Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i), from a Lanczos run started there
+    top       the largest eigenvalues, descending, at least k + 1
+
+    It is the mass of that measure above any point between λ_{k+1} and λ_k: no eigenvector is needed, and the
+    Chebyshev-Markov-Stieltjes inequalities bound it.
+    Source: GKX19 (gradient concentration).
+    """
+    if len(top) <= k:
+        raise ValueError(f"the share in the top {k} needs λ_{k + 1}: only {len(top)} eigenvalues are given")
+    cut = (top[k - 1] + top[k]) / 2
+    lower, upper = (float(bound[0]) for bound in gradient.cdf_bounds(cut))
+    return tuple(min(1.0, max(0.0, 1 - value)) for value in (float(gradient.cdf(cut)), upper, lower))
+
+
+def sampling_noise(measure: SpectralMeasure) -> float:
+    """:func:`w1_ratio` of the same spectrum seen by two different probes, over all pairs; NaN for one probe."""
+    pairs = list(combinations(single_probes(measure), 2))
+    return float(np.mean([w1_ratio(a, b) for a, b in pairs])) if pairs else float("nan")

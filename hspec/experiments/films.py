@@ -1,0 +1,76 @@
+"""Films: one measure, frame by frame, over the steps of one training run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hspec.experiments.experiment import Experiment, load_or_run_all
+from hspec.experiments.setting import Setting, canonical, digest
+from hspec.experiments.store import Record, Store
+
+FRAME = "training_spectrum"
+
+
+def film(
+    setting: Setting,
+    steps: Iterable[int],
+    *,
+    batch_norm: str | None = None,
+    store: Store | None = None,
+    progress: bool = True,
+    **options,
+) -> list[Record]:
+    """The records of ``training_spectrum`` after each of the steps, in their order; each is stored by itself.
+
+    batch_norm   the mode of the Hessian; None takes that of the training: see :func:`trained_mode`
+    options      of the measure
+
+    Raises ValueError, before anything runs, for a step that the setting keeps no checkpoint of.
+    """
+    kept, steps = setting.checkpoints, sorted(set(steps))
+    lost = [s for s in steps if s not in kept]
+    if lost:
+        raise ValueError(f"no checkpoint is kept at step {lost[0]}: the setting keeps {kept}")
+    mode = batch_norm or trained_mode(setting)
+    frames = [Experiment(FRAME, setting, {"step": s, "batch_norm": mode} | options) for s in steps]
+    return load_or_run_all(frames, store, progress=progress)
+
+
+def trained_mode(setting: Setting) -> str:
+    """The batch-norm mode of the loss that the setting's recipe trains; "eval" where there is no batch norm."""
+    return setting.recipe.batch_norm if setting.norm == "batch" else "eval"
+
+
+def loss_records(settings: Sequence[Setting], *, store: Store | None = None) -> list[Record]:
+    """The loss curves of each setting's training."""
+    return load_or_run_all([Experiment("loss_curves", setting) for setting in settings], store)
+
+
+def with_seeds(setting: Setting, seeds: Iterable[int]) -> list[Setting]:
+    """The setting with other initial weights and another order of the examples, once for each seed."""
+    return [replace(setting, init_seed=s, recipe=replace(setting.recipe, seed=s)) for s in seeds]
+
+
+def with_recipe(setting: Setting, **changes) -> Setting:
+    """The setting, trained by a recipe with these changes."""
+    return replace(setting, recipe=replace(setting.recipe, **changes))
+
+
+def published_films(store: Store | None = None) -> list[list[Record]]:
+    """The films committed with the book: frames in order of their steps, films of more products × examples first."""
+    films: dict[str, list[Record]] = {}
+    for record in (store or Store()).published_records(FRAME):
+        films.setdefault(film_key(record), []).append(record)
+    in_order = [sorted(frames, key=lambda r: int(r["step"])) for frames in films.values()]
+    return sorted(in_order, key=size, reverse=True)
+
+
+def film_key(record: Record) -> str:
+    """The same for the frames of one film: everything but the step."""
+    options = {k: v for k, v in record.meta["options"].items() if k != "step"}
+    return digest(canonical({"setting": record.meta["setting"], "options": options}))
+
+
+def size(frames: list[Record]) -> int:
+    return len(frames) * int(frames[0]["num_parameters"]) * int(frames[0]["num_examples"])

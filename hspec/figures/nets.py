@@ -1,0 +1,149 @@
+"""Nets side by side: losses, outliers, the gradient's place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hspec.experiments import Record
+from hspec.experiments.film_quantities import gradient_concentration, rank_ratio
+from hspec.experiments.measures.spectra import stored_measure
+from hspec.figures.films import LOOKS
+from hspec.figures.spectra import GRID_POINTS
+from hspec.figures.style import COLOURS, panels
+
+RELATIVE_WIDTH = 0.05  # of the kernel, in units of λ_k, when spectra are drawn in these units
+
+
+def losses(curves: dict[str, Record], *, drops=()) -> Figure:
+    """Training loss per step (left) and test error per epoch (right), one line a net; diverged runs are named only."""
+    figure, (left, right) = panels(1, 2, width=4.8, height=3.2)
+    for (label, record), (colour, _) in zip(curves.items(), LOOKS, strict=False):
+        if bool(record["diverged"]):
+            label += ": diverged"
+        left.semilogy(record["step"], record["step_loss"], color=colour, label=label, linewidth=1.2)
+        right.plot(record["epoch_step"], 100 * record["test_error"], color=colour, label=label)
+    for axis in (left, right):
+        axis.set_xlabel("step")
+        for drop in drops:
+            axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2)
+    left.set_ylabel("training loss (mini-batches)")
+    right.set_ylabel("test error, %")
+    left.legend()
+    return figure
+
+
+def outliers(records: dict[str, Record], rank: int) -> Figure:
+    """Several nets on one axis: eigenvalues and densities in units of each net's own λ_rank."""
+    figure, (left, right) = panels(1, 2, width=4.8, height=3.4)
+    for (label, record), (colour, marker) in zip(records.items(), LOOKS, strict=False):
+        unit = float(record["top"][rank - 1])
+        top = record["top"] / unit
+        left.semilogy(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
+        measure = stored_measure(record, "hess_")
+        low, high = measure.support[0] / unit, top[0]
+        grid = np.linspace(low - 0.3, high + 0.3, GRID_POINTS)
+        density = measure.dimension * unit * measure.density(grid * unit, RELATIVE_WIDTH * unit)
+        right.semilogy(grid, density, color=colour, label=label, linewidth=1.2)
+    left.axvline(rank, color=COLOURS["neutral"], linestyle="--", linewidth=1, label=f"k = {rank}")
+    left.set_xlabel("rank k")
+    left.set_ylabel(f"λ_k / λ_{rank}")
+    left.legend()
+    right.set_ylim(bottom=0.05)
+    right.set_xlabel(f"λ / λ_{rank}")
+    right.set_ylabel("eigenvalues per unit")
+    return figure
+
+
+def outlier_ratios(films: dict[str, list[Record]], rank: int) -> Figure:
+    """λ_1/λ_rank over the steps, one line a net."""
+    figure, (axis,) = panels(1, 1, width=6.4, height=3.3)
+    for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
+        steps = [int(r["step"]) for r in frames]
+        values = [rank_ratio(r["top"], rank) for r in frames]
+        axis.semilogy(steps, values, color=colour, marker=marker, markersize=4, label=label)
+    axis.set_xlabel("step")
+    axis.set_ylabel(f"λ_1 / λ_{rank}")
+    axis.legend()
+    return figure
+
+
+def gradient_shares(films: dict[str, list[Record]], rank: int, *, drops=()) -> Figure:
+    """The gradient's share in the top eigenspace over the steps, with its rigorous band."""
+    figure, (axis,) = panels(1, 1, width=6.8, height=3.5)
+    for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
+        steps = [int(r["step"]) for r in frames]
+        shares = np.array([share(r, rank) for r in frames])
+        bars = np.abs(shares[:, 1:] - shares[:, :1]).T
+        axis.errorbar(
+            steps, shares[:, 0], bars, color=colour, marker=marker, markersize=4, capsize=2, label=label
+        )
+    for drop in drops:
+        axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2)
+    axis.set_ylim(0, 1.02)
+    axis.set_xlabel("step")
+    axis.set_ylabel(f"share of ‖∇L‖² in the top {rank} eigenvectors")
+    axis.legend()
+    return figure
+
+
+def share(record: Record, rank: int) -> tuple[float, float, float]:
+    return gradient_concentration(stored_measure(record, "gradient_"), record["top"], rank)
+
+
+def gradient_over_spectrum(records: dict[str, Record]) -> Figure:
+    """Where along the spectrum the gradient lies: its energy at eigenvalues below λ, against λ/λ_1."""
+    figure, (axis,) = panels(1, 1, width=6.4, height=3.4)
+    for (label, record), (colour, _) in zip(records.items(), LOOKS, strict=False):
+        measure, largest = stored_measure(record, "gradient_"), float(record["top"][0])
+        nodes = measure.nodes[0][np.isfinite(measure.nodes[0])]
+        axis.step(
+            nodes / largest,
+            np.cumsum(measure.weights[0][: len(nodes)]),
+            where="post",
+            color=colour,
+            label=label,
+        )
+    axis.axvline(0, color=COLOURS["neutral"], linewidth=1, linestyle="--")
+    axis.set_xlabel("eigenvalue, λ / λ_1")
+    axis.set_ylabel("share of ‖∇L‖² below λ")
+    axis.legend()
+    return figure
+
+
+def frame_table(films: dict[str, list[Record]], rank: int) -> pd.DataFrame:
+    """The numbers behind the figures: one row a frame."""
+    return pd.DataFrame(frame_row(label, r, rank) for label, frames in films.items() for r in frames)
+
+
+def frame_row(label: str, record: Record, rank: int) -> dict[str, object]:
+    value, low, high = share(record, rank - 1)
+    return {
+        "net": label,
+        "step": int(record["step"]),
+        "loss": f"{float(record['loss']):.4g}",
+        "error": f"{float(record['error_rate']):.3f}",
+        "λ_1": f"{float(record['top'][0]):.4g}",
+        f"λ_{rank}": f"{float(record['top'][rank - 1]):.4g}",
+        f"λ_1/λ_{rank}": f"{rank_ratio(record['top'], rank):.3g}",
+        "λ_min": f"{float(record['bottom'][0]):.3g}",
+        f"gradient in the top {rank - 1}": f"{value:.3f} [{low:.3f}, {high:.3f}]",
+    }
+
+
+def learning_rate_table(records: list[Record]) -> pd.DataFrame:
+    """Which learning rates train which net: one row a run."""
+    return pd.DataFrame(learning_rate_row(record) for record in records)
+
+
+def learning_rate_row(record: Record) -> dict[str, str]:
+    setting = record.meta["setting"]
+    diverged = bool(record["diverged"])
+    return {
+        "norm": setting["norm"],
+        "statistics": setting["recipe"]["batch_norm"] if setting["norm"] == "batch" else "none",
+        "learning rate": f"{setting['recipe']['learning_rate']:g}",
+        "training loss, last epoch": "diverged" if diverged else f"{record['train_loss'][-1]:.3g}",
+        "test error": "" if diverged else f"{100 * record['test_error'][-1]:.1f} %",
+    }
