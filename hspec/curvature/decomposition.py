@@ -1,15 +1,15 @@
 """G taken apart into the spread of means: A1 + A2 + B1 + B2 (P18a, P20) and G0 + G1 + G2 + G3 (P19).
 
-Both are G = (1/N) Σ_n Σ_{c'} δ_{n,c'} δ_{n,c'}ᵀ with δ_{n,c'} = √p_{n,c'} g_{n,c'}, and with the functions of (n, c') cut
-into four orthogonal subspaces:
+Both are G = (1/N) Σ_n Σ_{c'} δ_{n,c'} δ_{n,c'}ᵀ, δ_{n,c'} = √p_{n,c'} g_{n,c'}, with the functions of (n, c')
+cut into four orthogonal subspaces:
 
     class     v_c on c' ≠ c                  A1, G1
     own       v_{c,c} on c' = c              A2, G0
     cross     v_{c,c'} − v_c on c' ≠ c       B1, G2
     within    what is left in (c, c')        B2, G3
 
-So a product costs what a G product costs, plus sums over classes of C numbers an example, whatever C is. Where the means
-themselves fit in memory, F diag(s) Fᵀ is returned instead.
+So a product costs what a G product costs, plus sums over classes of C numbers an example, whatever C is. Where the
+means themselves fit in memory, F diag(s) Fᵀ is returned instead.
 """
 
 import numpy as np

@@ -141,9 +141,14 @@ class Graphs:
             )
             return run()
 
+    def forget(self) -> None:
+        """Forget every kept graph; the next product builds them again."""
+        self.kept, self.kept_bytes = {}, 0
+
     def drop(self) -> None:
         """Forget every kept graph and keep none from now on."""
-        self.kept, self.kept_bytes, self.budget = {}, 0, 0
+        self.forget()
+        self.budget = 0
         if self.network.device.type == "cuda":
             torch.cuda.empty_cache()
 

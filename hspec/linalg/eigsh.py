@@ -55,6 +55,10 @@ def eigsh(
     VᵀAV, at no cost); FloatingPointError for a product that is not finite.
     """
     A = aslinearoperator(A)
+    if not A.exact:
+        raise ValueError(
+            f'{A} has products in reduced precision, too coarse for eigenvectors: use precision="exact"'
+        )
     select(np.empty(A.shape[0]), k, which, f"of {A}: its dimension is too small")
     wanted = 2 * k if which == "both" else k
     size = min(A.shape[0], max_basis or 2 * wanted + 4 * block_size + 40)

@@ -23,6 +23,7 @@ class LinearOperator(ABC):
     """
 
     removed_basis: torch.Tensor | None = None
+    exact: bool = True  # False for products in reduced precision: good for a density, not for digits
 
     def __init__(self, dimension: int, dtype: torch.dtype, device: torch.device | str, name: str):
         if dimension < 1:
@@ -126,6 +127,12 @@ class Combination(LinearOperator):
                 if a != b:
                     raise ValueError(f"{first} and {other} cannot be added: their {fact}s are {a} and {b}.")
         super().__init__(first.shape[0], first.dtype, first.device, name or _formula(terms))
+        self.exact = all(A.exact for _, A in terms)
+        if len(terms) > 1 and not self.exact:
+            raise ValueError(
+                f"{self.name}: sums and differences lose the digits that reduced precision leaves: "
+                'use precision="exact"'
+            )
         self.is_renamed = name is not None
         self.terms = tuple(terms)
         if len(terms) == 1:

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from hspec.curvature import Risk, gauss_newton, hessian, residual, split_product
+from hspec.curvature import Risk, capture, gauss_newton, hessian, residual, split_product
 from hspec.curvature.products import BatchGraph
+from hspec.linalg import eigsh
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +127,22 @@ def test_float32_agrees_with_float64_on_a_smooth_net(rel):
         assert rel((operator(single) @ X).double(), operator(double) @ X.double()) < 2e-6
 
 
-def test_fast_precision_marks_its_operators(case):
+def test_fast_precision_is_for_densities_only(case):
     risk = Risk.from_module(case.net, case.batches, case.C, precision="fast")
-    assert not hessian(risk).exact
-    assert not gauss_newton(risk).exact
+    fast, exact = gauss_newton(risk), gauss_newton(Risk.from_module(case.net, case.batches, case.C))
+    assert exact.exact
+    assert not fast.exact
+    assert not (2.0 * fast).exact
+    for difference in (lambda: fast - exact, lambda: exact - fast, lambda: hessian(risk) + fast):
+        with pytest.raises(ValueError, match='reduced precision leaves: use precision="exact"'):
+            difference()
+    with pytest.raises(ValueError, match="too coarse for eigenvectors"):
+        eigsh(fast, 2, generator=torch.Generator())
+
+
+def test_capture_leaves_operators_on_the_cpu_as_they_are(risk):
+    A = hessian(risk)
+    assert capture(A) is A
 
 
 def test_products_leave_global_numerics_alone(case):
