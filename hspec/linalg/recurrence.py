@@ -67,9 +67,9 @@ class Recurrence:
         if j == 1 and self.check:
             self.mirror = (self.q_before * w).sum(1, dtype=torch.float64), reorthogonalization.norms(w)
         alpha = (q * w).sum(1, dtype=torch.float64)
-        w = w - alpha[:, None].to(dtype) * q
+        w = torch.addcmul(w, alpha[:, None].to(dtype), q, value=-1)  # a copy: w may be the operator's own
         if j:
-            w -= self.betas[:, j - 1 : j].to(dtype) * self.q_before
+            w.addcmul_(self.betas[:, j - 1 : j].to(dtype), self.q_before, value=-1)
         if self.Q is not None:  # rounding must not lead back to what a deflation took out
             w -= (w @ self.Q) @ self.Q.T
         self.alphas[:, j] = alpha
@@ -80,7 +80,8 @@ class Recurrence:
         self.betas[:, j] = beta
         # A stopped run goes on from the zero vector, in exact zeros: no branch, so no look at the scalars.
         alive = beta > INVARIANT[self.A.dtype] * self._norm_estimate().amax(1)
-        self.q_before, self.q = q, torch.where(alive[:, None], w / beta[:, None].to(dtype), 0.0)
+        shrink = torch.where(alive, 1.0 / beta, 0.0)
+        self.q_before, self.q = q, w.mul_(shrink[:, None].to(dtype))
         self.step += 1
 
     def _product(self, q: torch.Tensor) -> torch.Tensor:
