@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hspec.experiments.experiment import Experiment, load_or_run
-from hspec.experiments.setting import Setting
+from hspec.experiments.setting import Setting, digest
 from hspec.experiments.store import Record, Store
 from hspec.training import ladder_epochs
 
@@ -103,3 +103,47 @@ def repeated(base: Setting, repeat: int) -> Setting:
         data_seed=base.data_seed + repeat,
         recipe=replace(base.recipe, seed=base.recipe.seed + repeat),
     )
+
+
+def present(records: Mapping[Cell, Record | None]) -> list[Record]:
+    """The records that are there, in the order of their cells."""
+    return [record for record in records.values() if record is not None]
+
+
+def published_grid(store: Store, measure: str) -> tuple[Grid | None, dict[Cell, Record | None]]:
+    """The largest grid among the records that come with the book, by net and sample; (None, {}) where there is none.
+
+    Records belong to one grid where their configurations differ in seeds, sample size and epoch only.
+    """
+    families: dict[str, list[Record]] = {}
+    for record in store.published_records(measure):
+        if record.meta["options"].get("epoch") is not None:
+            families.setdefault(digest(without_axes(record.meta)), []).append(record)
+    if not families:
+        return None, {}
+    return assembled(max(families.values(), key=scale))
+
+
+def scale(family: list[Record]) -> tuple[int, int]:
+    """Parameters times examples of the largest cell, then the number of cells."""
+    return max(int(r["num_parameters"]) * int(r["num_examples"]) for r in family), len(family)
+
+
+def without_axes(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's configuration without what the cells of one grid may differ in."""
+    setting = {k: v for k, v in meta["setting"].items() if k not in ("per_class", "init_seed", "data_seed")}
+    setting["recipe"] = {k: v for k, v in setting["recipe"].items() if k != "seed"}
+    options = {k: v for k, v in meta["options"].items() if k != "epoch"}
+    return {"version": meta["version"], "setting": setting, "options": options}
+
+
+def assembled(family: list[Record]) -> tuple[Grid, dict[Cell, Record | None]]:
+    """A grid from its records alone; the cells that they leave open are missing."""
+    seeds = sorted({record.meta["setting"]["init_seed"] for record in family})
+    found = {}
+    for record in family:
+        setting, options = record.meta["setting"], record.meta["options"]
+        found[Cell(seeds.index(setting["init_seed"]), setting["per_class"], options["epoch"])] = record
+    repeats, per_class, epochs = (tuple(sorted(set(axis))) for axis in zip(*found, strict=True))
+    cells = map(Cell._make, product(repeats, per_class, epochs))
+    return Grid(repeats, per_class, epochs, {}), {cell: found.get(cell) for cell in cells}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.stats
 
 from hspec.linalg import SpectralMeasure
 
@@ -88,3 +89,13 @@ def energy_ratio(part: SpectralMeasure, whole: SpectralMeasure) -> tuple[float, 
         return float(ratio), float("nan")
     scatter = (above - ratio * below).std(ddof=1) / np.sqrt(len(above))
     return float(ratio), float(scatter / below.mean())
+
+
+def mean_and_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the first axis, the probes, and the half-width of its Student-t interval; NaN for a single probe."""
+    values = np.asarray(values, dtype=np.float64)
+    n = len(values)
+    if n < 2:
+        return values[0], np.full(values[0].shape, np.nan)
+    t = scipy.stats.t.ppf(0.5 + level / 2, n - 1)
+    return values.mean(0), t * values.std(0, ddof=1) / np.sqrt(n)

@@ -72,7 +72,9 @@ def print_values(axis: Axes, values: np.ndarray, spread: np.ndarray | None) -> N
         text = f"{values[row, column]:.2f}"
         if spread is not None and np.isfinite(spread[row, column]):
             text += f"\n± {spread[row, column]:.2f}"
-        axis.text(column, row, text, ha="center", va="center", fontsize=8, color=COLOURS["exact"])
+        card = {"facecolor": "white", "alpha": 0.65, "linewidth": 0, "pad": 1.5}  # keeps lines off the text
+        style = {"ha": "center", "va": "center", "fontsize": 8, "color": COLOURS["exact"]}
+        axis.text(column, row, text, bbox=card, zorder=3, **style)
 
 
 def grid_frame(

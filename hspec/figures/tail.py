@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.quantities import tail_share
-from hspec.figures.grids import OWNERS, heat_map, mean_over_repeats
+from hspec.figures.grids import OWNERS, grid_frame, heat_map, mean_over_repeats
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 
 HALF = 0.5
@@ -22,6 +24,16 @@ TAILS = np.geomspace(1, 1e-3, 16)  # relative to the largest tail measured
 def share_of(record: Record, tail: float) -> tuple[float, float]:
     """G's share of the record's upper tail, and its standard error over probes."""
     return tail_share(record["nodes"], record["g_parts"], record["weights"], tail)
+
+
+def share_frame(records: Mapping[Cell, Record | None], tail: float) -> pd.DataFrame:
+    """One row a cell: G's share of the tail, its standard error, and the training loss."""
+    quantities = {
+        "share_of_G": lambda r: share_of(r, tail)[0],
+        "standard_error": lambda r: share_of(r, tail)[1],
+        "training_loss": lambda r: float(r["loss"]),
+    }
+    return grid_frame(records, quantities)
 
 
 def tail_map(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> Figure:
@@ -92,3 +104,23 @@ def decorate(axis, size: int, label: str) -> None:
 def legend(figure: Figure, axis, colours: dict[int, tuple]) -> None:
     lines = [axis.plot([], [], "o-", color=colour, markersize=3.5)[0] for colour in colours.values()]
     figure.legend(lines, colours, title="epochs", loc="outside right center")
+
+
+def tail_against_fit(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> Figure:
+    """Every cell's share against its training loss: does the fit explain what the axes of the grid do not?"""
+    figure, (axis,) = panels(width=5.4, height=3.4)
+    colours = epoch_colours(grid)
+    for marker, size in zip(cycle("osD^vP*X"), grid.per_class, strict=False):
+        for cell, record in records.items():
+            if record is not None and cell.per_class == size:
+                share, error = share_of(record, tail)
+                style = {"color": colours[cell.epoch], "marker": marker, "markersize": 6, "linestyle": "none"}
+                axis.errorbar(float(record["loss"]), share, yerr=error, **style)
+        axis.plot([], [], marker, color=COLOURS["neutral"], label=f"{size} per class")
+    axis.set_xscale("log")
+    axis.axhline(HALF, color=COLOURS["neutral"], linewidth=1, linestyle="--")
+    axis.set_xlabel("training loss")
+    axis.set_ylabel("G's share of the tail")
+    legend(figure, axis, colours)
+    axis.legend()
+    return figure
