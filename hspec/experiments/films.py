@@ -57,11 +57,18 @@ def with_recipe(setting: Setting, **changes) -> Setting:
     return replace(setting, recipe=replace(setting.recipe, **changes))
 
 
-def published_films(store: Store | None = None) -> list[list[Record]]:
-    """The films committed with the book: frames in order of their steps, films of more products × examples first."""
+def published_films(
+    *, norm: str, batch_norm: str, statistics: str = "batch", store: Store | None = None
+) -> list[list[Record]]:
+    """The films committed with the book, the longest of the largest nets and samples first; frames in order.
+
+    norm        of the net; statistics  that it was trained with, where it has a norm; batch_norm  the Hessian's mode
+    """
     films: dict[str, list[Record]] = {}
     for record in (store or Store()).published_records(FRAME):
-        films.setdefault(film_key(record), []).append(record)
+        setting, mode = record.meta["setting"], record.meta["options"]["batch_norm"]
+        if (setting["norm"], setting["recipe"]["batch_norm"], mode) == (norm, statistics, batch_norm):
+            films.setdefault(film_key(record), []).append(record)
     in_order = [sorted(frames, key=lambda r: int(r["step"])) for frames in films.values()]
     return sorted(in_order, key=size, reverse=True)
 

@@ -112,12 +112,13 @@ def gradient_over_spectrum(records: dict[str, Record]) -> Figure:
     return figure
 
 
-def frame_table(films: dict[str, list[Record]], rank: int) -> pd.DataFrame:
+def frame_table(films: dict[str, list[Record]]) -> pd.DataFrame:
     """The numbers behind the figures: one row a frame."""
-    return pd.DataFrame(frame_row(label, r, rank) for label, frames in films.items() for r in frames)
+    return pd.DataFrame(frame_row(label, r) for label, frames in films.items() for r in frames)
 
 
-def frame_row(label: str, record: Record, rank: int) -> dict[str, object]:
+def frame_row(label: str, record: Record) -> dict[str, object]:
+    rank = int(record["num_classes"]) + 1
     value, low, high = share(record, rank - 1)
     return {
         "net": label,
@@ -147,3 +148,12 @@ def learning_rate_row(record: Record) -> dict[str, str]:
         "training loss, last epoch": "diverged" if diverged else f"{record['train_loss'][-1]:.3g}",
         "test error": "" if diverged else f"{100 * record['test_error'][-1]:.1f} %",
     }
+
+
+def describe(frames: list[Record]) -> str:
+    """One line on the net and the images of a film."""
+    setting, record = frames[0].meta["setting"], frames[0]
+    return (
+        f"{setting['model']} at width {setting['width']:g} ({int(record['num_parameters']):,} parameters), "
+        f"{setting['dataset']}, Hessian of {int(record['num_examples']):,} images"
+    )
