@@ -19,6 +19,7 @@ from hspec.linalg.smoothing import EPSILON
 
 GRID_POINTS = 400  # of the window, evenly in log |λ|: where the distance is taken
 PARAMETERS = 400  # tried for each law, twice: over its whole range, then around the best
+LEAST_NODES = 5  # in a window, or there is nothing to fit
 SKIPPED = 2  # nodes next to zero: they stand for the atom and what lies around it, not for eigenvalues of their size
 EXPONENTS = (-2.0, 6.0)  # a below zero rises
 RADII = (1.0, 100.0)  # in units of hi; a very large radius is the uniform law
@@ -70,25 +71,43 @@ def floors(measure: SpectralMeasure, sign: int) -> dict[str, float]:
     }
 
 
-def branch(measure: SpectralMeasure, sign: int, lowest: float | None = None) -> Branch:
-    """The branch of ``sign`` (+1 or −1) above ``lowest``, by default above all its :func:`floors`.
+def branch(measure: SpectralMeasure, sign: int, within: tuple[float, float] | None = None) -> Branch:
+    """The branch of ``sign`` (+1 or −1), by default from the highest of its :func:`floors` to its largest node.
 
     Between two nodes of a Gauss rule its distribution function is known only within bounds; it is drawn through their
     middles, straight over log |λ|, which is nearer to the truth than the rule's own steps.
 
-    Raises ValueError where a probe has fewer than five nodes above the floors: there is nothing to fit.
+    Raises ValueError where a probe has fewer than five nodes in the window: there is nothing to fit.
     """
-    lo = max(floors(measure, sign).values()) if lowest is None else lowest
     probes = [_sizes(measure, i, sign) for i in range(measure.num_probes)]
-    hi = min(size[-1] for size, _ in probes)
-    if min((size >= lo).sum() for size, _ in probes) < 5:
+    whole = max(floors(measure, sign).values()), min(size[-1] for size, _ in probes)
+    lo, hi = within or whole
+    if _fewest_nodes(measure, sign, (lo, hi)) < LEAST_NODES:
         raise ValueError(
-            f"the branch of sign {sign:+d} has too few nodes above {lo:.3g}: take more Lanczos steps"
+            f"the branch of sign {sign:+d} has too few nodes from {lo:.3g} to {hi:.3g}: take more Lanczos steps"
         )
     size = np.geomspace(lo, hi, GRID_POINTS)
     raw = np.stack([np.interp(np.log(size), np.log(nodes), middle) for nodes, middle in probes])
     mass = raw[:, -1:] - raw[:, :1]
     return Branch(size, (raw - raw[:, :1]) / mass, float(mass.mean()))
+
+
+def halves(measure: SpectralMeasure, sign: int) -> tuple[Branch, Branch] | None:
+    """The branch cut at the geometric middle of its window: a power law has one exponent in both.
+
+    None where a half has too few nodes to be fitted.
+    """
+    lo, *_, hi = branch(measure, sign).size
+    windows = (lo, float(np.sqrt(lo * hi))), (float(np.sqrt(lo * hi)), hi)
+    if min(_fewest_nodes(measure, sign, window) for window in windows) < LEAST_NODES:
+        return None
+    return branch(measure, sign, windows[0]), branch(measure, sign, windows[1])
+
+
+def _fewest_nodes(measure: SpectralMeasure, sign: int, within: tuple[float, float]) -> int:
+    """Nodes in the window, of the probe that has fewest."""
+    probes = [_sizes(measure, i, sign)[0] for i in range(measure.num_probes)]
+    return min(int(((size >= within[0]) & (size <= within[1])).sum()) for size in probes)
 
 
 def _sizes(measure: SpectralMeasure, probe: int, sign: int) -> tuple[NDArray, NDArray]:

@@ -19,7 +19,7 @@ def class_structure(
     *,
     split: str = "train",
     sample_per_class: int | None = None,
-    num_steps: int = 64,
+    num_steps: int = 48,
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
@@ -28,28 +28,22 @@ def class_structure(
     sample_per_class: images per class over which the matrices are averaged; None for all of the split.
 
     Arrays: g_top and g_residuals (C + 3,); a1, a2, a12 (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1,
-    descending; top_a1, top_a1_a2, top_a1_a2_b1 (C + 3,): the largest eigenvalues of G without those parts; cosines
-    (C,), of the angles between the span of the g_c and G's top C eigenspace, where C vectors fit in memory;
-    quadratures g_, g_a1_, g_a1_a2_, g_a1_a2_b1_; what :func:`collinearity` tells; facts of the risk.
+    descending; cosines (C,), of the angles between the span of the g_c and G's top C eigenspace, where C vectors fit in
+    memory; quadratures g_, g_a1_, g_a1_a2_ and g_a1_a2_b1_ of G without these parts; what :func:`collinearity` tells;
+    facts of the risk.
     Source: P18a section 4; P20 section 4.
     """
     risk = bench.risk(split, per_class=sample_per_class)
     means = class_means(risk)
     parts = {"A1": A1(means), "A2": A2(means), "B1": B1(means)}
     start, count = start_vectors(means), risk.num_classes + BEYOND
-    results = {}
+    pairs = top_pairs(bench, gauss_newton(risk), count, start, seed)
+    results = {"g_top": pairs.values, "g_residuals": pairs.residuals}
+    if start is not None:
+        results["cosines"] = subspace_cosines(start, pairs.top(risk.num_classes).vectors)
     for suffix, without in KNOCKED_OUT.items():
-        operator = gauss_newton(risk)
-        for name in without:
-            operator = operator - parts[name]
-        pairs = top_pairs(bench, operator, count, None if without else start, seed)
-        results |= quadrature(bench, operator, str(operator.name), f"g{suffix}_", num_steps, num_probes, seed)
-        if not without:
-            results |= {"g_top": pairs.values, "g_residuals": pairs.residuals}
-            if start is not None:
-                results["cosines"] = subspace_cosines(start, pairs.top(risk.num_classes).vectors)
-        else:
-            results[f"top{suffix}"] = pairs.values
+        operator = without_parts(gauss_newton(risk), [parts[name] for name in without])
+        results |= quadrature(bench, operator, operator.name, f"g{suffix}_", num_steps, num_probes, seed)
     return (
         results
         | exact_eigenvalues(means)
@@ -57,6 +51,13 @@ def class_structure(
         | collinearity(means)
         | risk_facts(risk)
     )
+
+
+def without_parts(operator: LinearOperator, parts: list[LinearOperator]) -> LinearOperator:
+    """G − A1 − …, named as it reads."""
+    for part in parts:
+        operator = operator - part
+    return operator
 
 
 def exact_eigenvalues(means: ClassMeans) -> dict[str, np.ndarray]:
@@ -125,7 +126,7 @@ def exact_knock_out(
     *,
     split: str = "train",
     sample_per_class: int = 15,
-    num_steps: int = 64,
+    num_steps: int = 48,
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:

@@ -46,7 +46,7 @@ def known_law(
 ) -> dict[str, np.ndarray]:
     """The same quadrature of a matrix whose law is known, as ``h_``: the control of every fit to H.
 
-    law        "semicircle": a Gaussian orthogonal matrix of radius 1; "power law": eigenvalues of random sign with
+    law        "semicircle": a Gaussian orthogonal matrix of radius 1; "power law": eigenvalues of both signs with
                density ∝ |λ|^(−exponent) over ``decades`` decades up to 1, in a random orthogonal basis
     dimension  p of the matrix
     """
@@ -66,13 +66,10 @@ def wigner(dimension: int, exponent: float, decades: float, generator: torch.Gen
 
 
 def pareto(dimension: int, exponent: float, decades: float, generator: torch.Generator) -> LinearOperator:
-    """Q diag(±|λ|) Qᵀ, |λ| drawn by inversion of the power law's distribution on [10^−decades, 1]."""
-    u = torch.rand(dimension, generator=generator, dtype=torch.float64)
-    sign = torch.randint(0, 2, (dimension,), generator=generator, dtype=torch.float64) * 2 - 1
+    """Q diag(±|λ|) Qᵀ, Q random; |λ| are the quantiles of the power law on [10^−decades, 1], signs alternate."""
+    u = (torch.arange(dimension, dtype=torch.float64) + 0.5) / dimension
+    sign = 1 - 2 * (torch.arange(dimension, dtype=torch.float64) % 2)
+    lowest, rate = 10.0**-decades, 1 - exponent
+    size = lowest ** (1 - u) if rate == 0 else (lowest**rate + u * (1 - lowest**rate)) ** (1 / rate)
     M = torch.randn(dimension, dimension, generator=generator, dtype=torch.float64)
-    lowest = 10.0**-decades
-    if exponent == 1:
-        size = lowest ** (1 - u)
-    else:
-        size = (lowest ** (1 - exponent) + u * (1 - lowest ** (1 - exponent))) ** (1 / (1 - exponent))
     return LowRank(torch.linalg.qr(M).Q, sign * size, name="Q diag(λ) Qᵀ")

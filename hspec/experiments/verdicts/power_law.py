@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.stats
 
 from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.fits import LAWS, Fit, branch, fit
+from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
 from hspec.experiments.measures.spectra import stored_measure
+from hspec.experiments.quantities import mean_and_interval
 from hspec.experiments.store import Record
 
 FOLLOWS = 0.1  # Kolmogorov-Smirnov distance up to which a law is said to describe the branch
+SAME = 0.5  # exponents of the two halves of a window that differ by less are called one
 SIGNS = {"positive": 1, "negative": -1}
 
 
@@ -22,8 +23,11 @@ def branch_fits(record: Record) -> dict[str, dict[str, Fit]]:
 
 
 def verdict_power_law(record: Record, controls: list[Record]) -> list[Verdict]:
-    """Which law is nearer to each branch of H, how near; and the same question asked of the matrices of known law."""
-    return [*map(_control, controls), *(_branch(name, fits) for name, fits in branch_fits(record).items())]
+    """Which law is nearer to each branch of H, how near, and whether one exponent is enough; the controls first."""
+    rows = [_control(control) for control in controls]
+    for name, fits in branch_fits(record).items():
+        rows += [_branch(name, fits), _straight(record, name)]
+    return rows
 
 
 def _control(record: Record) -> Verdict:
@@ -42,18 +46,39 @@ def _control(record: Record) -> Verdict:
 
 def _branch(name: str, fits: dict[str, Fit]) -> Verdict:
     power, circle = fits["power law"], fits["semicircle"]
-    slope, half = interval(power.parameters)
     agreed = np.unique(power.distances < circle.distances).size == 1  # every probe says the same
     near = power.distance <= FOLLOWS
-    exponent = f"a = {power.parameter:.2f}" + (
-        f", 95 % {slope - half:.2f} … {slope + half:.2f}" if half else ""
-    )
     return Verdict(
         "P18-3",
         f"H, {name} branch: Kolmogorov-Smirnov distances; exponent of the power law",
-        f"{_distances(fits)}; {exponent}",
+        f"{_distances(fits)}; a = {exponent(power)}",
         f"the power law is nearer, at most {FOLLOWS:g} away",
         outcome(nearest(fits) == "power law" and near, decided=bool(agreed)),
+    )
+
+
+def half_fits(record: Record, name: str) -> tuple[Fit, Fit] | None:
+    """The power law fitted to either half of a branch's window by itself, lower first; None if too short."""
+    both = halves(stored_measure(record, "h_"), SIGNS[name])
+    return both and tuple(fit("power law", half) for half in both)
+
+
+def half_exponents(record: Record, name: str) -> tuple[str, str, float]:
+    """The exponents of the two halves as text, and their difference (NaN where there are too few nodes)."""
+    both = half_fits(record, name)
+    if both is None:
+        return "too few nodes", "too few nodes", float("nan")
+    return exponent(both[0]), exponent(both[1]), both[1].parameter - both[0].parameter
+
+
+def _straight(record: Record, name: str) -> Verdict:
+    lower, upper, difference = half_exponents(record, name)
+    return Verdict(
+        "P18-3",
+        f"H, {name} branch: exponent a in the lower and in the upper half of the window",
+        f"{lower}; {upper}",
+        f"one exponent: they differ by at most {SAME:g}",
+        outcome(abs(difference) <= SAME, decided=bool(np.isfinite(difference))),
     )
 
 
@@ -66,9 +91,8 @@ def _distances(fits: dict[str, Fit]) -> str:
     return ", ".join(f"{law} {one.distance:.3f}" for law, one in fits.items())
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Mean over probes and the half-width of its Student-t interval; None as half-width for a single probe."""
-    if len(values) < 2:
-        return float(values[0]), 0.0
-    t = scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1)
-    return float(np.mean(values)), float(t * np.std(values, ddof=1) / np.sqrt(len(values)))
+def exponent(power: Fit) -> str:
+    """The fitted a, with the 95 % interval over probes where there are two or more."""
+    mean, half = mean_and_interval(power.parameters)
+    interval = f" (95 %: {mean - half:.2f} … {mean + half:.2f})" if np.isfinite(half) else ""
+    return f"{power.parameter:.2f}{interval}"
