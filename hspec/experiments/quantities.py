@@ -99,3 +99,22 @@ def mean_and_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarr
         return values[0], np.full(values[0].shape, np.nan)
     t = scipy.stats.t.ppf(0.5 + level / 2, n - 1)
     return values.mean(0), t * values.std(0, ddof=1) / np.sqrt(n)
+
+
+def level_separation(
+    upper: np.ndarray, nodes: np.ndarray, weights: np.ndarray, floor: float
+) -> tuple[float, float]:
+    """:func:`separation` of one part of G from its within-class part B2, and the standard error over probes.
+
+    upper           exact eigenvalues of A1 or B1
+    nodes, weights  (n_v, m), the quadrature of B2; one separation a probe
+    floor           absolute: of both groups, only what is larger counts. A null space, and what quadrature and
+                    rounding cannot tell from it, would otherwise decide the medians.
+    """
+    kept = upper[upper > floor]
+    group = kept, np.ones(len(kept))
+    found = np.array(
+        [separation(group, (n, np.where(n > floor, w, 0.0))) for n, w in zip(nodes, weights, strict=True)]
+    )
+    sem = found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
+    return float(found.mean()), float(sem)

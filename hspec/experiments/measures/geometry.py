@@ -31,11 +31,11 @@ def class_geometry(
     The means g_{c,c} are left out: they are collinear with the g_c. Distances are plain (not squared) and come from
     inner products summed in float64; no C²p numbers are held.
 
-    Arrays, with n = C(C − 1) means g_{c,c'}: true_class and other_class (n,), c and c'; for each metric
-    METRIC_silhouette (n,) under label c, METRIC_other_silhouette (n,) under label c', METRIC_permuted
+    Arrays, with n = C(C − 1) means g_{c,c'}: class_names (C,); true_class and other_class (n,), c and c'; for each
+    metric METRIC_silhouette (n,) under label c, METRIC_other_silhouette (n,) under label c', METRIC_permuted
     (num_permutations,), mean silhouettes under shuffled labels, METRIC_nearest (n,), the class k whose g_k is
-    nearest, METRIC_map (C + n, 2), the t-SNE, first the g_c; perplexity; norms (C + n,); loss, error_rate, test_loss,
-    test_error; num_classes, num_examples, num_parameters.
+    nearest, METRIC_map (C + n, 2), the t-SNE, first the g_c; perplexity; norms (C + n,); loss, error_rate,
+    test_loss, test_error; num_classes, num_examples, num_parameters.
     Source: P18a, P20 (t-SNE of class and cross-class means).
     """
     risk = bench.risk(step=bench.step_after(epoch))
@@ -46,6 +46,7 @@ def class_geometry(
     true_class, other_class = np.nonzero(~np.eye(c, dtype=bool))
     neighbours = min(perplexity, (len(inner) - 1) / 3)
     arrays = {
+        "class_names": np.array(bench.images("train").class_names),
         "true_class": true_class,
         "other_class": other_class,
         "norms": np.sqrt(np.diagonal(inner)),
