@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -54,7 +54,7 @@ def tail_map(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> 
 def tail_directions(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
     """One panel a sample size: every Ritz vector of the tail, by its eigenvalue and the part of it that is G's."""
     figure, axes = panels(1, len(grid.per_class), width=3.1, height=3.1, sharey=True)
-    colours = epoch_colours(grid)
+    colours = ordered_colours(grid.epochs)
     for axis, size in zip(axes, grid.per_class, strict=True):
         for epoch in grid.epochs:
             record = records[Cell(grid.repeats[0], size, epoch)]
@@ -71,7 +71,7 @@ def tail_directions(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure
 def tail_depth(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
     """One panel a sample size: G's share against how much of the bulk counts as tail; bands of one standard error."""
     figure, axes = panels(1, len(grid.per_class), width=3.1, height=3.1, sharey=True)
-    colours = epoch_colours(grid)
+    colours = ordered_colours(grid.epochs)
     for axis, size in zip(axes, grid.per_class, strict=True):
         for epoch in grid.epochs:
             record = records[Cell(grid.repeats[0], size, epoch)]
@@ -88,10 +88,10 @@ def tail_depth(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
     return figure
 
 
-def epoch_colours(grid: Grid) -> dict[int, tuple]:
-    """Dark to light with training."""
-    from_dark = np.linspace(0.0, 0.85, len(grid.epochs))
-    return {epoch: colormaps[SEQUENTIAL](x) for epoch, x in zip(grid.epochs, from_dark, strict=True)}
+def ordered_colours(axis: Sequence[int]) -> dict[int, tuple]:
+    """Dark for the first, light for the last."""
+    shades = np.linspace(0.0, 0.85, len(axis))
+    return {value: colormaps[SEQUENTIAL](x) for value, x in zip(axis, shades, strict=True)}
 
 
 def decorate(axis, size: int, label: str) -> None:
@@ -109,7 +109,7 @@ def legend(figure: Figure, axis, colours: dict[int, tuple]) -> None:
 def tail_against_fit(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> Figure:
     """Every cell's share against its training loss: does the fit explain what the axes of the grid do not?"""
     figure, (axis,) = panels(width=5.4, height=3.4)
-    colours = epoch_colours(grid)
+    colours = ordered_colours(grid.epochs)
     for marker, size in zip(cycle("osD^vP*X"), grid.per_class, strict=False):
         for cell, record in records.items():
             if record is not None and cell.per_class == size:
