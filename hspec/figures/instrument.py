@@ -22,7 +22,7 @@ def exact_and_estimated(record: Record, preset: str = "P20") -> Figure:
     measure = stored_measure(record, "double_")
     width = KERNEL_WIDTHS[preset](measure, record.meta["options"]["num_steps"])
     figure, (top, bottom) = panels(2, 1, width=8.4, height=3.0)
-    density_line(top, exact, width, COLOURS["exact"], "exact, dense float64 solve")
+    density_line(top, exact, width, COLOURS["pale"], "exact, dense float64 solve", linewidth=4.0)
     density_line(top, measure, width, COLOURS["Hess"], f"quadrature, {measure.num_probes} probes", style="--")
     density_floor(top, measure.dimension, width)
     top.set(xlabel="eigenvalue λ of Hess", ylabel="spectral density")
@@ -38,9 +38,13 @@ def probe_in_band(axis, record: Record, measure: SpectralMeasure, probe: int = 0
     linear = 1e-4 * np.abs(points).max()
     grid = np.union1d(points, linear * np.sinh(np.linspace(*np.arcsinh(points[[0, -1]] / linear), 600)))
     lower, upper = (bound[probe] for bound in measure.cdf_bounds(grid))
-    axis.fill_between(grid, lower, upper, step="post", color=COLOURS["B1"], alpha=0.5, linewidth=0, label="rigorous band")
+    axis.fill_between(
+        grid, lower, upper, step="post", color=COLOURS["B1"], alpha=0.5, linewidth=0, label="rigorous band"
+    )
     exact = record["exact_cdf"][probe][: len(points)]
-    axis.plot(points, exact, ".", color=COLOURS["exact"], markersize=2.5, label="exact, at and between the nodes")
+    axis.plot(
+        points, exact, ".", color=COLOURS["exact"], markersize=2.5, label="exact, at and between the nodes"
+    )
     axis.set_xscale("symlog", linthresh=linear)
     axis.set(xlabel="eigenvalue λ (linear near zero, logarithmic beyond)", ylabel="one probe's CDF")
     axis.legend(loc="lower right")
@@ -52,7 +56,11 @@ def ghosts(record: Record) -> Figure:
     exact = record["eigenvalues"][::-1][:SHOWN_GHOSTS]
     low = 0.95 * exact[-1]
     axis.vlines(exact, -0.5, 2.5, color=COLOURS["neutral"], linewidth=0.8, linestyle=":")
-    rows = (("exact", exact, "exact"), ("no_ghosts", record["no_ghosts"], "Hess"), ("ghosts", record["ghosts"], "G"))
+    rows = (
+        ("exact", exact, "exact"),
+        ("no_ghosts", record["no_ghosts"], "Hess"),
+        ("ghosts", record["ghosts"], "G"),
+    )
     for height, (_, values, colour) in enumerate(rows):
         shown = np.sort(values[values >= low])
         jitter = stacked(shown, tolerance=1e-3 * exact[0])
@@ -94,9 +102,14 @@ def ghost_frame(record: Record) -> pd.DataFrame:
     bare, full = ghost_copies(record)
     exact = record["eigenvalues"][::-1][:10]
     rows = []
-    for label, copies, values in (("bare recurrence", bare, record["ghosts"]), ("full", full, record["no_ghosts"])):
+    for label, copies, values in (
+        ("bare recurrence", bare, record["ghosts"]),
+        ("full", full, record["no_ghosts"]),
+    ):
         error = np.abs(np.sort(values)[::-1][:10] / exact - 1).max()
-        rows.append({"reorthogonalisation": label, "copies of λ₁": copies, "error of the “top ten”": f"{error:.0e}"})
+        rows.append(
+            {"reorthogonalisation": label, "copies of λ₁": copies, "error of the “top ten”": f"{error:.0e}"}
+        )
     return pd.DataFrame(rows)
 
 

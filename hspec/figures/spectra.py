@@ -24,19 +24,24 @@ def density_line(
     label: str,
     *,
     style: str = "-",
-    within=None,
+    within: tuple[float, float] | None = None,
+    linewidth: float = 1.6,
 ) -> None:
-    """The density, smoothed by a Gaussian of the given width (units of the eigenvalues), on a logarithmic ordinate."""
+    """The density, smoothed by a Gaussian of the given width (units of the eigenvalues), on a logarithmic ordinate.
+
+    within  the ends of the axis; default: those of the measure
+    """
     low, high = within or measure.support
     margin = MARGIN * (high - low)
     grid = np.linspace(low - margin, high + margin, GRID_POINTS)
-    axis.semilogy(grid, measure.density(grid, width), style, color=colour, label=label)
+    axis.semilogy(grid, measure.density(grid, width), style, color=colour, label=label, linewidth=linewidth)
 
 
 def density_floor(axis: Axes, dimension: int, width: float) -> float:
-    """Cut the ordinate where less than a hundredth of one eigenvalue is left; returns one eigenvalue's peak height."""
+    """Cut the ordinate at a hundredth of one eigenvalue's peak, and above the lines; returns the peak's height."""
     one_eigenvalue = 1 / (dimension * width * np.sqrt(2 * np.pi))
-    axis.set_ylim(bottom=one_eigenvalue / 100)
+    highest = max(line.get_ydata().max() for line in axis.lines)
+    axis.set_ylim(one_eigenvalue / 100, 5 * highest)
     return one_eigenvalue
 
 

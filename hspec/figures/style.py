@@ -18,6 +18,7 @@ COLOURS = {
     "B2": "#7A5195",
     "exact": "#222222",
     "neutral": "#6E6E6E",
+    "pale": "#BDBDBD",  # what lies under another line
 }
 LINE_STYLES = {"Hess": "-", "G": "--", "H": "-.", "A1": ":", "exact": "-"}
 SEQUENTIAL = "cividis"  # even in lightness, also for colour-blind readers
