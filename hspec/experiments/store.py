@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import operator
 import os
 import shutil
 import tempfile
@@ -80,6 +81,11 @@ class Store:
         """The records of ``measure`` that are committed with the book."""
         folders = sorted((self.published / measure).glob("*/meta.json"))
         return [read_record(meta.parent, meta.parent.name) for meta in folders]
+
+    def largest_published(self, measure: str) -> Record | None:
+        """The published record of the net with most parameters (then of most examples); None where there is none."""
+        size = operator.itemgetter("num_parameters", "num_examples")
+        return max(self.published_records(measure), key=size, default=None)
 
     def put(self, record: Record) -> Path:
         """Write the record atomically; an older or damaged one of the same key is replaced."""

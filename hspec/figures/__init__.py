@@ -1,6 +1,14 @@
 """Draws records and spectral measures; computes nothing that a claim rests on."""
 
 from hspec.figures import instrument
+from hspec.figures.class_structure import (
+    collinearity_table,
+    exact_knock_outs,
+    knock_outs,
+    outliers_and_means,
+    part_table,
+    yardstick_table,
+)
 from hspec.figures.ownership import (
     eigenspace_overlap,
     eigenvalue_counts,
@@ -16,21 +24,27 @@ from hspec.figures.tables import download, scale_note, table, verdict_table
 __all__ = [
     "COLOURS",
     "bulk_and_outliers",
+    "collinearity_table",
     "download",
     "eigenspace_overlap",
     "eigenvalue_counts",
+    "exact_knock_outs",
     "half_table",
     "instrument",
+    "knock_outs",
     "knocked_out",
     "largest_eigenvalues",
     "law_fit_table",
     "law_fits",
     "log_spectra",
     "outlier_frame",
+    "outliers_and_means",
     "ownership_table",
+    "part_table",
     "scale_note",
     "set_style",
     "table",
     "three_spectra",
     "verdict_table",
+    "yardstick_table",
 ]

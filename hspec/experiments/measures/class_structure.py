@@ -9,7 +9,7 @@ from hspec.curvature import A1, A2, B1, ClassMeans, class_means, exact_gauss_new
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.ownership import BEYOND, risk_facts, start_vectors, top_pairs
 from hspec.experiments.measures.spectra import quadrature
-from hspec.linalg import LinearOperator, LowRank, subspace_cosines
+from hspec.linalg import EigenPairs, LinearOperator, LowRank, subspace_cosines
 
 KNOCKED_OUT = {"": (), "_a1": ("A1",), "_a1_a2": ("A1", "A2"), "_a1_a2_b1": ("A1", "A2", "B1")}
 
@@ -27,10 +27,10 @@ def class_structure(
 
     sample_per_class: images per class over which the matrices are averaged; None for all of the split.
 
-    Arrays: g_top and g_residuals (C + 3,); a1, a2, a12 (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1,
-    descending; cosines (C,), of the angles between the span of the g_c and G's top C eigenspace, where C vectors fit in
-    memory; quadratures g_, g_a1_, g_a1_a2_ and g_a1_a2_b1_ of G without these parts; what :func:`collinearity` tells;
-    facts of the risk.
+    Arrays: g_top and g_residuals (C + 3,); shares (C + 3, 4), what A1, A2, B1 and B2 give to each of these; a1, a2, a12
+    (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1, descending; cosines (C,), of the angles between the span
+    of the g_c and G's top C eigenspace, where C vectors fit in memory; quadratures g_, g_a1_, g_a1_a2_ and g_a1_a2_b1_
+    of G without these parts; what :func:`collinearity` tells; facts of the risk.
     Source: P18a section 4; P20 section 4.
     """
     risk = bench.risk(split, per_class=sample_per_class)
@@ -39,6 +39,7 @@ def class_structure(
     start, count = start_vectors(means), risk.num_classes + BEYOND
     pairs = top_pairs(bench, gauss_newton(risk), count, start, seed)
     results = {"g_top": pairs.values, "g_residuals": pairs.residuals}
+    results["shares"] = owner_shares(pairs, list(parts.values()))
     if start is not None:
         results["cosines"] = subspace_cosines(start, pairs.top(risk.num_classes).vectors)
     for suffix, without in KNOCKED_OUT.items():
@@ -51,6 +52,17 @@ def class_structure(
         | collinearity(means)
         | risk_facts(risk)
     )
+
+
+def owner_shares(pairs: EigenPairs, parts: list[LinearOperator]) -> np.ndarray:
+    """What each part gives to each eigenvalue, vᵀ(part)v/λ, last what is left for B2: (k, parts + 1), rows sum to 1.
+
+    All parts are positive semidefinite, so the shares are a true division of λ = vᵀGv.
+    """
+    v = pairs.vectors
+    given = torch.stack([(v * (part @ v)).sum(0, dtype=torch.float64) for part in parts], dim=1).cpu().numpy()
+    shares = given / pairs.values[:, None]
+    return np.column_stack([shares, 1 - shares.sum(1)])
 
 
 def without_parts(operator: LinearOperator, parts: list[LinearOperator]) -> LinearOperator:

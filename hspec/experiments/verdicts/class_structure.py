@@ -8,44 +8,49 @@ from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.store import Record
 
 NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
+MOST = 0.5  # of the outliers' sum
 SPACE = 0.9  # mean squared cosine between the span of the g_c and G's top C eigenspace
 
 ROUNDING = 1e-3  # relative: the residual to which λ_C is known
 
 
 def verdict_class_structure(record: Record) -> list[Verdict]:
-    """Three numbers: A1's eigenvalues against G's, the two spaces, and what is left of the outliers without A1."""
+    """Four numbers: A1's share of the outliers, its eigenvalues beside G's, the two spaces, and what A1 leaves."""
     classes = int(record["num_classes"])
-    top, a1 = record["g_top"][:classes], record["a1"][:classes]
-    ratios = a1 / top
+    ratios = record["a1"][:classes] / record["g_top"][:classes]
+    share = a1_share(record)
     left, largest = survivors(record)
-    verdicts = [
-        Verdict(
-            "P18-5",
-            "A1's eigenvalues over G's, λ_i(A1)/λ_i(G), i ≤ C: smallest and largest (A1 exact)",
-            f"{ratios.min():.2f} … {ratios.max():.2f}",
-            f"all between {1 / NEAR:g} and 1 (A1 ≤ G: never above)",
-            outcome(bool((ratios >= 1 / NEAR).all())),
+    rows = [
+        (
+            "A1's share of the sum of G's top C eigenvalues, tr(Qᵀ A1 Q)/tr(Qᵀ G Q)",
+            f"{share:.3f}",
+            f"≥ {MOST:g}",
+            share >= MOST,
         ),
-        Verdict(
-            "P18-5",
-            f"eigenvalues of G − A1 above λ_C(G), of {classes} before",
-            f"{left} (largest {largest:.2f} λ_C)",
+        (
+            "eigenvalues of A1 (exact) over those of G, λ_i(A1)/λ_i(G), i ≤ C: smallest and largest",
+            f"{ratios.min():.2f} … {ratios.max():.2f}",
+            f"all ≥ {1 / NEAR:g} (none can exceed 1)",
+            bool((ratios >= 1 / NEAR).all()),
+        ),
+        (
+            f"eigenvalues of G − A1 above λ_C(G), of {classes} of G's",
+            f"{left}; the largest is {largest:.2f} λ_C(G)",
             "none: the outliers are gone",
-            outcome(left == 0),
+            left == 0,
         ),
     ]
     if "cosines" in record:
         overlap = float(np.mean(record["cosines"] ** 2))
-        space = Verdict(
-            "P18-5",
-            "span of the g_c against G's top C eigenspace (mean squared cosine)",
-            f"{overlap:.3f}",
-            f"≥ {SPACE:g}",
-            outcome(overlap >= SPACE),
-        )
-        verdicts.insert(1, space)
-    return verdicts
+        name = "span of the g_c against G's top C eigenspace (mean squared cosine)"
+        rows.insert(2, (name, f"{overlap:.3f}", f"≥ {SPACE:g}", overlap >= SPACE))
+    return [Verdict("P18-5", *texts, outcome(holds)) for *texts, holds in rows]
+
+
+def a1_share(record: Record) -> float:
+    """tr(Qᵀ A1 Q)/tr(Qᵀ G Q), Q the top C eigenvectors of G."""
+    top = record["g_top"][: int(record["num_classes"])]
+    return float(top @ record["shares"][: len(top), 0] / top.sum())
 
 
 def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
