@@ -36,7 +36,7 @@ def exact_gauss_newton_spectrum(
         without=("A1",) for G − A1. They are projections of the index set {(n, c')}, so K is projected on both sides.
     memory_limit: bytes; None for the risk's memory budget. Raises MemoryError, with the size needed, above it.
 
-    Source: P20's G at small N; Hadamard form from the outer-product structure of layers (mathematics.md, section 3).
+    Source: P20's G at small N; Hadamard form from the outer-product structure of layers.
     """
     unknown = set(without) - set(LEVELS)
     if unknown:

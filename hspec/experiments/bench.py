@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from hspec import data, models, training
 from hspec.curvature import Risk

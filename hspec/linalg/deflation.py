@@ -63,7 +63,7 @@ def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
     """Cosines of the principal angles between the spans of Q (p, k) and M (p, l): (min of the ranks,), descending.
 
     The singular values of M̂ᵀQ̂, hats for orthonormal bases; their mean square is the subspaces' overlap
-    ‖M̂ᵀQ̂‖_F²/C.   Source: P19 (mathematics.md section 4).
+    ‖M̂ᵀQ̂‖_F²/C.   Source: P19 (approximating the principal subspace by averaging).
     """
     if Q.ndim != 2 or M.ndim != 2 or len(Q) != len(M):
         raise ValueError(

@@ -11,7 +11,7 @@ GRAM_ROWS = 1 << 20  # rows of F converted to float64 at a time
 class LowRank(LinearOperator):
     """F diag(s) Fᵀ with F (p, k) and s (k,) of any sign: A1, A2, B1 and their kin.
 
-    Source: P18a, P20 (mathematics.md 2a): the means are few, so these spectra need no Lanczos.
+    Source: P18a, P20 (the decomposition of G): the means are few, so these spectra need no Lanczos.
     """
 
     def __init__(self, F: torch.Tensor, s: torch.Tensor, name: str = "F diag(s) Fᵀ"):

@@ -135,7 +135,7 @@ class SpectralMeasure:
         between the nodes Σ_{j<k} τ_j ≤ F(t) ≤ Σ_{j≤k+1} τ_j for θ_k < t < θ_{k+1}. τ are the plain weights;
         exact nodes (spikes) enter as they are. The band is about the probe, not about Φ: for that,
         `confidence_band`.
-        Source: mathematics.md section 3; CTU21.
+        Source: CTU21; Chebyshev, Markov and Stieltjes for the inequalities.
         """
         t = np.asarray(t, dtype=np.float64)
         known = self._cumulative(np.where(self.exact, self.plain_weights, 0.0), t)

@@ -46,7 +46,7 @@ def slq(
     `plain_weights`. For a deflated operator the probes are orthogonal to what was removed and the p − k
     other eigenvalues are measured.
 
-    Source: UCS17, GKX19 (Gauss quadrature from Lanczos); mathematics.md section 3.
+    Source: UCS17, GKX19 (Gauss quadrature from Lanczos).
     """
     A = aslinearoperator(A)
     removed = 0 if A.removed_basis is None else A.removed_basis.shape[1]

@@ -21,7 +21,7 @@ def density(measure: SpectralMeasure, t, width: float) -> np.ndarray:
     """φ_σ(t) = mean over probes of Σ_k τ_k exp(−(t − θ_k)²/2σ²)/√(2π)σ; σ = width, in the eigenvalues' units.
 
     It integrates to 1 over the line; over a grid that clips the spectrum, to less.
-    Source: mathematics.md section 3 (smoothing); GKX19, P20.
+    Source: GKX19, P20 (appendix D.2).
     """
     nodes, weights = _flat(measure)
     return _mixture(np.asarray(t, dtype=np.float64), nodes, weights, width)
