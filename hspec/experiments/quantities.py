@@ -38,7 +38,8 @@ def tail_share(
     H's. G's part is never negative; where H is negative on the tail, G's share exceeds one.
     """
     weights = np.nan_to_num(weights)
-    inside = np.where(np.cumsum(weights, axis=1) - weights < tail, weights, 0.0)
+    before = np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))[:, :-1]  # mass of larger nodes
+    inside = np.where(before < tail, weights, 0.0)
     part = (inside * np.nan_to_num(g_parts)).sum(1)
     whole = (inside * np.nan_to_num(nodes)).sum(1)
     share = part.sum() / whole.sum()

@@ -1,0 +1,187 @@
+"""Separations, silhouettes and verdicts of the hierarchy against closed forms; the measures on a tiny net."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import silhouette_samples
+
+from hspec.curvature import class_means, exact_gauss_newton_spectrum
+from hspec.experiments import Bench, Recipe, Setting, Store
+from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.grid import Cell, Grid
+from hspec.experiments.measures.geometry import class_geometry, distances, inner_products
+from hspec.experiments.measures.levels import largest, level_spectra
+from hspec.experiments.quantities import level_separation, log_quartiles, separation
+from hspec.experiments.store import Record
+from hspec.experiments.verdicts import verdict_bulks, verdict_clusters, verdict_growth
+from hspec.linalg import LowRank
+
+HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
+SETTING = Setting(
+    model="mlp:8",
+    width=1.0,
+    image_size=8,
+    per_class=6,
+    test_per_class=4,
+    recipe=Recipe(epochs=5, batch_size=10),
+    checkpoints="ladder",
+)
+
+
+def test_quartiles_of_equal_weights_are_numpys_hazen_quantiles():
+    values = np.random.default_rng(0).lognormal(size=41)
+    expected = np.quantile(np.log10(values), [0.25, 0.5, 0.75], method="hazen")
+    np.testing.assert_allclose(log_quartiles(values, np.ones(41)), expected)
+
+
+def test_quartiles_ignore_what_has_no_logarithm():
+    values, weights = np.array([-1.0, 0.0, 1.0, 10.0, 100.0, np.nan]), np.array([1, 1, 1, 1, 1, 0])
+    assert log_quartiles(values, weights)[1] == 1.0
+    with pytest.raises(ValueError, match="positive values"):
+        log_quartiles(values[:2], weights[:2])
+
+
+def test_separation_of_shifted_groups_is_the_shift_over_the_spread():
+    """Two groups of one shape, three decades apart: 3 / IQR, whatever the unit."""
+    values = np.logspace(-1, 1, 201)
+    iqr = np.diff(np.quantile(np.linspace(-1, 1, 201), [0.25, 0.75], method="hazen"))[0]
+    lower, upper = (values, np.ones(201)), (1000 * values, np.ones(201))
+    assert separation(upper, lower) == pytest.approx(3 / iqr)
+    assert separation(lower, upper) == pytest.approx(-3 / iqr)
+    assert separation((7 * upper[0], upper[1]), (7 * lower[0], lower[1])) == pytest.approx(3 / iqr)
+
+
+def test_level_separation_is_that_above_the_floor_and_its_error_is_over_probes():
+    upper, nodes = np.logspace(1, 2, 11), np.tile(np.r_[0.0, 1e-9, np.logspace(-2, 0, 11)], (3, 1))
+    weights = np.r_[5.0, 5.0, np.ones(11)][None] * np.ones((3, 1))
+    expected = separation((upper, np.ones(11)), (nodes[0, 2:], np.ones(11)))
+    assert level_separation(upper, nodes, weights, 1e-4) == (pytest.approx(expected), pytest.approx(0))
+    assert np.isnan(level_separation(upper, nodes[:1], weights[:1], 1e-4)[1])
+
+
+def test_distances_are_those_of_the_vectors():
+    X = np.random.default_rng(1).standard_normal((12, 5))
+    plain = np.linalg.norm(X[:, None] - X, axis=-1)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    np.testing.assert_allclose(distances(X @ X.T, "euclidean"), plain, atol=1e-7)
+    np.testing.assert_allclose(distances(X @ X.T, "cosine"), 1 - unit @ unit.T, atol=1e-12)
+
+
+def test_the_rank_is_filled_up_with_zeros():
+    low_rank = LowRank(
+        torch.eye(6, dtype=torch.float64)[:, :2], torch.tensor([2.0, 1.0], dtype=torch.float64)
+    )
+    np.testing.assert_allclose(largest(low_rank, 4), [2, 1, 0, 0], atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return Bench(SETTING, Store(tmp_path_factory.mktemp("store")), "test", progress=False)
+
+
+def test_inner_products_are_those_of_the_means(bench):
+    means = class_means(bench.risk(dtype=torch.float64))
+    vectors = means.cross_class_vectors[~torch.eye(10, dtype=torch.bool)]  # (90, p), c major
+    both = torch.cat([means.class_vectors, vectors])
+    expected = (both @ both.T).numpy()
+    np.testing.assert_allclose(inner_products(means), expected, atol=1e-12 * np.abs(expected).max())
+
+
+def test_geometry_measures_the_original_distances(bench):
+    found = class_geometry(bench, epoch=2, num_permutations=19, seed=3)
+    inner = inner_products(class_means(bench.risk(step=bench.step_after(2))))
+    d = distances(inner, "euclidean")[10:, 10:]
+    np.testing.assert_allclose(
+        found["euclidean_silhouette"],
+        silhouette_samples(d, found["true_class"], metric="precomputed"),
+        atol=1e-5,
+    )
+    assert found["euclidean_map"].shape == found["cosine_map"].shape == (100, 2)
+    assert len(found["euclidean_permuted"]) == 19
+    again = class_geometry(bench, epoch=2, num_permutations=19, seed=3)
+    np.testing.assert_array_equal(found["cosine_map"], again["cosine_map"])
+
+
+def test_level_spectra_agree_with_the_gram_route(bench):
+    """Traces of all four parts, and B2's largest eigenvalue, against the exact spectrum of G without A1, A2, B1."""
+    found = level_spectra(bench, epoch=5, num_steps=60, num_probes=4, whole=True)
+    risk = bench.risk(step=bench.step_after(5), dtype=torch.float64)
+    within = exact_gauss_newton_spectrum(risk, without=("A1", "A2", "B1"))
+    whole = exact_gauss_newton_spectrum(risk)
+    assert np.nanmax(found["B2_nodes"]) == pytest.approx(within[0], rel=1e-4)
+    assert np.nanmax(found["G_nodes"]) == pytest.approx(whole[0], rel=1e-4)
+    means = sum(found[name].sum() for name in ("A1", "A2", "B1"))
+    assert means + within.sum() == pytest.approx(whole.sum(), rel=1e-4)
+    assert found["A1"].shape == found["A2"].shape == (10,)
+    assert found["B1"].shape == (80,)
+
+
+def cluster_record(true, other, permuted, nearest_right):
+    """Four classes of three means, with constant silhouettes."""
+    labels = np.repeat(np.arange(4), 3)
+    nearest = np.where(np.arange(12) < nearest_right, labels, (labels + 1) % 4)
+    spread = np.tile([-0.01, 0, 0.01], 4)
+    arrays = {
+        "true_class": labels,
+        "euclidean_silhouette": true + spread,
+        "euclidean_other_silhouette": other + spread,
+        "euclidean_permuted": np.full(199, permuted),
+        "euclidean_nearest": nearest,
+        "num_classes": np.array(4),
+    }
+    return Record(arrays, {})
+
+
+@pytest.mark.parametrize(
+    ("record", "outcomes"),
+    [
+        (cluster_record(0.3, -0.1, -0.2, 12), [HOLDS, HOLDS]),
+        (cluster_record(-0.1, 0.3, -0.2, 0), [FAILS, FAILS]),
+        (cluster_record(0.1, -0.1, 0.2, 6), [FAILS, INCONCLUSIVE]),
+    ],
+)
+def test_verdict_of_clusters(record, outcomes):
+    assert [v.outcome for v in verdict_clusters(record)] == outcomes
+
+
+def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01):
+    """B2 around 1 with an interquartile range of one decade, B1 and A1 of the same width so many decades above."""
+    values = np.logspace(-1, 1, 41)
+    nodes = np.stack([values * 10**-scatter, values * 10**scatter])
+    arrays = {
+        "A1": values * 10**a1_decade,
+        "B1": values * 10**b1_decade,
+        "B2_nodes": nodes,
+        "B2_weights": np.full(nodes.shape, 1 / 41),
+    }
+    return Record(arrays, {})
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome"),
+    [
+        (level_record(2.0), HOLDS),
+        (level_record(0.2), FAILS),
+        (level_record(1.0, scatter=0.3), INCONCLUSIVE),
+    ],
+)
+def test_verdict_of_bulks(record, outcome):
+    assert verdict_bulks(record, floor=1e-9)[0].outcome == outcome
+
+
+@pytest.mark.parametrize(("sign", "outcome"), [(1, HOLDS), (-1, FAILS)])
+def test_verdict_of_growth(sign, outcome):
+    epochs, sizes = (1, 2, 5, 10), (10, 20, 40, 80)
+    records = {
+        Cell(0, size, epoch): level_record(1 + sign * (0.3 * i - 0.1 * j), 3 + sign * (0.3 * i + 0.1 * j))
+        for j, size in enumerate(sizes)
+        for i, epoch in enumerate(epochs)
+    }
+    verdicts = verdict_growth(Grid((0,), sizes, epochs, {}), records, floor=1e-9)
+    assert [v.outcome for v in verdicts] == [outcome] * 4
+
+
+def test_verdict_of_an_empty_grid_is_inconclusive():
+    records = {Cell(0, 10, 1): None, Cell(0, 10, 2): None}
+    verdicts = verdict_growth(Grid((0,), (10,), (1, 2), {}), records)
+    assert [v.outcome for v in verdicts] == [INCONCLUSIVE] * 4

@@ -1,0 +1,119 @@
+"""Ownership of the tail, against the dense matrices it is defined by."""
+
+import numpy as np
+import pytest
+import torch
+
+from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.grid import Cell, Grid
+from hspec.experiments.measures.upper_tail import padded, rayleigh_quotients, tail_of
+from hspec.experiments.quantities import tail_share
+from hspec.experiments.store import Record
+from hspec.experiments.verdicts import verdict_upper_tail
+from hspec.linalg import aslinearoperator, deflate, eigsh, lanczos
+
+P, OUTLIERS = 60, 3
+HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
+
+
+@pytest.fixture(scope="module")
+def matrices():
+    """G with outliers and rank 20, and an indefinite H; dense, float64."""
+    rng = torch.Generator().manual_seed(0)
+    F = torch.randn(P, 20, generator=rng, dtype=torch.float64)
+    F[:, :OUTLIERS] *= 6
+    H = torch.randn(P, P, generator=rng, dtype=torch.float64)
+    return F @ F.T / P, (H + H.T) / P**0.5
+
+
+@pytest.fixture(scope="module")
+def tail(matrices):
+    """The tail of one full-length Lanczos run on the deflated sum."""
+    G, H = matrices
+    generator = torch.Generator().manual_seed(1)
+    pairs = eigsh(G + H, OUTLIERS, tol=1e-10, generator=generator)
+    bulk = deflate(aslinearoperator(G + H), pairs)
+    v = torch.randn(P, generator=generator, dtype=torch.float64)
+    v -= pairs.vectors @ (pairs.vectors.T @ v)
+    run = lanczos(bulk, v, P - OUTLIERS)
+    return tail_of(run, aslinearoperator(G), P - OUTLIERS, 0.2)
+
+
+def test_every_ritz_value_splits_without_rest(matrices, tail):
+    """θ = uᵀGu + uᵀHu, with the dense eigenvectors of G + H."""
+    G, H = matrices
+    values, vectors = torch.linalg.eigh(G + H)
+    values, vectors = values.flip(0)[OUTLIERS:], vectors.flip(1)[:, OUTLIERS:]
+    count = len(tail["nodes"])
+    np.testing.assert_allclose(tail["nodes"], values[:count], rtol=1e-10)
+    g = ((G @ vectors) * vectors).sum(0)[:count].numpy()
+    h = ((H @ vectors) * vectors).sum(0)[:count].numpy()
+    np.testing.assert_allclose(tail["g_parts"], g, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(tail["g_parts"] + h, tail["nodes"], rtol=1e-6, atol=1e-9)
+
+
+def test_share_is_that_of_the_tails_projector(matrices, tail):
+    """tr(ΠGΠ)/tr(Π Hess Π) over the ceil(0.2 · 57) = 12 largest eigenvalues of the bulk."""
+    G, H = matrices
+    _, vectors = torch.linalg.eigh(G + H)
+    U = vectors.flip(1)[:, OUTLIERS : OUTLIERS + 12]
+    expected = torch.trace(U.T @ G @ U) / torch.trace(U.T @ (G + H) @ U)
+    share, _ = tail_share(*(tail[name][None] for name in ("nodes", "g_parts", "weights")), 0.2)
+    assert share == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_rayleigh_quotients_are_independent_of_the_blocking(matrices):
+    G, _ = matrices
+    vectors = torch.linalg.qr(torch.randn(P, 19, dtype=torch.float64))[0]
+    expected = torch.diagonal(vectors.T @ G @ vectors)
+    np.testing.assert_allclose(rayleigh_quotients(aslinearoperator(G), vectors), expected, rtol=1e-12)
+
+
+def test_share_of_all_g_and_of_all_h():
+    nodes, weights = np.array([[3.0, 2.0, 1.0]]), np.full((1, 3), 0.01)
+    assert tail_share(nodes, nodes, weights, 0.03)[0] == 1.0
+    assert tail_share(nodes, 0 * nodes, weights, 0.03)[0] == 0.0
+
+
+def test_share_counts_nodes_until_the_mass_is_reached_and_ignores_padding():
+    nodes = padded([np.array([4.0, 2.0, 1.0]), np.array([4.0, 2.0])])
+    parts = padded([np.array([4.0, 0.0, 0.0]), np.array([4.0, 0.0])])
+    weights = padded([np.full(3, 0.01), np.full(2, 0.01)])
+    assert tail_share(nodes, parts, weights, 0.005)[0] == 1.0
+    assert tail_share(nodes, parts, weights, 0.02)[0] == pytest.approx(4 / 6)
+    assert tail_share(nodes, parts, weights, 0.03) == pytest.approx((8 / 13, 0.04 / 0.13 * 2 / 13))
+
+
+def test_one_probe_has_no_standard_error():
+    one = np.ones((1, 2))
+    assert np.isnan(tail_share(one, one, one / 100, 0.01)[1])
+
+
+def synthetic(shares: np.ndarray, jitter: float = 0.001):
+    """A grid (epochs, sizes) of records with given shares; NaN is a missing cell."""
+    epochs, sizes = tuple(range(1, len(shares) + 1)), tuple(range(1, shares.shape[1] + 1))
+    records = {}
+    for size in sizes:
+        for epoch in epochs:
+            share = shares[epoch - 1, size - 1]
+            nodes, weights = np.ones((2, 1)), np.full((2, 1), 0.01)
+            parts = np.array([[share - jitter], [share + jitter]])
+            arrays = {"nodes": nodes, "g_parts": parts, "weights": weights}
+            records[Cell(0, size, epoch)] = None if np.isnan(share) else Record(arrays, {})
+    return Grid((0,), sizes, epochs, {}), records
+
+
+FALLING = 0.9 - 0.1 * np.add.outer(np.arange(4), np.arange(4))
+
+
+@pytest.mark.parametrize(
+    ("shares", "jitter", "outcomes"),
+    [
+        (FALLING, 0.001, [HOLDS, HOLDS, HOLDS, HOLDS]),
+        (1 - FALLING, 0.001, [FAILS, FAILS, FAILS, FAILS]),
+        (FALLING[:1, :1], 0.5, [INCONCLUSIVE, INCONCLUSIVE, INCONCLUSIVE, INCONCLUSIVE]),
+        (np.full((2, 2), np.nan), 0.0, [INCONCLUSIVE] * 4),
+    ],
+)
+def test_verdict_has_every_outcome(shares, jitter, outcomes):
+    assert [v.outcome for v in verdict_upper_tail(*synthetic(shares, jitter), 0.01)] == outcomes
