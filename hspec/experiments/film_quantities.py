@@ -27,6 +27,12 @@ def negative_share(measure: SpectralMeasure) -> tuple[float, float]:
     return mean_and_sem(shares)
 
 
+def count_below(measure: SpectralMeasure, t: float) -> tuple[float, float]:
+    """The number of eigenvalues below t, and its standard error over probes."""
+    mean, sem = measure.mean_and_sem(lambda nodes: (nodes < t).astype(float))
+    return measure.dimension * mean, measure.dimension * sem
+
+
 def spectral_change(a: SpectralMeasure, b: SpectralMeasure) -> tuple[float, float]:
     """W1(a, b) / ½(∫|t| da + ∫|t| db), mean and standard error over pairs of probes.
 

@@ -37,6 +37,11 @@ def film(
     return load_or_run_all(frames, store, progress=progress)
 
 
+def stills(settings: Iterable[Setting], step: int, **options) -> list[Record]:
+    """One frame of each setting, all after the same step; ``options`` are those of :func:`film`."""
+    return [film(setting, [step], **options)[0] for setting in settings]
+
+
 def trained_mode(setting: Setting) -> str:
     """The batch-norm mode of the loss that the setting's recipe trains; "eval" where there is no batch norm."""
     return setting.recipe.batch_norm if setting.norm == "batch" else "eval"
@@ -50,6 +55,17 @@ def loss_records(settings: Sequence[Setting], *, store: Store | None = None) -> 
 def with_seeds(setting: Setting, seeds: Iterable[int]) -> list[Setting]:
     """The setting with other initial weights and another order of the examples, once for each seed."""
     return [replace(setting, init_seed=s, recipe=replace(setting.recipe, seed=s)) for s in seeds]
+
+
+def without_norm(setting: Setting, learning_rate: float) -> Setting:
+    """The same net without normalisation layers, trained at a learning rate of its own."""
+    return replace(with_recipe(setting, learning_rate=learning_rate), norm="none")
+
+
+def rate_trials(setting: Setting, rates: Iterable[float], train_steps: int) -> list[Setting]:
+    """The setting, trained for so many steps at each of the constant learning rates."""
+    short = replace(setting, checkpoints="last")
+    return [with_recipe(short, learning_rate=rate, steps=train_steps, drops=()) for rate in rates]
 
 
 def with_recipe(setting: Setting, **changes) -> Setting:

@@ -6,14 +6,15 @@ from itertools import pairwise
 
 import matplotlib.patheffects as effects
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.experiments.film_quantities import mean_and_sem, sampling_noise
+from hspec.experiments.film_quantities import negative_share, sampling_noise
 from hspec.experiments.measures.spectra import stored_measure
-from hspec.experiments.verdicts.training import epoch_changes
+from hspec.experiments.verdicts.training import depth, epoch_changes
 from hspec.figures.spectra import density_floor, density_line
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
@@ -35,7 +36,7 @@ def film(
     rank    the eigenvalue drawn beside λ_1; None takes C + 1, the first one beyond as many as there are classes
     """
     figure, (above, below) = panels(
-        2, 1, width=8.2, height=2.9, sharex=True, gridspec_kw={"height_ratios": [1, 2.6]}
+        2, 1, width=8.2, height=3.1, sharex=True, gridspec_kw={"height_ratios": [1, 2.2]}
     )
     steps = np.array([int(r["step"]) for r in frames])
     draw_losses(above, frames, curves)
@@ -47,18 +48,18 @@ def film(
             label = "learning rate drops" if number == 0 and axis is above else None
             axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2, label=label)
     step_axis(below, steps)
-    above.legend(loc="upper right", ncols=3)
+    above.legend(loc="lower left", ncols=3)
     above.set_title(title)
     return figure
 
 
 def draw_losses(axis: Axes, frames: list[Record], curves: Record | None) -> None:
     """The mini-batch loss as a line, the loss at each frame as dots."""
-    if curves is not None and len(curves["step"]):
-        axis.plot(
-            curves["step"], curves["step_loss"], color=COLOURS["neutral"], linewidth=1, label="mini-batches"
-        )
     steps = [int(r["step"]) for r in frames]
+    if curves is not None:
+        seen = curves["step"] <= steps[-1]
+        line = {"color": COLOURS["neutral"], "linewidth": 1, "label": "mini-batches"}
+        axis.plot(curves["step"][seen], curves["step_loss"][seen], **line)
     axis.plot(steps, [float(r["loss"]) for r in frames], "o", color=COLOURS["Hess"], label="at the frames")
     axis.set_yscale("log")
     axis.set_ylabel("loss")
@@ -133,7 +134,7 @@ def draw_ends(axis: Axes, frames: list[Record], steps: np.ndarray, rank: int) ->
             label=label,
             path_effects=OUTLINE,
         )
-    axis.legend(loc="upper right", ncols=3, frameon=True, framealpha=0.85)
+    axis.legend(loc="lower right", ncols=3, frameon=True, framealpha=0.85)
 
 
 def step_axis(axis: Axes, steps: np.ndarray) -> None:
@@ -223,15 +224,73 @@ def falls(before: list[Record], after: list[Record], control: list[Record]) -> F
     axis.plot([0, 1], groups[::2], "s--", color=COLOURS["G"], label=["rate kept"] + [None] * (len(after) - 1))
     axis.set_xticks([0, 1], [f"step {int(before[0]['step']):,}", f"step {int(after[0]['step']):,}"])
     axis.set_xlim(-0.2, 1.2)
-    axis.set_yscale("log")
+    plain_log(axis)
     axis.set_ylabel("λ_1 of Hess")
     axis.legend()
     return figure
 
 
-def mean_changes(frames: list[Record], epoch: int) -> tuple[float, float]:
-    """Mean change per epoch after the first, with its standard error over epochs."""
-    return mean_and_sem([value for value, _ in epoch_changes(frames, epoch)[1:]])
+def fall_table(before: list[Record], after: list[Record], control: list[Record]) -> pd.DataFrame:
+    """The numbers of :func:`falls`: one row a seed."""
+    return pd.DataFrame(
+        {
+            "seed": b.meta["setting"]["init_seed"],
+            f"λ_1 at step {int(b['step']):,}": f"{float(b['top'][0]):.4g}",
+            f"at step {int(a['step']):,}, rate dropped": f"{float(a['top'][0]):.4g}",
+            "there, rate kept": f"{float(c['top'][0]):.4g}",
+            "loss there, dropped / kept": f"{float(a['loss']):.3g} / {float(c['loss']):.3g}",
+        }
+        for b, a, c in zip(before, after, control, strict=True)
+    )
+
+
+def negative_parts(films: dict[str, list[Record]]) -> Figure:
+    """|λ_min|/λ_max (left) and the share of the curvature that is negative (right) over the steps."""
+    figure, (left, right) = panels(1, 2, width=4.8, height=3.3)
+    for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
+        steps = [int(r["step"]) for r in frames]
+        look = {"color": colour, "marker": marker, "markersize": 4, "label": label}
+        left.errorbar(steps, *np.transpose([depth(r) for r in frames]), **look)
+        shares = np.array([negative_share(stored_measure(r, "hess_")) for r in frames])
+        right.errorbar(steps, shares[:, 0], np.nan_to_num(shares[:, 1]), **look)
+    for axis in (left, right):
+        plain_log(axis)
+        axis.set_xlabel("step")
+    left.set_ylabel("|λ_min| / λ_max")
+    right.set_ylabel("negative share of the curvature")
+    left.legend()
+    return figure
+
+
+def plain_log(axis: Axes) -> None:
+    """A logarithmic ordinate with plain numbers, for ranges of about a decade."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(few_labels)
+
+
+def few_labels(value: float, _=None) -> str:
+    """Between powers of ten only 2 and 5 are named."""
+    digit = f"{value:e}"[0]
+    return f"{value:g}" if digit in "25" else ""
+
+
+def published(films: list[list[Record]]) -> Figure | None:
+    """The first of the stored films, under its own title; None where there is none."""
+    if not films:
+        return None
+    drops = films[0][0].meta["setting"]["recipe"]["drops"]
+    steps = [d for d in drops if isinstance(d, int)]
+    return film(films[0], drops=steps, title=describe(films[0]))
+
+
+def describe(frames: list[Record]) -> str:
+    """One line on the net and the images of a film."""
+    setting, record = frames[0].meta["setting"], frames[0]
+    net = f"{setting['model']} at width {setting['width']:g}"
+    norm = "" if setting["norm"] == "batch" else " without norm"
+    images = f"Hessian of {int(record['num_examples']):,} images"
+    return f"{net}{norm} ({int(record['num_parameters']):,} parameters), {setting['dataset']}, {images}"
 
 
 LOOKS = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,7 +11,7 @@ from matplotlib.figure import Figure
 from hspec.experiments import Record
 from hspec.experiments.film_quantities import gradient_concentration, rank_ratio
 from hspec.experiments.measures.spectra import stored_measure
-from hspec.figures.films import LOOKS
+from hspec.figures.films import LOOKS, plain_log
 from hspec.figures.spectra import GRID_POINTS
 from hspec.figures.style import COLOURS, panels
 
@@ -34,18 +36,20 @@ def losses(curves: dict[str, Record], *, drops=()) -> Figure:
     return figure
 
 
-def outliers(records: dict[str, Record], rank: int) -> Figure:
-    """Several nets on one axis: eigenvalues and densities in units of each net's own λ_rank."""
+def outliers(records: dict[str, Record], rank: int | None = None) -> Figure:
+    """Several nets on one axis: eigenvalues and densities in units of each net's own λ_rank; None: C + 1."""
+    rank = rank or beyond_classes(records.values())
     figure, (left, right) = panels(1, 2, width=4.8, height=3.4)
     for (label, record), (colour, marker) in zip(records.items(), LOOKS, strict=False):
         unit = float(record["top"][rank - 1])
         top = record["top"] / unit
-        left.semilogy(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
+        left.plot(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
         measure = stored_measure(record, "hess_")
         low, high = measure.support[0] / unit, top[0]
         grid = np.linspace(low - 0.3, high + 0.3, GRID_POINTS)
         density = measure.dimension * unit * measure.density(grid * unit, RELATIVE_WIDTH * unit)
         right.semilogy(grid, density, color=colour, label=label, linewidth=1.2)
+    plain_log(left)
     left.axvline(rank, color=COLOURS["neutral"], linestyle="--", linewidth=1, label=f"k = {rank}")
     left.set_xlabel("rank k")
     left.set_ylabel(f"λ_k / λ_{rank}")
@@ -56,21 +60,24 @@ def outliers(records: dict[str, Record], rank: int) -> Figure:
     return figure
 
 
-def outlier_ratios(films: dict[str, list[Record]], rank: int) -> Figure:
-    """λ_1/λ_rank over the steps, one line a net."""
+def outlier_ratios(films: dict[str, list[Record]], rank: int | None = None) -> Figure:
+    """λ_1/λ_rank over the steps, one line a net; None: C + 1."""
+    rank = rank or beyond_classes(frames[0] for frames in films.values())
     figure, (axis,) = panels(1, 1, width=6.4, height=3.3)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
         steps = [int(r["step"]) for r in frames]
         values = [rank_ratio(r["top"], rank) for r in frames]
-        axis.semilogy(steps, values, color=colour, marker=marker, markersize=4, label=label)
+        axis.plot(steps, values, color=colour, marker=marker, markersize=4, label=label)
+    plain_log(axis)
     axis.set_xlabel("step")
     axis.set_ylabel(f"λ_1 / λ_{rank}")
     axis.legend()
     return figure
 
 
-def gradient_shares(films: dict[str, list[Record]], rank: int, *, drops=()) -> Figure:
-    """The gradient's share in the top eigenspace over the steps, with its rigorous band."""
+def gradient_shares(films: dict[str, list[Record]], *, drops=()) -> Figure:
+    """The gradient's share in the top C eigenvectors over the steps, with its rigorous band."""
+    rank = beyond_classes(frames[0] for frames in films.values()) - 1
     figure, (axis,) = panels(1, 1, width=6.8, height=3.5)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
         steps = [int(r["step"]) for r in frames]
@@ -86,6 +93,11 @@ def gradient_shares(films: dict[str, list[Record]], rank: int, *, drops=()) -> F
     axis.set_ylabel(f"share of ‖∇L‖² in the top {rank} eigenvectors")
     axis.legend()
     return figure
+
+
+def beyond_classes(records: Iterable[Record]) -> int:
+    """C + 1: the first rank beyond as many outliers as there are classes."""
+    return max(int(record["num_classes"]) for record in records) + 1
 
 
 def share(record: Record, rank: int) -> tuple[float, float, float]:
@@ -150,10 +162,65 @@ def learning_rate_row(record: Record) -> dict[str, str]:
     }
 
 
-def describe(frames: list[Record]) -> str:
-    """One line on the net and the images of a film."""
-    setting, record = frames[0].meta["setting"], frames[0]
-    return (
-        f"{setting['model']} at width {setting['width']:g} ({int(record['num_parameters']):,} parameters), "
-        f"{setting['dataset']}, Hessian of {int(record['num_examples']):,} images"
+def gradient_table(films: dict[str, list[Record]]) -> pd.DataFrame:
+    """Where the gradient lies: one row a frame."""
+    return pd.DataFrame(gradient_row(label, r) for label, frames in films.items() for r in frames)
+
+
+def gradient_row(label: str, record: Record) -> dict[str, object]:
+    classes, measure = int(record["num_classes"]), stored_measure(record, "gradient_")
+    value, low, high = share(record, classes)
+    return {
+        "net": label,
+        "step": int(record["step"]),
+        "‖∇L‖": f"{float(record['gradient_norm']):.3g}",
+        f"share in the top {classes}": f"{value:.3f} [{low:.3f}, {high:.3f}]",
+        "share below zero": f"{measure.negative_mass()[0]:.3f}",
+        "curvature along ∇L": f"{measure.moment(1):.3g}",
+        "λ_1": f"{float(record['top'][0]):.3g}",
+    }
+
+
+def share_summary(films: dict[str, list[Record]]) -> pd.DataFrame:
+    """The gradient's share in the top C eigenvectors after the start: mean and range over the frames."""
+    return pd.DataFrame(share_row(label, frames) for label, frames in films.items())
+
+
+def share_row(label: str, frames: list[Record]) -> dict[str, str]:
+    classes = int(frames[0]["num_classes"])
+    shares = [share(r, classes)[0] for r in frames if int(r["step"]) > 0]
+    return {
+        "net": label,
+        "share of ‖∇L‖² in the top C, mean over frames": f"{np.mean(shares):.3f}",
+        "smallest and largest": f"{min(shares):.3f} to {max(shares):.3f}",
+        "a random direction, C/p": f"{classes / int(frames[0]['num_parameters']):.1e}",
+    }
+
+
+def at_step(films: dict[str, list[Record]], step: int) -> dict[str, Record]:
+    """The frame of each film at the step; films without one are left out.
+
+    Raises ValueError where no film has one.
+    """
+    found = {label: r for label, frames in films.items() for r in frames if int(r["step"]) == step}
+    if not found:
+        raise ValueError(f"no film has a frame at step {step}: name it among the steps")
+    return found
+
+
+def cross_table(trained: dict[str, Record], crossed: Record, crossed_back: Record) -> pd.DataFrame:
+    """λ_1/λ_K of the batch and the population net, each measured in both modes."""
+    rank = int(crossed["num_classes"]) + 1
+    rows = {
+        "trained with batch statistics": (trained["batch statistics"], crossed),
+        "trained with population statistics": (crossed_back, trained["population statistics"]),
+    }
+    return pd.DataFrame(
+        {
+            f"λ_1/λ_{rank}": label,
+            "measured in the mode batch": f"{rank_ratio(batch['top'], rank):.3g}",
+            "measured in the mode population": f"{rank_ratio(population['top'], rank):.3g}",
+            "loss in either mode": f"{float(batch['loss']):.3g}, {float(population['loss']):.3g}",
+        }
+        for label, (batch, population) in rows.items()
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.film_quantities import (
+    count_below,
     mean_and_sem,
     negative_share,
     rank_ratio,
@@ -35,7 +37,7 @@ def verdict_negative_start(film: list[Record], later: int) -> list[Verdict]:
     """GKX-2, from the first frame and the first frame at or after the step ``later``."""
     start, after = film[0], frame_at(film, later)
     (deep, slack), (shallow, rest) = depth(start), depth(after)
-    shares = [negative_share(stored_measure(r, "hess_")) for r in (start, after)]
+    counts = [count_below(stored_measure(r, "hess_"), -LARGE * float(r["top"][0])) for r in (start, after)]
     return [
         Verdict(
             "GKX-2",
@@ -46,13 +48,10 @@ def verdict_negative_start(film: list[Record], later: int) -> list[Verdict]:
         ),
         Verdict(
             "GKX-2",
-            "share of the curvature that is negative, Σ_{λ<0}|λ| / Σ|λ|, at the same steps",
-            f"{with_error(*shares[0])}, then {with_error(*shares[1])}",
-            "falls to less than half",
-            outcome(
-                shares[1][0] < shares[0][0] / 2,
-                decided=abs(shares[1][0] - shares[0][0] / 2) > CLEARLY * max(shares[0][1], shares[1][1]),
-            ),
+            f"number of eigenvalues below −{LARGE:g} λ_max at the same steps",
+            f"{with_error(*counts[0], digits=1)}, then {with_error(*counts[1], digits=1)}",
+            "at least one, then less than one",
+            outcome(counts[0][0] >= 1 > counts[1][0]),
         ),
     ]
 
@@ -114,24 +113,35 @@ def below_one(logarithms: np.ndarray) -> tuple[str, str, str]:
     )
 
 
-def verdict_end(record: Record) -> list[Verdict]:
-    """GKX-5, from the last frame."""
-    value, slack = depth(record)
-    share = negative_share(stored_measure(record, "hess_"))
+def verdict_end(records: list[Record]) -> list[Verdict]:
+    """GKX-5, from the last frame of each seed."""
+    depths, slacks = zip(*(depth(r) for r in records), strict=True)
+    value, sem = mean_and_sem(depths)
+    error = max(float(np.nan_to_num(sem)), *slacks)
+    shares = mean_and_sem([negative_share(stored_measure(r, "hess_"))[0] for r in records])
+    step, seeds = f"step {int(records[0]['step'])}", f"{len(records)} seeds"
     return [
         Verdict(
             "GKX-5",
-            f"|λ_min|/λ_max at step {int(record['step'])}, where λ_min = {float(record['bottom'][0]):.2g} and "
-            f"λ_max = {float(record['top'][0]):.3g}; negative share of the curvature {with_error(*share)}",
-            f"{value:.4f} ± {slack:.0e}",
+            f"|λ_min|/λ_max at {step}, {seeds}; "
+            f"largest |λ_min| {max(0.0, *(-float(r['bottom'][0]) for r in records)):.2g}",
+            f"{value:.4f} ± {error:.0e}",
             f"at most {ALMOST_NONE:g}",
-            outcome(value <= ALMOST_NONE, decided=abs(value - ALMOST_NONE) > slack),
-        )
+            outcome(value <= ALMOST_NONE, decided=abs(value - ALMOST_NONE) > CLEARLY * error),
+        ),
+        Verdict(
+            "GKX-5",
+            f"share of the curvature that is negative at {step}, {seeds}",
+            with_error(*shares),
+            f"at most {LARGE:g}",
+            outcome(shares[0] <= LARGE, decided=abs(shares[0] - LARGE) > CLEARLY * np.nan_to_num(shares[1])),
+        ),
     ]
 
 
-def verdict_outliers(with_norm: list[Record], without: list[Record], rank: int) -> list[Verdict]:
+def verdict_outliers(with_norm: list[Record], without: list[Record]) -> list[Verdict]:
     """GKX-6, one record of each net per seed."""
+    rank = int(without[0]["num_classes"]) + 1
     ratio, text = compared_ratios(without, with_norm, rank)
     present = mean_and_sem([rank_ratio(r["top"], rank) for r in with_norm])
     return [
@@ -154,9 +164,10 @@ def verdict_outliers(with_norm: list[Record], without: list[Record], rank: int) 
 
 
 def verdict_population(
-    batch: list[Record], population: list[Record], losses: tuple[Record, Record], rank: int
+    batch: list[Record], population: list[Record], losses: Sequence[Record]
 ) -> list[Verdict]:
     """GKX-7, one record of each mode per seed, and the loss curves of the batch and the population mode."""
+    rank = int(batch[0]["num_classes"]) + 1
     ratio, text = compared_ratios(population, batch, rank)
     step = int(population[0]["step"])
     fast, slow = (loss_until(record, step) for record in losses)
@@ -202,5 +213,7 @@ def frame_at(film: list[Record], step: int) -> Record:
     return later[0]
 
 
-def with_error(value: float, sem: float) -> str:
-    return f"{value:.3f} ± {sem:.3f}" if np.isfinite(sem) else f"{value:.3f}, one sample"
+def with_error(value: float, sem: float, digits: int = 3) -> str:
+    if np.isfinite(sem):
+        return f"{value:.{digits}f} ± {sem:.{digits}f}"
+    return f"{value:.{digits}f}, one sample"
