@@ -30,7 +30,7 @@ def main_record() -> Record:
 
 def main_figure(record: Record) -> Figure:
     """The bulk and its outliers, on one wide panel."""
-    bulk, outliers = stored_measure(record, "deflated_"), record["top"][: int(record["num_classes"])]
+    bulk, outliers = stored_measure(record, "deflated_"), record["outliers"]
     width = KERNEL_WIDTHS["P20"](bulk, record.meta["options"]["num_steps"])
     figure, (axis,) = panels(1, 1, width=8.4, height=3.2)
     density_line(axis, bulk, width, COLOURS["Hess"], "bulk", within=(bulk.support[0], outliers.max()))

@@ -55,7 +55,7 @@ def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
         bulk, plain = stored_measure(record, "deflated_"), stored_measure(record, "plain_")
         options = record.meta["options"]
         width = KERNEL_WIDTHS[preset](plain, options["num_steps"])
-        outliers = record["top"][: int(record["num_classes"])]
+        outliers = record["outliers"]
         everything = (min(plain.support[0], bulk.support[0]), max(plain.support[1], outliers.max()))
         density_line(left, bulk, width, COLOURS["Hess"], "bulk", within=everything)
         density_line(right, plain, width, COLOURS["Hess"], "Hess, nothing deflated", within=everything)
@@ -72,7 +72,7 @@ def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
 
 
 def largest_eigenvalues(records: list[Record]) -> Figure:
-    """The 3C + 1 largest eigenvalues in order, with the gap that counts the outliers."""
+    """The largest eigenvalues that have converged, in order, with the place where C outliers would end."""
     figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
     for record, colour, marker in zip(records, ("Hess", "H", "G", "A1", "A2", "B1"), "osD^vP", strict=False):
         top, count = record["top"], int(record["num_classes"])

@@ -6,7 +6,19 @@ import numpy as np
 
 from hspec.curvature import hessian
 from hspec.experiments.bench import Bench
-from hspec.linalg import LinearOperator, SpectralMeasure, deflate, eigsh, slq
+from hspec.linalg import (
+    EigenPairs,
+    LinearOperator,
+    SpectralMeasure,
+    Tridiagonal,
+    deflate,
+    eigenpairs_from,
+    eigsh,
+    lanczos,
+    slq,
+)
+from hspec.linalg.quadrature import measure_from
+from hspec.linalg.trace import draw_probe
 
 OUTLIER_TOLERANCE = 1e-3  # residual relative to the eigenvalue: far below the spacing of the outliers drawn
 
@@ -14,33 +26,64 @@ OUTLIER_TOLERANCE = 1e-3  # residual relative to the eigenvalue: far below the s
 def bulk_and_outliers(
     bench: Bench, *, split: str = "train", num_steps: int = 90, num_probes: int = 1, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Density of the Hessian with and without its top C eigenpairs, and its 3C + 1 largest eigenvalues (P18-1).
+    """Density of the Hessian with and without its top C eigenpairs, and its largest eigenvalues (P18-1).
 
-    Arrays: top and top_residuals (3C + 1,); plain_… and deflated_…: the nodes and weights of the two quadratures;
-    loss and error_rate of the net on the split; num_products the eigenvalues took; num_classes, num_examples,
-    num_parameters.
-    P18a section 3; P20 appendix D.
+    One Lanczos run of the whole Hessian with its basis kept gives the plain density and the largest eigenvalues;
+    num_probes more, of the deflated Hessian, give the bulk.
+
+    Arrays: top and top_residuals (≤ 3C + 1,): the leading eigenvalues up to the first whose residual exceeds
+    OUTLIER_TOLERANCE; plain_… and deflated_…: the nodes and weights of the two quadratures; loss and error_rate of
+    the net on the split; num_classes, num_examples, num_parameters.
+    Source: P18a, section 3; P20, appendix D.
     """
     risk = bench.risk(split)
     full = hessian(risk)
-    num_top = 3 * risk.num_classes + 1
-    with bench.counting(f"{split}: top {num_top} eigenvalues") as advance:
-        pairs = eigsh(full, num_top, tol=OUTLIER_TOLERANCE, generator=bench.generator(seed), callback=advance)
-    bulk = deflate(full, pairs.top(risk.num_classes))
+    with bench.counting(f"{split}: Hess", num_steps) as advance:
+        run = lanczos(
+            full,
+            draw_probe(full, bench.generator(seed)),
+            num_steps,
+            checkpoint=bench.folder / "plain",
+            callback=advance,
+        )
+    top = converged_top(run, 3 * risk.num_classes + 1)
+    outliers = outlier_pairs(bench, full, top, risk.num_classes, seed)
+    bulk = deflate(full, outliers)
+    plain = measure_from([run], risk.num_parameters)
     return {
-        "top": pairs.values,
-        "top_residuals": pairs.residuals,
-        "num_products": pairs.num_products,
-        **quadrature(bench, full, f"{split}: Hess", "plain_", num_steps, num_probes, seed),
-        **quadrature(
-            bench, bulk, f"{split}: Hess without its top C", "deflated_", num_steps, num_probes, seed
-        ),
+        "top": top.values,
+        "top_residuals": top.residuals,
+        "outliers": outliers.values,
+        **{f"plain_{name}": value for name, value in plain.to_arrays().items()},
+        **quadrature(bench, bulk, f"{split}: deflated", "deflated_", num_steps, num_probes, seed),
         "loss": risk.loss(),
         "error_rate": risk.error_rate(),
         "num_classes": risk.num_classes,
         "num_examples": risk.num_examples,
         "num_parameters": risk.num_parameters,
     }
+
+
+def converged_top(run: Tridiagonal, count: int) -> EigenPairs:
+    """The leading Ritz pairs up to the first that has not converged, at most ``count`` and at least one."""
+    pairs = eigenpairs_from(run, min(count, len(run.alphas)))
+    doubtful = np.flatnonzero(pairs.residuals > OUTLIER_TOLERANCE * np.abs(pairs.values))
+    return pairs.top(max(1, doubtful[0])) if len(doubtful) else pairs
+
+
+def outlier_pairs(bench: Bench, full: LinearOperator, top: EigenPairs, count: int, seed: int) -> EigenPairs:
+    """The largest ``count`` pairs: those that have converged already, or an eigensolver started from them."""
+    if len(top) >= count:
+        return top.top(count)
+    with bench.counting(f"top {count} eigenvalues") as advance:
+        return eigsh(
+            full,
+            count,
+            start=top.vectors,
+            tol=OUTLIER_TOLERANCE,
+            generator=bench.generator(seed),
+            callback=advance,
+        )
 
 
 def quadrature(
