@@ -1,0 +1,196 @@
+"""The measures behind films, on a net of a few dozen units, and how films are put together."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from hspec.curvature import Risk, hessian
+from hspec.experiments import Bench, Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments.film_quantities import gradient_concentration
+from hspec.experiments.films import (
+    film,
+    loss_records,
+    published_films,
+    rate_trials,
+    stills,
+    trained_mode,
+    with_recipe,
+    with_seeds,
+    without_norm,
+)
+from hspec.experiments.measures.spectra import stored_measure
+from hspec.figures import films as pictures
+from hspec.figures import nets
+
+TINY = Setting(
+    model="mlp:12-8",
+    width=1.0,
+    norm="batch",
+    image_size=4,
+    per_class=4,
+    test_per_class=2,
+    checkpoints=(0, 1, 2, 3, 4),
+    recipe=Recipe(steps=4, batch_size=20, learning_rate=0.05, drops=(3,)),
+)
+OPTIONS = {"num_steps": 14, "num_probes": 2, "num_top": 12, "batch_size": 20, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return Store(folder, folder / "published")
+
+
+@pytest.fixture(scope="module")
+def frames(store):
+    return film(TINY, [0, 2, 4], store=store, **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def plain(store):
+    return film(without_norm(TINY, 0.01), [0, 4], store=store, **OPTIONS)
+
+
+def test_frame_agrees_with_the_dense_hessian(store):
+    setting = Setting(
+        model="mlp:3", image_size=4, per_class=3, test_per_class=2, width=1.0, recipe=Recipe(steps=2)
+    )
+    options = {"step": 2, "num_steps": 70, "num_probes": 1, "num_top": 12, "batch_norm": "eval"}
+    record = load_or_run(Experiment("training_spectrum", setting, options), store, progress=False)
+    bench = Bench(setting, store, "dense", progress=False)
+    images = bench.images("train")
+    risk = Risk.from_module(bench.model().double(), images.batches(50), 10, dtype=torch.float64)
+    values, vectors = torch.linalg.eigh(hessian(risk).to_dense())
+    np.testing.assert_allclose(record["top"], values.flip(0)[:12].numpy(), atol=2e-5 * float(values[-1]))
+    np.testing.assert_allclose(record["bottom"], values[:1].numpy(), atol=2e-5 * float(values[-1]))
+    projected = vectors.T @ risk.gradient()
+    wanted = float((projected[-10:] ** 2).sum() / (projected**2).sum())
+    value, low, high = gradient_concentration(stored_measure(record, "gradient_"), record["top"], 10)
+    assert value == pytest.approx(wanted, abs=1e-4)
+    assert low - 1e-4 <= wanted <= high + 1e-4
+
+
+def test_frames_are_records_of_their_own_and_come_back(store, frames):
+    again = film(TINY, [4, 0], store=store, **OPTIONS)
+    assert [r.meta["key"] for r in again] == [frames[0].meta["key"], frames[2].meta["key"]]
+    assert [int(r["step"]) for r in frames] == [0, 2, 4]
+    assert all(r.meta["options"]["batch_norm"] == "batch" for r in frames)
+
+
+def test_modes_give_different_matrices(store, frames):
+    evaluated = film(TINY, [4], batch_norm="eval", store=store, **OPTIONS)
+    assert abs(float(evaluated[0]["loss"]) - float(frames[2]["loss"])) > 1e-3
+
+
+def test_a_step_without_checkpoint_is_refused_before_anything_runs(store):
+    with pytest.raises(ValueError, match="no checkpoint is kept at step 7"):
+        film(TINY, [0, 7], store=store, **OPTIONS)
+
+
+def test_too_many_eigenvalues_for_the_steps_are_refused(store):
+    with pytest.raises(ValueError, match="num_top must be from 1 to num_steps"):
+        film(TINY, [0], store=store, **OPTIONS | {"num_top": 14})
+
+
+def test_mode_follows_the_training():
+    assert trained_mode(TINY) == "batch"
+    assert trained_mode(with_recipe(TINY, batch_norm="population")) == "population"
+    assert trained_mode(without_norm(TINY, 0.01)) == "eval"
+
+
+def test_seeds_change_weights_and_order():
+    one, two = with_seeds(TINY, [1, 2])
+    assert (one.init_seed, one.recipe.seed, two.init_seed, two.recipe.seed) == (1, 1, 2, 2)
+
+
+def test_stills_are_one_frame_each(store, frames):
+    (record,) = stills([TINY], 2, store=store, **OPTIONS)
+    assert record.meta["key"] == frames[1].meta["key"]
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_diverged_training_is_a_result(store):
+    trials = rate_trials(without_norm(TINY, 0.01), [1e-3, 1e30], 4)
+    good, bad = loss_records(trials, store=store)
+    assert not good["diverged"]
+    assert len(good["step_loss"]) == 4
+    assert bad["diverged"]
+    assert len(bad["step_loss"]) == 0
+    table = nets.learning_rate_table([good, bad])
+    assert list(table["training loss, last epoch"])[1] == "diverged"
+
+
+def test_loss_curves_average_stretches(store):
+    short = Experiment("loss_curves", TINY, {"points": 2})
+    whole = load_or_run(Experiment("loss_curves", TINY), store, progress=False)
+    record = load_or_run(short, store, progress=False)
+    np.testing.assert_allclose(record["step_loss"], whole["step_loss"].reshape(2, 2).mean(1), atol=1e-12)
+    np.testing.assert_allclose(record["step"], [1.5, 3.5])
+
+
+def test_published_films_are_found_by_norm_and_mode(store, frames, plain):
+    target = store.published / "training_spectrum"
+    for record in (*frames, *plain):
+        shutil.copytree(store.root / "training_spectrum" / record.meta["key"], target / record.meta["key"])
+    (found,) = published_films(norm="batch", batch_norm="batch", store=store)
+    assert [int(r["step"]) for r in found] == [0, 2, 4]
+    (bare,) = published_films(norm="none", batch_norm="eval", store=store)
+    assert len(bare) == 2
+    assert published_films(norm="batch", statistics="population", batch_norm="population", store=store) == []
+
+
+def test_film_shows_every_frame_the_drop_and_the_ends(store, frames):
+    (curves,) = loss_records([TINY], store=store)
+    figure = pictures.film(frames, curves, drops=[3], title="a film")
+    above, below = figure.axes[:2]
+    assert above.get_title() == "a film"
+    lines = {line.get_label(): line for line in below.get_lines()}
+    assert {"λ_1", "λ_11", "λ_min"} <= lines.keys()
+    assert list(lines["λ_1"].get_xdata()) == [0, 2, 4]
+    assert below.collections[0].get_array().shape == (pictures.ROWS, 3)
+    figure.draw_without_rendering()
+
+
+def test_a_column_of_the_film_holds_all_eigenvalues(frames):
+    measure = stored_measure(frames[0], "hess_")
+    grid = np.linspace(-8, 8, 4001)
+    total = np.trapezoid(pictures.column(measure, grid, 0.1), grid)
+    assert total == pytest.approx(measure.dimension, rel=1e-6)
+
+
+def test_the_axis_of_the_film_is_odd_and_ticked_at_its_zero():
+    np.testing.assert_allclose(pictures.bent(np.array([-9.0, 0.0, 9.0]), 1.0), [-1, 0, 1])
+    np.testing.assert_allclose(pictures.eigenvalue_ticks(-5.0, 120.0, 0.8), [-1, 0, 1, 10, 100])
+
+
+def test_all_pictures_are_drawn(frames, plain, store):
+    both = {"with": frames, "without": plain}
+    curves = loss_records([TINY, without_norm(TINY, 0.01)], store=store)
+    drawn = [
+        pictures.stills(frames),
+        pictures.ends(both, drops=[3]),
+        pictures.falls(frames[:2], frames[1:], frames[1:]),
+        pictures.negative_parts(both),
+        pictures.changes_by_epoch(frames, 2),
+        pictures.published([frames]),
+        nets.losses(dict(zip(both, curves, strict=True))),
+        nets.outliers(nets.at_step(both, 4), rank=2),
+        nets.outlier_ratios(both, rank=2),
+        nets.gradient_shares(both),
+        nets.gradient_over_spectrum(nets.at_step(both, 4)),
+    ]
+    for figure in drawn:
+        figure.draw_without_rendering()
+        assert all(axis.get_lines() or axis.collections for axis in figure.axes if axis.get_visible())
+    assert pictures.published([]) is None
+
+
+def test_tables_have_a_row_for_each_frame_or_net(frames, plain):
+    both = {"with": frames, "without": plain}
+    assert len(nets.frame_table(both)) == len(nets.gradient_table(both)) == 5
+    assert len(nets.share_summary(both)) == 2
+    assert len(pictures.fall_table(frames, frames, frames)) == 3
+    with pytest.raises(ValueError, match="no film has a frame at step 9"):
+        nets.at_step(both, 9)
