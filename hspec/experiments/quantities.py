@@ -103,19 +103,27 @@ def mean_and_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarr
 
 
 def level_separation(
-    upper: np.ndarray, nodes: np.ndarray, weights: np.ndarray, floor: float
+    upper: np.ndarray, nodes: np.ndarray, weights: np.ndarray, *, by: str, floor: float = 0.0
 ) -> tuple[float, float]:
     """:func:`separation` of one part of G from its within-class part B2, and the standard error over probes.
 
     upper           exact eigenvalues of A1 or B1
     nodes, weights  (n_v, m), the quadrature of B2; one separation a probe
-    floor           absolute: of both groups, only what is larger counts. A null space, and what quadrature and
-                    rounding cannot tell from it, would otherwise decide the medians.
+    by              "count": every eigenvalue above ``floor`` (absolute) counts one. A null space, and what quadrature
+                    and rounding cannot tell from it, would decide the medians without a floor.
+                    "trace": every eigenvalue counts as much as its share of the trace. Small ones then do not matter,
+                    and what matters is what a quadrature resolves; the floor is not needed.
+
+    Raises ValueError for another ``by``.
     """
-    kept = upper[upper > floor]
-    group = kept, np.ones(len(kept))
-    found = np.array(
-        [separation(group, (n, np.where(n > floor, w, 0.0))) for n, w in zip(nodes, weights, strict=True)]
-    )
+    if by not in ("count", "trace"):
+        raise ValueError(f'a separation is by "count" or by "trace", got {by!r}')
+
+    def weighted(values, multiplicity):
+        values = np.nan_to_num(values)
+        return values, np.where(values > floor, multiplicity * (values if by == "trace" else 1.0), 0.0)
+
+    group = weighted(upper, np.ones(len(upper)))
+    found = np.array([separation(group, weighted(n, w)) for n, w in zip(nodes, weights, strict=True)])
     sem = found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
     return float(found.mean()), float(sem)

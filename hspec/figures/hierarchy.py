@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 
 from hspec.experiments import Record
 from hspec.experiments.measures.spectra import stored_measure
-from hspec.experiments.verdicts.hierarchy import FLOOR, nearest_share, separation_of, silhouette_summary
+from hspec.experiments.verdicts.hierarchy import ROUNDING, nearest_share, separation_of, silhouette_summary
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import SpectralMeasure
 
@@ -112,10 +112,13 @@ def cluster_frame(record: Record) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def level_densities(record: Record, floor: float = FLOOR) -> Figure:
-    """Eigenvalues per decade: G and B2 by quadrature above, the exact A1, A2 and B1 as rugs and B1 as a curve."""
+def level_densities(record: Record, floor: float = ROUNDING) -> Figure:
+    """Eigenvalues per decade of G and B2 (exact where the record has them) and of B1; those of A1, A2, B1 as ticks.
+
+    floor  relative to the largest eigenvalue; nothing is drawn below
+    """
     figure, (axis,) = panels(width=8.0, height=4.2)
-    g, b2 = stored_measure(record, "G_"), stored_measure(record, "B2_")
+    g, b2 = best_measure(record, "G"), best_measure(record, "B2")
     b1 = SpectralMeasure.from_eigenvalues(record["B1"])
     top = max(g.support[1], record["A1"].max())
     x = np.linspace(np.log10(floor * top), np.log10(top) + 0.3, DECADES)
@@ -136,6 +139,13 @@ def level_densities(record: Record, floor: float = FLOOR) -> Figure:
     axis.set_ylabel("eigenvalues per decade")
     figure.legend(loc="outside right upper")
     return figure
+
+
+def best_measure(record: Record, name: str) -> SpectralMeasure:
+    """Exact where the record has it, else the quadrature."""
+    if f"{name}_exact" in record:
+        return SpectralMeasure.from_eigenvalues(record[f"{name}_exact"])
+    return stored_measure(record, f"{name}_")
 
 
 def level_frame(record: Record) -> pd.DataFrame:
@@ -165,12 +175,19 @@ def level_frame(record: Record) -> pd.DataFrame:
 
 
 def floor_frame(record: Record) -> pd.DataFrame:
-    """The separations from B2 under several floors: how much of them is the choice of what counts as zero."""
+    """The separation of B1 from B2 by number under several floors, and by trace: exact and by quadrature."""
     rows = []
-    for floor in FLOORS:
-        row = {"floor, relative to the largest": f"{floor:g}"}
-        for part in ("A1", "B1"):
-            value, error = separation_of(record, part, floor)
-            row[f"separation of {part} from B2"] = f"{value:.2f} ± {error:.2f}"
+    for floor in (*FLOORS, None):
+        row = {
+            "what counts": "every eigenvalue by its trace"
+            if floor is None
+            else f"λ > {floor:g} of the largest"
+        }
+        by = "trace" if floor is None else "count"
+        for exact in (True, False) if "B2_exact" in record else (False,):
+            value, error = separation_of(record, "B1", by, floor, exact=exact)
+            row["B2 exact" if exact else "B2 by quadrature"] = f"{value:.2f}" + (
+                "" if exact else f" ± {error:.2f}"
+            )
         rows.append(row)
     return pd.DataFrame(rows)

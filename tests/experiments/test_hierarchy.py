@@ -14,6 +14,7 @@ from hspec.experiments.measures.levels import largest, level_spectra
 from hspec.experiments.quantities import level_separation, log_quartiles, separation
 from hspec.experiments.store import Record
 from hspec.experiments.verdicts import verdict_bulks, verdict_clusters, verdict_growth
+from hspec.experiments.verdicts.hierarchy import separation_of
 from hspec.linalg import LowRank
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
@@ -55,8 +56,20 @@ def test_level_separation_is_that_above_the_floor_and_its_error_is_over_probes()
     upper, nodes = np.logspace(1, 2, 11), np.tile(np.r_[0.0, 1e-9, np.logspace(-2, 0, 11)], (3, 1))
     weights = np.r_[5.0, 5.0, np.ones(11)][None] * np.ones((3, 1))
     expected = separation((upper, np.ones(11)), (nodes[0, 2:], np.ones(11)))
-    assert level_separation(upper, nodes, weights, 1e-4) == (pytest.approx(expected), pytest.approx(0))
-    assert np.isnan(level_separation(upper, nodes[:1], weights[:1], 1e-4)[1])
+    options = {"by": "count", "floor": 1e-4}
+    assert level_separation(upper, nodes, weights, **options) == (pytest.approx(expected), pytest.approx(0))
+    assert np.isnan(level_separation(upper, nodes[:1], weights[:1], **options)[1])
+
+
+def test_level_separation_by_trace_weighs_by_eigenvalue_and_needs_no_floor():
+    upper, lower = np.logspace(1, 2, 11), np.logspace(-2, 0, 11)
+    expected = separation((upper, upper), (lower, lower))
+    for zeros in ([], [0.0, -1e-9, 1e-12]):
+        nodes = np.r_[zeros, lower][None]
+        found, _ = level_separation(upper, nodes, np.ones(nodes.shape), by="trace")
+        assert found == pytest.approx(expected)
+    with pytest.raises(ValueError, match='by "count" or by "trace"'):
+        level_separation(upper, lower[None], np.ones((1, 11)), by="mass")
 
 
 def test_distances_are_those_of_the_vectors():
@@ -144,6 +157,19 @@ def test_verdict_of_clusters(record, outcomes):
     assert [v.outcome for v in verdict_clusters(record)] == outcomes
 
 
+def test_exact_spectra_replace_the_quadrature_within_the_limit(bench):
+    within, beyond = (Bench(SETTING, bench.store, name, progress=False) for name in ("within", "beyond"))
+    found = level_spectra(within, epoch=5, num_steps=20, whole=True, exact_limit=600)
+    assert found["B2_exact"].shape == found["G_exact"].shape == (600,)
+    assert found["B2_exact"][0] == pytest.approx(np.nanmax(found["B2_nodes"]), rel=1e-3)
+    assert "B2_exact" not in level_spectra(beyond, epoch=5, num_steps=2, exact_limit=599)
+    record = Record(found, {})
+    assert separation_of(record, "B1", "count")[1] == 0.0
+    assert separation_of(record, "B1", "trace") == pytest.approx(
+        separation_of(record, "B1", "trace", exact=False), rel=0.05, abs=0.1
+    )
+
+
 def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01):
     """B2 around 1 with an interquartile range of one decade, B1 and A1 of the same width so many decades above."""
     values = np.logspace(-1, 1, 41)
@@ -166,7 +192,7 @@ def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01
     ],
 )
 def test_verdict_of_bulks(record, outcome):
-    assert verdict_bulks(record, floor=1e-9)[0].outcome == outcome
+    assert [v.outcome for v in verdict_bulks(record)] == [outcome] * 2
 
 
 @pytest.mark.parametrize(("sign", "outcome"), [(1, HOLDS), (-1, FAILS)])
@@ -177,11 +203,11 @@ def test_verdict_of_growth(sign, outcome):
         for j, size in enumerate(sizes)
         for i, epoch in enumerate(epochs)
     }
-    verdicts = verdict_growth(Grid((0,), sizes, epochs, {}), records, floor=1e-9)
-    assert [v.outcome for v in verdicts] == [outcome] * 4
+    verdicts = verdict_growth(Grid((0,), sizes, epochs, {}), records)
+    assert [v.outcome for v in verdicts] == [outcome] * 8
 
 
 def test_verdict_of_an_empty_grid_is_inconclusive():
     records = {Cell(0, 10, 1): None, Cell(0, 10, 2): None}
     verdicts = verdict_growth(Grid((0,), (10,), (1, 2), {}), records)
-    assert [v.outcome for v in verdicts] == [INCONCLUSIVE] * 4
+    assert [v.outcome for v in verdicts] == [INCONCLUSIVE] * 8

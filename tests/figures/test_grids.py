@@ -102,7 +102,7 @@ def test_growth_figures():
     assert len(panels_of) == 6
     assert [text for text in texts(panels_of[0].figure)] == ["not measured"]
     assert [len(axis.containers) for axis in separation_lines(grid, records).axes] == [2, 2, 3, 3]
-    assert separation_frame(records)["B1_from_B2"].notna().sum() == 5
+    assert separation_frame(records)["B1_from_B2_by_trace"].notna().sum() == 5
 
 
 def test_an_empty_grid_can_be_drawn():

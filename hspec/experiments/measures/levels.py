@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.curvature import A1, A2, B1, B2, class_means, gauss_newton
+from hspec.curvature import A1, A2, B1, B2, class_means, exact_gauss_newton_spectrum, gauss_newton
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.spectra import quadrature
 from hspec.experiments.measures.upper_tail import performance
@@ -16,17 +16,19 @@ def level_spectra(
     *,
     epoch: int | None = None,
     whole: bool = False,
+    exact_limit: int = 0,
     num_steps: int = 80,
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Exact spectra of A1, A2 and B1, by their Gram matrices; quadrature of B2, and of G where the ``whole`` is wanted.
 
-    epoch  after which the net is taken; None: the last
+    epoch        after which the net is taken; None: the last
+    exact_limit  largest N·C at which B2 (and G) are also diagonalised, by the Gram matrix of all g_{n,c'}
 
-    Arrays: A1 (C,), A2 (C,), B1 (C(C − 2),), their nonzero eigenvalues, descending, padded with zeros; B2_… and
-    G_…: nodes and weights of the quadratures; loss, error_rate, test_loss, test_error; num_classes, num_examples,
-    num_parameters.
+    Arrays: A1 (C,), A2 (C,), B1 (C(C − 2),), their nonzero eigenvalues, descending, padded with zeros; B2_… and G_…:
+    nodes and weights of the quadratures; B2_exact and G_exact (N·C,) within the limit; loss, error_rate, test_loss,
+    test_error; num_classes, num_examples, num_parameters.
     Source: P18a; P20, G_class, G_{c=c'}, G_cross and G_within.
     """
     risk = bench.risk(step=bench.step_after(epoch))
@@ -39,6 +41,10 @@ def level_spectra(
     sampled = {"B2_": B2(risk, means)} | ({"G_": gauss_newton(risk)} if whole else {})
     for prefix, operator in sampled.items():
         exact |= quadrature(bench, operator, operator.name, prefix, num_steps, num_probes, seed)
+    if risk.num_examples * c <= exact_limit:
+        exact["B2_exact"] = exact_gauss_newton_spectrum(risk, without=("A1", "A2", "B1"))
+        if whole:
+            exact["G_exact"] = exact_gauss_newton_spectrum(risk)
     return {**exact, **performance(bench, risk, epoch)}
 
 

@@ -12,7 +12,8 @@ from hspec.experiments.quantities import level_separation
 from hspec.experiments.store import Record
 from hspec.experiments.verdicts.tail import trend_verdicts
 
-FLOOR = 1e-5  # relative to the largest eigenvalue: P20's ε of the log-spectrum
+READINGS = {"trace": "by trace", "count": "by number"}
+ROUNDING = 1e-6  # relative to the largest eigenvalue: ten times the rounding of single-precision gradients
 SIGNIFICANT = 0.01  # of the permutation test
 APART = 1.0  # in pooled interquartile ranges: the medians lie outside each other's middle halves, roughly
 SURE = 2.0  # standard errors
@@ -66,32 +67,72 @@ def nearest_verdict(record: Record) -> Verdict:
     )
 
 
-def separation_of(record: Record, part: str, floor: float = FLOOR) -> tuple[float, float]:
-    """How far A1 or B1 lies above B2, and the standard error over probes; ``floor`` is relative to the largest."""
-    largest = max(record["A1"].max(), record["B1"].max(), np.nanmax(record["B2_nodes"]))
-    return level_separation(record[part], record["B2_nodes"], record["B2_weights"], floor * largest)
+def separation_of(
+    record: Record, part: str, by: str = "trace", floor: float | None = None, *, exact: bool = True
+) -> tuple[float, float]:
+    """How far A1 or B1 lies above B2, and the standard error over probes (0 where B2's spectrum is exact).
+
+    by     "trace" or "count": see :func:`hspec.experiments.quantities.level_separation`
+    floor  relative to the largest eigenvalue of all parts; None: by count, rounding where B2 is exact, else what the
+           quadrature resolves (:func:`resolution`); by trace, zero
+    exact  whether to use B2's exact spectrum where the record has it
+    """
+    nodes, weights = record["B2_nodes"], record["B2_weights"]
+    exact = exact and "B2_exact" in record
+    if exact:
+        nodes = record["B2_exact"][None]
+        weights = np.ones(nodes.shape)
+    largest = max(record["A1"].max(), record["B1"].max(), np.nanmax(nodes))
+    if floor is not None:
+        floor *= largest
+    else:
+        floor = 0.0 if by == "trace" else ROUNDING * largest if exact else resolution(nodes)
+    value, error = level_separation(record[part], nodes, weights, by=by, floor=floor)
+    return value, 0.0 if exact else error
 
 
-def verdict_bulks(record: Record, floor: float = FLOOR) -> list[Verdict]:
-    """P18-7: whether B1's and B2's eigenvalues make two bulks."""
-    value, error = separation_of(record, "B1", floor)
-    return [
-        Verdict(
-            "P18-7",
-            "separation of B1 from B2: medians of log λ over the pooled interquartile range",
-            f"{value:.2f} ± {error:.2f}",
-            f"more than {APART:g}",
-            outcome(value > APART, decided=bool(abs(value - APART) > SURE * error)),
-        )
-    ]
+def resolution(nodes: np.ndarray) -> float:
+    """The eigenvalue above which the nodes (n_v, m) of a quadrature place a quartile reliably.
+
+    Near the edge of a spectrum the nodes lie like Chebyshev's, the j-th at (jπ/2m)² of its width; the third is taken.
+    """
+    return float((3 * np.pi / (2 * nodes.shape[1])) ** 2 * np.nanmax(nodes))
 
 
-def verdict_growth(grid: Grid, records: Mapping[Cell, Record | None], floor: float = FLOOR) -> list[Verdict]:
-    """P18-8: the signs of four trends."""
-    b1, a1 = (
-        grid.table(records, lambda r, part=part: separation_of(r, part, floor)[0]) for part in ("B1", "A1")
+def verdict_bulks(record: Record) -> list[Verdict]:
+    """P18-7: whether B1's and B2's eigenvalues make two bulks; by the trace they carry, and by their number."""
+    return [bulks_verdict(record, by) for by in READINGS]
+
+
+def bulks_verdict(record: Record, by: str) -> Verdict:
+    value, error = separation_of(record, "B1", by)
+    sure = abs(value - APART) > SURE * np.nan_to_num(error, nan=np.inf)
+    return Verdict(
+        "P18-7",
+        f"separation of B1 from B2, {READINGS[by]}",
+        f"{value:.2f} ± {error:.2f}",
+        f"more than {APART:g}",
+        outcome(value > APART, decided=bool(sure)),
     )
+
+
+def verdict_growth(grid: Grid, records: Mapping[Cell, Record | None]) -> list[Verdict]:
+    """P18-8: the signs of four trends, in both readings. B2's exact spectra are left aside: few cells have them."""
+    return [verdict for by in READINGS for verdict in growth_verdicts(grid, records, by)]
+
+
+def growth_verdicts(grid: Grid, records: Mapping[Cell, Record | None], by: str) -> list[Verdict]:
+    b1, a1 = (separation_table(grid, records, part, by) for part in ("B1", "A1"))
     return [
-        *trend_verdicts("P18-8", "separation of B1 from B2", b1, {"epochs": +1, "sample size": -1}),
-        *trend_verdicts("P18-8", "separation of A1 from B2", a1, {"epochs": +1, "sample size": +1}),
+        *trend_verdicts(
+            "P18-8", f"separation of B1 from B2, {READINGS[by]}", b1, {"epochs": +1, "sample size": -1}
+        ),
+        *trend_verdicts(
+            "P18-8", f"separation of A1 from B2, {READINGS[by]}", a1, {"epochs": +1, "sample size": +1}
+        ),
     ]
+
+
+def separation_table(grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str) -> np.ndarray:
+    """Separations from B2's quadrature, (repeats, epochs, sample sizes)."""
+    return grid.table(records, lambda r: separation_of(r, part, by, exact=False)[0])
