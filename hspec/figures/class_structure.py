@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from hspec.experiments import Record
 from hspec.experiments.measures.class_structure import KNOCKED_OUT
 from hspec.experiments.measures.spectra import stored_measure
+from hspec.experiments.verdicts.class_structure import survivors
 from hspec.figures.ownership import density_band
 from hspec.figures.spectra import density_floor
 from hspec.figures.style import COLOURS, panels
@@ -46,7 +47,7 @@ def outliers_and_means(record: Record) -> Figure:
     _stack_shares(right, record["shares"])
     right.set_xlabel("eigenvector of G, by rank")
     right.set_ylabel("share of its eigenvalue")
-    right.legend(loc="lower right", ncols=2, frameon=True)
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(PARTS))
     return figure
 
 
@@ -72,13 +73,26 @@ def knock_outs(record: Record, preset: str = "P20") -> Figure:
     grid = np.linspace(-0.03 * high, 1.05 * high, GRID_POINTS)
     figure, axes = panels(len(measures), 1, width=8.5, height=1.7, sharex=True, sharey=True)
     for axis, (suffix, measure) in zip(axes, measures.items(), strict=True):
-        density_band(axis, measure, grid, width, PART_COLOURS[suffix], knock_out_name(suffix))
+        name = knock_out_name(suffix)
+        density_band(axis, measure, grid, width, PART_COLOURS[suffix], label=name, style="-")
         density_floor(axis, record["num_parameters"], width)
         axis.axvline(edge, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_ylabel("density")
         axis.legend(loc="upper right")
     axes[-1].set_xlabel("eigenvalue λ (dashed: λ_C of G)")
     return figure
+
+
+def survivor_table(record: Record) -> pd.DataFrame:
+    """How many eigenvalues of each knock-out are still above λ_C(G), and how large the largest is."""
+    rows = {knock_out_name(suffix): survivors(record, suffix) for suffix in KNOCKED_OUT if suffix}
+    return pd.DataFrame(
+        {
+            "matrix": rows.keys(),
+            "eigenvalues above λ_C(G)": [count for count, _ in rows.values()],
+            "largest / λ_C(G)": [f"{largest:.2f}" for _, largest in rows.values()],
+        }
+    )
 
 
 def exact_knock_outs(record: Record) -> Figure:

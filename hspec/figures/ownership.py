@@ -53,12 +53,19 @@ def three_spectra(record: Record, preset: str = "P20") -> Figure:
 
 
 def density_band(
-    axis: Axes, measure: SpectralMeasure, grid, width: float, name: str, label: str | None = None
+    axis: Axes,
+    measure: SpectralMeasure,
+    grid,
+    width: float,
+    name: str,
+    *,
+    label: str | None = None,
+    style: str | None = None,
 ) -> None:
-    """The smoothed density, and around it the 95 % band over probes (none for a single probe)."""
+    """The smoothed density in the colour of ``name``, and the 95 % band over probes (none for a single probe)."""
     mean, half = mean_and_interval(probe_densities(measure, grid, width))
-    colour, style = COLOURS[name], LINE_STYLES.get(name, "-")
-    axis.semilogy(grid, mean, style, color=colour, label=label or name)
+    colour = COLOURS[name]
+    axis.semilogy(grid, mean, style or LINE_STYLES.get(name, "-"), color=colour, label=label or name)
     if np.isfinite(half).all():
         lowest = np.finfo(float).tiny
         axis.fill_between(
@@ -132,15 +139,35 @@ def knocked_out(record: Record, preset: str = "P20") -> Figure:
     width = KERNEL_WIDTHS[preset](knocked, record.meta["options"]["num_steps"])
     figure, (axis,) = panels(1, 1, width=7.0, height=3.4)
     high = ZOOM * float(record["hess_top"][int(record["num_classes"]) - 1])
-    grid = np.linspace(1.1 * hess.support[0], high, GRID_POINTS)
+    grid = np.linspace(1.1 * min(hess.support[0], h.support[0]), high, GRID_POINTS)
     density_band(axis, hess, grid, width, "Hess")
-    density_band(axis, knocked, grid, width, "A1", "Hess, G's top C projected out")
+    density_band(axis, knocked, grid, width, "A1", label="Hess, G's top C projected out")
     density_band(axis, h, grid, width, "H")
     density_floor(axis, record["num_parameters"], width)
     axis.set_xlabel("eigenvalue λ")
     axis.set_ylabel("spectral density")
     axis.legend()
     return figure
+
+
+def energy_table(record: Record) -> pd.DataFrame:
+    """Where the energy Σ λ² of the Hessian's bulk sits: beyond λ_max(H), where only G can have put it, and within."""
+    bulk, h = stored_measure(record, "hess_"), stored_measure(record, "h_")
+    reach = float(record["h_ends"][0])
+    whole, beyond = _moment(bulk, 2, -np.inf), _moment(bulk, 2, reach)
+    rows = {
+        "energy of the bulk, ‖Hess − top C‖_F²": f"{whole:.3g}",
+        "eigenvalues of the bulk above λ_max(H)": f"{_moment(bulk, 0, reach):.0f}",
+        "their share of the bulk's energy": f"{beyond / whole:.2f}",
+        "energy of H, ‖H‖_F²": f"{_moment(h, 2, -np.inf):.3g}",
+        "‖H‖_F² over the energy of the bulk up to λ_max(H)": f"{_moment(h, 2, -np.inf) / (whole - beyond):.2f}",
+    }
+    return pd.DataFrame({"energy": rows.keys(), "value": rows.values()})
+
+
+def _moment(measure: SpectralMeasure, k: int, above: float) -> float:
+    """Σ λ^k over the eigenvalues above a bound, mean over probes."""
+    return measure.dimension * measure.mean_and_sem(lambda t: np.where(t > above, t**k, 0.0))[0]
 
 
 def ownership_table(record: Record) -> pd.DataFrame:
