@@ -262,6 +262,21 @@ def negative_parts(films: dict[str, list[Record]]) -> Figure:
     return figure
 
 
+def fading(frames: list[Record]) -> Figure:
+    """λ_1 and |λ_min| against the loss of the same frames, both logarithmic: parallel where they fade together."""
+    figure, (axis,) = panels(1, 1, width=6.0, height=3.5)
+    order = sorted(frames, key=lambda r: float(r["loss"]))
+    losses = [float(r["loss"]) for r in order]
+    axis.loglog(losses, [float(r["top"][0]) for r in order], "o-", color=COLOURS["G"], label="λ_1")
+    sizes = [abs(min(0.0, float(r["bottom"][0]))) for r in order]
+    axis.loglog(losses, sizes, "s-", color=COLOURS["B1"], label="|λ_min|")
+    axis.invert_xaxis()
+    axis.set_xlabel("loss (falling to the right)")
+    axis.set_ylabel("eigenvalue")
+    axis.legend()
+    return figure
+
+
 def plain_log(axis: Axes) -> None:
     """A logarithmic ordinate with plain numbers, for ranges of about a decade."""
     axis.set_yscale("log")

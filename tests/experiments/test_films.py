@@ -170,6 +170,7 @@ def test_all_pictures_are_drawn(frames, plain, store):
     curves = loss_records([TINY, without_norm(TINY, 0.01)], store=store)
     drawn = [
         pictures.stills(frames),
+        pictures.fading(frames),
         pictures.ends(both, drops=[3]),
         pictures.falls(frames[:2], frames[1:], frames[1:]),
         pictures.negative_parts(both),
