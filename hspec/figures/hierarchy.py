@@ -143,8 +143,8 @@ def level_densities(record: Record, floor: float = ROUNDING) -> Figure:
 
 def best_measure(record: Record, name: str) -> SpectralMeasure:
     """Exact where the record has it, else the quadrature."""
-    if f"{name}_exact" in record:
-        return SpectralMeasure.from_eigenvalues(record[f"{name}_exact"])
+    if f"exact_{name}" in record:
+        return SpectralMeasure.from_eigenvalues(record[f"exact_{name}"])
     return stored_measure(record, f"{name}_")
 
 
@@ -184,7 +184,7 @@ def floor_frame(record: Record) -> pd.DataFrame:
             else f"λ > {floor:g} of the largest"
         }
         by = "trace" if floor is None else "count"
-        for exact in (True, False) if "B2_exact" in record else (False,):
+        for exact in (True, False) if "exact_B2" in record else (False,):
             value, error = separation_of(record, "B1", by, floor, exact=exact)
             row["B2 exact" if exact else "B2 by quadrature"] = f"{value:.2f}" + (
                 "" if exact else f" ± {error:.2f}"

@@ -27,7 +27,7 @@ def level_spectra(
     exact_limit  largest N·C at which B2 (and G) are also diagonalised, by the Gram matrix of all g_{n,c'}
 
     Arrays: A1 (C,), A2 (C,), B1 (C(C − 2),), their nonzero eigenvalues, descending, padded with zeros; B2_… and G_…:
-    nodes and weights of the quadratures; B2_exact and G_exact (N·C,) within the limit; loss, error_rate, test_loss,
+    nodes and weights of the quadratures; exact_B2 and exact_G (N·C,) within the limit; loss, error_rate, test_loss,
     test_error; num_classes, num_examples, num_parameters.
     Source: P18a; P20, G_class, G_{c=c'}, G_cross and G_within.
     """
@@ -42,9 +42,9 @@ def level_spectra(
     for prefix, operator in sampled.items():
         exact |= quadrature(bench, operator, operator.name, prefix, num_steps, num_probes, seed)
     if risk.num_examples * c <= exact_limit:
-        exact["B2_exact"] = exact_gauss_newton_spectrum(risk, without=("A1", "A2", "B1"))
+        exact["exact_B2"] = exact_gauss_newton_spectrum(risk, without=("A1", "A2", "B1"))
         if whole:
-            exact["G_exact"] = exact_gauss_newton_spectrum(risk)
+            exact["exact_G"] = exact_gauss_newton_spectrum(risk)
     return {**exact, **performance(bench, risk, epoch)}
 
 

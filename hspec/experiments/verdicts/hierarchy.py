@@ -78,9 +78,9 @@ def separation_of(
     exact  whether to use B2's exact spectrum where the record has it
     """
     nodes, weights = record["B2_nodes"], record["B2_weights"]
-    exact = exact and "B2_exact" in record
+    exact = exact and "exact_B2" in record
     if exact:
-        nodes = record["B2_exact"][None]
+        nodes = record["exact_B2"][None]
         weights = np.ones(nodes.shape)
     largest = max(record["A1"].max(), record["B1"].max(), np.nanmax(nodes))
     if floor is not None:
