@@ -1,12 +1,15 @@
 """The `hspec` command: make the book, run one notebook with other parameters, see what is there."""
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from hspec.book import PROFILES, BookError, Repository, make_book, run_notebook, status_text
 from hspec.book.running import default_output
+from hspec.experiments import Store
+from hspec.experiments.measures import MEASURES
 
 
 def main(arguments=None):
@@ -48,6 +51,11 @@ def parser():
         "--only", metavar="NAME", help="run only this chapter; the other pages stay as they are"
     )
     book.add_argument("--force", action="store_true", help="run and build even what has not changed")
+    book.add_argument(
+        "--fresh",
+        action="store_true",
+        help="measure everything anew instead of drawing results that come with the book: about an hour",
+    )
     book.set_defaults(command=_book)
 
     run = commands.add_parser(
@@ -72,12 +80,24 @@ def parser():
     )
     run.set_defaults(command=_run)
 
+    publish = commands.add_parser(
+        "publish",
+        help="copy results of this machine's store to data/results, to be committed",
+        description="Copy results of this machine's store to data/results; pages show them, whoever builds them.",
+    )
+    publish.add_argument(
+        "measures", nargs="+", choices=sorted(MEASURES), metavar="MEASURE", help=", ".join(MEASURES)
+    )
+    publish.set_defaults(command=_publish)
+
     status = commands.add_parser("status", help="what was run, when, at which scale, and what is out of date")
     status.set_defaults(command=_status)
     return top
 
 
 def _book(options):
+    if options.fresh:
+        os.environ["HSPEC_FRESH"] = "1"  # read by the store in the chapters' kernels
     report = partial(print, flush=True)
     index = make_book(
         Repository.find(), options.profile, only=options.only, force=options.force, report=report
@@ -102,6 +122,13 @@ def _notebook(repository, name):
     if name not in repository.chapters():
         raise BookError(f"There is no chapter {name!r}. Chapters: {', '.join(repository.chapters())}.")
     return repository.source(name)
+
+
+def _publish(options):
+    for measure in options.measures:
+        for folder in Store().publish(measure):
+            size = sum(file.stat().st_size for file in folder.iterdir())
+            print(f"{measure}/{folder.name}: {size / 1000:.0f} kB")
 
 
 def _status(options):

@@ -1,6 +1,7 @@
 """From a chapter's notebook to its page: run unless nothing changed, with its provenance at the end."""
 
 import json
+import os
 import shlex
 import sys
 import tempfile
@@ -56,6 +57,7 @@ def chapter_key(repository, chapter, parameters):
         json.dumps(check_parameters(known, parameters), sort_keys=True),
         provenance.files_digest(repository.root, "hspec/**/*.py", "data/results/**/*"),
         json.dumps(provenance.versions(), sort_keys=True),
+        os.environ.get("HSPEC_FRESH", ""),
     )
 
 

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +59,20 @@ class Store:
 
     root        default: the folder HSPEC_STORE names, else ``data/store`` of the repository
     published   default: ``data/results`` of the repository
+    fresh       measure everything anew: do not answer from what is published; default: whether HSPEC_FRESH is set
     """
 
-    def __init__(self, root: str | Path | None = None, published: str | Path | None = None):
+    def __init__(
+        self, root: str | Path | None = None, published: str | Path | None = None, fresh: bool | None = None
+    ):
         self.root = Path(root or os.environ.get("HSPEC_STORE") or REPOSITORY / "data" / "store").expanduser()
         self.published = Path(published or REPOSITORY / "data" / "results")
+        self.fresh = bool(os.environ.get("HSPEC_FRESH")) if fresh is None else fresh
 
     def get(self, measure: str, key: str) -> Record | None:
         """The record, or None where there is none. A damaged one is reported by a warning and counts as absent."""
-        for folder in (self._folder(measure, key), self.published / measure / key):
+        places = [self.root] if self.fresh else [self.root, self.published]
+        for folder in (place / measure / key for place in places):
             if folder.is_dir():
                 try:
                     return read_record(folder, key)
@@ -77,30 +82,26 @@ class Store:
                     )
         return None
 
-    def published_records(self, measure: str) -> list[Record]:
-        """The records of ``measure`` that are committed with the book."""
-        folders = sorted((self.published / measure).glob("*/meta.json"))
-        return [read_record(meta.parent, meta.parent.name) for meta in folders]
+    def published_records(self, measure: str, besides: Iterable[Record] = ()) -> list[Record]:
+        """The records of ``measure`` that are committed with the book, without those named in ``besides``."""
+        shown = {record.meta["key"] for record in besides}
+        folders = sorted(meta.parent for meta in (self.published / measure).glob("*/meta.json"))
+        return [read_record(folder, folder.name) for folder in folders if folder.name not in shown]
 
-    def largest_published(self, measure: str) -> Record | None:
+    def largest_published(self, measure: str, besides: Iterable[Record] = ()) -> Record | None:
         """The published record of the net with most parameters (then of most examples); None where there is none."""
         size = operator.itemgetter("num_parameters", "num_examples")
-        return max(self.published_records(measure), key=size, default=None)
+        return max(self.published_records(measure, besides), key=size, default=None)
+
+    def publish(self, measure: str) -> list[Path]:
+        """Copy the records of ``measure`` that are not published yet to where the book's are; returns their folders."""
+        found = [meta.parent for meta in sorted((self.root / measure).glob("*/meta.json"))]
+        new = [folder for folder in found if not (self.published / measure / folder.name).is_dir()]
+        return [_put(read_record(folder, folder.name), self.published) for folder in new]
 
     def put(self, record: Record) -> Path:
         """Write the record atomically; an older or damaged one of the same key is replaced."""
-        target = self._folder(record.meta["measure"], record.meta["key"])
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._remove_abandoned(target.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
-        try:
-            write_record(temporary, record)
-            if target.exists():
-                shutil.rmtree(target)
-            temporary.replace(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return target
+        return _put(record, self.root)
 
     def require_writable(self) -> None:
         """Raise before any work is done if results could not be kept."""
@@ -128,14 +129,26 @@ class Store:
         with FileLock(locks / f"{name}.lock"):
             yield
 
-    def _folder(self, measure: str, key: str) -> Path:
-        return self.root / measure / key
 
-    @staticmethod
-    def _remove_abandoned(parent: Path) -> None:
-        for folder in parent.glob(".writing-*"):
-            if time.time() - folder.stat().st_mtime > STALE_AFTER:
-                shutil.rmtree(folder, ignore_errors=True)
+def _put(record: Record, root: Path) -> Path:
+    target = root / record.meta["measure"] / record.meta["key"]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=target.parent))
+    try:
+        write_record(temporary, record)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(".writing-*"):
+        if time.time() - folder.stat().st_mtime > STALE_AFTER:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -48,6 +48,23 @@ def test_published_records_are_found(store, tmp_path):
     assert [r.meta["key"] for r in store.published_records("toy")] == ["k" * 20]
 
 
+def test_fresh_store_does_not_answer_from_what_is_published(store, tmp_path, monkeypatch):
+    Store(tmp_path / "results", tmp_path / "nowhere").put(record())
+    monkeypatch.setenv("HSPEC_FRESH", "1")
+    fresh = Store(store.root, store.published)
+    assert fresh.get("toy", "k" * 20) is None
+    assert len(fresh.published_records("toy")) == 1
+
+
+def test_publishing_copies_what_is_new(store):
+    store.put(record(key="a" * 20))
+    store.put(record(key="b" * 20))
+    assert [folder.name for folder in store.publish("toy")] == ["a" * 20, "b" * 20]
+    assert store.publish("toy") == []
+    assert len(store.published_records("toy")) == 2
+    assert len(store.published_records("toy", besides=[record(key="a" * 20)])) == 1
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -105,6 +122,8 @@ with Store(sys.argv[1]).locked("one"):
 def test_one_process_at_a_time(tmp_path):
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    lines = [line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()]
+    lines = [
+        line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()
+    ]
     events = [event for event, _ in sorted(lines, key=lambda line: float(line[1]))]
     assert events == ["in", "out", "in", "out"]
