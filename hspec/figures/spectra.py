@@ -12,7 +12,7 @@ from hspec.experiments.measures.spectra import stored_measure
 from hspec.figures.style import COLOURS, panels, spikes
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
-GRID_POINTS = 2048
+GRID_POINTS = 4096
 MARGIN = 0.05  # of the range, on both sides: P20's margin
 
 
@@ -48,18 +48,19 @@ def density_floor(axis: Axes, dimension: int, width: float) -> float:
 def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
     """One row a record: the density with its top C eigenvalues deflated and drawn as spikes, and without deflation.
 
-    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`
+    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`; it follows the range of what is
+            drawn, so the deflated bulk is drawn more sharply
     """
     figure, axes = panels(len(records), 2, width=4.7, height=2.9, sharex="row", sharey="row")
     for record, left, right in zip(records, axes[::2], axes[1::2], strict=True):
         bulk, plain = stored_measure(record, "deflated_"), stored_measure(record, "plain_")
         options = record.meta["options"]
-        width = KERNEL_WIDTHS[preset](plain, options["num_steps"])
+        sharp, wide = (KERNEL_WIDTHS[preset](m, options["num_steps"]) for m in (bulk, plain))
         outliers = record["outliers"]
         everything = (min(plain.support[0], bulk.support[0]), max(plain.support[1], outliers.max()))
-        density_line(left, bulk, width, COLOURS["Hess"], "bulk", within=everything)
-        density_line(right, plain, width, COLOURS["Hess"], "Hess, nothing deflated", within=everything)
-        height = density_floor(left, plain.dimension, width)
+        density_line(left, bulk, sharp, COLOURS["Hess"], "bulk", within=everything)
+        density_line(right, plain, wide, COLOURS["Hess"], "Hess, nothing deflated", within=everything)
+        height = density_floor(left, plain.dimension, sharp)
         spikes(left, outliers, height, COLOURS["G"], f"top {len(outliers)} eigenvalues")
         title = f"{record.meta['setting']['dataset']}, {options['split']}"
         left.set_title(f"{title}: deflated")
