@@ -119,10 +119,10 @@ def eigenvalue_ticks(low: float, high: float, unit: float) -> np.ndarray:
 def draw_ends(axis: Axes, frames: list[Record], steps: np.ndarray, rank: int) -> None:
     """λ_1, λ_rank and λ_min as outlined lines on a heat map's axis."""
     unit = float(np.median([r["top"][0] for r in frames])) / LINEAR_UNIT
-    lines = [([r["top"][0] for r in frames], COLOURS["G"], "-", "λ_1")]
+    lines = [([r["top"][0] for r in frames], COLOURS["G"], "-", r"$\lambda_1$")]
     if all(rank <= len(r["top"]) for r in frames):
-        lines.append(([r["top"][rank - 1] for r in frames], COLOURS["G"], "--", f"λ_{rank}"))
-    lines.append(([r["bottom"][0] for r in frames], COLOURS["B1"], "-", "λ_min"))
+        lines.append(([r["top"][rank - 1] for r in frames], COLOURS["G"], "--", rf"$\lambda_{{{rank}}}$"))
+    lines.append(([r["bottom"][0] for r in frames], COLOURS["B1"], "-", r"$\lambda_{\min}$"))
     for values, colour, style, label in lines:
         axis.plot(
             steps,
@@ -138,12 +138,12 @@ def draw_ends(axis: Axes, frames: list[Record], steps: np.ndarray, rank: int) ->
 
 
 def step_axis(axis: Axes, steps: np.ndarray) -> None:
-    """Steps on a symmetric logarithmic axis, linear up to the first frame after the start, named at round numbers."""
+    """Steps on a logarithmic axis after the first frame where the film begins at the start, else on a linear one."""
     positive = steps[steps > 0]
-    if len(positive):
-        axis.set_xscale("symlog", linthresh=max(1, int(positive[0])), linscale=0.5)
-    ticks = [0, *(10**k for k in range(8) if positive.size and positive[0] <= 10**k <= steps[-1])]
-    axis.set_xticks(ticks, [f"{t:,}" for t in ticks])
+    if steps[0] == 0 and len(positive):
+        axis.set_xscale("symlog", linthresh=int(positive[0]), linscale=0.5)
+        ticks = [0, *(10**k for k in range(8) if positive[0] <= 10**k <= steps[-1])]
+        axis.set_xticks(ticks, [f"{t:,}" for t in ticks])
     axis.set_xlim(column_edges(steps)[[0, -1]])
     axis.set_xlabel("step")
 
@@ -199,7 +199,9 @@ def changes_by_epoch(frames: list[Record], epoch: int) -> Figure:
 def ends(films: dict[str, list[Record]], *, drops=()) -> Figure:
     """λ_1 above and λ_min below of several films over the steps; bars are the residuals."""
     figure, axes = panels(1, 2, width=4.8, height=3.3)
-    for axis, name, symbol in zip(axes, ("top", "bottom"), ("λ_1", "λ_min"), strict=True):
+    for axis, name, symbol in zip(
+        axes, ("top", "bottom"), (r"$\lambda_1$", r"$\lambda_{\min}$"), strict=True
+    ):
         for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
             steps = [int(r["step"]) for r in frames]
             values = [float(r[name][0]) for r in frames]
@@ -225,7 +227,7 @@ def falls(before: list[Record], after: list[Record], control: list[Record]) -> F
     axis.set_xticks([0, 1], [f"step {int(before[0]['step']):,}", f"step {int(after[0]['step']):,}"])
     axis.set_xlim(-0.2, 1.2)
     plain_log(axis)
-    axis.set_ylabel("λ_1 of Hess")
+    axis.set_ylabel(r"$\lambda_1$ of Hess")
     axis.legend()
     return figure
 
@@ -254,9 +256,10 @@ def negative_parts(films: dict[str, list[Record]]) -> Figure:
         shares = np.array([negative_share(stored_measure(r, "hess_")) for r in frames])
         right.errorbar(steps, shares[:, 0], np.nan_to_num(shares[:, 1]), **look)
     for axis in (left, right):
-        plain_log(axis)
         axis.set_xlabel("step")
-    left.set_ylabel("|λ_min| / λ_max")
+    plain_log(left)
+    right.set_ylim(bottom=0)
+    left.set_ylabel(r"$|\lambda_{\min}| / \lambda_{\max}$")
     right.set_ylabel("negative share of the curvature")
     left.legend()
     return figure
@@ -267,9 +270,9 @@ def fading(frames: list[Record]) -> Figure:
     figure, (axis,) = panels(1, 1, width=6.0, height=3.5)
     order = sorted(frames, key=lambda r: float(r["loss"]))
     losses = [float(r["loss"]) for r in order]
-    axis.loglog(losses, [float(r["top"][0]) for r in order], "o-", color=COLOURS["G"], label="λ_1")
+    axis.loglog(losses, [float(r["top"][0]) for r in order], "o-", color=COLOURS["G"], label=r"$\lambda_1$")
     sizes = [abs(min(0.0, float(r["bottom"][0]))) for r in order]
-    axis.loglog(losses, sizes, "s-", color=COLOURS["B1"], label="|λ_min|")
+    axis.loglog(losses, sizes, "s-", color=COLOURS["B1"], label=r"$|\lambda_{\min}|$")
     axis.invert_xaxis()
     axis.set_xlabel("loss (falling to the right)")
     axis.set_ylabel("eigenvalue")

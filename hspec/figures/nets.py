@@ -15,6 +15,7 @@ from hspec.figures.films import LOOKS, plain_log
 from hspec.figures.spectra import GRID_POINTS
 from hspec.figures.style import COLOURS, panels
 
+FEWEST = 0.05  # eigenvalues per unit: the foot of a density
 RELATIVE_WIDTH = 0.05  # of the kernel, in units of λ_k, when spectra are drawn in these units
 
 
@@ -43,7 +44,7 @@ def outliers(records: dict[str, Record], rank: int | None = None) -> Figure:
     for (label, record), (colour, marker) in zip(records.items(), LOOKS, strict=False):
         unit = float(record["top"][rank - 1])
         if unit <= 0:  # a net so little trained that its scale is not one
-            left.plot([], [], marker, color=colour, label=f"{label}: λ_{rank} ≤ 0")
+            left.plot([], [], marker, color=colour, label=rf"{label}: $\lambda_{{{rank}}} \leq 0$")
             continue
         top = record["top"] / unit
         left.plot(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
@@ -55,10 +56,10 @@ def outliers(records: dict[str, Record], rank: int | None = None) -> Figure:
     plain_log(left)
     left.axvline(rank, color=COLOURS["neutral"], linestyle="--", linewidth=1, label=f"k = {rank}")
     left.set_xlabel("rank k")
-    left.set_ylabel(f"λ_k / λ_{rank}")
+    left.set_ylabel(rf"$\lambda_k / \lambda_{{{rank}}}$")
     left.legend()
-    right.set_ylim(bottom=0.05)
-    right.set_xlabel(f"λ / λ_{rank}")
+    right.set_ylim(FEWEST, 10 * max((line.get_ydata().max() for line in right.get_lines()), default=1))
+    right.set_xlabel(rf"$\lambda / \lambda_{{{rank}}}$")
     right.set_ylabel("eigenvalues per unit")
     return figure
 
@@ -73,7 +74,32 @@ def outlier_ratios(films: dict[str, list[Record]], rank: int | None = None) -> F
         axis.plot(steps, values, color=colour, marker=marker, markersize=4, label=label)
     plain_log(axis)
     axis.set_xlabel("step")
-    axis.set_ylabel(f"λ_1 / λ_{rank}")
+    axis.set_ylabel(rf"$\lambda_1 / \lambda_{{{rank}}}$")
+    axis.legend()
+    return figure
+
+
+def over_loss(films: dict[str, list[Record]], quantity: str) -> Figure:
+    """A number of each frame against the frame's loss, falling to the right: nets compared at the same loss.
+
+    quantity  "outliers": λ_1/λ_{C+1}; "gradient": the share of the gradient in the top C eigenvectors
+    """
+    rank = beyond_classes(frames[0] for frames in films.values())
+    value, name = {
+        "outliers": (lambda r: rank_ratio(r["top"], rank), rf"$\lambda_1 / \lambda_{{{rank}}}$"),
+        "gradient": (lambda r: share(r, rank - 1)[0], f"share of ‖∇L‖² in the top {rank - 1}"),
+    }[quantity]
+    figure, (axis,) = panels(1, 1, width=6.4, height=3.3)
+    for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
+        in_order = sorted(frames, key=lambda r: -float(r["loss"]))
+        points = [(float(r["loss"]), value(r)) for r in in_order]
+        axis.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
+    if quantity == "outliers":
+        plain_log(axis)
+    axis.set_xscale("log")
+    axis.invert_xaxis()
+    axis.set_xlabel("loss (falling to the right)")
+    axis.set_ylabel(name)
     axis.legend()
     return figure
 
@@ -121,7 +147,7 @@ def gradient_over_spectrum(records: dict[str, Record]) -> Figure:
             label=label,
         )
     axis.axvline(0, color=COLOURS["neutral"], linewidth=1, linestyle="--")
-    axis.set_xlabel("eigenvalue, λ / λ_1")
+    axis.set_xlabel(r"eigenvalue, $\lambda / \lambda_1$")
     axis.set_ylabel("share of ‖∇L‖² below λ")
     axis.legend()
     return figure

@@ -147,8 +147,8 @@ def test_film_shows_every_frame_the_drop_and_the_ends(store, frames):
     above, below = figure.axes[:2]
     assert above.get_title() == "a film"
     lines = {line.get_label(): line for line in below.get_lines()}
-    assert {"λ_1", "λ_11", "λ_min"} <= lines.keys()
-    assert list(lines["λ_1"].get_xdata()) == [0, 2, 4]
+    assert {r"$\lambda_1$", r"$\lambda_{11}$", r"$\lambda_{\min}$"} <= lines.keys()
+    assert list(lines[r"$\lambda_1$"].get_xdata()) == [0, 2, 4]
     assert below.collections[0].get_array().shape == (pictures.ROWS, 3)
     figure.draw_without_rendering()
 
@@ -180,6 +180,8 @@ def test_all_pictures_are_drawn(frames, plain, store):
         nets.outliers(nets.at_step(both, 4), rank=2),
         nets.outlier_ratios(both, rank=2),
         nets.gradient_shares(both),
+        nets.over_loss(both, "gradient"),
+        nets.over_loss({"with": frames}, "outliers"),
         nets.gradient_over_spectrum(nets.at_step(both, 4)),
     ]
     for figure in drawn:
