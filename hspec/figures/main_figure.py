@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from hspec.experiments import Record, Store
 from hspec.experiments.measures.spectra import stored_measure
-from hspec.figures.spectra import density_floor, density_line
-from hspec.figures.style import COLOURS, panels, spikes
+from hspec.figures.spectra import bulk_with_spikes
+from hspec.figures.style import panels
 from hspec.linalg import KERNEL_WIDTHS
 
 DATASET, SPLIT = "MNIST", "train"
@@ -30,12 +30,9 @@ def main_record() -> Record:
 
 def main_figure(record: Record) -> Figure:
     """The bulk and its outliers, on one wide panel."""
-    bulk, outliers = stored_measure(record, "deflated_"), record["outliers"]
-    width = KERNEL_WIDTHS["P20"](bulk, record.meta["options"]["num_steps"])
+    width = KERNEL_WIDTHS["P20"](stored_measure(record, "plain_"), record.meta["options"]["num_steps"])
     figure, (axis,) = panels(1, 1, width=8.4, height=3.2)
-    density_line(axis, bulk, width, COLOURS["Hess"], "bulk", within=(bulk.support[0], outliers.max()))
-    height = density_floor(axis, bulk.dimension, width)
-    spikes(axis, outliers, height, COLOURS["G"], f"the {len(outliers)} largest eigenvalues")
+    bulk_with_spikes(axis, stored_measure(record, "deflated_"), record["outliers"], width)
     setting = record.meta["setting"]
     axis.set_title(
         f"Hessian of the training loss: {setting['model']} with {int(record['num_parameters']):,} parameters, "

@@ -12,7 +12,7 @@ from hspec.experiments.measures.spectra import stored_measure
 from hspec.figures.style import COLOURS, panels, spikes
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
-GRID_POINTS = 4096
+GRID_POINTS = 2048
 MARGIN = 0.05  # of the range, on both sides: P20's margin
 
 
@@ -46,30 +46,41 @@ def density_floor(axis: Axes, dimension: int, width: float) -> float:
 
 
 def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
-    """One row a record: the density with its top C eigenvalues deflated and drawn as spikes, and without deflation.
+    """One row a record: the density with its top C eigenvalues deflated and drawn as spikes, the same without
+    deflation, and the bulk close up.
 
-    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`; it follows the range of what is
-            drawn, so the deflated bulk is drawn more sharply
+    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`; it follows the range of what it
+            smooths, so the deflated bulk can be drawn more sharply than the whole
     """
-    figure, axes = panels(len(records), 2, width=4.7, height=2.9, sharex="row", sharey="row")
-    for record, left, right in zip(records, axes[::2], axes[1::2], strict=True):
+    figure, axes = panels(len(records), 3, width=3.7, height=2.8)
+    for row, record in enumerate(records):
+        whole, plainly, close = axes[3 * row : 3 * row + 3]
         bulk, plain = stored_measure(record, "deflated_"), stored_measure(record, "plain_")
-        options = record.meta["options"]
-        sharp, wide = (KERNEL_WIDTHS[preset](m, options["num_steps"]) for m in (bulk, plain))
-        outliers = record["outliers"]
-        everything = (min(plain.support[0], bulk.support[0]), max(plain.support[1], outliers.max()))
-        density_line(left, bulk, sharp, COLOURS["Hess"], "bulk", within=everything)
-        density_line(right, plain, wide, COLOURS["Hess"], "Hess, nothing deflated", within=everything)
-        height = density_floor(left, plain.dimension, sharp)
-        spikes(left, outliers, height, COLOURS["G"], f"top {len(outliers)} eigenvalues")
-        title = f"{record.meta['setting']['dataset']}, {options['split']}"
-        left.set_title(f"{title}: deflated")
-        right.set_title(f"{title}: not deflated")
-        left.set_ylabel("spectral density")
-        for axis in (left, right):
+        sharp, wide = (KERNEL_WIDTHS[preset](m, record.meta["options"]["num_steps"]) for m in (bulk, plain))
+        bulk_with_spikes(whole, bulk, record["outliers"], wide)
+        density_line(plainly, plain, wide, COLOURS["Hess"], "Hess", within=plain.support)
+        density_line(close, plain, wide, COLOURS["pale"], "not deflated", within=bulk.support, linewidth=3.0)
+        density_line(close, bulk, sharp, COLOURS["Hess"], "deflated", within=bulk.support)
+        whole.set(title=f"{row_name(record)}: deflated", ylabel="spectral density")
+        plainly.set(title="not deflated", ylim=whole.get_ylim())
+        close.set_title("the bulk, close up")
+        density_floor(close, plain.dimension, sharp)
+        for axis in (whole, plainly, close):
             axis.set_xlabel("eigenvalue λ")
             axis.legend()
     return figure
+
+
+def bulk_with_spikes(axis: Axes, bulk: SpectralMeasure, outliers: np.ndarray, width: float) -> None:
+    """The deflated density, and the removed eigenvalues at the height that one eigenvalue has under this kernel."""
+    density_line(axis, bulk, width, COLOURS["Hess"], "bulk", within=(bulk.support[0], outliers.max()))
+    height = density_floor(axis, bulk.dimension, width)
+    spikes(axis, outliers, height, COLOURS["G"], f"top {len(outliers)} eigenvalues")
+
+
+def row_name(record: Record) -> str:
+    """Data set and split, for titles and legends."""
+    return f"{record.meta['setting']['dataset']}, {record.meta['options']['split']}"
 
 
 def largest_eigenvalues(records: list[Record]) -> Figure:
@@ -78,8 +89,7 @@ def largest_eigenvalues(records: list[Record]) -> Figure:
     for record, colour, marker in zip(records, ("Hess", "H", "G", "A1", "A2", "B1"), "osD^vP", strict=False):
         top, count = record["top"], int(record["num_classes"])
         rank = np.arange(1, len(top) + 1)
-        label = f"{record.meta['setting']['dataset']}, {record.meta['options']['split']}"
-        axis.semilogy(rank, top, marker, color=COLOURS[colour], markersize=4, label=label)
+        axis.semilogy(rank, top, marker, color=COLOURS[colour], markersize=4, label=row_name(record))
     axis.axvline(count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}")
     axis.set_xlabel("rank k")
     axis.set_ylabel("eigenvalue λ_k of Hess")

@@ -115,7 +115,7 @@ def test_figures_show_what_they_should(measured, spectra):
     assert cdf.collections
     assert len(instrument.ghosts(measured).axes[0].get_yticklabels()) == 3
     figure = bulk_and_outliers(spectra)
-    assert len(figure.axes) == 2 * len(spectra)
+    assert len(figure.axes) == 3 * len(spectra)
     stems = figure.axes[0].collections[0].get_segments()
     np.testing.assert_allclose([s[0][0] for s in stems], spectra[0]["outliers"])
     assert len(largest_eigenvalues(spectra).axes[0].lines) == len(spectra) + 1
