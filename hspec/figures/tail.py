@@ -12,17 +12,19 @@ from matplotlib.figure import Figure
 
 from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
+from hspec.experiments.measures.upper_tail import check_tail
 from hspec.experiments.quantities import tail_share
 from hspec.figures.grids import OWNERS, grid_frame, heat_map, mean_over_repeats
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 
 HALF = 0.5
 MAP_CELL = (1.0, 0.62)  # inches a column and a row
-TAILS = np.geomspace(1, 1e-3, 16)  # relative to the largest tail measured
+TAILS = np.geomspace(1e-3, 1, 16)  # relative to the largest tail measured
 
 
 def share_of(record: Record, tail: float) -> tuple[float, float]:
-    """G's share of the record's upper tail, and its standard error over probes."""
+    """G's share of the record's upper tail, and its standard error over probes; ValueError beyond what was measured."""
+    check_tail(tail, record.meta["options"]["tail"])
     return tail_share(record["nodes"], record["g_parts"], record["weights"], tail)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid
-from hspec.experiments.measures.upper_tail import padded, rayleigh_quotients, tail_of
+from hspec.experiments.measures.upper_tail import check_tail, padded, rayleigh_quotients, tail_of
 from hspec.experiments.quantities import tail_share
 from hspec.experiments.store import Record
 from hspec.experiments.verdicts import verdict_upper_tail
@@ -117,3 +117,10 @@ FALLING = 0.9 - 0.1 * np.add.outer(np.arange(4), np.arange(4))
 )
 def test_verdict_has_every_outcome(shares, jitter, outcomes):
     assert [v.outcome for v in verdict_upper_tail(*synthetic(shares, jitter), 0.01)] == outcomes
+
+
+@pytest.mark.parametrize("tail", [0.0, 1.0, -0.1, 0.02])
+def test_a_tail_that_was_not_measured_is_refused(tail):
+    with pytest.raises(ValueError, match=r"tail is a share of the bulk, above 0 and at most 0\.01"):
+        check_tail(tail, 0.01)
+    assert check_tail(0.01, 0.01) == 0.01

@@ -38,8 +38,7 @@ def upper_tail(
     outliers; dimension p − C; loss, error_rate, test_loss, test_error; num_classes, num_examples, num_parameters.
     P18a section 4; mathematics: the chapter.
     """
-    if not 0 < tail < 1:
-        raise ValueError(f"tail is a share of the bulk between 0 and 1, got {tail}")
+    check_tail(tail)
     risk = bench.risk(step=bench.step_after(epoch))
     full, generator = hessian(risk), bench.generator(seed)
     means = class_means(risk)
@@ -75,6 +74,14 @@ def upper_tail(
         "dimension": risk.num_parameters - len(pairs),
         **performance(bench, risk, epoch),
     }
+
+
+def check_tail(tail: float, measured: float = 1.0) -> float:
+    """``tail`` itself, if it is a share of the bulk and no more than was ``measured``; ValueError otherwise."""
+    if not 0 < tail < 1 or tail > measured:
+        most = "below 1" if measured == 1 else f"at most {measured:g}, the largest tail measured"
+        raise ValueError(f"tail is a share of the bulk, above 0 and {most}; got {tail:g}")
+    return tail
 
 
 def tail_of(run: Tridiagonal, G: LinearOperator, dimension: int, tail: float) -> dict[str, np.ndarray]:

@@ -91,6 +91,13 @@ def separation_of(
     return value, 0.0 if exact else error
 
 
+def check_reading(by: str) -> str:
+    """``by`` itself, if it is a key of :data:`READINGS`; ValueError otherwise."""
+    if by not in READINGS:
+        raise ValueError(f"eigenvalues count by one of {', '.join(READINGS)}; got {by!r}")
+    return by
+
+
 def resolution(nodes: np.ndarray) -> float:
     """The eigenvalue above which the nodes (n_v, m) of a quadrature place a quartile reliably.
 
