@@ -92,6 +92,11 @@ def bent(value, unit: float):
     return np.sign(value) * np.log10(1 + np.abs(value) / unit)
 
 
+def straight(u: float, unit: float) -> float:
+    """The inverse of :func:`bent`."""
+    return float(np.sign(u) * unit * (10 ** abs(u) - 1))
+
+
 def column(measure: SpectralMeasure, grid: np.ndarray, unit: float) -> np.ndarray:
     """Expected number of eigenvalues per unit of u: the measure is carried to the axis u and smoothed there."""
     carried = SpectralMeasure(
@@ -211,7 +216,10 @@ def ends(films: dict[str, list[Record]], *, drops=()) -> Figure:
             axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2)
         axis.set_xlabel("step")
         axis.set_ylabel(symbol)
-    axes[0].set_ylim(bottom=0)
+    plain_log(axes[0])
+    deepest = max(abs(float(r["bottom"][0])) for frames in films.values() for r in frames)
+    axes[1].set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(deepest) - 2))
+    axes[1].set_ylim(-2 * deepest, 0)
     axes[0].legend()
     return figure
 
@@ -273,11 +281,18 @@ def fading(frames: list[Record]) -> Figure:
     axis.loglog(losses, [float(r["top"][0]) for r in order], "o-", color=COLOURS["G"], label=r"$\lambda_1$")
     sizes = [abs(min(0.0, float(r["bottom"][0]))) for r in order]
     axis.loglog(losses, sizes, "s-", color=COLOURS["B1"], label=r"$|\lambda_{\min}|$")
-    axis.invert_xaxis()
-    axis.set_xlabel("loss (falling to the right)")
+    falling_loss_axis(axis, frames)
     axis.set_ylabel("eigenvalue")
     axis.legend()
     return figure
+
+
+def falling_loss_axis(axis: Axes, frames: list[Record]) -> None:
+    """The loss as a logarithmic abscissa that falls to the right, so that training runs to the right."""
+    losses = [float(r["loss"]) for r in frames]
+    axis.set_xscale("log")
+    axis.set_xlim(1.3 * max(losses), min(losses) / 1.3)
+    axis.set_xlabel("loss (falling to the right)")
 
 
 def plain_log(axis: Axes) -> None:

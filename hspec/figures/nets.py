@@ -11,12 +11,22 @@ from matplotlib.figure import Figure
 from hspec.experiments import Record
 from hspec.experiments.film_quantities import gradient_concentration, rank_ratio
 from hspec.experiments.measures.spectra import stored_measure
-from hspec.figures.films import LOOKS, plain_log
+from hspec.figures.films import (
+    LOOKS,
+    SMOOTHING,
+    bent,
+    column,
+    eigenvalue_ticks,
+    falling_loss_axis,
+    plain_log,
+    straight,
+)
 from hspec.figures.spectra import GRID_POINTS
 from hspec.figures.style import COLOURS, panels
+from hspec.linalg import SpectralMeasure
 
 FEWEST = 0.05  # eigenvalues per unit: the foot of a density
-RELATIVE_WIDTH = 0.05  # of the kernel, in units of λ_k, when spectra are drawn in these units
+LINEAR_PART = 0.1  # of an axis in units of λ_k, which is logarithmic beyond
 
 
 def losses(curves: dict[str, Record], *, drops=()) -> Figure:
@@ -48,20 +58,30 @@ def outliers(records: dict[str, Record], rank: int | None = None) -> Figure:
             continue
         top = record["top"] / unit
         left.plot(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
-        measure = stored_measure(record, "hess_")
-        low, high = measure.support[0] / unit, top[0]
-        grid = np.linspace(low - 0.3, high + 0.3, GRID_POINTS)
-        density = measure.dimension * unit * measure.density(grid * unit, RELATIVE_WIDTH * unit)
-        right.semilogy(grid, density, color=colour, label=label, linewidth=1.2)
+        measure = in_units(stored_measure(record, "hess_"), unit)
+        ends = bent(np.array([measure.support[0], top[0]]), LINEAR_PART)
+        grid = np.linspace(ends[0] - 3 * SMOOTHING, ends[1] + 3 * SMOOTHING, GRID_POINTS)
+        right.semilogy(grid, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2)
     plain_log(left)
     left.axvline(rank, color=COLOURS["neutral"], linestyle="--", linewidth=1, label=f"k = {rank}")
     left.set_xlabel("rank k")
     left.set_ylabel(rf"$\lambda_k / \lambda_{{{rank}}}$")
     left.legend()
     right.set_ylim(FEWEST, 10 * max((line.get_ydata().max() for line in right.get_lines()), default=1))
+    bounds = right.get_xlim()
+    ticks = eigenvalue_ticks(*(straight(u, LINEAR_PART) for u in bounds), LINEAR_PART)
+    right.set_xticks(bent(ticks, LINEAR_PART), [f"{t:g}" for t in ticks])
+    right.set_xlim(bounds)
     right.set_xlabel(rf"$\lambda / \lambda_{{{rank}}}$")
     right.set_ylabel("eigenvalues per unit")
     return figure
+
+
+def in_units(measure: SpectralMeasure, unit: float) -> SpectralMeasure:
+    """The measure of the matrix divided by ``unit``."""
+    return SpectralMeasure(
+        measure.nodes / unit, measure.weights, measure.plain_weights, measure.dimension, measure.exact
+    )
 
 
 def outlier_ratios(films: dict[str, list[Record]], rank: int | None = None) -> Figure:
@@ -96,9 +116,7 @@ def over_loss(films: dict[str, list[Record]], quantity: str) -> Figure:
         axis.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
     if quantity == "outliers":
         plain_log(axis)
-    axis.set_xscale("log")
-    axis.invert_xaxis()
-    axis.set_xlabel("loss (falling to the right)")
+    falling_loss_axis(axis, [r for frames in films.values() for r in frames])
     axis.set_ylabel(name)
     axis.legend()
     return figure
