@@ -10,7 +10,7 @@ and no Jacobian is formed. Every other parameter goes by chunks of per-example g
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -38,15 +38,27 @@ def exact_gauss_newton_spectrum(
 
     Source: P20's G at small N; Hadamard form from the outer-product structure of layers.
     """
-    unknown = set(without) - set(LEVELS)
+    return exact_knock_out_spectra(risk, [tuple(without)], memory_limit=memory_limit)[0]
+
+
+def exact_knock_out_spectra(
+    risk: Risk, knock_outs: Sequence[tuple[str, ...]], *, memory_limit: int | None = None
+) -> list[np.ndarray]:
+    """`exact_gauss_newton_spectrum` for each of several ``without``, from one Gram matrix, which is what takes long."""
+    unknown = {name for without in knock_outs for name in without} - set(LEVELS)
     if unknown:
         raise ValueError(f"without={sorted(unknown)}: the parts of G are {', '.join(LEVELS)}")
     limit = risk.memory_budget if memory_limit is None else memory_limit
     with numerics(risk.device, "exact"):
-        K = gauss_newton_gram(risk, limit)
-    for name in without:
-        K = _knocked_out(class_means(risk), LEVELS[name], K)
-    return torch.linalg.eigvalsh(K).flip(0).cpu().numpy()
+        gram = gauss_newton_gram(risk, limit)
+    means = class_means(risk) if any(knock_outs) else None
+    spectra = []
+    for without in knock_outs:
+        K = gram
+        for name in without:
+            K = _knocked_out(means, LEVELS[name], K)
+        spectra.append(torch.linalg.eigvalsh(K).flip(0).cpu().numpy())
+    return spectra
 
 
 def gauss_newton_gram(risk: Risk, limit: int) -> Tensor:
