@@ -21,8 +21,8 @@ from hspec.experiments.films import (
     without_norm,
 )
 from hspec.experiments.measures.spectra import stored_measure
+from hspec.figures import film_axes, film_tables, nets, training
 from hspec.figures import films as pictures
-from hspec.figures import nets
 
 TINY = Setting(
     model="mlp:12-8",
@@ -118,7 +118,7 @@ def test_a_diverged_training_is_a_result(store):
     assert len(good["step_loss"]) == 4
     assert bad["diverged"]
     assert len(bad["step_loss"]) == 0
-    table = nets.learning_rate_table([good, bad])
+    table = film_tables.learning_rate_table([good, bad])
     assert list(table["training loss, last epoch"])[1] == "diverged"
 
 
@@ -156,25 +156,25 @@ def test_film_shows_every_frame_the_drop_and_the_ends(store, frames):
 def test_a_column_of_the_film_holds_all_eigenvalues(frames):
     measure = stored_measure(frames[0], "hess_")
     grid = np.linspace(-8, 8, 4001)
-    total = np.trapezoid(pictures.column(measure, grid, 0.1), grid)
+    total = np.trapezoid(film_axes.column(measure, grid, 0.1), grid)
     assert total == pytest.approx(measure.dimension, rel=1e-6)
 
 
 def test_the_axis_of_the_film_is_odd_and_ticked_at_its_zero():
-    np.testing.assert_allclose(pictures.bent(np.array([-9.0, 0.0, 9.0]), 1.0), [-1, 0, 1])
-    np.testing.assert_allclose(pictures.eigenvalue_ticks(-5.0, 120.0, 0.8), [-1, 0, 1, 10, 100])
+    np.testing.assert_allclose(film_axes.bent(np.array([-9.0, 0.0, 9.0]), 1.0), [-1, 0, 1])
+    np.testing.assert_allclose(film_axes.eigenvalue_ticks(-5.0, 120.0, 0.8), [-1, 0, 1, 10, 100])
 
 
 def test_all_pictures_are_drawn(frames, plain, store):
     both = {"with": frames, "without": plain}
     curves = loss_records([TINY, without_norm(TINY, 0.01)], store=store)
     drawn = [
-        pictures.stills(frames),
-        pictures.fading(frames),
-        pictures.ends(both, drops=[3]),
-        pictures.falls(frames[:2], frames[1:], frames[1:]),
-        pictures.negative_parts(both),
-        pictures.changes_by_epoch(frames, 2),
+        training.stills(frames),
+        training.fading(frames),
+        training.ends(both, drops=[3]),
+        training.falls(frames[:2], frames[1:], frames[1:]),
+        training.negative_parts(both),
+        training.changes_by_epoch(frames, 2),
         pictures.published([frames]),
         nets.losses(dict(zip(both, curves, strict=True))),
         nets.outliers(nets.at_step(both, 4), rank=2),
@@ -192,8 +192,8 @@ def test_all_pictures_are_drawn(frames, plain, store):
 
 def test_tables_have_a_row_for_each_frame_or_net(frames, plain):
     both = {"with": frames, "without": plain}
-    assert len(nets.frame_table(both)) == len(nets.gradient_table(both)) == 5
-    assert len(nets.share_summary(both)) == 2
-    assert len(pictures.fall_table(frames, frames, frames)) == 3
+    assert len(film_tables.frame_table(both)) == len(film_tables.gradient_table(both)) == 5
+    assert len(film_tables.share_summary(both)) == 2
+    assert len(film_tables.fall_table(frames, frames, frames)) == 3
     with pytest.raises(ValueError, match="no film has a frame at step 9"):
         nets.at_step(both, 9)

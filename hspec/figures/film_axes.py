@@ -1,0 +1,87 @@
+"""Axes that the pictures of films share: signed-log eigenvalues, steps, losses."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from hspec.experiments import Record
+from hspec.figures.style import COLOURS
+from hspec.linalg import SpectralMeasure
+
+SMOOTHING = 0.12  # of a heat map's kernel, in units of its axis
+LOOKS = [
+    (COLOURS["Hess"], "o"),
+    (COLOURS["G"], "s"),
+    (COLOURS["H"], "D"),
+    (COLOURS["A1"], "^"),
+    (COLOURS["B2"], "v"),
+]
+
+
+def bent(value, unit: float):
+    """u = sign(λ) log10(1 + |λ|/unit)."""
+    return np.sign(value) * np.log10(1 + np.abs(value) / unit)
+
+
+def straight(u: float, unit: float) -> float:
+    """The inverse of :func:`bent`."""
+    return float(np.sign(u) * unit * (10 ** abs(u) - 1))
+
+
+def column(measure: SpectralMeasure, grid: np.ndarray, unit: float) -> np.ndarray:
+    """Expected number of eigenvalues per unit of u: the measure is carried to the axis u and smoothed there."""
+    carried = SpectralMeasure(
+        bent(measure.nodes, unit), measure.weights, measure.plain_weights, measure.dimension
+    )
+    return measure.dimension * carried.density(grid, SMOOTHING)
+
+
+def column_edges(steps: np.ndarray) -> np.ndarray:
+    """Where one frame's column ends and the next begins: halfway between their steps."""
+    middles = [(a + b) / 2 for a, b in pairwise(steps)]
+    half = 0.5 * (steps[1] - steps[0]) if len(steps) > 1 else 0.5
+    last = 0.5 * (steps[-1] - steps[-2]) if len(steps) > 1 else 0.5
+    return np.array([steps[0] - half, *middles, steps[-1] + last])
+
+
+def eigenvalue_ticks(low: float, high: float, unit: float) -> np.ndarray:
+    """0, and the powers of ten beyond the linear part that the axis reaches."""
+    first = int(np.ceil(np.log10(unit)))
+    positive = [10.0**k for k in range(first, 12) if 10.0**k <= high]
+    negative = [-(10.0**k) for k in range(first, 12) if 10.0**k <= -low]
+    return np.array([*negative[::-1], 0.0, *positive])
+
+
+def step_axis(axis: Axes, steps: np.ndarray) -> None:
+    """Steps on a logarithmic axis after the first frame where the film begins at the start, else on a linear one."""
+    positive = steps[steps > 0]
+    if steps[0] == 0 and len(positive):
+        axis.set_xscale("symlog", linthresh=int(positive[0]), linscale=0.5)
+        ticks = [0, *(10**k for k in range(8) if positive[0] <= 10**k <= steps[-1])]
+        axis.set_xticks(ticks, [f"{t:,}" for t in ticks])
+    axis.set_xlim(column_edges(steps)[[0, -1]])
+    axis.set_xlabel("step")
+
+
+def falling_loss_axis(axis: Axes, frames: list[Record]) -> None:
+    """The loss as a logarithmic abscissa that falls to the right, so that training runs to the right."""
+    losses = [float(r["loss"]) for r in frames]
+    axis.set_xscale("log")
+    axis.set_xlim(1.3 * max(losses), min(losses) / 1.3)
+    axis.set_xlabel("loss (falling to the right)")
+
+
+def plain_log(axis: Axes) -> None:
+    """A logarithmic ordinate with plain numbers, for ranges of about a decade."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(few_labels)
+
+
+def few_labels(value: float, _=None) -> str:
+    """Between powers of ten only 2 and 5 are named."""
+    digit = f"{value:e}"[0]
+    return f"{value:g}" if digit in "25" else ""
