@@ -5,17 +5,17 @@ import pytest
 import torch
 from sklearn.metrics import silhouette_samples
 
-from hspec.curvature import class_means, exact_gauss_newton_spectrum
+from hspec.curvature import A1, A2, B1, class_means, exact_gauss_newton_spectrum
+from hspec.curvature.decomposition import Level
 from hspec.experiments import Bench, Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid
-from hspec.experiments.measures.geometry import class_geometry, distances, inner_products
+from hspec.experiments.measures.geometry import class_geometry, distances, inner_products, silhouettes
 from hspec.experiments.measures.levels import largest, level_spectra
 from hspec.experiments.quantities import level_separation, log_quartiles, separation
 from hspec.experiments.store import Record
 from hspec.experiments.verdicts import verdict_bulks, verdict_clusters, verdict_growth
 from hspec.experiments.verdicts.hierarchy import separation_of
-from hspec.linalg import LowRank
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 SETTING = Setting(
@@ -80,11 +80,10 @@ def test_distances_are_those_of_the_vectors():
     np.testing.assert_allclose(distances(X @ X.T, "cosine"), 1 - unit @ unit.T, atol=1e-12)
 
 
-def test_the_rank_is_filled_up_with_zeros():
-    low_rank = LowRank(
-        torch.eye(6, dtype=torch.float64)[:, :2], torch.tensor([2.0, 1.0], dtype=torch.float64)
-    )
-    np.testing.assert_allclose(largest(low_rank, 4), [2, 1, 0, 0], atol=1e-12)
+def test_silhouettes_are_those_of_another_library():
+    X, labels = np.random.default_rng(2).standard_normal((30, 3)), np.repeat(np.arange(5), 6)
+    d = distances(X @ X.T, "euclidean")
+    np.testing.assert_allclose(silhouettes(d, labels), silhouette_samples(d, labels, metric="precomputed"))
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +112,17 @@ def test_geometry_measures_the_original_distances(bench):
     assert len(found["euclidean_permuted"]) == 19
     again = class_geometry(bench, epoch=2, num_permutations=19, seed=3)
     np.testing.assert_array_equal(found["cosine_map"], again["cosine_map"])
+
+
+def test_largest_are_the_eigenvalues_of_the_level(bench):
+    """Against the eigenpairs of the low-rank matrices; two more than B1's rank are filled up with zeros."""
+    means = class_means(bench.risk(dtype=torch.float64))
+    for make, level, rank in ((A1, "class", 10), (A2, "own", 10), (B1, "cross", 80)):
+        expected = make(means).eigenpairs().values
+        found = largest(Level(means, level, level), rank)
+        np.testing.assert_allclose(found[: len(expected)], expected[:rank], atol=1e-12 * expected[0])
+    padded = largest(Level(means, "class", "A1"), 12)
+    assert (padded[10:] == 0).all()
 
 
 def test_level_spectra_agree_with_the_gram_route(bench):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.curvature import A1, A2, B1, B2, class_means, exact_gauss_newton_spectrum, gauss_newton
+from hspec.curvature import B2, class_means, exact_gauss_newton_spectrum, gauss_newton
+from hspec.curvature.decomposition import Level
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.spectra import quadrature
 from hspec.experiments.measures.upper_tail import performance
-from hspec.linalg import LinearOperator, LowRank
+
+FEW_MEANS = {"A1": "class", "A2": "own", "B1": "cross"}  # spectra from at most C² vectors
 
 
 def level_spectra(
@@ -33,10 +35,10 @@ def level_spectra(
     """
     risk = bench.risk(step=bench.step_after(epoch))
     means, c = class_means(risk), risk.num_classes
-    with bench.counting("A1, A2, B1", 3) as advance:
+    with bench.counting("A1, A2, B1", len(FEW_MEANS)) as advance:
         exact = {}
-        for operator, rank in ((A1(means), c), (A2(means), c), (B1(means), max(1, c * (c - 2)))):
-            exact[operator.name] = largest(operator, rank)
+        for name, level in FEW_MEANS.items():
+            exact[name] = largest(Level(means, level, name), max(1, c * (c - 2) if name == "B1" else c))
             advance()
     sampled = {"B2_": B2(risk, means)} | ({"G_": gauss_newton(risk)} if whole else {})
     for prefix, operator in sampled.items():
@@ -48,7 +50,7 @@ def level_spectra(
     return {**exact, **performance(bench, risk, epoch)}
 
 
-def largest(operator: LinearOperator, rank: int) -> np.ndarray:
-    """The ``rank`` largest eigenvalues of an operator of that rank, (rank,); zeros where there are fewer."""
-    found = operator.eigenpairs().values if isinstance(operator, LowRank) else operator.eigenvalues()
-    return np.pad(found[:rank], (0, max(0, rank - len(found))))
+def largest(level: Level, rank: int) -> np.ndarray:
+    """The ``rank`` largest eigenvalues of a level of that rank, (rank,), descending; zeros where there are fewer."""
+    found = level.eigenvalues()[:rank]
+    return np.pad(found, (0, rank - len(found)))
