@@ -103,7 +103,8 @@ def exact_knock_outs(record: Record) -> Figure:
         values = record[f"exact{suffix}"]
         values = values[values > NEAR_ZERO * 1e-2 * top]
         rank = np.arange(1, len(values) + 1)
-        left.loglog(rank, values, color=COLOURS[PART_COLOURS[suffix]], label=knock_out_name(suffix))
+        style = "--" if suffix == "_a1_a2" else "-"  # A2 is so small that it would hide the line before
+        left.loglog(rank, values, style, color=COLOURS[PART_COLOURS[suffix]], label=knock_out_name(suffix))
     left.axvline(classes, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     left.set_xlabel("rank k (dashed: C)")
     left.set_ylabel("exact eigenvalue λ_k")

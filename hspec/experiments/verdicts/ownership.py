@@ -35,7 +35,7 @@ def verdict_ownership(record: Record) -> list[Verdict]:
         Verdict(
             "P18-2",
             "λ_max(H) / λ_C(Hess)",
-            f"{h_top:.3f} (residual ≤ 1e-3 relative)",
+            f"{h_top:.3f}",
             f"≤ {FAR_BELOW:g}",
             outcome(h_top <= FAR_BELOW),
         ),
