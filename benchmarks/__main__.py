@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     for package in missing:
         options.report(f"not installed, so not measured: {package}")
     for task in chosen.only:
-        for key, result in TASKS[task](options).items():
+        for key, result in TASKS[task](options):
             results.write(task, key, result, options.device)
     options.report(f"written: {write_report(results)}")
 

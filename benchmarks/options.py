@@ -1,9 +1,11 @@
 """What the command line decides for every task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+
+Measurements = Iterator[tuple[str, dict]]  # (key, result), each written as soon as it is there
 
 
 @dataclass(frozen=True)

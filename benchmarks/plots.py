@@ -154,7 +154,7 @@ def _lanczos_time(axis: Axes, steps: dict) -> None:
 
 
 def _mebibytes(values) -> list[float]:
-    return [max(value, 1) / MEBI for value in values]
+    return [value / MEBI if value else np.nan for value in values]  # growth below a page is not seen
 
 
 def _plain_ticks(axis: Axis, values=None) -> None:

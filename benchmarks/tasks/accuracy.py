@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.nets import Net, trained_net
-from benchmarks.options import Options
+from benchmarks.options import Measurements, Options
 from benchmarks.peers import all_peers
 from benchmarks.peers.instrument import risk_of
 from hspec.curvature import hessian
@@ -19,10 +19,10 @@ TOP = 10
 EXACT_FILE = Path(__file__).parents[1] / "results" / "exact-a.npz"
 
 
-def measure(options: Options) -> dict[str, dict]:
+def measure(options: Options) -> Measurements:
     """For net a: errors of every estimator by m and seed."""
     if not options.chosen("a"):
-        return {}
+        return
     net = trained_net("a", quick=options.quick, device=options.device)
     options.report(f"accuracy, net a: exact spectrum of {net.num_parameters} parameters")
     exact = SpectralMeasure.from_eigenvalues(
@@ -36,22 +36,19 @@ def measure(options: Options) -> dict[str, dict]:
             runs = [peer.quadrature(net, m, 1, seed) for seed in range(seeds)]
             for name, measures in _estimators(peer.name, runs).items():
                 errors.setdefault(name, {})[str(m)] = [distances(run, exact) for run in measures]
-    runs64 = [
-        peer.quadrature(net.to(torch.float64), steps[-1], 1, seed)
-        for peer in all_peers()[0][:1]
-        for seed in (0,)
-    ]
-    return {
-        "a": {
+    run64 = all_peers()[0][0].quadrature(net.to(torch.float64), steps[-1], 1, 0)
+    yield (
+        "a",
+        {
             "title": net.title,
             "num_parameters": net.num_parameters,
             "num_examples": net.num_examples,
             "inputs": net.inputs,
             "range": list(exact.support),
             "errors": errors,
-            "float64": distances(runs64[0], exact),
-        }
-    }
+            "float64": distances(run64, exact),
+        },
+    )
 
 
 def _estimators(name: str, runs: list[SpectralMeasure]) -> dict[str, list[SpectralMeasure]]:

@@ -1,21 +1,19 @@
 """The C² means g_{c,c'}: class-sorted sweeps against the published double loop over classes."""
 
 from benchmarks.nets import NUM_CLASSES, Net, fresh_net
-from benchmarks.options import Options
+from benchmarks.options import Measurements, Options
 from benchmarks.peers import papers
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import interleaved
 from hspec.curvature import class_means
 
 
-def measure(options: Options) -> dict[str, dict]:
+def measure(options: Options) -> Measurements:
     """For nets a and b: seconds of both, how many times faster, and how far the two differ."""
-    results = {}
     for key in options.chosen("a", "b"):
         net = fresh_net(key, quick=options.quick, device=options.device)
         options.report(f"class means, net {key}: {net.title}, N = {net.num_examples}")
-        results[key] = _one_net(net, rounds=1 if options.quick else 5)
-    return results
+        yield key, _one_net(net, rounds=1 if options.quick else 5)
 
 
 def _one_net(net: Net, rounds: int) -> dict:

@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.nets import fresh_net
-from benchmarks.options import Options
+from benchmarks.options import Measurements, Options
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import interleaved
 from hspec.curvature import hessian
@@ -26,17 +26,16 @@ class Diagonal(LinearOperator):
         return self.entries[:, None] * X
 
 
-def measure(options: Options) -> dict[str, dict]:
+def measure(options: Options) -> Measurements:
     """Series of (x, seconds): one product against N and against p on net b, Lanczos against m on a diagonal matrix."""
     options.report("growth with N, p and m")
     rounds = 1 if options.quick else 5
-    return {
-        "examples": _product_series(
-            options, {n: {"num_examples": n} for n in _some(EXAMPLES, options)}, rounds
-        ),
-        "parameters": _product_series(options, {w: {"width": w} for w in _some(WIDTHS, options)}, rounds),
-        "steps": _lanczos_series(options, rounds),
-    }
+    yield (
+        "examples",
+        _product_series(options, {n: {"num_examples": n} for n in _some(EXAMPLES, options)}, rounds),
+    )
+    yield "parameters", _product_series(options, {w: {"width": w} for w in _some(WIDTHS, options)}, rounds)
+    yield "steps", _lanczos_series(options, rounds)
 
 
 def _some(values, options: Options):

@@ -6,7 +6,7 @@ import resource
 import torch
 
 from benchmarks.nets import fresh_net
-from benchmarks.options import Options
+from benchmarks.options import Measurements, Options
 from benchmarks.peers.instrument import risk_of
 from hspec.curvature import hessian
 from hspec.linalg import lanczos
@@ -15,25 +15,29 @@ EXAMPLES = (8, 16, 32, 64)  # of net c
 STEPS = (16, 32, 64, 128)  # on net b
 
 
-def measure(options: Options) -> dict[str, dict]:
+def measure(options: Options) -> Measurements:
     """{"graphs": growth of the process over N with graphs kept and rebuilt, "basis": the same over m}, in bytes."""
     options.report("memory against N and m")
     examples, steps = (EXAMPLES[:2], STEPS[:2]) if options.quick else (EXAMPLES, STEPS)
     device = str(options.device)
     kept = [_in_new_process(_product_memory, n, options.quick, device, None) for n in examples]
-    return {
-        "graphs": {
+    yield (
+        "graphs",
+        {
             "num_examples": list(examples),
             "accounted": [accounted for _, accounted in kept],
             "kept": [grown for grown, _ in kept],
             "rebuilt": [_in_new_process(_product_memory, n, options.quick, device, 0)[0] for n in examples],
         },
-        "basis": {
+    )
+    yield (
+        "basis",
+        {
             "num_steps": list(steps),
             "num_parameters": fresh_net("b", quick=options.quick).num_parameters,
             "grown": [_in_new_process(_lanczos_memory, m, options.quick, device) for m in steps],
         },
-    }
+    )
 
 
 def _in_new_process(function, *arguments):

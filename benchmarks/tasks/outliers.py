@@ -5,7 +5,7 @@ import scipy.linalg
 import torch
 
 from benchmarks.nets import NUM_CLASSES, Net, trained_net
-from benchmarks.options import Options
+from benchmarks.options import Measurements, Options
 from benchmarks.peers import papers
 from benchmarks.peers.instrument import risk_of
 from hspec.curvature import class_means, hessian
@@ -16,14 +16,12 @@ BULK_STEPS = 90  # of the deflated operator's quadrature, where the bulk is meas
 MAX_STEPS = 200
 
 
-def measure(options: Options) -> dict[str, dict]:
+def measure(options: Options) -> Measurements:
     """For trained nets a and b: products of one Lanczos run, of eigsh started from the class means, of the papers."""
-    results = {}
     for key in options.chosen("a", "b"):
         net = trained_net(key, quick=options.quick, device=options.device)
         options.report(f"outliers, net {key}: {net.title}, trained on {net.inputs}")
-        results[key] = _one_net(net, quick=options.quick)
-    return results
+        yield key, _one_net(net, quick=options.quick)
 
 
 def _one_net(net: Net, quick: bool) -> dict:

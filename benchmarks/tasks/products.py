@@ -4,7 +4,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.nets import SPECS, Net, fresh_net
-from benchmarks.options import Options
+from benchmarks.options import Measurements, Options
 from benchmarks.peers import all_peers
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import Times, interleaved
@@ -13,14 +13,12 @@ from hspec.curvature import hessian, split_product
 MATMUL_SIZE = 2048  # of the square product whose speed stands for the machine's peak
 
 
-def measure(options: Options) -> dict[str, dict]:
+def measure(options: Options) -> Measurements:
     """For each net: seconds, ratios to the gradient, flops, and the share of the matrix-product peak."""
-    results = {}
     for key in options.nets:
         net = fresh_net(key, quick=options.quick, device=options.device)
         options.report(f"products, net {key}: {net.title}, N = {net.num_examples}")
-        results[key] = _one_net(net, rounds=2 if options.quick else SPECS[key].rounds)
-    return results
+        yield key, _one_net(net, rounds=2 if options.quick else SPECS[key].rounds)
 
 
 def _one_net(net: Net, rounds: int) -> dict:

@@ -1,20 +1,18 @@
 """From a module and its data to nodes and weights: the whole quadrature, with the same m and probes for all."""
 
 from benchmarks.nets import SPECS, Net, fresh_net
-from benchmarks.options import Options
+from benchmarks.options import Measurements, Options
 from benchmarks.peers import all_peers
 from benchmarks.timing import interleaved
 
 
-def measure(options: Options) -> dict[str, dict]:
+def measure(options: Options) -> Measurements:
     """For each net: seconds of each peer, and the ratio to hspec's within a round."""
-    results = {}
     for key in options.nets:
         spec, net = SPECS[key], fresh_net(key, quick=options.quick, device=options.device)
         steps, probes = (4, 1) if options.quick else (spec.num_steps, spec.num_probes)
         options.report(f"quadrature, net {key}: {net.title}, m = {steps}, {probes} probes")
-        results[key] = _one_net(net, steps, probes, rounds=1 if options.quick else max(2, spec.rounds // 3))
-    return results
+        yield key, _one_net(net, steps, probes, rounds=1 if options.quick else max(2, spec.rounds // 3))
 
 
 def _one_net(net: Net, steps: int, probes: int, rounds: int) -> dict:
