@@ -45,7 +45,7 @@ def build_html(repository, *, force=False, report=print):
     """
     html, stamp = repository.build / "html", repository.build / "html.sha256"
     fingerprint = provenance.digest(
-        provenance.files_digest(repository.root, "book/**/*", "_config.yml"),
+        provenance.files_digest(repository.root, "book/**/*", "benchmarks/results/cpu/*", "_config.yml"),
         provenance.revision(repository.root),
         provenance.git(repository.root, "remote", "get-url", "origin") or "",
         *(f"{name} {_version(name)}" for name in ("jupyter-book", "sphinx-book-theme", "hspec")),
