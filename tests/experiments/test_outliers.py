@@ -94,6 +94,19 @@ def test_knocked_out_spectra_end_where_the_dense_ones_do(structure, risk):
     assert np.nanmax(structure["g_a1_a2_b1_nodes"]) == pytest.approx(eigenvalues(without)[0], rel=1e-3)
 
 
+def test_nothing_changes_where_not_even_the_class_means_fit_in_memory(benches, structure, risk):
+    """As with many classes and a large net: every part is streamed."""
+    bench = benches("streamed")
+    whole, budget = bench.risk, 9 * 4 * risk.num_parameters  # nine vectors; there are ten classes
+    bench.risk = lambda *arguments, **options: whole(*arguments, memory_budget=budget, **options)
+    streamed = class_structure(bench, **OPTIONS)
+    assert "cosines" not in streamed
+    for name in ("a1", "a2", "a12", "g_top", "cosine"):
+        np.testing.assert_allclose(streamed[name], structure[name], rtol=1e-3)
+    np.testing.assert_allclose(streamed["b1"][:20], structure["b1"][:20], rtol=1e-3)
+    np.testing.assert_allclose(streamed["shares"][:10], structure["shares"][:10], atol=1e-2)
+
+
 def test_the_two_means_of_a_class_oppose_each_other(structure):
     np.testing.assert_allclose(structure["cosine"], -1, atol=1e-8)
     assert structure["mismatch"].max() < 1e-4
