@@ -114,6 +114,7 @@ def level_separation(
                     "trace": every eigenvalue counts as much as its share of the trace. Small ones then do not matter,
                     and what matters is what a quadrature resolves; the floor is not needed.
 
+    NaN where a group has no eigenvalue above the floor: then there is nothing to separate.
     Raises ValueError for another ``by``.
     """
     if by not in ("count", "trace"):
@@ -124,6 +125,9 @@ def level_separation(
         return values, np.where(values > floor, multiplicity * (values if by == "trace" else 1.0), 0.0)
 
     group = weighted(upper, np.ones(len(upper)))
-    found = np.array([separation(group, weighted(n, w)) for n, w in zip(nodes, weights, strict=True)])
+    rows = [weighted(n, w) for n, w in zip(nodes, weights, strict=True)]
+    if not all((multiplicity > 0).any() for _, multiplicity in (group, *rows)):
+        return float("nan"), float("nan")
+    found = np.array([separation(group, row) for row in rows])
     sem = found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
     return float(found.mean()), float(sem)
