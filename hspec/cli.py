@@ -54,7 +54,7 @@ def parser():
     book.add_argument(
         "--fresh",
         action="store_true",
-        help="measure everything anew instead of drawing results that come with the book: about an hour",
+        help="measure everything anew instead of drawing results that come with the book",
     )
     book.set_defaults(command=_book)
 
