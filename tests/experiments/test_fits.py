@@ -121,7 +121,7 @@ def test_floors_are_the_noise_the_shift_and_the_third_node():
 
 def test_too_few_nodes_are_refused_and_halves_are_none():
     few = both_signs(np.geomspace(0.01, 1, 5))
-    with pytest.raises(ValueError, match="too few nodes .* take more Lanczos steps"):
+    with pytest.raises(ValueError, match=r"too few nodes .* take more Lanczos steps"):
         branch(few, 1)
     with pytest.raises(ValueError, match="take more Lanczos steps"):
         branch(SpectralMeasure.from_eigenvalues([1.0, 2.0]), -1)
