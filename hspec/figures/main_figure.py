@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from hspec.experiments import Record, Store
 from hspec.experiments.measures.spectra import stored_measure
 from hspec.figures.spectra import bulk_with_spikes
-from hspec.figures.style import panels
+from hspec.figures.style import panels, set_style
 from hspec.linalg import KERNEL_WIDTHS
 
 DATASET, SPLIT = "MNIST", "train"
@@ -44,4 +44,5 @@ def main_figure(record: Record) -> Figure:
 
 
 if __name__ == "__main__":
+    set_style()
     main_figure(main_record()).savefig(TARGET, metadata={"Date": None})
