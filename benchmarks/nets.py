@@ -2,7 +2,7 @@
 
 import copy
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -79,10 +79,15 @@ class Net:
             total = [t + g for t, g in zip(total, torch.autograd.grad(loss, self.parameters), strict=True)]
         return flat(total) / self.num_examples
 
+    def in_batches(self, size: int) -> "Net":
+        """The same net, its sample cut into batches of so many examples."""
+        cut = [zip(x.split(size), y.split(size), strict=True) for x, y in self.batches]
+        return replace(self, batches=[batch for batches in cut for batch in batches])
+
     def to(self, dtype: torch.dtype) -> "Net":
         """The same net in another precision."""
         batches = [(x.to(dtype), y) for x, y in self.batches]
-        return Net(self.key, self.title, self.private_copy().to(dtype), batches, self.inputs)
+        return replace(self, module=self.private_copy().to(dtype), batches=batches)
 
 
 def flat(tensors) -> Tensor:

@@ -104,7 +104,8 @@ def _outliers(results: Results) -> list[dict]:
             "largest residual of their subspace iteration, over λ_C": (
                 f"{result[residual]:.1e}" if residual in result else "–"
             ),
-            "one Lanczos run, products": result["one_run"],
+            "one Lanczos run: top C converged after": result["converged_after"],
+            "products for these, the range and the bulk": result["one_run"],
             "its largest residual, recomputed, over λ_C": f"{result['one_run_residual']:.1e}",
             "eigsh from the class means, products": result["eigsh"],
             "its largest residual over λ_C": f"{result['eigsh_residual']:.1e}",

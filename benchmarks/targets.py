@@ -66,7 +66,6 @@ def _quadrature(net: str, result: dict) -> Iterator[Outcome]:
 
 def _outliers(net: str, result: dict) -> Outcome:
     ways = {"one Lanczos run": result["one_run"], "class means, eigsh, bulk": result["eigsh_and_bulk"]}
-    ways = {way: count for way, count in ways.items() if count is not None}
     best = min(ways, key=ways.get)
     share = ways[best] / result["papers"]
     note = f"{ways[best]} of {result['papers']} products, by {best}"

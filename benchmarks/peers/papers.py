@@ -15,6 +15,7 @@ from hspec.linalg import SpectralMeasure
 RANGE_STEPS = 64
 DENSITY_STEPS = 256
 SUBSPACE_ITERATIONS = 128
+BATCH_SIZE = 128  # of the loader, as in training
 
 
 def products_for_one_figure(num_classes: int) -> int:

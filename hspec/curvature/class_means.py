@@ -96,18 +96,16 @@ class ClassMeans:
                 f"{gib(num_vectors * self._bytes_of(parameters))}, the budget is {gib(self.risk.memory_budget)}: "
                 "raise Risk.from_module(memory_budget=…), or use gram(), distances() and the streamed operators"
             )
-        return torch.stack([self._of_class(c, recipe[c], parameters) for c in range(len(recipe))])
+        return self.vectors_of(torch.arange(len(recipe)), recipe, parameters)
 
-    def _of_class(self, c: int, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
-        """Σ_{n of class c} J_nᵀ Σ_{c'} recipe_{i,c'} κ_{n,c'} (e_{c'} − p_n): (m, p)."""
-        total = recipe.new_zeros(len(recipe), sum(q.numel() for q in parameters))
+    def _add_class(self, total: Tensor, c: int, recipe: Tensor, parameters: list[Tensor]) -> None:
+        """total (m, p) += Σ_{n of class c} J_nᵀ Σ_{c'} recipe_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
         with numerics(self.risk.device, self.risk.precision):
             for logits, members in self._logits_of_class(c):
                 a = recipe[:, None, :] * self.kappa[members] * self.membership[members, c, None]
                 softmax = Softmax(self.softmax.p[members], self.softmax.top[members])
                 sweep = functools.partial(pull_back, logits, parameters)
                 total += self.risk.blocks.map("means", sweep, softmax.spread(a))
-        return total
 
     def _logits_of_class(self, c: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(logits with their graph, indices n of their rows), covering class c.
@@ -146,7 +144,11 @@ class ClassMeans:
 
     def vectors_of(self, classes: Tensor, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
         """`vectors` for some of the classes: (len(classes), m, p)."""
-        return torch.stack([self._of_class(int(c), recipe[c], parameters) for c in classes])
+        num_numbers = sum(q.numel() for q in parameters)
+        result = recipe.new_zeros(len(classes), recipe.shape[1], num_numbers)
+        for total, c in zip(result, classes.tolist(), strict=True):
+            self._add_class(total, c, recipe[c], parameters)
+        return result
 
     def _parameter_blocks(self, num_vectors: int) -> Iterator[list[Tensor]]:
         """Consecutive parameters, as many at a time as leave room for that many vectors (at least one)."""
