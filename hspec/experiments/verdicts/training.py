@@ -23,14 +23,15 @@ ALMOST_NONE = 0.01  # of λ_max: below this a spectrum is almost non-negative; t
 SETTLED = 1 / 3  # of the change during the first epoch
 CLEARLY = 2.0  # standard errors
 TWICE = 2.0  # the least factor by which outliers must differ between two nets
+ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
 FASTER = 0.8  # a loss below this share of another is clearly lower
 
 
 def depth(record: Record) -> tuple[float, float]:
-    """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by the residuals."""
+    """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by residual and rounding."""
     largest, smallest = float(record["top"][0]), float(record["bottom"][0])
-    slack = float(record["bottom_residuals"][0]) / largest
-    return max(0.0, -smallest / largest), slack
+    rounding = ROUNDING * max(largest, -smallest)
+    return max(0.0, -smallest / largest), max(float(record["bottom_residuals"][0]), rounding) / largest
 
 
 def verdict_negative_start(film: list[Record], later: int) -> list[Verdict]:
