@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from hspec.book.staging import chapter_key, rerun_command, staged_record
+from hspec.book.staging import chapter_key, staged_record
+from hspec.experiments import Store
+from hspec.experiments.measures import MEASURES
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def _state(repository, chapter, paper):
         record=record,
         current=bool(record) and record["key"] == chapter_key(repository, chapter, made_with),
         at_paper_scale=bool(record) and made_with == paper,
-        paper_command=rerun_command(chapter, paper),
+        paper_command=f"hspec run {chapter} --profile paper",
     )
 
 
@@ -69,10 +71,39 @@ command.
 
 {_versions(states)}
 
+## Results that come with the book
+
+{_stored_results(repository)}
+
 ## Pieces still to be run at paper scale
 
 {_paper_pieces(states)}
 """
+
+
+def _stored_results(repository):
+    """What lies in data/results: one row for each measure, data set and net."""
+    store = Store(published=repository.root / "data" / "results")
+    groups = {}
+    for measure in MEASURES:
+        for record in store.published_records(measure):
+            setting = record.meta["setting"]
+            net = f"{setting['model']}, width {setting['width']:g}"
+            groups.setdefault((measure, setting["dataset"], net), []).append(record.meta)
+    if not groups:
+        return "None yet."
+    rows = [
+        f"| {measure} | {dataset} | {net} | {len(metas)} | {sum(m['seconds'] for m in metas):.0f} s | "
+        f"{metas[0]['device']} | {max(m['written'] for m in metas)[:10]} |"
+        for (measure, dataset, net), metas in groups.items()
+    ]
+    return "\n".join(
+        [
+            "| measure | data | net | records | measured in | on | last |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+        ]
+    )
 
 
 def _versions(states):
@@ -90,8 +121,9 @@ def _paper_pieces(states):
         return "None: every chapter of this book was run at paper scale."
     commands = "\n".join(waiting)
     return f"""\
-The papers' nets and sizes need a large GPU. These commands run what is not shown at that scale here; the
-results go into the store, from which `hspec book --profile paper` draws the pages.
+The papers' nets and sizes need a large GPU. These commands run what is not shown at that scale here. Each may be
+interrupted and started again at any time: training and Lanczos runs go on from their checkpoints, finished records
+are kept, and `hspec publish MEASURE` puts them among the results that come with the book.
 
 ```bash
 {commands}

@@ -40,7 +40,7 @@ def test_one_command_makes_a_book_that_reads_offline(toy):
     assert (html / "_static" / "mathjax" / "tex-svg-full.js").stat().st_size > 1e6
     assert "mathjax/tex-svg-full.js" in (html / "intro.html").read_text()
     status = (html / "_generated" / "status.html").read_text()
-    assert "hspec run one -p steps 9" in re.sub(r"<[^>]+>", "", status)
+    assert "hspec run one --profile paper" in re.sub(r"<[^>]+>", "", status)
     assert "one                      smoke" in status_text(toy)
 
 
