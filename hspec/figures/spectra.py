@@ -52,7 +52,7 @@ def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
     preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`; it follows the range of what it
             smooths, so the deflated bulk can be drawn more sharply than the whole
     """
-    figure, axes = panels(len(records), 3, width=3.7, height=2.8)
+    figure, axes = panels(len(records), 3, width=3.1, height=2.6)
     for row, record in enumerate(records):
         whole, plainly, close = axes[3 * row : 3 * row + 3]
         bulk, plain = stored_measure(record, "deflated_"), stored_measure(record, "plain_")

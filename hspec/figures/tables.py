@@ -36,11 +36,16 @@ def verdict_table(verdicts: list[Verdict]) -> Markdown:
 
 
 def scale_note(records: list[Record]) -> Markdown:
-    """What was measured, on what, how long it took: one row a record."""
-    return table(pd.DataFrame(_scale_row(record) for record in records))
+    """What was measured, on what, and how long it took: one row for each net, data set and sample."""
+    facts = pd.DataFrame(_scale(record) for record in records)
+    same = ["net", "parameters", "data", "examples", "device"]
+    rows = facts.groupby(same, sort=False, as_index=False).agg(
+        records=("seconds", "size"), seconds=("seconds", "sum"), measured=("measured", "max")
+    )
+    return table(rows.assign(seconds=rows["seconds"].round().astype(int)))
 
 
-def _scale_row(record: Record) -> dict[str, str]:
+def _scale(record: Record) -> dict[str, object]:
     setting, meta = record.meta["setting"], record.meta
     return {
         "net": f"{setting['model']}, width {setting['width']:g}",
@@ -48,9 +53,8 @@ def _scale_row(record: Record) -> dict[str, str]:
         "data": setting["dataset"],
         "examples": f"{int(record['num_examples']):,}",
         "device": meta["device"],
-        "seconds": f"{meta['seconds']:.0f}",
+        "seconds": meta["seconds"],
         "measured": meta["written"][:10],
-        "record": f"`{meta['key'][:10]}`",
     }
 
 
