@@ -58,8 +58,9 @@ def _quadrature(net: str, result: dict) -> Iterator[Outcome]:
     figure = "whole quadrature, times faster than the best "
     best = min(ratios, key=ratios.get)
     yield Outcome(figure + "peer", net, FASTER_THAN_ALL, ratios[best], False, best)
-    if net in FASTER_THAN_REORTHOGONALIZED:
-        best = min((peer for peer in ratios if result["reorthogonalizes"][peer]), key=ratios.get)
+    careful = [peer for peer in ratios if result["reorthogonalizes"][peer]]  # none, if they are not installed
+    if careful and net in FASTER_THAN_REORTHOGONALIZED:
+        best = min(careful, key=ratios.get)
         target = FASTER_THAN_REORTHOGONALIZED[net]
         yield Outcome(figure + "that reorthogonalises", net, target, ratios[best], False, best)
 

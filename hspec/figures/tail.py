@@ -28,6 +28,11 @@ def share_of(record: Record, tail: float) -> tuple[float, float]:
     return tail_share(record["nodes"], record["g_parts"], record["weights"], tail)
 
 
+def measured_tail(records: Mapping[Cell, Record | None], tail: float) -> float:
+    """``tail``, or the largest that was measured in every record where that is less."""
+    return min(tail, *(r.meta["options"]["tail"] for r in records.values() if r is not None))
+
+
 def share_frame(records: Mapping[Cell, Record | None], tail: float) -> pd.DataFrame:
     """One row a cell: G's share of the tail, its standard error, and the training loss."""
     quantities = {

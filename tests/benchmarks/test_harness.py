@@ -53,7 +53,7 @@ def test_every_peer_multiplies_by_the_same_matrices(peer, net):
 def test_every_quadrature_finds_the_largest_eigenvalue(peer, small_net):
     measure = peer.quadrature(small_net, 30, 2, 0)
     largest = exact_eigenvalues(small_net, file=None)[-1]
-    assert measure.support[1] == pytest.approx(largest, rel=1e-8)
+    assert measure.support[1] == pytest.approx(largest, rel=1e-6)  # PyHessian solves for T in float32
     assert measure.nodes.shape == (2, 30)
 
 
