@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -63,12 +63,10 @@ def tail_directions(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure
     figure, axes = panels(1, len(grid.per_class), width=3.1, height=3.1, sharey=True)
     colours = ordered_colours(grid.epochs)
     for axis, size in zip(axes, grid.per_class, strict=True):
-        for epoch in grid.epochs:
-            record = records[Cell(grid.repeats[0], size, epoch)]
-            if record is not None:
-                positive = record["nodes"] > 0
-                theta, part = record["nodes"][positive], record["g_parts"][positive]
-                axis.semilogx(theta, part / theta, "o", markersize=3.5, alpha=0.75, color=colours[epoch])
+        for epoch, record in _present(grid, records, size):
+            positive = record["nodes"] > 0
+            theta, part = record["nodes"][positive], record["g_parts"][positive]
+            axis.semilogx(theta, part / theta, "o", markersize=3.5, alpha=0.75, color=colours[epoch])
         decorate(axis, size, "eigenvalue θ of the bulk")
     axes[0].set_ylabel("G's part uᵀ G u / θ")
     legend(figure, axes[0], colours)
@@ -80,19 +78,25 @@ def tail_depth(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
     figure, axes = panels(1, len(grid.per_class), width=3.1, height=3.1, sharey=True)
     colours = ordered_colours(grid.epochs)
     for axis, size in zip(axes, grid.per_class, strict=True):
-        for epoch in grid.epochs:
-            record = records[Cell(grid.repeats[0], size, epoch)]
-            if record is not None:
-                tails = TAILS * record.meta["options"]["tail"]
-                share, error = np.array([share_of(record, tail) for tail in tails]).T
-                axis.semilogx(tails, share, color=colours[epoch])
-                axis.fill_between(
-                    tails, share - error, share + error, color=colours[epoch], alpha=0.2, linewidth=0
-                )
+        for epoch, record in _present(grid, records, size):
+            tails = TAILS * record.meta["options"]["tail"]
+            share, error = np.array([share_of(record, tail) for tail in tails]).T
+            axis.semilogx(tails, share, color=colours[epoch])
+            axis.fill_between(
+                tails, share - error, share + error, color=colours[epoch], alpha=0.2, linewidth=0
+            )
         decorate(axis, size, "tail, as a share of the bulk")
     axes[0].set_ylabel("G's share of the tail")
     legend(figure, axes[0], colours)
     return figure
+
+
+def _present(grid: Grid, records: Mapping[Cell, Record | None], size: int) -> Iterator[tuple[int, Record]]:
+    """(epoch, record) of the first repeat's cells of one sample size, missing ones left out."""
+    for epoch in grid.epochs:
+        record = records[Cell(grid.repeats[0], size, epoch)]
+        if record is not None:
+            yield epoch, record
 
 
 def ordered_colours(axis: Sequence[int]) -> dict[int, tuple]:

@@ -60,7 +60,9 @@ def pages(repository, tmp_path_factory):
     """{relative path: Page} of the whole book, made as `hspec book --profile smoke` makes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HSPEC_STORE", str(tmp_path_factory.mktemp("store")))
-        patch.setenv("OMP_NUM_THREADS", "1")  # the smoke nets are so small that threads only wait for each other
+        patch.setenv(
+            "OMP_NUM_THREADS", "1"
+        )  # the smoke nets are so small that threads only wait for each other
         index = make_book(repository, "smoke")
     html = index.parent
     return {

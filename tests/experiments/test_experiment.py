@@ -26,11 +26,6 @@ def toy_measure(monkeypatch):
     CALLS.clear()
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store", tmp_path / "results")
-
-
 def test_key_counts_defaults_and_ignores_spelling():
     assert Experiment("toy").key == Experiment("toy", None, {"size": 3, "scale": 1}).key
     assert Experiment("toy", None, {"tags": ["a"]}).key == Experiment("toy", None, {"tags": ("a",)}).key

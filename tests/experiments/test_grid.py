@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hspec.experiments import Setting, Store
+from hspec.experiments import Setting
 from hspec.experiments import experiment as module
 from hspec.experiments.grid import Cell, grid
 from hspec.experiments.measures import Measure
@@ -21,11 +21,6 @@ def toy(bench, *, epoch: int | None = None, factor: float = 1.0):
 def toy_measure(monkeypatch):
     monkeypatch.setitem(module.MEASURES, "toy", Measure(toy, version=1))
     CALLS.clear()
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store", tmp_path / "results")
 
 
 BASE = Setting(recipe=Recipe(epochs=20))

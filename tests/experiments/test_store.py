@@ -17,11 +17,6 @@ def record(key="k" * 20, value=1.0):
     return Record({"x": np.full(3, value)}, {"measure": "toy", "key": key, "seconds": 0.1})
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store", tmp_path / "results")
-
-
 def test_round_trip(store):
     store.put(record())
     found = store.get("toy", "k" * 20)

@@ -4,6 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from hspec.linalg import LinearOperator
+
+
+class Wrapped(LinearOperator):
+    """Any function of X as an operator."""
+
+    def __init__(self, p, function):
+        super().__init__(p, torch.float64, "cpu", "user's matrix")
+        self.function = function
+
+    def _matmat(self, X):
+        return self.function(X)
+
 
 def prescribed_matrix(eigenvalues, dtype=torch.float64, seed=0):
     """A symmetric matrix (p, p) with the given eigenvalues and random eigenvectors."""
@@ -17,6 +30,11 @@ def prescribed_matrix(eigenvalues, dtype=torch.float64, seed=0):
 @pytest.fixture
 def prescribed():
     return prescribed_matrix
+
+
+@pytest.fixture
+def wrapped():
+    return Wrapped
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from hspec.linalg import (
-    LinearOperator,
     aslinearoperator,
     deflate,
     eigsh,
@@ -131,21 +130,12 @@ def test_refusals(k, change, message):
         eigsh(A, k, generator=seeded(), **change)
 
 
-class Wrapped(LinearOperator):
-    def __init__(self, p, function):
-        super().__init__(p, torch.float64, "cpu", "user's matrix")
-        self.function = function
-
-    def _matmat(self, X):
-        return self.function(X)
-
-
-def test_refuses_operators_that_are_not_symmetric_or_not_finite(normal):
+def test_refuses_operators_that_are_not_symmetric_or_not_finite(normal, wrapped):
     M = normal(60, 60)
     with pytest.raises(ValueError, match="user's matrix is not symmetric"):
-        eigsh(Wrapped(60, lambda X: M @ X), 2, generator=seeded())
+        eigsh(wrapped(60, lambda X: M @ X), 2, generator=seeded())
     with pytest.raises(FloatingPointError, match="not finite"):
-        eigsh(Wrapped(60, lambda X: X / 0), 2, generator=seeded())
+        eigsh(wrapped(60, lambda X: X / 0), 2, generator=seeded())
 
 
 def test_deflation_is_the_two_sided_projection(prescribed, normal):

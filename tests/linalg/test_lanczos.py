@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hspec.linalg import LinearOperator, eigenpairs_from, identity, lanczos
+from hspec.linalg import eigenpairs_from, identity, lanczos
 
 SPECTRA = {
     "geometric": 0.8 ** np.arange(120.0),
@@ -148,34 +148,23 @@ def test_refusals(change, message):
         lanczos(torch.diag(torch.arange(4.0, dtype=torch.float64)), **arguments)
 
 
-class Wrapped(LinearOperator):
-    """Any function of X as an operator."""
-
-    def __init__(self, p, function):
-        super().__init__(p, torch.float64, "cpu", "user's matrix")
-        self.function = function
-
-    def _matmat(self, X):
-        return self.function(X)
-
-
-def test_refuses_an_operator_that_is_not_symmetric(normal):
+def test_refuses_an_operator_that_is_not_symmetric(normal, wrapped):
     M = normal(50, 50)
     with pytest.raises(ValueError, match="user's matrix is not symmetric, or changes between two products"):
-        lanczos(Wrapped(50, lambda X: M @ X), normal(50), 10)
-    assert len(lanczos(Wrapped(50, lambda X: M @ X), normal(50), 10, check=False).alphas) == 10
+        lanczos(wrapped(50, lambda X: M @ X), normal(50), 10)
+    assert len(lanczos(wrapped(50, lambda X: M @ X), normal(50), 10, check=False).alphas) == 10
 
 
-def test_refuses_a_matrix_that_changes_between_products(normal):
+def test_refuses_a_matrix_that_changes_between_products(normal, wrapped):
     scale = iter(np.linspace(1, 2, 50))
     D = torch.arange(50.0, dtype=torch.float64)[:, None]
     with pytest.raises(ValueError, match="changes between two products"):
-        lanczos(Wrapped(50, lambda X: next(scale) * D * X), normal(50), 10)
+        lanczos(wrapped(50, lambda X: next(scale) * D * X), normal(50), 10)
 
 
-def test_refuses_products_that_are_not_finite(normal):
+def test_refuses_products_that_are_not_finite(normal, wrapped):
     with pytest.raises(FloatingPointError, match="user's matrix @ v is not finite by step 1"):
-        lanczos(Wrapped(5, lambda X: X / 0.0), normal(5), 3)
+        lanczos(wrapped(5, lambda X: X / 0.0), normal(5), 3)
 
 
 def test_the_callback_sees_every_step(prescribed, normal):
@@ -184,10 +173,10 @@ def test_the_callback_sees_every_step(prescribed, normal):
     assert seen == [(i, 5) for i in range(1, 6)]
 
 
-def test_one_product_a_step(normal):
+def test_one_product_a_step(normal, wrapped):
     products = []
     D = torch.arange(50.0, dtype=torch.float64)[:, None]
-    lanczos(Wrapped(50, lambda X: products.append(X.shape[1]) or D * X), normal(50), 10)
+    lanczos(wrapped(50, lambda X: products.append(X.shape[1]) or D * X), normal(50), 10)
     assert products == [1] * 10
 
 

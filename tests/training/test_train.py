@@ -150,7 +150,9 @@ def test_narrow_vgg_learns_the_digits(tmp_path):
     model = models.build("vgg11", generator=torch.Generator().manual_seed(0), **settings)
     run = train(model, train_set, Recipe(epochs=20, batch_size=32), tmp_path, progress=False)
     loss, error = evaluate(run.load("last", model), train_set)
-    assert error <= 0.02 and loss < 0.1 < math.log(10)  # to the last image it depends on the number of threads
+    assert error <= 0.02 and loss < 0.1 < math.log(
+        10
+    )  # to the last image it depends on the number of threads
 
 
 @pytest.mark.gpu
