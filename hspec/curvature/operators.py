@@ -27,11 +27,11 @@ class RiskOperator(LinearOperator):
         return f"{self.name}({facts}{'' if size is None else f', blocks of {size}'})"
 
     def _matmat(self, X: Tensor) -> Tensor:
-        return (self._rows(X.T.contiguous()) / self.risk.num_examples).T
+        return self._rows(X.T.contiguous()).div_(self.risk.num_examples).T
 
     @abstractmethod
     def _rows(self, V: Tensor) -> Tensor:
-        """N times the matrix, times each row of V (k, p)."""
+        """N times the matrix, times each row of V (k, p); memory of its own, which the caller may overwrite."""
 
 
 class _Hessian(RiskOperator):

@@ -1,21 +1,28 @@
 """Numerics inside products: float32 means float32 unless the caller asked for less."""
 
 import contextlib
+import functools
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-PRECISIONS = {"exact": "highest", "fast": "high"}  # names of torch.set_float32_matmul_precision
+PRECISIONS = ("exact", "fast")
+# Names of torch.set_float32_matmul_precision: no reduced precision; TF32 on CUDA; on the CPU whatever oneDNN does when
+# it is allowed bfloat16 multiplications.
+FULL, TF32, ONEDNN = "highest", "high", "medium"
+ROUNDING = 1e-5  # of ‖a‖‖b‖ in one entry of a float32 matrix product; bfloat16 is off by 5e-4
 
 
 @contextlib.contextmanager
 def numerics(device: torch.device, precision: str):
-    """Reduced-precision matrix products (TF32 on CUDA) on only for "fast"; autocast off; attention by its math kernel.
+    """The matrix products that `precision` allows; autocast off; attention by its math kernel.
 
-    The math kernel is the only one of scaled-dot-product attention that has a second derivative everywhere.
+    "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast" is TF32 on CUDA,
+    bfloat16 multiplications on CPUs that have them. The math kernel is the only one of scaled-dot-product attention
+    that has a second derivative everywhere.
     """
     before, before_conv = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    torch.set_float32_matmul_precision(_matmul_precision(device, precision))
     torch.backends.cudnn.allow_tf32 = precision == "fast"
     try:
         with torch.autocast(device.type, enabled=False), sdpa_kernel(SDPBackend.MATH):
@@ -23,3 +30,34 @@ def numerics(device: torch.device, precision: str):
     finally:
         torch.set_float32_matmul_precision(before)
         torch.backends.cudnn.allow_tf32 = before_conv
+
+
+def _matmul_precision(device: torch.device, precision: str) -> str:
+    if device.type != "cpu":
+        return TF32 if precision == "fast" else FULL
+    return ONEDNN if precision == "fast" or onednn_keeps_float32() else FULL
+
+
+@functools.cache
+def onednn_keeps_float32() -> bool:
+    """Whether float32 matrix products stay float32 on this CPU where oneDNN is allowed bfloat16; tried out, once.
+
+    oneDNN multiplies float32 matrices in bfloat16 on CPUs with matrix units (AMX). On others the permission only moves
+    the products from MKL to oneDNN's own float32 kernels, which on AMD's CPUs take less than half the time.
+    """
+    before, generator = torch.get_float32_matmul_precision(), torch.Generator().manual_seed(0)
+    torch.set_float32_matmul_precision(ONEDNN)
+    try:
+        return all(
+            _error(*shape, generator) < ROUNDING
+            for shape in [(64, 512, 48), (1000, 256, 10), (20, 1000, 256)]
+        )
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _error(n: int, k: int, m: int, generator: torch.Generator) -> float:
+    """Largest error of an entry of A Bᵀ, A (n, k) and B (m, k), relative to ‖a‖‖b‖."""
+    A, B = torch.randn(n, k, generator=generator), torch.randn(m, k, generator=generator)
+    exact = A.double() @ B.double().T
+    return float(((A @ B.T - exact).abs() / (A.norm(dim=1)[:, None] * B.norm(dim=1))).max())

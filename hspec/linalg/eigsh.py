@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hspec.linalg.deflation import orthonormal_basis
+from hspec.linalg.memory import empty
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
 from hspec.linalg.recurrence import SYMMETRY
@@ -163,8 +164,8 @@ class _Subspace:
 
     def __init__(self, A, size, generator, check):
         self.A, self.generator, self.check = A, generator, check
-        self.V = torch.empty(size, A.shape[0], dtype=A.dtype, device=A.device)
-        self.AV = torch.empty_like(self.V)
+        self.V = empty((size, A.shape[0]), A.dtype, A.device)
+        self.AV = empty((size, A.shape[0]), A.dtype, A.device)
         self.T = np.zeros((size, size))
         self.count = self.num_products = 0
 

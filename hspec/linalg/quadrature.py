@@ -57,7 +57,7 @@ def slq(
     starts = (draw_probe(A, generator, probes)[None] for _ in range(num_probes))
     blocks = [torch.cat(list(starts))] if block else starts
     total = num_steps * num_probes
-    rows = []
+    rows, buffer = [], None
     for number, block_of_starts in enumerate(blocks):
         run = Recurrence(
             A,
@@ -67,7 +67,9 @@ def slq(
             basis_dtype=basis_dtype,
             check=check and number == 0,
             keep_basis=False,
+            buffer=buffer,
         )
+        buffer = run.V
         if checkpoint is not None:
             run.resume_from(Path(checkpoint) / f"probe-{number:04d}", checkpoint_every)
         before, width = len(rows) * num_steps, len(block_of_starts)

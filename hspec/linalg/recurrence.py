@@ -4,6 +4,8 @@ import torch
 
 from hspec.linalg import reorthogonalization
 from hspec.linalg.checkpoint import Checkpoint, checksum
+from hspec.linalg.inner_products import inner, norms
+from hspec.linalg.memory import empty
 from hspec.linalg.tridiagonal import Tridiagonal
 
 BASIS_DTYPES = (torch.bfloat16, torch.float32, torch.float64)
@@ -24,7 +26,16 @@ class Recurrence:
     """
 
     def __init__(
-        self, A, starts, num_steps, *, reorthogonalize, basis_dtype=None, check=True, keep_basis=True
+        self,
+        A,
+        starts,
+        num_steps,
+        *,
+        reorthogonalize,
+        basis_dtype=None,
+        check=True,
+        keep_basis=True,
+        buffer=None,
     ):
         num_probes, p = starts.shape
         _check_arguments(p, num_steps, starts, basis_dtype)
@@ -34,11 +45,13 @@ class Recurrence:
         self.eps = torch.finfo(A.dtype).eps
         self.reorthogonalize = reorthogonalization.make(reorthogonalize, num_probes, num_steps, self.eps)
         starts = starts.to(working)
-        self.q = starts / reorthogonalization.norms(starts)[:, None].to(working)
-        self.q_before = torch.zeros_like(self.q)
+        self.q = starts / norms(starts)[:, None].to(working)
+        self.q_before, self.spare = torch.zeros_like(self.q), torch.empty_like(self.q)
         self.Q = None if A.removed_basis is None else A.removed_basis.to(working)
         keep = keep_basis or self.reorthogonalize.needs_basis
-        self.V = starts.new_empty((num_probes, num_steps, p), dtype=basis_dtype) if keep else None
+        self.V = None
+        if keep:  # in the buffer of a run of the same shape that is over, or in memory of its own
+            self.V = empty((num_probes, num_steps, p), basis_dtype, A.device) if buffer is None else buffer
         self.alphas = starts.new_zeros((num_probes, num_steps), dtype=torch.float64)
         self.betas = torch.zeros_like(self.alphas)
         self.step = self.saved = 0
@@ -65,9 +78,10 @@ class Recurrence:
         j, q, dtype = self.step, self.q, self.q.dtype
         w = self._product(q)
         if j == 1 and self.check:
-            self.mirror = (self.q_before * w).sum(1, dtype=torch.float64), reorthogonalization.norms(w)
-        alpha = (q * w).sum(1, dtype=torch.float64)
-        w = torch.addcmul(w, alpha[:, None].to(dtype), q, value=-1)  # a copy: w may be the operator's own
+            self.mirror = inner(self.q_before, w), norms(w)
+        alpha = inner(q, w)
+        # Into a buffer of the run's own: w may be the operator's, and fresh memory for long vectors is slow.
+        w = torch.addcmul(w, alpha[:, None].to(dtype), q, value=-1, out=self.spare)
         if j:
             w.addcmul_(self.betas[:, j - 1 : j].to(dtype), self.q_before, value=-1)
         if self.Q is not None:  # rounding must not lead back to what a deflation took out
@@ -76,12 +90,12 @@ class Recurrence:
         if self.V is not None:
             self.V[:, j] = q
             self.alphas[:, j] += self.reorthogonalize(w, self.V[:, : j + 1], self.alphas, self.betas)
-        beta = reorthogonalization.norms(w)
+        beta = norms(w)
         self.betas[:, j] = beta
         # A stopped run goes on from the zero vector, in exact zeros: no branch, so no look at the scalars.
         alive = beta > INVARIANT[self.A.dtype] * self._norm_estimate().amax(1)
         shrink = torch.where(alive, 1.0 / beta, 0.0)
-        self.q_before, self.q = q, w.mul_(shrink[:, None].to(dtype))
+        self.q_before, self.q, self.spare = q, w.mul_(shrink[:, None].to(dtype)), self.q_before
         self.step += 1
 
     def _product(self, q: torch.Tensor) -> torch.Tensor:
@@ -147,7 +161,7 @@ class Recurrence:
         self.betas[:, : self.step] = piece["betas"].to(self.betas)
         self.q, self.q_before = piece["q"].to(self.q), piece["q_before"].to(self.q)
         self.reorthogonalize.restore(piece)
-        alpha = (self.q_before * self._product(self.q_before)).sum(1, dtype=torch.float64)
+        alpha = inner(self.q_before, self._product(self.q_before))
         off = (alpha - self.alphas[:, self.step - 1]).abs()
         if bool((off > SYMMETRY[self.A.dtype] * self._norm_estimate().amax(1)).any()):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import torch
 
+from hspec.linalg.inner_products import inner
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 
 PROBES = ("gaussian", "rademacher")
@@ -38,8 +39,8 @@ def hutchinson_trace(
     values = []
     for _ in range(num_probes):
         v = draw_probe(A, generator, "rademacher")
-        values.append((v * (A @ v)).sum(dtype=torch.float64))
-    values = torch.stack(values)
+        values.append(inner(v[None], (A @ v)[None]))
+    values = torch.cat(values)
     if not torch.isfinite(values).all():
         raise FloatingPointError(f"{A} @ v is not finite.")
     sem = float(values.std() / num_probes**0.5) if num_probes > 1 else float("nan")
