@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from hspec.linalg.inner_products import cross
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
 
@@ -18,7 +19,7 @@ class Deflated(LinearOperator):
         return self._project(self.A._matmat(self._project(X)))
 
     def _project(self, X):
-        return X - self.removed_basis @ (self.removed_basis.T @ X)
+        return X - self.removed_basis @ cross(self.removed_basis.T, X.T).to(X.dtype)
 
 
 def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) -> LinearOperator:
@@ -56,7 +57,13 @@ def orthonormal_basis(M: torch.Tensor, tol: float | None = None) -> torch.Tensor
     rank = int((sigma > tol * sigma[0]).sum())
     if rank == 0:
         raise ValueError("The vectors span nothing: all are zero.")
-    return Q @ U[:, :rank]
+    return _orthonormal_to_rounding(Q @ U[:, :rank])
+
+
+def _orthonormal_to_rounding(Q: torch.Tensor) -> torch.Tensor:
+    """Q (QᵀQ)^(−1/2), the nearest orthonormal matrix: LAPACK's sums of millions of float32 terms are off by 1e-4."""
+    D, U = torch.linalg.eigh(cross(Q.T, Q.T))
+    return Q @ (U / D.sqrt() @ U.T).to(Q.dtype)
 
 
 def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
@@ -69,5 +76,5 @@ def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
         raise ValueError(
             f"Two blocks of columns of one height are needed; got {tuple(Q.shape)}, {tuple(M.shape)}."
         )
-    cosines = torch.linalg.svdvals(orthonormal_basis(M).T @ orthonormal_basis(Q))
-    return cosines.double().clamp(max=1.0).cpu().numpy()
+    cosines = torch.linalg.svdvals(cross(orthonormal_basis(M).T, orthonormal_basis(Q).T))
+    return cosines.clamp(max=1.0).cpu().numpy()

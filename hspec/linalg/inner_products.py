@@ -1,8 +1,10 @@
-"""Row-wise inner products in float64, whatever the vectors' precision."""
+"""Inner products in float64, whatever the vectors' precision: sums over millions of float32 entries lose digits."""
 
 import torch
 
-CHUNK = 1 << 16  # entries summed in the vectors' own precision before float64 takes over
+# Entries summed in the vectors' own precision before float64 takes over: by dot products, which keep many partial sums
+# at a time, and by matrix products, which keep one.
+CHUNK, SHORT = 1 << 16, 1 << 9
 
 
 def inner(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
@@ -14,6 +16,18 @@ def inner(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     if A.device.type != "cpu":
         return (A * B).sum(1, dtype=torch.float64)
     return torch.stack([_chunked_dot(a, b) for a, b in zip(A, B, strict=True)])
+
+
+def cross(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
+    """A Bᵀ of rows A (n, p) and B (k, p), in float64 on their device, (n, k).
+
+    By short chunks: libraries add up a float32 matrix product's terms one after the other, and over ten million
+    terms of one sign lose all but three digits.
+    """
+    whole = A.shape[1] // SHORT * SHORT
+    left, right = (M[:, :whole].unflatten(1, (-1, SHORT)).transpose(0, 1) for M in (A, B))
+    rest = (A[:, whole:] @ B[:, whole:].T).double()
+    return rest + (left @ right.mT).double().sum(0) if whole else rest
 
 
 def norms(A: torch.Tensor) -> torch.Tensor:

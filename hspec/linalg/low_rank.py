@@ -2,6 +2,7 @@
 
 import torch
 
+from hspec.linalg.inner_products import cross
 from hspec.linalg.operator import LinearOperator
 from hspec.linalg.pairs import EigenPairs
 
@@ -25,7 +26,7 @@ class LowRank(LinearOperator):
         self.F, self.s = F.detach(), s.detach().to(F)
 
     def _matmat(self, X):
-        return self.F @ (self.s[:, None] * (self.F.T @ X))
+        return self.F @ (self.s[:, None] * cross(self.F.T, X.T).to(X.dtype))
 
     def eigenpairs(self) -> EigenPairs:
         """All eigenpairs of the range (as many as the numerical rank of F), λ descending; no p-by-p work.

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hspec.linalg import (
+    LinearOperator,
     aslinearoperator,
     deflate,
     eigsh,
@@ -12,6 +13,7 @@ from hspec.linalg import (
     identity,
     subspace_cosines,
 )
+from hspec.linalg.deflation import orthonormal_basis
 
 SPECTRA = {
     "outliers": np.r_[np.geomspace(1, 0.1, 6), np.linspace(-0.03, 0.05, 94)],
@@ -82,6 +84,32 @@ def test_ten_outliers_in_few_products_and_fewer_from_a_warm_start(dtype, prescri
         assert pairs.residuals.max() <= 1e-3 * 0.1
         assert np.allclose(pairs.values, values[:10], rtol=0, atol=1e-6)
     assert warm.num_products < cold.num_products <= 200 - 128
+
+
+class Diagonal(LinearOperator):
+    def __init__(self, values):
+        super().__init__(len(values), values.dtype, "cpu", "D")
+        self.values = values
+
+    def _matmat(self, X):
+        return self.values[:, None] * X
+
+
+def test_long_vectors_in_single_precision_converge_to_rounding():
+    """Sums over a million float32 entries must not spoil the basis: residuals would stall at 1e-5 λ_1."""
+    values = np.r_[np.geomspace(1, 0.1, 6), np.linspace(-0.01, 0.03, 10**6)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pairs = eigsh(Diagonal(torch.from_numpy(values).float()), 6, generator=seeded(), tol=1e-7)
+    assert pairs.num_products < 60 and pairs.residuals.max() < 1e-5
+    assert np.allclose(pairs.values, values[:6], rtol=0, atol=1e-6)
+    assert (pairs.vectors.double().norm(dim=0) - 1).abs().max() < 2e-6
+
+
+def test_orthonormal_to_rounding_in_single_precision():
+    M = torch.randn(10**6, 3, generator=seeded())
+    Q = orthonormal_basis(M).double()
+    assert (Q.T @ Q - torch.eye(3, dtype=torch.float64)).abs().max() < 1e-6
 
 
 def test_a_start_in_the_wrong_invariant_subspace_is_no_trap():

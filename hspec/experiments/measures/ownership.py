@@ -8,7 +8,7 @@ import torch
 from hspec.curvature import ClassMeans, Risk, class_means, gauss_newton, hessian, residual
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.spectra import quadrature
-from hspec.linalg import EigenPairs, LinearOperator, deflate, eigsh, subspace_cosines
+from hspec.linalg import EigenPairs, LinearOperator, deflate, eigsh, inner_products, subspace_cosines
 
 BEYOND = 3  # eigenvalues computed beyond the top C, so that a gap after the C-th can be seen
 # Residual relative to the smallest eigenvalue wanted. λ_1 can be fifty times that, and a float32 product is known to
@@ -57,7 +57,7 @@ def ownership(
         "g_residuals": of_g.residuals,
         "h_ends": both_ends(bench, h, seed),
         "cosines": subspace_cosines(own_hess.vectors, own_g.vectors),
-        "overlaps": ((own_hess.vectors.T @ own_g.vectors) ** 2).cpu().numpy(),
+        "overlaps": (inner_products.cross(own_hess.vectors.T, own_g.vectors.T) ** 2).cpu().numpy(),
         **risk_facts(risk),
     }
 
