@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from hspec.experiments.measures import MEASURES
 
 def main(arguments=None):
     """Run the command; returns the exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(_negative_values(sys.argv[1:] if arguments is None else arguments))
     try:
         options.command(options)
     except (BookError, OSError) as error:  # OSError: a full disk, a folder that may not be written
@@ -27,6 +28,11 @@ def main(arguments=None):
         )
         return 130
     return 0
+
+
+def _negative_values(arguments):
+    """The arguments, with values like -1e-3 marked as such: argparse would take them for options."""
+    return [f" {word}" if re.fullmatch(r"-[\d.]+e[-+]?\d+", word, re.I) else word for word in arguments]
 
 
 def parser():

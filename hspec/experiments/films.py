@@ -28,13 +28,25 @@ def film(
 
     Raises ValueError, before anything runs, for a step that the setting keeps no checkpoint of.
     """
-    kept, steps = setting.checkpoints, sorted(set(steps))
-    lost = [s for s in steps if s not in kept]
-    if lost:
-        raise ValueError(f"no checkpoint is kept at step {lost[0]}: the setting keeps {kept}")
+    steps = sorted(set(steps))
+    check_steps(setting, steps)
     mode = batch_norm or trained_mode(setting)
     frames = [Experiment(FRAME, setting, {"step": s, "batch_norm": mode} | options) for s in steps]
     return load_or_run_all(frames, store, progress=progress)
+
+
+def check_steps(setting: Setting, steps: Iterable[int], *, frames: Iterable[int] | None = None) -> None:
+    """Refuse steps that cannot be measured, before anything is trained: one line at the head of a chapter.
+
+    Raises ValueError for a step that the setting keeps no checkpoint of, or that is not one of ``frames``.
+    """
+    for step in steps:
+        if step not in setting.checkpoints:
+            raise ValueError(f"no checkpoint is kept at step {step}: the setting keeps {setting.checkpoints}")
+        if frames is not None and step not in frames:
+            raise ValueError(
+                f"step {step} is not one of the frames, {list(frames)}: add it to them, or name another"
+            )
 
 
 def stills(settings: Iterable[Setting], step: int, **options) -> list[Record]:

@@ -26,6 +26,12 @@ def test_misuse_is_told_by_status_2(arguments, capsys):
     assert "usage: hspec" in capsys.readouterr().err
 
 
+def test_negative_numbers_in_scientific_notation_are_values():
+    words = ["run", "instrument", "-p", "learning_rate", "-1e-3", "-p", "seed", "-1"]
+    given = dict(cli.parser().parse_args(cli._negative_values(words)).parameters)
+    assert float(given["learning_rate"]) == -1e-3 and given["seed"] == "-1"
+
+
 def test_outside_a_clone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["status"]) == 1

@@ -10,6 +10,7 @@ from hspec.curvature import Risk, hessian
 from hspec.experiments import Bench, Experiment, Recipe, Setting, Store, load_or_run
 from hspec.experiments.film_quantities import gradient_concentration
 from hspec.experiments.films import (
+    check_steps,
     film,
     loss_records,
     published_films,
@@ -87,6 +88,12 @@ def test_modes_give_different_matrices(store, frames):
 def test_a_step_without_checkpoint_is_refused_before_anything_runs(store):
     with pytest.raises(ValueError, match="no checkpoint is kept at step 7"):
         film(TINY, [0, 7], store=store, **OPTIONS)
+
+
+def test_a_compared_step_must_be_a_frame():
+    check_steps(TINY, [0, 4], frames=[0, 2, 4])
+    with pytest.raises(ValueError, match=r"step 4 is not one of the frames, \[0, 2\]"):
+        check_steps(TINY, [4], frames=[0, 2])
 
 
 def test_too_many_eigenvalues_for_the_steps_are_refused(store):
