@@ -147,8 +147,8 @@ def _lanczos_time(axis: Axes, steps: dict) -> None:
         axis.plot(
             m, seconds, MARKERS[number] + "-", color=colour, markersize=4, label=f"reorthogonalise: {kind}"
         )
-    law = 4 * m**2 * steps["num_parameters"] / steps["bytes_per_second"]
-    axis.plot(m, law, **LAW, label="4 m² p bytes / bandwidth")
+    law = 2 * m**2 * steps["num_parameters"] / steps["bytes_per_second"]
+    axis.plot(m, law, **LAW, label="2 m² p bytes / bandwidth")
     axis.set(title=f"Lanczos, diagonal, p = {steps['num_parameters']:,}", xlabel="m", ylabel="seconds")
     axis.set(xscale="log", yscale="log")
 
