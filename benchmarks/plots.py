@@ -93,7 +93,7 @@ def _accuracy(records: dict):
         axis.set(xscale="log", yscale="log", xlabel="Hessian products", ylabel=label)
         _plain_ticks(axis.xaxis, [30, 60, 90, 128, 300, 640])
         _plain_ticks(axis.yaxis)
-    axes[1].legend(fontsize=7)
+    figure.legend(*axes[1].get_legend_handles_labels(), fontsize=7, loc="outside right center")
     return figure
 
 
@@ -103,10 +103,9 @@ def _growth(growth: dict, memory: dict):
     examples, parameters = (growth[key]["result"] for key in ("examples", "parameters"))
     _against_law(axes[0], examples["num_examples"], {"Hess product, net b": examples["seconds"]}, power=1)
     axes[0].set(title="time, examples", xlabel="N", ylabel="seconds")
-    _against_law(
-        axes[1], parameters["num_parameters"], {"Hess product, net b": parameters["seconds"]}, power=1
-    )
-    axes[1].set(title="time, parameters", xlabel="p", ylabel="seconds")
+    millions = [round(p / 1e6, 2) for p in parameters["num_parameters"]]
+    _against_law(axes[1], millions, {"Hess product, net b": parameters["seconds"]}, power=1)
+    axes[1].set(title="time, parameters", xlabel="p in millions", ylabel="seconds")
     _lanczos_time(axes[2], growth["steps"]["result"])
     graphs, basis = memory["graphs"]["result"], memory["basis"]["result"]
     series = {
@@ -149,7 +148,9 @@ def _lanczos_time(axis: Axes, steps: dict) -> None:
         )
     law = 2 * m**2 * steps["num_parameters"] / steps["bytes_per_second"]
     axis.plot(m, law, **LAW, label="2 m² p bytes / bandwidth")
-    axis.set(title=f"Lanczos, diagonal, p = {steps['num_parameters']:,}", xlabel="m", ylabel="seconds")
+    axis.set(
+        title=f"time, steps (p = {steps['num_parameters'] / 1e6:g} million)", xlabel="m", ylabel="seconds"
+    )
     axis.set(xscale="log", yscale="log")
 
 

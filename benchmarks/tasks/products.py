@@ -9,6 +9,7 @@ from benchmarks.peers import all_peers
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import Times, interleaved
 from hspec.curvature import hessian, split_product
+from hspec.curvature.precision import numerics
 
 MATMUL_SIZE = 2048  # of the square product whose speed stands for the machine's peak
 
@@ -51,7 +52,7 @@ def _contenders(net: Net) -> dict:
     """{"Hess: peer" or "G: peer": a call of one product}, the gradient, and a large matrix product."""
     v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(1)).to(net.device)
     square = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=net.device)
-    calls = {"gradient": net.gradient, "matrix product": lambda: square @ square}
+    calls = {"gradient": net.gradient, "matrix product": lambda: _matrix_product(square)}
     for peer in all_peers()[0]:
         calls[f"Hess: {peer.name}"] = _call(peer.hessian(net), v)
         if peer.gauss_newton:
@@ -60,6 +61,12 @@ def _contenders(net: Net) -> dict:
     calls["Hess, G, H at once: hspec"] = lambda: split_product(risk, v)
     calls["Hess: hspec, graphs rebuilt"] = _call(hessian(risk_of(net, memory_budget=0)).__matmul__, v)
     return calls
+
+
+def _matrix_product(square):
+    """By the fastest library that keeps float32, the one that hspec's products go to."""
+    with numerics(square.device, "exact"):
+        return square @ square
 
 
 def _call(product, v):

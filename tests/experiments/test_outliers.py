@@ -9,7 +9,7 @@ import torch
 from hspec.curvature import A1, A2, B1, class_means, gauss_newton, hessian, residual
 from hspec.experiments import Bench, Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
-from hspec.experiments.measures.class_structure import class_structure, exact_knock_out
+from hspec.experiments.measures.class_structure import check_exact_rows, class_structure, exact_knock_out
 from hspec.experiments.measures.ownership import ownership
 from hspec.experiments.measures.power_law import known_law, log_spectrum
 from hspec.experiments.quantities import energy_ratio, mean_and_interval
@@ -243,3 +243,8 @@ def test_log_spectrum_measures_the_residual(benches, risk):
     h = eigenvalues(residual(risk))
     assert np.nanmax(found["h_nodes"]) == pytest.approx(h[0], rel=1e-3)
     assert np.nanmin(found["h_nodes"]) == pytest.approx(h[-1], rel=1e-3)
+
+
+def test_exact_spectra_beyond_what_can_be_solved_are_refused():
+    with pytest.raises(ValueError, match="N·C = 30,000 rows would take hours: at most 12,000 are solved"):
+        check_exact_rows(30_000)

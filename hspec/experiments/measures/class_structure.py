@@ -13,6 +13,8 @@ from hspec.linalg import EigenPairs, LinearOperator, LowRank, subspace_cosines
 
 KNOCKED_OUT = {"": (), "_a1": ("A1",), "_a1_a2": ("A1", "A2"), "_a1_a2_b1": ("A1", "A2", "B1")}
 
+MAX_EXACT_ROWS = 12_000  # of the Gram matrix: 1.2 GB, and some minutes on two cores
+
 
 def class_structure(
     bench: Bench,
@@ -133,6 +135,14 @@ def collinearity(means: ClassMeans) -> dict[str, np.ndarray]:
     }
 
 
+def check_exact_rows(rows: int) -> None:
+    if rows > MAX_EXACT_ROWS:
+        raise ValueError(
+            f"exact spectra of N·C = {rows:,} rows would take hours: at most {MAX_EXACT_ROWS:,} are solved. "
+            "Take fewer examples per class for them (exact_per_class in the chapter), or fewer classes."
+        )
+
+
 def exact_knock_out(
     bench: Bench,
     *,
@@ -148,9 +158,12 @@ def exact_knock_out(
 
     Arrays: exact, exact_a1, exact_a1_a2, exact_a1_a2_b1 (N·C,): eigenvalues, descending, by the Gram route; a1 (C,);
     quadrature g_; facts of the risk.
+
+    Raises ValueError for a sample whose exact spectra would take more than MAX_EXACT_ROWS² numbers.
     Source: P20 section 4; the Gram route is this package's own yardstick.
     """
     risk = bench.risk(split, per_class=sample_per_class)
+    check_exact_rows(risk.num_examples * risk.num_classes)
     results = quadrature(bench, gauss_newton(risk), "G, small sample", "g_", num_steps, num_probes, seed)
     with bench.counting("exact spectra by the Gram route", 1) as advance:
         spectra = exact_knock_out_spectra(risk, list(KNOCKED_OUT.values()))
