@@ -55,6 +55,7 @@ class Recurrence:
         self.alphas = starts.new_zeros((num_probes, num_steps), dtype=torch.float64)
         self.betas = torch.zeros_like(self.alphas)
         self.step = self.saved = 0
+        self.alive = None  # (n_v,) bool: whose last β was not rounding
         self.checkpoint, self.checkpoint_every = None, num_steps
         self.fingerprint = {
             "operator": f"{A.name} {A.shape} {A.dtype}",
@@ -93,8 +94,8 @@ class Recurrence:
         beta = norms(w)
         self.betas[:, j] = beta
         # A stopped run goes on from the zero vector, in exact zeros: no branch, so no look at the scalars.
-        alive = beta > INVARIANT[self.A.dtype] * self._norm_estimate().amax(1)
-        shrink = torch.where(alive, 1.0 / beta, 0.0)
+        self.alive = beta > INVARIANT[self.A.dtype] * self._norm_estimate().amax(1)
+        shrink = torch.where(self.alive, 1.0 / beta, 0.0)
         self.q_before, self.q, self.spare = q, w.mul_(shrink[:, None].to(dtype)), self.q_before
         self.step += 1
 
@@ -128,9 +129,9 @@ class Recurrence:
         return ends
 
     def _all_stopped(self) -> bool:
-        if self.step == 0 or (self.q.device.type != "cpu" and self.step % GPU_LOOK):
+        if self.alive is None or (self.q.device.type != "cpu" and self.step % GPU_LOOK):
             return False
-        return all(stopped for _, stopped in self._ends())
+        return not bool(self.alive.any())
 
     def _check_symmetry(self) -> None:
         """q_1·A q_2 = q_2·A q_1 = β_1; a matrix that is not symmetric, or changes between products, fails."""
