@@ -67,7 +67,7 @@ class Setting:
     def describe(self) -> str:
         """One line for captions and tables."""
         sample = "all images" if self.per_class is None else f"{self.per_class} images per class"
-        norm = "" if self.norm == "batch" or self.model.startswith("mlp") else f", norm {self.norm}"
+        norm = "" if self.norm == "batch" else f", norm {self.norm}"
         budget = f"{self.recipe.epochs} epochs" if self.recipe.steps is None else f"{self.recipe.steps} steps"
         return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}"
 
