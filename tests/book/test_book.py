@@ -49,7 +49,7 @@ def repository(tmp_path_factory):
     shutil.copy(ROOT / "_config.yml", root)
     built = shutil.ignore_patterns("__pycache__", "_generated", "notebooks")
     shutil.copytree(ROOT / "book", root / "book", ignore=built)
-    for folder in ("hspec", "notebooks", "data/results"):
+    for folder in ("hspec", "notebooks", "data/results", "benchmarks/results"):
         if (ROOT / folder).exists():
             shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return Repository(root)
