@@ -43,7 +43,7 @@ def onednn_keeps_float32() -> bool:
     """Whether float32 matrix products stay float32 on this CPU where oneDNN is allowed bfloat16; tried out, once.
 
     oneDNN multiplies float32 matrices in bfloat16 on CPUs with matrix units (AMX). On others the permission only moves
-    the products from MKL to oneDNN's own float32 kernels, which on AMD's CPUs take less than half the time.
+    the products from MKL to oneDNN's own float32 kernels, the faster ones on the AMD CPU of docs/decisions/0006.
     """
     before, generator = torch.get_float32_matmul_precision(), torch.Generator().manual_seed(0)
     torch.set_float32_matmul_precision(ONEDNN)

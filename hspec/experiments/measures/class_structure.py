@@ -13,7 +13,7 @@ from hspec.linalg import EigenPairs, LinearOperator, LowRank, subspace_cosines
 
 KNOCKED_OUT = {"": (), "_a1": ("A1",), "_a1_a2": ("A1", "A2"), "_a1_a2_b1": ("A1", "A2", "B1")}
 
-MAX_EXACT_ROWS = 12_000  # of the Gram matrix: 1.2 GB, and some minutes on two cores
+MAX_EXACT_ROWS = 12_000  # of the Gram matrix: 1.2 GB
 
 
 def class_structure(
@@ -138,7 +138,7 @@ def collinearity(means: ClassMeans) -> dict[str, np.ndarray]:
 def check_exact_rows(rows: int) -> None:
     if rows > MAX_EXACT_ROWS:
         raise ValueError(
-            f"exact spectra of N·C = {rows:,} rows would take hours: at most {MAX_EXACT_ROWS:,} are solved. "
+            f"exact spectra of N·C = {rows:,} rows are too many: at most {MAX_EXACT_ROWS:,} are solved. "
             "Take fewer examples per class for them (exact_per_class in the chapter), or fewer classes."
         )
 
