@@ -1,7 +1,7 @@
 """One vector at a time, or several in one backward sweep: measured once for each kind of product, then kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -10,32 +10,35 @@ MAX_BLOCK = 16  # vectors in one sweep: bounds the memory of a sweep to this man
 
 
 class Blocks:
-    """How many vectors each kind of product takes in one sweep; `sizes` shows the choices and may be set by hand."""
+    """How many vectors each kind of product takes in one sweep; `sizes` shows the choices and may be set by hand.
 
-    def __init__(self):
+    Convolutions on a CPU are not measured: their matrix products are large enough for one vector.
+    """
+
+    def __init__(self, parameters: list[Tensor]):
         self.sizes: dict[str, int] = {}
+        self.may_pay = parameters[0].device.type != "cpu" or all(q.dim() <= 2 for q in parameters)
 
     def __str__(self) -> str:
         return ", ".join(f"{kind} in blocks of {size}" for kind, size in self.sizes.items())
 
-    def map(self, kind: str, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def map(self, kind: str, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
         """product over V's rows (k, ...), cut into blocks of the chosen size, concatenated again."""
-        if len(V) == 1:
-            return product(V)
-        if kind not in self.sizes:
-            self.sizes[kind] = _faster_size(product, V)
-        parts = [product(block) for block in V.split(self.sizes[kind])]
-        if isinstance(parts[0], Tensor):
-            return torch.cat(parts)
-        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+        parts = list(self.parts(kind, product, V))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def parts(self, kind: str, product: Callable[[Tensor], Tensor], V: Tensor) -> Iterator[Tensor]:
+        """The same one block after the other, for whoever has a place for each."""
+        if len(V) > 1 and kind not in self.sizes:
+            self.sizes[kind] = _faster_size(product, V) if self.may_pay else 1
+        for block in V.split(self.sizes.get(kind, 1)):
+            yield product(block)
 
 
 def _faster_size(product, V: Tensor) -> int:
-    """MAX_BLOCK (or fewer, if V has fewer rows) where a block costs less than its rows one by one; else 1."""
+    """MAX_BLOCK where a block of V's rows (at most so many) costs less than its rows one by one; else 1."""
     block = V[:MAX_BLOCK]
-    product(block[:1])  # warm up
-    alone = min(_seconds(product, block[:1]) for _ in range(2))
-    together = min(_seconds(product, block) for _ in range(2))
+    alone, together = (min(_seconds(product, rows) for _ in range(2)) for rows in (block[:1], block))
     return MAX_BLOCK if together < 0.9 * alone * len(block) else 1
 
 

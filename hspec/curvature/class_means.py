@@ -20,11 +20,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from hspec.curvature.fast_layers import FastLayers
 from hspec.curvature.memory import gib
 from hspec.curvature.precision import numerics
 from hspec.curvature.products import pull_back
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
+from hspec.curvature.switches import Switches
+from hspec.linalg.memory import empty
 
 GRAM_COLUMNS = 1 << 16  # columns converted to float64 at a time
 
@@ -101,25 +104,32 @@ class ClassMeans:
     def _add_class(self, total: Tensor, c: int, recipe: Tensor, parameters: list[Tensor]) -> None:
         """total (m, p) += Σ_{n of class c} J_nᵀ Σ_{c'} recipe_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
         with numerics(self.risk.device, self.risk.precision):
-            for logits, members in self._logits_of_class(c):
+            for logits, members, switches in self._logits_of_class(c):
                 a = recipe[:, None, :] * self.kappa[members] * self.membership[members, c, None]
                 softmax = Softmax(self.softmax.p[members], self.softmax.top[members])
-                sweep = functools.partial(pull_back, logits, parameters)
-                total += self.risk.blocks.map("means", sweep, softmax.spread(a))
+                sweep = functools.partial(pull_back, logits, parameters, switches=switches)
+                left = total
+                for part in self.risk.blocks.parts("means", sweep, softmax.spread(a)):
+                    left[: len(part)] += part
+                    left = left[len(part) :]
 
-    def _logits_of_class(self, c: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(logits with their graph, indices n of their rows), covering class c.
+    def _logits_of_class(self, c: int) -> Iterator[tuple[Tensor, Tensor, Switches]]:
+        """(logits with their graph, indices n of their rows, the graph's switches), covering class c.
 
         Where batch statistics couple examples, the partition must stay: whole batches, other classes weighted by zero.
         """
         if not self.risk.independent:
             for graph in self.risk.graphs:
-                yield graph.logits, torch.arange(graph.rows.start, graph.rows.stop, device=self.risk.device)
+                rows = torch.arange(graph.rows.start, graph.rows.stop, device=self.risk.device)
+                yield graph.logits, rows, graph.switches
             return
         members = (self.risk.labels == c).nonzero()[:, 0]
         for x in self.risk.sample.of_class(c):
             rows, members = members[: len(x)], members[len(x) :]
-            yield self.risk.network(x), rows
+            switches = Switches()
+            with FastLayers(switches):
+                logits = self.risk.network(x)
+            yield logits, rows, switches
 
     def gram(self, recipe: Tensor | None = None) -> Tensor:
         """Inner products of the vectors of a recipe (C, m, C), float64 (C·m, C·m); by default of all g_{c,c'}.
@@ -145,7 +155,7 @@ class ClassMeans:
     def vectors_of(self, classes: Tensor, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
         """`vectors` for some of the classes: (len(classes), m, p)."""
         num_numbers = sum(q.numel() for q in parameters)
-        result = recipe.new_zeros(len(classes), recipe.shape[1], num_numbers)
+        result = empty((len(classes), recipe.shape[1], num_numbers), recipe.dtype, recipe.device).zero_()
         for total, c in zip(result, classes.tolist(), strict=True):
             self._add_class(total, c, recipe[c], parameters)
         return result

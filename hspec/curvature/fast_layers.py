@@ -3,6 +3,8 @@
 * Convolution is bilinear in (input, weight), so its double backward is two convolutions and two of their
   transposes: all of them calls of `convolution_backward` and `conv2d`. Autograd's own goes through transposed,
   grouped convolutions.
+* A linear layer is bilinear, too. Autograd's double backward is right for one vector; under a block of them it
+  multiplies one by one, or copies the layer's input for each. Here a block is folded into one matrix product.
 * Batch normalisation with fixed statistics is an affine map y = s x + b: two small nodes instead of a double
   backward that knows about statistics.
 
@@ -73,6 +75,72 @@ class _Conv2d(torch.autograd.Function):
         return gx, gw, None, None
 
 
+def _times(u: Tensor, fixed: Tensor, switches: Switches) -> Tensor:
+    """u @ fixed for a u that carries the vectors: under a block, one matrix product for all of them.
+
+    It is `mm` that is folded under is_grads_batched (`matmul` is not), where a contiguous block stands on its left.
+    """
+    return torch.mm(u if switches.single else u.contiguous(), fixed)
+
+
+def _under(fixed: Tensor, u: Tensor, switches: Switches) -> Tensor:
+    """fixed @ u, likewise."""
+    return torch.mm(fixed, u) if switches.single else _times(u.T, fixed.T, switches).T
+
+
+class _LinearBackward(torch.autograd.Function):
+    """(go, x, w) ↦ (go w, goᵀ x), the gradients in x and w of y = x wᵀ; linear in each."""
+
+    @staticmethod
+    def forward(ctx, go, x, w, wanted, switches):
+        ctx.save_for_backward(go, x, w)
+        ctx.switches = switches
+        gx = _times(go, w, switches) if wanted[0] else None
+        gw = _times(go.T, x, switches) if wanted[1] else None
+        return gx, gw
+
+    @staticmethod
+    def backward(ctx, ux, uw):
+        go, x, w = ctx.saved_tensors
+        switches = ctx.switches
+        need_go, need_x, need_w = ctx.needs_input_grad[:3]
+        need_x, need_w = need_x and switches.to_forward, need_w and switches.to_forward
+        ggo = gx = gw = None
+        if uw is not None:
+            if need_go:
+                ggo = _under(x, uw.T, switches)
+            if need_x:
+                gx = _under(go, uw, switches)
+        if ux is not None:
+            if need_go:
+                ggo = _sum(ggo, _times(ux, w.T, switches))
+            if need_w:
+                gw = _under(go.T, ux, switches)
+        return ggo, gx, gw, None, None
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w, switches):
+        ctx.save_for_backward(x, w)
+        ctx.switches = switches
+        return x @ w.T
+
+    @staticmethod
+    def backward(ctx, go):
+        x, w = ctx.saved_tensors
+        gx, gw = _LinearBackward.apply(go, x, w, ctx.needs_input_grad[:2], ctx.switches)
+        return gx, gw, None
+
+
+def _linear(switches, input, weight, bias=None):
+    if weight.dim() != 2 or input.dim() < 2 or input.is_complex():
+        return F.linear(input, weight, bias)
+    y = _Linear.apply(input.reshape(-1, input.shape[-1]), weight, switches)
+    y = y.reshape(*input.shape[:-1], len(weight))
+    return y if bias is None else y + bias
+
+
 def _pair(n) -> list[int]:
     return [n, n] if isinstance(n, int) else list(n) * (2 // len(n))
 
@@ -102,8 +170,13 @@ class FastLayers(torch.overrides.TorchFunctionMode):
 
     def __init__(self, switches: Switches):
         super().__init__()
-        conv2d = functools.partial(_conv2d, switches)
-        self.replacements = {torch.conv2d: conv2d, F.conv2d: conv2d, F.batch_norm: _batch_norm}
+        conv2d, linear = functools.partial(_conv2d, switches), functools.partial(_linear, switches)
+        self.replacements = {
+            torch.conv2d: conv2d,
+            F.conv2d: conv2d,
+            F.linear: linear,
+            F.batch_norm: _batch_norm,
+        }
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         return self.replacements.get(func, func)(*args, **(kwargs or {}))

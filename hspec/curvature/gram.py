@@ -214,7 +214,7 @@ def _rows_by_sweeps(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tens
         for n in range(len(u)):
             cotangents = torch.zeros(len(u[n]), *graph.logits.shape, dtype=u.dtype, device=u.device)
             cotangents[:, n] = u[n]
-            yield pull_back(graph.logits, block, cotangents)
+            yield pull_back(graph.logits, block, cotangents, graph.switches)
 
 
 def _knocked_out(means: ClassMeans, level: str, K: Tensor) -> Tensor:

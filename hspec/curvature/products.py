@@ -23,6 +23,7 @@ from hspec.curvature.network import Network
 from hspec.curvature.precision import numerics
 from hspec.curvature.softmax import Softmax, logit_gradient
 from hspec.curvature.switches import Switches
+from hspec.linalg.memory import empty
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,17 @@ class BatchGraph:
 
     def jacobian_transpose(self, U: Tensor) -> Tensor:
         """Σ_n J_nᵀ U_n (k, p) for U (k, n, C)."""
-        return pull_back(self.logits, self.network.parameters, U)
+        return pull_back(self.logits, self.network.parameters, U, self.switches)
 
     def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
         used = [i for i, g in enumerate(self.gradient) if g is not None]
         pieces = self.network.unflatten(V)
-        return _grad([self.gradient[i] for i in used], inputs, [pieces[i] for i in used])
+        return _grad([self.gradient[i] for i in used], inputs, [pieces[i] for i in used], self.switches)
 
 
-def pull_back(logits: Tensor, parameters: list[Tensor], U: Tensor) -> Tensor:
+def pull_back(logits: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches) -> Tensor:
     """Σ_n J_nᵀ U_n (k, p) for U (k, n, C), p the size of `parameters`; `logits` (n, C) with their graph."""
-    return _flat(_grad([logits], parameters, [U]), parameters, U)
+    return _flat(_grad([logits], parameters, [U], switches), parameters, U)
 
 
 def _flat(pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor) -> Tensor:
@@ -89,14 +90,17 @@ def _flat(pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor) -
         like.new_zeros(k, q.numel()) if piece is None else piece.reshape(k, -1)
         for piece, q in zip(pieces, parameters, strict=True)
     ]
-    return torch.cat(pieces, 1)
+    place = empty((k, sum(q.numel() for q in parameters)), like.dtype, like.device)
+    return torch.cat(pieces, 1, out=place)
 
 
-def _grad(outputs, inputs, cotangents) -> list[Tensor | None]:
+def _grad(outputs, inputs, cotangents, switches: Switches) -> list[Tensor | None]:
     """autograd.grad for k cotangents at once, stacked along a leading dimension of k."""
     if len(cotangents[0]) > 1:
         options = {"retain_graph": True, "allow_unused": True, "is_grads_batched": True}
-        return list(torch.autograd.grad(outputs, inputs, cotangents, **options))
+        cotangents = [c.contiguous() for c in cotangents]  # only whole blocks fold into one matrix product
+        with switches.off("single"):
+            return list(torch.autograd.grad(outputs, inputs, cotangents, **options))
     single = [c[0] for c in cotangents]
     found = torch.autograd.grad(outputs, inputs, single, retain_graph=True, allow_unused=True)
     return [None if t is None else t[None] for t in found]

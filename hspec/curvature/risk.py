@@ -60,7 +60,7 @@ class Risk:
         self.num_examples = len(self.labels)
         self.memory_budget = free_memory(self.device) // 3 if budget is None else int(budget)
         self.graphs = Graphs(network, sample, self.memory_budget, precision)
-        self.blocks = Blocks()
+        self.blocks = Blocks(network.parameters)
 
     @classmethod
     def from_module(

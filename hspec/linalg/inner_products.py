@@ -38,5 +38,7 @@ def norms(A: torch.Tensor) -> torch.Tensor:
 
 
 def _chunked_dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    if len(a) <= CHUNK:
+        return torch.dot(a, b).double()
     pairs = zip(a.split(CHUNK), b.split(CHUNK), strict=True)
     return torch.stack([torch.dot(x, y) for x, y in pairs]).double().sum()

@@ -14,6 +14,7 @@ from hspec.linalg.trace import draw_probe
 from hspec.linalg.tridiagonal import Tridiagonal
 
 CONVERGED = 1e-6  # β_m |s_mi| below this share of λ_max: the Ritz pair is an eigenpair
+LOCK_STEP = 1 << 30  # bytes that the bases of all probes may take to be run in lock-step unasked
 SIMPLE = 10.8  # a χ²₁ draw is larger once in a thousand: such a node is a multiple eigenvalue
 
 
@@ -26,7 +27,7 @@ def slq(
     probes: str = "gaussian",
     reorthogonalize: str = "full",
     basis_dtype: torch.dtype | None = None,
-    block: bool = False,
+    block: bool | None = None,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 10,
     callback: Callable[[int, int], None] | None = None,
@@ -36,7 +37,8 @@ def slq(
 
     probes          "gaussian" (uniform on the sphere) or "rademacher" (random signs)
     block           run all probes in lock-step, one product with a block of columns a step: faster where
-                    blocks pay (small nets, GPUs), at num_probes times the memory for the basis
+                    blocks pay (small nets, GPUs), at num_probes times the memory for the basis; None where
+                    that comes to a gibibyte at most
     generator       torch.Generator: the one source of randomness; the same probes for float32 and float64
     checkpoint      a folder: finished probes and the current one's state survive a kill (see `lanczos`)
     callback        called with (steps done, num_steps · num_probes)
@@ -54,6 +56,8 @@ def slq(
     if num_steps < 1 or num_probes < 1:
         raise ValueError(f"At least one step and one probe are needed; got {num_steps} and {num_probes}.")
     num_steps = min(num_steps, dimension)
+    if block is None:
+        block = num_probes * num_steps * A.shape[0] * (basis_dtype or A.dtype).itemsize <= LOCK_STEP
     starts = (draw_probe(A, generator, probes)[None] for _ in range(num_probes))
     blocks = [torch.cat(list(starts))] if block else starts
     total = num_steps * num_probes

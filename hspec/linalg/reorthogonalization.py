@@ -1,6 +1,8 @@
 """How Lanczos vectors are kept orthogonal: fully, when the ω-recurrence says so, or not at all.
 
-Without it rounding lets converged eigenvectors back in, and one outlier shows up as many: ghosts.
+Without it rounding lets converged eigenvectors back in, and one outlier shows up as many: ghosts. Each strategy is
+called with w (n_v, p), which it changes in place, V (n_v, j, p) and the scalars so far; it returns what it took off
+along the last rows, and the norms of what is left, (n_v,) each.
 """
 
 import numpy as np
@@ -9,37 +11,43 @@ import torch
 from hspec.linalg.inner_products import norms
 
 CHUNK = 16  # basis rows brought to the working precision at a time, where the basis is stored in another
-LONG = (
-    400_000  # bytes of a vector from which, on the CPU, one row after the other beats matrix-vector products
-)
+CACHE = 1 << 24  # bytes of basis rows that lie in a processor's cache between two looks at them
 DROP = 0.7  # a vector that loses more of its norm than this in one pass needs a second ("twice is enough")
 
 
-def project_out(w: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
-    """Remove from each w_i the directions V_i, in place; returns the coefficients V_i w_i of the last row, (n_v,).
+def project_out(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Remove from each w_i the directions V_i, in place; w (n_v, p), V (n_v, j, p) on a contiguous buffer per probe.
 
-    w (n_v, p), V (n_v, j, p) on a contiguous buffer per probe. Classical Gram-Schmidt, as two matrix-vector products;
-    for long vectors on the CPU modified Gram-Schmidt, which reads each row from memory once instead of twice.
+    Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical Gram-Schmidt within
+    blocks of rows, as two matrix-vector products; modified Gram-Schmidt between blocks.
     """
-    by_row = w.device.type == "cpu" and w.shape[1] * w.element_size() >= LONG
-    remove = _by_row if by_row else _by_matrix
-    return torch.stack([remove(w_i, V_i) for w_i, V_i in zip(w, V, strict=True)]).double()
+    found = [_remove(w_i, V_i) for w_i, V_i in zip(w, V, strict=True)]
+    last, removed = zip(*found, strict=True)
+    return torch.stack(last).double(), torch.stack(removed)
 
 
-def _by_matrix(w: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
-    for rows in V.split(len(V) if V.dtype == w.dtype else CHUNK):
+def _remove(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    coefficients = []
+    for rows in V.split(_rows_at_a_time(w, V)):
         rows = rows.to(w.dtype)
         h = rows @ w
         w.addmv_(rows.T, h, alpha=-1)
-    return h[-1]
+        coefficients.append(h)
+    return h[-1], torch.cat(coefficients).double().square().sum()
 
 
-def _by_row(w: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
-    for row in V:
-        row = row.to(w.dtype)
-        h = torch.dot(row, w)
-        w.add_(row, alpha=-float(h))
-    return h
+def _rows_at_a_time(w: torch.Tensor, V: torch.Tensor) -> int:
+    """As many as are read from memory once for both products; all where not even one row stays in the cache."""
+    if V.dtype != w.dtype:
+        return CHUNK
+    fitting = CACHE // (w.numel() * w.element_size())
+    return fitting if w.device.type == "cpu" and fitting else len(V)
+
+
+def _has_dropped(left: torch.Tensor, removed: torch.Tensor) -> bool:
+    """By Pythagoras: ‖w‖² before is what is left and what was removed."""
+    squares = left.square()
+    return bool((squares < DROP**2 * (squares + removed)).any())
 
 
 class Full:
@@ -52,12 +60,12 @@ class Full:
     needs_basis = True
 
     def __call__(self, w, V, alphas, betas):
-        always_twice = w.dtype == torch.float64 or w.device.type != "cpu"
-        before = None if always_twice else norms(w)
-        correction = project_out(w, V)
-        if always_twice or bool((norms(w) < DROP * before).any()):
-            correction = correction + project_out(w, V)
-        return correction
+        correction, removed = project_out(w, V)
+        left = norms(w)
+        if w.dtype == torch.float64 or w.device.type != "cpu" or _has_dropped(left, removed):
+            correction = correction + project_out(w, V)[0]
+            left = norms(w)
+        return correction, left
 
     def state(self) -> dict[str, torch.Tensor]:
         return {}
@@ -72,7 +80,7 @@ class Off:
     needs_basis = False
 
     def __call__(self, w, V, alphas, betas):
-        return torch.zeros(len(w), dtype=torch.float64, device=w.device)
+        return torch.zeros(len(w), dtype=torch.float64, device=w.device), norms(w)
 
     def state(self) -> dict[str, torch.Tensor]:
         return {}
@@ -103,17 +111,17 @@ class Partial:
         self.full = Full()
 
     def __call__(self, w, V, alphas, betas):
-        beta = norms(w).cpu().numpy()
-        j = V.shape[1] - 1
-        omega = self._advance(j, alphas[:, : j + 1].cpu().numpy(), betas[:, :j].cpu().numpy(), beta)
+        left, j = norms(w), V.shape[1] - 1
+        scalars = (alphas[:, : j + 1], betas[:, :j], left)
+        omega = self._advance(j, *(numbers.cpu().numpy() for numbers in scalars))
         lost = bool((np.abs(omega[:, 1 : j + 2]) > self.eps**0.5).any())
         correction = torch.zeros(len(w), dtype=torch.float64, device=w.device)
         if lost or self.again:
-            correction = self.full(w, V, alphas, betas)
+            correction, left = self.full(w, V, alphas, betas)
             omega[:, 1 : j + 2] = self.eps
         self.again = lost and not self.again
         self.omega = np.stack([self.omega[1], omega])
-        return correction
+        return correction, left
 
     def _advance(self, j, alphas, betas, beta):
         """ω_{j+1,·} from ω_{j,·} and ω_{j−1,·}; all (n_v, …); betas[:, i] couples vectors i and i + 1."""

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from hspec.curvature import Risk, gauss_newton, hessian, residual
 
@@ -57,6 +58,47 @@ def test_convolutions(options, rel):
 def test_unbatched_and_one_dimensional_convolutions_are_left_to_autograd(rel):
     body = [nn.Conv1d(2, 4, 3), nn.Softplus(), nn.Conv1d(4, 2, 2)]
     check(classifier(*body, features=10), torch.randn(6, 2, 8, dtype=torch.float64), rel)
+
+
+LINEAR = {
+    "sequences": [nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2, bias=False), nn.Tanh()],
+    "in feature order": [nn.Flatten(), nn.Linear(12, 5), nn.Softplus(), nn.Linear(5, 6), nn.Tanh()],
+}
+
+
+@pytest.mark.parametrize("body", LINEAR.values(), ids=LINEAR.keys())
+@pytest.mark.parametrize("frozen", [None, 0, 1])
+def test_linear_layers_by_one_vector_and_by_blocks(body, frozen, rel):
+    net = classifier(*body, features=6)
+    if frozen is not None:
+        [m for m in net if isinstance(m, nn.Linear)][frozen].weight.requires_grad_(False)
+    x = torch.randn(6, 3, 4, dtype=torch.float64)
+    risk = check(net, x, rel)
+    for name, operator in (("Hess", hessian), ("G", gauss_newton), ("H", residual)):
+        risk.blocks.sizes[name] = 1
+        one_by_one = operator(risk).to_dense()
+        risk.blocks.sizes[name] = 16
+        assert rel(operator(risk).to_dense(), one_by_one) < 1e-13
+        assert "16" in repr(operator(risk))
+    for q in net.parameters():
+        q.requires_grad_(True)
+
+
+def test_a_block_of_vectors_is_folded_into_single_matrix_products():
+    net = classifier(nn.Flatten(), nn.Linear(12, 5), nn.Tanh(), features=5)
+    risk = Risk.from_module(net, [(torch.randn(6, 12, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    risk.blocks.sizes["Hess"] = 16
+    X = torch.randn(risk.num_parameters, 7, dtype=torch.float64)
+
+    def matrix_products(columns):
+        with profile(activities=[ProfilerActivity.CPU]) as seen:
+            hessian(risk) @ columns
+        names = [event.name for event in seen.events()]
+        return names.count("aten::mm"), names.count("aten::bmm")
+
+    hessian(risk) @ X
+    # The product of a block appears twice: as asked for by the sweep, and folded.
+    assert matrix_products(X) == (2 * matrix_products(X[:, :1])[0], 0)
 
 
 def test_batch_norm_without_scale_and_shift(rel):

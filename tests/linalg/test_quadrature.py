@@ -61,6 +61,15 @@ def test_blocks_and_single_probes_agree(block, prescribed):
     assert np.allclose(one.plain_weights, other.plain_weights, atol=1e-10)
 
 
+def test_probes_run_in_lock_step_where_their_bases_are_small(monkeypatch, prescribed, wrapped):
+    A, widths = prescribed(NET_LIKE), []
+    seen = wrapped(len(A), lambda X: widths.append(X.shape[1]) or A @ X)
+    slq(seen, 3, 2, generator=seeded(7))
+    monkeypatch.setattr("hspec.linalg.quadrature.LOCK_STEP", 2 * 3 * len(A) * 8 - 1)
+    slq(seen, 3, 2, generator=seeded(7))
+    assert widths == [2, 2, 2] + 6 * [1]
+
+
 def test_float32_and_float64_see_the_same_probes(prescribed):
     A = prescribed(NET_LIKE)
     one, other = slq(A, 10, 2, generator=seeded(7)), slq(A.float(), 10, 2, generator=seeded(7))
