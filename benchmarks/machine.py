@@ -4,6 +4,7 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import torch
 
@@ -25,10 +26,20 @@ def provenance(device) -> dict:
 
 
 def machine(device) -> str:
-    """ "2 CPU cores, float32", or the GPU's model."""
+    """The GPU's model, or the CPU's: "2 cores of an AMD EPYC 7B13 64-Core Processor, AVX2"."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU cores"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{torch.get_num_threads()} cores of an {_cpu_model()}, {instructions}"
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0].replace("(R)", "") if names else platform.machine()
 
 
 def installed_version(package: str) -> str:

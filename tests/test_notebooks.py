@@ -90,6 +90,10 @@ def test_cells_are_thin(notebook):
         assert not hidden, f"this belongs in the package: {cell.source}"
 
 
+def test_no_cell_is_empty(notebook):
+    assert all(cell.source.strip() for cell in notebook.cells)
+
+
 def test_imports_only_experiments_and_figures(notebook):
     for cell in code_cells(notebook):
         for node in ast.walk(statements(cell)):
