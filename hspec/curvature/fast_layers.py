@@ -38,6 +38,7 @@ class _Conv2dBackward(torch.autograd.Function):
     @staticmethod
     def forward(ctx, go, x, w, geometry, wanted, switches):
         ctx.save_for_backward(go, x, w)
+        ctx.set_materialize_grads(False)
         ctx.geometry, ctx.switches = geometry, switches
         return _input_and_weight_grad(go, x, w, geometry, wanted)
 
@@ -88,16 +89,22 @@ def _under(fixed: Tensor, u: Tensor, switches: Switches) -> Tensor:
     return torch.mm(fixed, u) if switches.single else _times(u.T, fixed.T, switches).T
 
 
+def _linear_gradients(go, x, w, wanted, switches):
+    """(go w, goᵀ x), the gradients in x and w of y = x wᵀ."""
+    gx = _times(go, w, switches) if wanted[0] else None
+    gw = _times(go.T, x, switches) if wanted[1] else None
+    return gx, gw
+
+
 class _LinearBackward(torch.autograd.Function):
-    """(go, x, w) ↦ (go w, goᵀ x), the gradients in x and w of y = x wᵀ; linear in each."""
+    """`_linear_gradients` as a function of (go, x, w), linear in each."""
 
     @staticmethod
     def forward(ctx, go, x, w, wanted, switches):
         ctx.save_for_backward(go, x, w)
+        ctx.set_materialize_grads(False)
         ctx.switches = switches
-        gx = _times(go, w, switches) if wanted[0] else None
-        gw = _times(go.T, x, switches) if wanted[1] else None
-        return gx, gw
+        return _linear_gradients(go, x, w, wanted, switches)
 
     @staticmethod
     def backward(ctx, ux, uw):
@@ -129,15 +136,16 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx, go):
         x, w = ctx.saved_tensors
-        gx, gw = _LinearBackward.apply(go, x, w, ctx.needs_input_grad[:2], ctx.switches)
+        gradients = _LinearBackward.apply if torch.is_grad_enabled() else _linear_gradients
+        gx, gw = gradients(go, x, w, ctx.needs_input_grad[:2], ctx.switches)
         return gx, gw, None
 
 
 def _linear(switches, input, weight, bias=None):
     if weight.dim() != 2 or input.dim() < 2 or input.is_complex():
         return F.linear(input, weight, bias)
-    y = _Linear.apply(input.reshape(-1, input.shape[-1]), weight, switches)
-    y = y.reshape(*input.shape[:-1], len(weight))
+    y = _Linear.apply(input if input.dim() == 2 else input.flatten(0, -2), weight, switches)
+    y = y if input.dim() == 2 else y.unflatten(0, input.shape[:-1])
     return y if bias is None else y + bias
 
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import platform
+from pathlib import Path
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -35,16 +37,28 @@ def numerics(device: torch.device, precision: str):
 def _matmul_precision(device: torch.device, precision: str) -> str:
     if device.type != "cpu":
         return TF32 if precision == "fast" else FULL
-    return ONEDNN if precision == "fast" or onednn_keeps_float32() else FULL
+    return ONEDNN if precision == "fast" or onednn_is_better() else FULL
 
 
 @functools.cache
-def onednn_keeps_float32() -> bool:
-    """Whether float32 matrix products stay float32 on this CPU where oneDNN is allowed bfloat16; tried out, once.
+def onednn_is_better() -> bool:
+    """Whether float32 matrix products on this CPU are faster by oneDNN, and as exact; the latter is tried out, once.
 
-    oneDNN multiplies float32 matrices in bfloat16 on CPUs with matrix units (AMX). On others the permission only moves
-    the products from MKL to oneDNN's own float32 kernels, the faster ones on the AMD CPU of docs/decisions/0006.
+    PyTorch's default, MKL, is twice as slow on AMD's CPUs, and the faster one on Intel's (docs/decisions/0006). Where
+    oneDNN is allowed bfloat16 it multiplies float32 matrices in it on CPUs with matrix units; on others the permission
+    only moves the products to oneDNN's own float32 kernels.
     """
+    return _is_amd() and _onednn_keeps_float32()
+
+
+def _is_amd() -> bool:
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return "AuthenticAMD" in platform.processor()
+
+
+def _onednn_keeps_float32() -> bool:
     before, generator = torch.get_float32_matmul_precision(), torch.Generator().manual_seed(0)
     torch.set_float32_matmul_precision(ONEDNN)
     try:

@@ -32,6 +32,25 @@ def frame_row(label: str, record: Record) -> dict[str, object]:
     }
 
 
+def sample_table(films: list[list[Record]], step: int) -> pd.DataFrame:
+    """The ends of the spectrum after one step by the size of the Hessian's sample: one row a film that has the step.
+
+    Films of other nets or trainings than the first one's are left out.
+    """
+    setting = films[0][0].meta["setting"]
+    frames = [r for film in films for r in film if r.meta["setting"] == setting and int(r["step"]) == step]
+    return pd.DataFrame(
+        {
+            "images": f"{int(r['num_examples']):,}",
+            "loss on them": f"{float(r['loss']):.3g}",
+            "λ_1": f"{float(r['top'][0]):.3g}",
+            "λ_min": f"{float(r['bottom'][0]):.3g}",
+            "|λ_min|/λ_1": f"{max(0.0, -float(r['bottom'][0])) / float(r['top'][0]):.3f}",
+        }
+        for r in sorted(frames, key=lambda r: int(r["num_examples"]))
+    )
+
+
 def gradient_table(films: dict[str, list[Record]]) -> pd.DataFrame:
     """Where the gradient lies: one row a frame."""
     return pd.DataFrame(gradient_row(label, r) for label, frames in films.items() for r in frames)

@@ -11,28 +11,30 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """onednn(error): as if oneDNN's products were off by that much."""
+    """onednn(error, amd): as if oneDNN's products were off by that much, on a CPU of AMD's or another."""
 
-    def pretend(error):
+    def pretend(error, amd):
         monkeypatch.setattr(precision, "_error", lambda *_: error)
-        precision.onednn_keeps_float32.cache_clear()
+        monkeypatch.setattr(precision, "_is_amd", lambda: amd)
+        precision.onednn_is_better.cache_clear()
 
     yield pretend
-    precision.onednn_keeps_float32.cache_clear()
+    precision.onednn_is_better.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("device", "wanted", "error", "setting"),
+    ("device", "wanted", "amd", "error", "setting"),
     [
-        (CPU, "exact", 1e-7, "medium"),
-        (CPU, "exact", 5e-4, "highest"),
-        (CPU, "fast", 5e-4, "medium"),
-        (CUDA, "exact", 1e-7, "highest"),
-        (CUDA, "fast", 1e-7, "high"),
+        (CPU, "exact", True, 1e-7, "medium"),
+        (CPU, "exact", True, 5e-4, "highest"),
+        (CPU, "exact", False, 1e-7, "highest"),
+        (CPU, "fast", False, 5e-4, "medium"),
+        (CUDA, "exact", True, 1e-7, "highest"),
+        (CUDA, "fast", True, 1e-7, "high"),
     ],
 )
-def test_reduced_precision_only_where_it_is_wanted_or_harmless(onednn, device, wanted, error, setting):
-    onednn(error)
+def test_reduced_precision_only_where_it_is_wanted_or_harmless(onednn, device, wanted, amd, error, setting):
+    onednn(error, amd)
     before = torch.get_float32_matmul_precision()
     with precision.numerics(CPU, "exact"):
         assert precision._matmul_precision(device, wanted) == setting

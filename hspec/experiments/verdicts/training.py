@@ -18,6 +18,7 @@ from hspec.experiments.film_quantities import (
 from hspec.experiments.measures.spectra import stored_measure
 from hspec.experiments.store import Record
 
+PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
 LARGE = 0.1  # of λ_max: a negative eigenvalue larger than this is large
 ALMOST_NONE = 0.01  # of λ_max: below this a spectrum is almost non-negative; the paper's net has about 0.0006
 SETTLED = 1 / 3  # of the change during the first epoch
