@@ -14,7 +14,7 @@ from hspec.linalg.trace import draw_probe
 from hspec.linalg.tridiagonal import Tridiagonal
 
 CONVERGED = 1e-6  # β_m |s_mi| below this share of λ_max: the Ritz pair is an eigenpair
-LOCK_STEP = 1 << 30  # bytes that the bases of all probes may take to be run in lock-step unasked
+LOCK_STEP = 1 << 28  # bytes that the bases of all probes may take to be run in lock-step unasked
 SIMPLE = 10.8  # a χ²₁ draw is larger once in a thousand: such a node is a multiple eigenvalue
 
 
@@ -38,7 +38,7 @@ def slq(
     probes          "gaussian" (uniform on the sphere) or "rademacher" (random signs)
     block           run all probes in lock-step, one product with a block of columns a step: faster where
                     blocks pay (small nets, GPUs), at num_probes times the memory for the basis; None where
-                    that comes to a gibibyte at most
+                    that comes to 256 MiB at most
     generator       torch.Generator: the one source of randomness; the same probes for float32 and float64
     checkpoint      a folder: finished probes and the current one's state survive a kill (see `lanczos`)
     callback        called with (steps done, num_steps · num_probes)
