@@ -71,6 +71,19 @@ def test_repr_shows_the_choices(case):
     assert "Hess in blocks of" in repr(risk)
 
 
+@pytest.mark.parametrize(("seconds", "size"), [([1.0, 1.0, 1.0, 1.0], 16), ([1.0, 1.0, 2.0, 2.0], 1)])
+def test_blocks_are_timed_once_and_never_for_convolutions_on_a_cpu(monkeypatch, case, seconds, size):
+    """Two columns in one sweep, where they take less than twice one column's time."""
+    clock = iter(seconds)
+    monkeypatch.setattr("hspec.curvature.blocks._seconds", lambda product, V: next(clock))
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(case.batches[0][0][0].numel(), case.C)).double()
+    for net, chosen in ((case.net, 1), (linear, size)):
+        risk = Risk.from_module(net, case.batches, case.C)
+        for _ in range(2):
+            hessian(risk) @ torch.ones(risk.num_parameters, 2, dtype=torch.float64)
+        assert risk.blocks.sizes == {"Hess": chosen}
+
+
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.99])
 @pytest.mark.parametrize("operator", [hessian, gauss_newton, residual])
 def test_recomputed_graphs_give_the_same_product(case, risk, X, rel, operator, share):
