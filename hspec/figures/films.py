@@ -117,3 +117,9 @@ def describe(frames: list[Record]) -> str:
     norm = "" if setting["norm"] == "batch" else " without norm"
     images = f"Hessian of {int(record['num_examples']):,} images"
     return f"{net}{norm} ({int(record['num_parameters']):,} parameters), {setting['dataset']}, {images}"
+
+
+def by_norm(films: list[list[Record]]) -> dict[str, list[Record]]:
+    """One film with batch normalisation and one without, under names short enough for a legend."""
+    names = {"batch": "with batch norm", "none": "without"}
+    return {names[frames[0].meta["setting"]["norm"]]: frames for frames in films}
