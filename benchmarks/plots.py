@@ -13,7 +13,8 @@ from hspec.figures.style import COLOURS, panels
 MARKERS = "os^vDP*X"
 LAW = {"color": COLOURS["neutral"], "linestyle": "--", "linewidth": 1.0}
 MEBI = 2**20
-SMALL = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans", "sans-serif"]}  # the files are committed
+# The files are committed: small, and the same bytes for the same figures.
+FILES = {"svg.fonttype": "none", "svg.hashsalt": "hspec", "font.sans-serif": ["DejaVu Sans", "sans-serif"]}
 
 
 def draw_all(results: Results) -> None:
@@ -26,7 +27,7 @@ def draw_all(results: Results) -> None:
     ):
         records = [results.read(task) for task in tasks]
         if all(records):
-            with mpl.rc_context(SMALL):
+            with mpl.rc_context(FILES):
                 draw(*records).savefig(results.folder / f"{name}.svg", metadata={"Date": None})
 
 

@@ -74,9 +74,6 @@ def _products(results: Results) -> list[dict]:
             "one gradient takes": milliseconds,
             "hspec's share of the matrix-product peak, Hess": f"{shares['Hess: hspec']:.0%}",
             "the same, G": f"{shares['G: hspec']:.0%}",
-            "a large matrix product by PyTorch's default library, over hspec's": (
-                f"{result['default_over_chosen_library']:.2f}"
-            ),
         }
 
     return _by_contender(results, "products", cell)

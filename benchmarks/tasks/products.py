@@ -37,7 +37,6 @@ def _one_net(net: Net, rounds: int) -> dict:
         "flops": flops,
         "share_of_peak": {name: flops[name] / times.fastest(name) / peak for name in flops},
         "peak_flops_per_second": peak,
-        "default_over_chosen_library": times.ratio("matrix product by default", "matrix product"),
     }
 
 
@@ -54,7 +53,6 @@ def _contenders(net: Net) -> dict:
     v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(1)).to(net.device)
     square = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=net.device)
     calls = {"gradient": net.gradient, "matrix product": lambda: _matrix_product(square)}
-    calls["matrix product by default"] = lambda: square @ square
     for peer in all_peers()[0]:
         calls[f"Hess: {peer.name}"] = _call(peer.hessian(net), v)
         if peer.gauss_newton:

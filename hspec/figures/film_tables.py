@@ -8,6 +8,7 @@ import pandas as pd
 from hspec.experiments import Record
 from hspec.experiments.film_quantities import rank_ratio
 from hspec.experiments.measures.spectra import stored_measure
+from hspec.experiments.verdicts.training import depth
 from hspec.figures.nets import share
 
 
@@ -45,7 +46,7 @@ def sample_table(films: list[list[Record]], step: int) -> pd.DataFrame:
             "loss on them": f"{float(r['loss']):.3g}",
             "λ_1": f"{float(r['top'][0]):.3g}",
             "λ_min": f"{float(r['bottom'][0]):.3g}",
-            "|λ_min|/λ_1": f"{max(0.0, -float(r['bottom'][0])) / float(r['top'][0]):.3f}",
+            "|λ_min|/λ_1": f"{depth(r)[0]:.3f}",
         }
         for r in sorted(frames, key=lambda r: int(r["num_examples"]))
     )

@@ -27,7 +27,7 @@ def lanczos(
     A                  symmetric operator or dense matrix (p, p)
     v                  (p,) start vector of A's dtype, of any length but zero
     num_steps          m ≤ p; fewer are done if the Krylov space turns out to be invariant: β ≤ 1e-6 ‖T‖ in
-                       float32, 1e-12 ‖T‖ in float64, and what was left is dropped
+                       float32, 1e-12 ‖T‖ in float64
     reorthogonalize    "full" (the default), "partial" or "none": see `reorthogonalization`
     basis_dtype        of V: A's own by default; bfloat16 halves the memory; float64 over float32 products
                        runs the whole recurrence in float64

@@ -10,10 +10,10 @@ from hspec.linalg.tridiagonal import Tridiagonal
 
 BASIS_DTYPES = (torch.bfloat16, torch.float32, torch.float64)
 GPU_LOOK = 8  # steps between two looks at the scalars on a GPU, where each look stops the stream
-# β below this share of ‖T‖ is rounding: the subspace is invariant. The recurrence amplifies the products' own rounding
-# a thousandfold, in the worst of twenty runs. Stopping early would cost the bulk, whose width may be a millionth of
-# ‖T‖, so the float32 value is hardly above the products' rounding; missing a stop is harmless there, for what follows
-# enters with weight zero.
+# β below this share of ‖T‖ is rounding: the subspace is invariant. The recurrence amplifies the products' own
+# rounding by orders of magnitude. Stopping early would cost the bulk, whose width may be a millionth of ‖T‖, so the
+# float32 value is hardly above the products' rounding; missing a stop is harmless there, for what follows enters
+# with weight zero.
 INVARIANT = {torch.float32: 1e-6, torch.float64: 1e-12}
 # u·Av and v·Au may differ by this share of |Av|. The first two Lanczos vectors are a far sharper test than random
 # u, v, whose products with a p-dimensional matrix of any kind are smaller than |Av| by √p.
@@ -57,7 +57,9 @@ class Recurrence:
         self.alphas = starts.new_zeros((num_probes, num_steps), dtype=torch.float64)
         self.betas = torch.zeros_like(self.alphas)
         self.step = self.saved = 0
-        self.alive = None  # (n_v,) bool: whose last β was not rounding
+        self.alive = torch.ones(
+            num_probes, dtype=torch.bool, device=starts.device
+        )  # whose βs all exceed rounding
         self.checkpoint, self.checkpoint_every = None, num_steps
         self.fingerprint = {
             "operator": f"{A.name} {A.shape} {A.dtype}",
@@ -96,10 +98,10 @@ class Recurrence:
         correction, beta = self.reorthogonalize(w, basis, self.alphas, self.betas)
         self.alphas[:, j] += correction
         self.betas[:, j] = beta
-        # A stopped run goes on from the zero vector, in exact zeros: no branch, so no look at the scalars.
-        self.alive = beta > INVARIANT[self.A.dtype] * self._norm_estimate().amax(1)
-        shrink = torch.where(self.alive, 1.0 / beta, 0.0)
+        # A stopped run has its residual as one more vector, and then zeros: no branch, so no look at the scalars.
+        shrink = torch.where(self.alive & (beta > 0), 1.0 / beta, 0.0)
         self.q_before, self.q, self.spare = q, w.mul_(shrink[:, None].to(dtype)), self.q_before
+        self.alive &= beta > INVARIANT[self.A.dtype] * self._norm_estimate().amax(1)
         self.step += 1
 
     def _product(self, q: torch.Tensor) -> torch.Tensor:
@@ -112,27 +114,27 @@ class Recurrence:
         before = torch.nn.functional.pad(self.betas, (1, 0))[:, :-1]
         return self.alphas.abs() + before + self.betas
 
-    def _ends(self) -> list[tuple[int, bool]]:
-        """Per probe: steps done, and whether its space was invariant by then.
+    def _alive_at(self) -> torch.Tensor:
+        """Whether no β up to and with each step was rounding, (n_v, steps done) bool; a β that is nan counts as it."""
+        scale = self._norm_estimate()[:, : self.step].cummax(1).values
+        return (self.betas[:, : self.step] > INVARIANT[self.A.dtype] * scale).long().cumprod(1).bool()
 
-        Raises FloatingPointError if a product was not finite before that.
+    def _lengths(self) -> list[int]:
+        """Steps per probe, up to the one whose β is rounding.
+
+        Raises FloatingPointError if a product was not finite by then.
         """
-        alphas, betas = self.alphas[:, : self.step].cpu(), self.betas[:, : self.step].cpu()
-        scale = self._norm_estimate()[:, : self.step].cpu().cummax(1).values
-        ends = []
-        for a, b, s in zip(alphas, betas, scale, strict=True):
-            stopped = ~(b > INVARIANT[self.A.dtype] * s)  # also where b is not a number
-            steps = int(stopped.nonzero()[0]) + 1 if stopped.any() else self.step
-            if not torch.isfinite(a[:steps] + b[:steps]).all():
+        lengths = (self._alive_at().sum(1) + 1).clamp(max=self.step).tolist()
+        for alphas, betas, m in zip(self.alphas, self.betas, lengths, strict=True):
+            if not torch.isfinite(alphas[:m] + betas[:m]).all():
                 raise FloatingPointError(
-                    f"{self.A} @ v is not finite by step {steps}: look for overflow or nan in the operator "
+                    f"{self.A} @ v is not finite by step {m}: look for overflow or nan in the operator "
                     "(a diverged network, a loss in low precision)."
                 )
-            ends.append((steps, bool(stopped.any())))
-        return ends
+        return lengths
 
     def _all_stopped(self) -> bool:
-        if self.alive is None or (self.q.device.type != "cpu" and self.step % GPU_LOOK):
+        if self.step == 0 or (self.q.device.type != "cpu" and self.step % GPU_LOOK):
             return False
         return not bool(self.alive.any())
 
@@ -165,6 +167,7 @@ class Recurrence:
         self.betas[:, : self.step] = piece["betas"].to(self.betas)
         self.q, self.q_before = piece["q"].to(self.q), piece["q_before"].to(self.q)
         self.reorthogonalize.restore(piece)
+        self.alive = self._alive_at()[:, -1]
         alpha = inner(self.q_before, self._product(self.q_before))
         off = (alpha - self.alphas[:, self.step - 1]).abs()
         if bool((off > SYMMETRY[self.A.dtype] * self._norm_estimate().amax(1)).any()):
@@ -195,14 +198,15 @@ class Recurrence:
             self.checkpoint.keep_only(self.step)
 
     def _results(self) -> list[Tridiagonal]:
-        results = []
-        for i, (m, stopped) in enumerate(self._ends()):
-            alphas, betas = self.alphas[i, :m].cpu().numpy(), self.betas[i, :m].cpu().numpy()
-            norm = 0.0 if stopped else float(betas[-1])
-            residual = torch.zeros_like(self.q[i]) if stopped else self.q[i] * norm
-            V = None if self.V is None else self.V[i, :m].T
-            results.append(Tridiagonal(alphas, betas[:-1], V, residual, norm))
-        return results
+        return [self._result(i, m) for i, m in enumerate(self._lengths())]
+
+    def _result(self, i: int, m: int) -> Tridiagonal:
+        alphas, betas = self.alphas[i, :m].cpu().numpy(), self.betas[i, :m].cpu().numpy()
+        norm = float(betas[-1])
+        if self.V is None:
+            return Tridiagonal(alphas, betas[:-1], None, None, norm)
+        after = self.q[i] if m == self.step else self.V[i, m].to(self.q)
+        return Tridiagonal(alphas, betas[:-1], self.V[i, :m].T, after * norm, norm)
 
 
 def _check_arguments(p: int, num_steps: int, starts: torch.Tensor, basis_dtype) -> None:

@@ -14,14 +14,14 @@ class Tridiagonal:
     """A V = V T + r e_mᵀ with VᵀV = I and T = tridiag(betas, alphas, betas).
 
     alphas (m,), betas (m − 1,)   float64 numpy
-    V (p, m), residual r (p,)     tensors on the operator's device; V is None where it was not kept
-    residual_norm                 ‖r‖ = β_m; 0 where the subspace is invariant and the run stopped early
+    V (p, m), residual r (p,)     tensors on the operator's device; None where the basis was not kept
+    residual_norm                 ‖r‖ = β_m; of the size of rounding where the run stopped early
     """
 
     alphas: np.ndarray
     betas: np.ndarray
     V: torch.Tensor | None
-    residual: torch.Tensor
+    residual: torch.Tensor | None
     residual_norm: float
 
     @property

@@ -61,15 +61,15 @@ def test_unbatched_and_one_dimensional_convolutions_are_left_to_autograd(rel):
 
 
 LINEAR = {
-    "sequences": [nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2, bias=False), nn.Tanh()],
-    "in feature order": [nn.Flatten(), nn.Linear(12, 5), nn.Softplus(), nn.Linear(5, 6), nn.Tanh()],
+    "sequences": lambda: [nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2, bias=False), nn.Tanh()],
+    "vectors": lambda: [nn.Flatten(), nn.Linear(12, 5), nn.Softplus(), nn.Linear(5, 6), nn.Tanh()],
 }
 
 
 @pytest.mark.parametrize("body", LINEAR.values(), ids=LINEAR.keys())
 @pytest.mark.parametrize("frozen", [None, 0, 1])
 def test_linear_layers_by_one_vector_and_by_blocks(body, frozen, rel):
-    net = classifier(*body, features=6)
+    net = classifier(*body(), features=6)
     if frozen is not None:
         [m for m in net if isinstance(m, nn.Linear)][frozen].weight.requires_grad_(False)
     x = torch.randn(6, 3, 4, dtype=torch.float64)
@@ -79,9 +79,7 @@ def test_linear_layers_by_one_vector_and_by_blocks(body, frozen, rel):
         one_by_one = operator(risk).to_dense()
         risk.blocks.sizes[name] = 16
         assert rel(operator(risk).to_dense(), one_by_one) < 1e-13
-        assert "16" in repr(operator(risk))
-    for q in net.parameters():
-        q.requires_grad_(True)
+        assert "blocks of 16" in repr(operator(risk))
 
 
 def test_a_block_of_vectors_is_folded_into_single_matrix_products():

@@ -35,10 +35,7 @@ def test_the_lanczos_relation_holds_to_rounding(name, dtype, prescribed, normal)
     result = lanczos(A, normal(p).to(dtype), min(60, p))
     relation, orthogonality = relation_error(A, result)
     norm = np.abs(SPECTRA[name]).max()
-    left_out = (
-        3 * norm * INVARIANT[dtype] if result.residual_norm == 0 else 0.0
-    )  # the β at which the run stopped
-    assert relation <= SCALE[dtype] * max(1.0, norm) + left_out
+    assert relation <= SCALE[dtype] * max(1.0, norm)
     assert orthogonality <= SCALE[dtype]
     assert result.alphas.dtype == np.float64
     assert abs(result.residual.double().norm() - result.residual_norm) <= SCALE[dtype]
@@ -53,7 +50,9 @@ def test_stops_at_an_invariant_subspace(name, steps, seed, prescribed, normal):
     start = normal(len(values), seed=seed)
     result = lanczos(torch.diag(torch.from_numpy(values)), start, min(20, len(values)))
     assert len(result.alphas) == steps
-    assert result.residual_norm == 0.0
+    assert (
+        result.residual_norm <= 3 * INVARIANT[torch.float64] * np.abs(values).max()
+    )  # the estimate of ‖T‖: 1 to 3
     assert np.allclose(np.sort(result.ritz()[0]), np.unique(values), atol=1e-12)
 
 
