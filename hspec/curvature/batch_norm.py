@@ -25,10 +25,15 @@ def batch_norm_layers(module: nn.Module) -> dict[str, _BatchNorm]:
     return {name: m for name, m in module.named_modules() if isinstance(m, _BatchNorm)}
 
 
-def refuse_wrong_state(module: nn.Module, mode: str) -> None:
-    """Raise ValueError where the layers' state contradicts `mode`."""
+def check_mode(mode: str) -> None:
+    """Raise ValueError unless `mode` is one of the three."""
     if mode not in MODES:
         raise ValueError(f"batch_norm={mode!r} is unknown: choose one of {', '.join(map(repr, MODES))}")
+
+
+def refuse_wrong_state(module: nn.Module, mode: str) -> None:
+    """Raise ValueError where the layers' state contradicts `mode`."""
+    check_mode(mode)
     if mode != "eval":
         return
     for name, layer in batch_norm_layers(module).items():

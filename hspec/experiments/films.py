@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from hspec.curvature.batch_norm import check_mode
 from hspec.experiments.experiment import Experiment, load_or_run_all
 from hspec.experiments.setting import Setting, canonical, digest
 from hspec.experiments.store import Record, Store
@@ -26,11 +27,12 @@ def film(
     batch_norm   the mode of the Hessian; None takes that of the training: see :func:`trained_mode`
     options      of the measure
 
-    Raises ValueError, before anything runs, for a step that the setting keeps no checkpoint of.
+    Raises ValueError, before anything runs, for a step that the setting keeps no checkpoint of, or an unknown mode.
     """
     steps = sorted(set(steps))
     check_steps(setting, steps)
     mode = batch_norm or trained_mode(setting)
+    check_mode(mode)
     frames = [Experiment(FRAME, setting, {"step": s, "batch_norm": mode} | options) for s in steps]
     return load_or_run_all(frames, store, progress=progress)
 

@@ -16,6 +16,11 @@ from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 FAINTEST = 0.1  # eigenvalues per unit of the axis: the lower end of the colour scale
 ROWS = 400  # of a heat map
 LINEAR_UNIT = 100  # a heat map's axis is linear within 1/LINEAR_UNIT of the median λ_1, logarithmic beyond
+STATISTICS = {
+    "batch": "batch statistics",
+    "eval": "running statistics",
+    "population": "population statistics",
+}
 OUTLINE = [effects.Stroke(linewidth=3.2, foreground="white"), effects.Normal()]
 
 
@@ -123,3 +128,12 @@ def by_norm(films: list[list[Record]]) -> dict[str, list[Record]]:
     """One film with batch normalisation and one without, under names short enough for a legend."""
     names = {"batch": "with batch norm", "none": "without"}
     return {names[frames[0].meta["setting"]["norm"]]: frames for frames in films}
+
+
+def by_mode(*films: list[Record]) -> dict[str, list[Record]]:
+    """Films of one training by the statistics that their Hessians use; the first one, where two use the same."""
+    named: dict[str, list[Record]] = {}
+    for frames in films:
+        if frames:
+            named.setdefault(STATISTICS[frames[0].meta["options"]["batch_norm"]], frames)
+    return named

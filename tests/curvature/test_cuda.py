@@ -42,6 +42,16 @@ def test_captured_products(pair, rel, operator):
     assert rel((captured @ X.cuda()).cpu(), operator(cpu) @ X) < 1e-12
 
 
+def test_two_captured_products_of_one_risk(pair, rel):
+    """The second one builds the graphs anew; the first must not lose those that it reads."""
+    cpu, gpu = pair
+    captured = [capture(operator(gpu)) for operator in (hessian, gauss_newton)]
+    gpu.graphs.drop()
+    v = torch.randn(cpu.num_parameters, dtype=torch.float64)
+    for recorded, operator in zip(captured, (hessian, gauss_newton), strict=True):
+        assert rel((recorded @ v.cuda()).cpu(), operator(cpu) @ v) < 1e-12
+
+
 @pytest.mark.parametrize("operator", [hessian, gauss_newton])
 def test_products_do_not_synchronise(pair, operator):
     _, gpu = pair

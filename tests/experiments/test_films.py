@@ -90,6 +90,18 @@ def test_a_step_without_checkpoint_is_refused_before_anything_runs(store):
         film(TINY, [0, 7], store=store, **OPTIONS)
 
 
+def test_an_unknown_mode_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(ValueError, match="batch_norm='train' is unknown"):
+        film(TINY, [0], store=Store(tmp_path, tmp_path / "published"), batch_norm="train", **OPTIONS)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_films_are_named_by_their_mode(store, frames):
+    running = film(TINY, [4], batch_norm="eval", store=store, **OPTIONS)
+    assert list(pictures.by_mode(frames, running)) == ["batch statistics", "running statistics"]
+    assert pictures.by_mode(running, [], running[:1]) == {"running statistics": running}
+
+
 def test_a_compared_step_must_be_a_frame():
     check_steps(TINY, [0, 4], frames=[0, 2, 4])
     with pytest.raises(ValueError, match=r"step 4 is not one of the frames, \[0, 2\]"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse
 from sklearn.manifold import TSNE
 
 from hspec.curvature import ClassMeans, class_means
@@ -53,10 +54,11 @@ def class_geometry(
     }
     for metric in METRICS:
         d = distances(inner, metric)
+        between = np.ascontiguousarray(d[c:, c:])
         arrays |= {
-            f"{metric}_silhouette": silhouettes(d[c:, c:], true_class),
-            f"{metric}_other_silhouette": silhouettes(d[c:, c:], other_class),
-            f"{metric}_permuted": permuted_silhouettes(d[c:, c:], true_class, num_permutations, seed),
+            f"{metric}_silhouette": silhouettes(between, true_class),
+            f"{metric}_other_silhouette": silhouettes(between, other_class),
+            f"{metric}_permuted": permuted_silhouettes(between, true_class, num_permutations, seed),
             f"{metric}_nearest": d[c:, :c].argmin(1),
             f"{metric}_map": tsne(d, neighbours, seed),
         }
@@ -97,14 +99,17 @@ def distances(inner: np.ndarray, metric: str) -> np.ndarray:
 def silhouettes(d: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(b − a)/max(a, b) of each point (n,): a its mean distance to its own cluster, b to the nearest other one.
 
-    d  distances (n, n); every label at least twice. One matrix product, where a loop over points would take hours at
-    C = 100.
+    d  distances (n, n), symmetric; every label at least twice. One sparse product that reads d once: a loop over points
+    would take hours at C = 100.
     """
     clusters, index = np.unique(labels, return_inverse=True)
-    member = np.eye(len(clusters))[index]  # (n, k)
-    sums, counts = d @ member, member.sum(0)
+    points = np.arange(len(d))
+    member = scipy.sparse.csr_array((np.ones(len(d)), (index, points)), shape=(len(clusters), len(d)))
+    sums, counts = (member @ d).T, np.bincount(index)
     own = np.take_along_axis(sums, index[:, None], 1)[:, 0] / (counts[index] - 1)
-    other = np.where(member > 0, np.inf, sums / counts).min(1)
+    to_others = sums / counts
+    to_others[points, index] = np.inf
+    other = to_others.min(1)
     larger = np.maximum(own, other)
     return np.divide(other - own, larger, out=np.zeros(len(d)), where=larger > 0)
 
