@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hspec.linalg import eigenpairs_from, identity, lanczos
+from hspec.linalg import eigenpairs_from, identity, lanczos, recurrence
+from hspec.linalg.operator import LinearOperator
 from hspec.linalg.recurrence import INVARIANT
 
 SPECTRA = {
@@ -200,3 +201,29 @@ def test_cuda_agrees_with_float64_on_the_cpu(name, kind, prescribed, normal):
     assert np.allclose(
         result.ritz()[0][-k:], reference[-k:], rtol=0, atol=1e-4 * max(1.0, abs(reference[-1]))
     )
+
+
+class _OnMeta(LinearOperator):
+    """A matrix without values: the steps take a GPU's branches, and reading a value raises."""
+
+    def __init__(self, p):
+        super().__init__(p, torch.float32, "meta", "M")
+
+    def _matmat(self, X):
+        return torch.empty_like(X)
+
+
+@pytest.mark.parametrize("num_probes", [1, 3])
+@pytest.mark.parametrize("kind", ["full", "none"])
+def test_steps_read_no_value_off_the_cpu(kind, num_probes, monkeypatch):
+    """On a GPU that would stop the stream; what comes before the first step may."""
+    monkeypatch.setattr(recurrence, "_check_arguments", lambda *arguments: None)
+    monkeypatch.setattr(recurrence, "checksum", lambda starts: "")
+    starts = torch.empty(num_probes, 50, device="meta")
+    run = recurrence.Recurrence(_OnMeta(50), starts, 7, reorthogonalize=kind)
+    for _ in range(7):
+        run._advance()
+    assert run.step == 7
+    assert run.betas.device == run.alive.device == run.q.device == starts.device
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        bool(run.alive.any())

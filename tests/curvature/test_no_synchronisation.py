@@ -1,0 +1,45 @@
+"""Products without a look at a value, which on a GPU would stop the stream.
+
+The meta device stands in for the GPU where there is none: the code takes the branches of any device but the CPU,
+nothing is computed, and reading a value raises.
+"""
+
+import copy
+
+import pytest
+import torch
+
+from hspec.curvature.network import Network
+from hspec.curvature.operators import _gauss_newton_rows, _split_rows
+from hspec.curvature.products import BatchGraph
+
+PRODUCTS = {
+    "Hess": BatchGraph.hess,
+    "H": BatchGraph.residual,
+    "G": _gauss_newton_rows,
+    "split": _split_rows,
+}
+
+
+@pytest.fixture
+def graph(case):
+    network = copy.copy(Network(case.net, None, None))
+    network.module = network.module.to("meta")
+    network.parameters, network.device = list(network.module.parameters()), torch.device("meta")
+    x, y = case.batches[0]
+    return BatchGraph.build(network, x.to("meta"), y.to("meta"), slice(0, len(y)))
+
+
+@pytest.mark.parametrize("num_vectors", [1, 3])
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS.keys())
+def test_products_read_no_value_and_stay_on_their_device(graph, product, num_vectors):
+    p = graph.network.num_parameters
+    V = torch.empty(num_vectors, p, dtype=graph.network.dtype, device="meta")
+    result = product(graph, V)
+    assert result.device == V.device
+    assert (result.shape[0], result.shape[-1]) == (num_vectors, p)
+
+
+def test_reading_a_value_there_would_raise(graph):
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        float(graph.z.detach().sum())
