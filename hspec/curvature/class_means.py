@@ -14,7 +14,6 @@ A class without examples has weights 0, count 0 and zero vectors: it contributes
 """
 
 import functools
-import itertools
 from collections.abc import Iterator
 
 import torch
@@ -29,7 +28,7 @@ from hspec.curvature.softmax import Softmax
 from hspec.curvature.switches import Switches
 from hspec.linalg.memory import empty
 
-GRAM_COLUMNS = 1 << 16  # columns converted to float64 at a time
+GRAM_BYTES, GRAM_ROWS = 1 << 28, 1 << 11  # of vectors converted to float64, and of rows multiplied, at a time
 
 
 class ClassMeans:
@@ -140,7 +139,7 @@ class ClassMeans:
         if recipe is None:
             recipe = torch.eye(self.risk.num_classes).to(self.shares).expand(self.risk.num_classes, -1, -1)
         C, m = recipe.shape[:2]
-        K = torch.zeros(C, m, C, m, dtype=torch.float64, device=self.risk.device)
+        K = torch.zeros(C * m, C * m, dtype=torch.float64, device=self.risk.device)
         for parameters in self._parameter_blocks(C * m):
             size = max(1, self.risk.memory_budget // (2 * m * self._bytes_of(parameters)))
             tiles = torch.arange(C).split(min(size, C))
@@ -148,9 +147,9 @@ class ClassMeans:
                 left = self.vectors_of(I, recipe, parameters)
                 for J in tiles[i:]:
                     right = left if J is I else self.vectors_of(J, recipe, parameters)
-                    K[I[0] : I[-1] + 1, :, J[0] : J[-1] + 1] += _inner_products(left, right)
-        K = K.view(C * m, C * m)
-        return K.triu() + K.triu(1).T
+                    rows, columns = (slice(m * int(T[0]), m * (int(T[-1]) + 1)) for T in (I, J))
+                    _add_inner_products(K[rows, columns], left, right)
+        return K.triu_() + K.triu(1).T
 
     def vectors_of(self, classes: Tensor, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
         """`vectors` for some of the classes: (len(classes), m, p)."""
@@ -181,14 +180,19 @@ class ClassMeans:
         return (squares[:, None] + squares - 2 * K).clamp_(min=0).fill_diagonal_(0).sqrt()
 
 
-def _inner_products(left: Tensor, right: Tensor) -> Tensor:
-    """(a, m, p), (b, m, p) → (a, m, b, m), summed in float64."""
-    total = 0.0
-    pairs = itertools.pairwise(range(0, left.shape[-1] + GRAM_COLUMNS, GRAM_COLUMNS))
-    for start, stop in pairs:
-        A, B = left[..., start:stop].double(), right[..., start:stop].double()
-        total = total + torch.tensordot(A, B, dims=([2], [2]))
-    return total
+def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> None:
+    """K (a·m, b·m) += the inner products of left (a, m, p) and right (b, m, p), summed in float64.
+
+    Where both are the same vectors, only what lies on and above the diagonal blocks of GRAM_ROWS.
+    """
+    same, left, right = left is right, left.flatten(0, 1), right.flatten(0, 1)
+    columns = max(1, GRAM_BYTES // (8 * (len(left) + len(right))))
+    for start in range(0, left.shape[1], columns):
+        A = left[:, start : start + columns].double()
+        B = A if same else right[:, start : start + columns].double()
+        for row in range(0, len(A), GRAM_ROWS):
+            first = row if same else 0
+            K[row : row + GRAM_ROWS, first:].addmm_(A[row : row + GRAM_ROWS], B[first:].T)
 
 
 def class_means(risk: Risk) -> ClassMeans:

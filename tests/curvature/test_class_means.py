@@ -1,9 +1,13 @@
 """The means g_{c,c'} and g_c against loops over the examples, in every order of computing them."""
 
+import sys
+
 import pytest
 import torch
 
 from hspec.curvature import Risk, class_means, delta_means
+
+module = sys.modules["hspec.curvature.class_means"]  # whose name the function hides
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +74,15 @@ def test_sweeps_in_blocks_or_one_by_one(case, rel, size):
 def test_gram_matrix_streams_within_any_budget(case, risk, rel, budget):
     """Parameter blocks first, then tiles of classes within a parameter; the same numbers."""
     vectors = class_means(risk).cross_class_vectors.flatten(0, 1)
+    means = class_means(Risk.from_module(case.net, case.batches, case.C, memory_budget=budget))
+    assert rel(means.gram(), vectors @ vectors.T) < 1e-13
+
+
+@pytest.mark.parametrize("budget", [None, 20_000], ids=["whole", "tiles"])
+def test_gram_matrix_of_few_rows_and_columns_at_a_time(case, risk, rel, monkeypatch, budget):
+    vectors = class_means(risk).cross_class_vectors.flatten(0, 1)
+    monkeypatch.setattr(module, "GRAM_BYTES", 8 * 7 * 2 * len(vectors))
+    monkeypatch.setattr(module, "GRAM_ROWS", 3)
     means = class_means(Risk.from_module(case.net, case.batches, case.C, memory_budget=budget))
     assert rel(means.gram(), vectors @ vectors.T) < 1e-13
 
