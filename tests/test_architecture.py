@@ -22,7 +22,7 @@ LAYERS = {
     "training": ({"data", "models"}, {"torch", "numpy", "tqdm"}),
     "experiments": (
         {"linalg", "curvature", "data", "models", "training"},
-        {"torch", "numpy", "scipy", "sklearn", "tqdm", "filelock"},
+        {"torch", "numpy", "scipy", "sklearn", "filelock"},
     ),
     "figures": (
         {"linalg", "experiments"},

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from hspec import data, models, training
 from hspec.curvature import Risk
 from hspec.experiments.provenance import default_device
 from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
+from hspec.training.progress import progress_bar
 
 BATCH_SIZE = 250  # images per batch of a risk: large enough for full speed, small enough for small memories
 
@@ -112,5 +112,5 @@ class Bench:
     @contextmanager
     def counting(self, description: str, total: int | None = None) -> Iterator[Callable[..., None]]:
         """A progress bar; the value is a function that moves it to the count it is given, or on by one."""
-        with tqdm(total=total, desc=description, disable=not self.progress, leave=False) as bar:
+        with progress_bar(description, total, shown=self.progress) as bar:
             yield lambda done=None, total=None: bar.update(1 if done is None else done - bar.n)

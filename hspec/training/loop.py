@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from hspec.data import ImageSet
 from hspec.training import checkpoints as files
+from hspec.training.progress import progress_bar
 from hspec.training.recipe import Recipe
 from hspec.training.run import TrainingRun, run_identity
 from hspec.training.trainer import Diverged, Trainer
@@ -107,7 +107,7 @@ def _run(trainer: Trainer, folder: Path, identity: dict, wanted: set[int], progr
     first, saved_at = trainer.step, time.monotonic()
     saved_step = first if first > 0 else None
     try:
-        with tqdm(total=trainer.total, initial=first, desc="training", disable=not progress) as bar:
+        with progress_bar("training", trainer.total, done=first, shown=progress) as bar:
             while True:
                 resumed_here = trainer.step == first and first > 0
                 due = trainer.step in wanted or time.monotonic() - saved_at >= save_every

@@ -9,6 +9,7 @@ from torch import nn
 
 from hspec import data, models
 from hspec.training import CheckpointError, Diverged, Recipe, evaluate, train
+from hspec.training.progress import progress_bar
 
 
 def same(a, b):
@@ -141,7 +142,16 @@ def test_progress_bar_can_be_switched_off(problem, tmp_path, capfd):
     start(problem, tmp_path / "quiet", progress=False)
     assert capfd.readouterr() == ("", "")
     start(problem, tmp_path / "loud", progress=True)
-    assert "16/16" in capfd.readouterr().err
+    assert "0/16" in capfd.readouterr().err
+    start(problem, tmp_path / "loud", progress=True)
+    assert capfd.readouterr() == ("", "")  # nothing was left to do
+
+
+def test_a_progress_bar_whose_refreshes_are_kept_is_refreshed_rarely(capfd):
+    with progress_bar("many", 1000) as bar:
+        for _ in range(1000):
+            bar.update()
+    assert capfd.readouterr().err.count("many") < 5
 
 
 def test_narrow_vgg_learns_the_digits(tmp_path):
