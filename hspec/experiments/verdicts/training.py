@@ -94,12 +94,10 @@ def verdict_drop(before: list[Record], after: list[Record], control: list[Record
     against = np.log([a["top"][0] / c["top"][0] for a, c in zip(after, control, strict=True)])
     steps = f"step {int(after[0]['step'])}"
     return [
-        Verdict(
-            "GKX-4", f"λ_1 at {steps} over λ_1 just before the drop, {len(fall)} seeds", *below_one(fall)
-        ),
+        Verdict("GKX-4", f"λ_1 at {steps} over λ_1 just before the drop, {seeds(fall)}", *below_one(fall)),
         Verdict(
             "GKX-4",
-            f"λ_1 at {steps} over λ_1 there without the drop, {len(against)} seeds",
+            f"λ_1 at {steps} over λ_1 there without the drop, {seeds(against)}",
             *below_one(against),
         ),
     ]
@@ -121,11 +119,11 @@ def verdict_end(records: list[Record]) -> list[Verdict]:
     value, sem = mean_and_sem(depths)
     error = max(float(np.nan_to_num(sem)), *slacks)
     shares = mean_and_sem([negative_share(stored_measure(r, "hess_"))[0] for r in records])
-    step, seeds = f"step {int(records[0]['step'])}", f"{len(records)} seeds"
+    step, runs = f"step {int(records[0]['step'])}", seeds(records)
     return [
         Verdict(
             "GKX-5",
-            f"|λ_min|/λ_max at {step}, {seeds}; "
+            f"|λ_min|/λ_max at {step}, {runs}; "
             f"largest |λ_min| {max(0.0, *(-float(r['bottom'][0]) for r in records)):.2g}",
             f"{value:.4f} ± {error:.0e}",
             f"at most {ALMOST_NONE:g}",
@@ -133,7 +131,7 @@ def verdict_end(records: list[Record]) -> list[Verdict]:
         ),
         Verdict(
             "GKX-5",
-            f"share of the curvature that is negative at {step}, {seeds}",
+            f"share of the curvature that is negative at {step}, {runs}",
             with_error(*shares),
             f"at most {LARGE:g}",
             outcome(shares[0] <= LARGE, decided=abs(shares[0] - LARGE) > CLEARLY * np.nan_to_num(shares[1])),
@@ -150,7 +148,7 @@ def verdict_outliers(with_norm: list[Record], without: list[Record]) -> list[Ver
         Verdict(
             "GKX-6",
             f"λ_1/λ_{rank} without batch norm over the same with it, step {int(without[0]['step'])}, "
-            f"{len(without)} seeds",
+            f"{seeds(without)}",
             text,
             f"at least {TWICE:g}, by {CLEARLY:g} standard errors",
             outcome(ratio[0] > np.log(TWICE), decided=abs(ratio[0] - np.log(TWICE)) > CLEARLY * ratio[1]),
@@ -177,7 +175,7 @@ def verdict_population(
         Verdict(
             "GKX-7",
             f"λ_1/λ_{rank} with population statistics over the same with batch statistics, step {step}, "
-            f"{len(batch)} seeds",
+            f"{seeds(batch)}",
             text,
             f"at least {TWICE:g}: population statistics leave the outliers that batch statistics remove",
             outcome(ratio[0] > np.log(TWICE), decided=abs(ratio[0] - np.log(TWICE)) > CLEARLY * ratio[1]),
@@ -190,6 +188,11 @@ def verdict_population(
             outcome(fast < FASTER * slow),
         ),
     ]
+
+
+def seeds(runs: Sequence) -> str:
+    """How many there are, one for each seed."""
+    return "1 seed" if len(runs) == 1 else f"{len(runs)} seeds"
 
 
 def compared_ratios(ones: list[Record], others: list[Record], rank: int) -> tuple[tuple[float, float], str]:
