@@ -27,10 +27,16 @@ def frame_row(label: str, record: Record) -> dict[str, object]:
         "error": f"{float(record['error_rate']):.3f}",
         "λ_1": f"{float(record['top'][0]):.4g}",
         f"λ_{rank}": f"{float(record['top'][rank - 1]):.4g}",
-        f"λ_1/λ_{rank}": f"{rank_ratio(record['top'], rank):.3g}",
+        f"λ_1/λ_{rank}": ratio_text(record, rank),
         "λ_min": f"{float(record['bottom'][0]):.3g}",
         f"gradient in the top {rank - 1}": f"{value:.3f} [{low:.3f}, {high:.3f}]",
     }
+
+
+def ratio_text(record: Record, rank: int) -> str:
+    """λ_1/λ_rank, or a dash where λ_rank is not positive."""
+    ratio = rank_ratio(record["top"], rank)
+    return "–" if np.isnan(ratio) else f"{ratio:.3g}"
 
 
 def sample_table(films: list[list[Record]], step: int) -> pd.DataFrame:
@@ -97,8 +103,8 @@ def cross_table(trained: dict[str, Record], crossed: Record, crossed_back: Recor
     return pd.DataFrame(
         {
             f"λ_1/λ_{rank}": label,
-            "measured in the mode batch": f"{rank_ratio(batch['top'], rank):.3g}",
-            "measured in the mode population": f"{rank_ratio(population['top'], rank):.3g}",
+            "measured in the mode batch": ratio_text(batch, rank),
+            "measured in the mode population": ratio_text(population, rank),
             "loss in either mode": f"{float(batch['loss']):.3g}, {float(population['loss']):.3g}",
         }
         for label, (batch, population) in rows.items()

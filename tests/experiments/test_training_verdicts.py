@@ -82,6 +82,13 @@ def test_outliers_of_two_nets():
     assert outcomes(verdicts.verdict_outliers([flat[0]] * 3, scattered))[0] == OPEN
 
 
+def test_a_ratio_that_is_not_defined_is_named_so_and_decides_nothing():
+    spiky, indefinite = [frame([9.0, 5, 1])] * 2, [frame([9.0, 5, -1])] * 2
+    rows = verdicts.verdict_outliers(indefinite, spiky)
+    assert outcomes(rows) == [OPEN, OPEN]
+    assert [row.value for row in rows] == [verdicts.UNDEFINED] * 2
+
+
 def test_population_statistics():
     flat, spiky = [frame([1.5, 1.2, 1], step=10)] * 2, [frame([9.0, 5, 1], step=10)] * 2
     fast, slow = curve(0.5), curve(2.0)

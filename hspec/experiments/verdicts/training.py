@@ -25,6 +25,7 @@ SETTLED = 1 / 3  # of the change during the first epoch
 CLEARLY = 2.0  # standard errors
 TWICE = 2.0  # the least factor by which outliers must differ between two nets
 ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
+UNDEFINED = "none: the denominator is not positive"
 FASTER = 0.8  # a loss below this share of another is clearly lower
 
 
@@ -156,7 +157,7 @@ def verdict_outliers(with_norm: list[Record], without: list[Record]) -> list[Ver
         Verdict(
             "GKX-6",
             f"λ_1/λ_{rank} with batch norm: are outliers absent?",
-            with_error(*present),
+            UNDEFINED if np.isnan(present[0]) else with_error(*present),
             f"at most {TWICE:g}",
             outcome(present[0] <= TWICE, decided=abs(present[0] - TWICE) > CLEARLY * present[1]),
         ),
@@ -201,7 +202,8 @@ def compared_ratios(ones: list[Record], others: list[Record], rank: int) -> tupl
         [rank_ratio(a["top"], rank) / rank_ratio(b["top"], rank) for a, b in zip(ones, others, strict=True)]
     )
     mean, sem = mean_and_sem(logs)
-    return (mean, sem), f"{np.exp(mean):.2f}, times or over {np.exp(sem):.2f}"
+    text = UNDEFINED if np.isnan(mean) else f"{np.exp(mean):.2f}, times or over {np.exp(sem):.2f}"
+    return (mean, sem), text
 
 
 def loss_until(record: Record, step: int) -> float:
