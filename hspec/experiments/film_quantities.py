@@ -8,13 +8,18 @@ import numpy as np
 
 from hspec.linalg import SpectralMeasure, wasserstein
 
+ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
+
 
 def rank_ratio(eigenvalues: np.ndarray, k: int) -> float:
-    """λ_1/λ_k, k counted from 1: how far the largest eigenvalue stands out. NaN where λ_k ≤ 0.  Source: GKX19."""
+    """λ_1/λ_k, k counted from 1: how far the largest eigenvalue stands out.  Source: GKX19.
+
+    NaN where λ_k is negative or cannot be told from zero in single precision, as in a net that has not learned.
+    """
     top = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
     if not 1 <= k <= len(top):
         raise ValueError(f"λ_{k} asked of {len(top)} eigenvalues")
-    return float(top[0] / top[k - 1]) if top[k - 1] > 0 else float("nan")
+    return float(top[0] / top[k - 1]) if top[k - 1] > ROUNDING * np.abs(top).max() else float("nan")
 
 
 def negative_share(measure: SpectralMeasure) -> tuple[float, float]:

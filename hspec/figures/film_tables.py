@@ -34,7 +34,7 @@ def frame_row(label: str, record: Record) -> dict[str, object]:
 
 
 def ratio_text(record: Record, rank: int) -> str:
-    """λ_1/λ_rank, or a dash where λ_rank is not positive."""
+    """λ_1/λ_rank, or a dash where λ_rank is negative, or zero to rounding."""
     ratio = rank_ratio(record["top"], rank)
     return "–" if np.isnan(ratio) else f"{ratio:.3g}"
 

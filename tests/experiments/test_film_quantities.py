@@ -19,6 +19,7 @@ exact = SpectralMeasure.from_eigenvalues
 def test_rank_ratio_sorts_and_is_undefined_below_zero():
     assert rank_ratio([1.0, 8.0, 2.0], 3) == 8.0
     assert np.isnan(rank_ratio([1.0, -8.0, 2.0], 3))
+    assert np.isnan(rank_ratio([1e-9, 8.0, 2.0], 3))  # zero, to the products' rounding
     with pytest.raises(ValueError, match="λ_4 asked of 3"):
         rank_ratio([1.0, 8.0, 2.0], 4)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.film_quantities import (
+    ROUNDING,
     count_below,
     mean_and_sem,
     negative_share,
@@ -24,8 +25,7 @@ ALMOST_NONE = 0.01  # of λ_max: below this a spectrum is almost non-negative; t
 SETTLED = 1 / 3  # of the change during the first epoch
 CLEARLY = 2.0  # standard errors
 TWICE = 2.0  # the least factor by which outliers must differ between two nets
-ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
-UNDEFINED = "none: the denominator is not positive"
+UNDEFINED = "none: the denominator is negative, or zero to rounding"
 FASTER = 0.8  # a loss below this share of another is clearly lower
 
 
@@ -108,7 +108,7 @@ def below_one(logarithms: np.ndarray) -> tuple[str, str, str]:
     """Value, criterion and outcome of "these ratios are below 1", given their natural logarithms."""
     mean, sem = mean_and_sem(logarithms)
     return (
-        f"{np.exp(mean):.2f}, times or over {np.exp(sem):.2f}",
+        ratio_with_error(mean, sem),
         f"below 1 by {CLEARLY:g} standard errors of its logarithm",
         outcome(mean < 0, decided=abs(mean) > CLEARLY * sem),
     )
@@ -202,8 +202,16 @@ def compared_ratios(ones: list[Record], others: list[Record], rank: int) -> tupl
         [rank_ratio(a["top"], rank) / rank_ratio(b["top"], rank) for a, b in zip(ones, others, strict=True)]
     )
     mean, sem = mean_and_sem(logs)
-    text = UNDEFINED if np.isnan(mean) else f"{np.exp(mean):.2f}, times or over {np.exp(sem):.2f}"
-    return (mean, sem), text
+    return (mean, sem), ratio_with_error(mean, sem)
+
+
+def ratio_with_error(mean: float, sem: float) -> str:
+    """A ratio and its error as a factor, from mean and standard error of its natural logarithm."""
+    if np.isnan(mean):
+        return UNDEFINED
+    return f"{np.exp(mean):.2f}, " + (
+        f"times or over {np.exp(sem):.2f}" if np.isfinite(sem) else "one sample"
+    )
 
 
 def loss_until(record: Record, step: int) -> float:
