@@ -19,6 +19,7 @@ GRID_POINTS = 4096
 PART_COLOURS = {"": "G", "_a1": "A1", "_a1_a2": "A2", "_a1_a2_b1": "B2"}
 PARTS = ("A1", "A2", "B1", "B2")
 NEAR_ZERO = 1e-3  # relative to λ_max: inside lies an atom, which a Kolmogorov-Smirnov distance would only see
+ZERO = 1e-12  # of the largest: an exact eigenvalue below it is a zero to rounding
 
 
 def knock_out_name(suffix: str) -> str:
@@ -37,7 +38,7 @@ def outliers_and_means(record: Record) -> Figure:
         ("B1", record["b1"], "^"),
         ("A2", record["a2"], "v"),
     ):
-        values = values[:shown][values[:shown] > 0]
+        values = values[:shown][values[:shown] > ZERO * values[0]]
         rank = np.arange(1, len(values) + 1)
         left.semilogy(rank, values, marker, color=COLOURS[name], markersize=4.5, label=name)
     left.axvline(classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")

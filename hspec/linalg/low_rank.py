@@ -1,12 +1,13 @@
 """Low-rank operators F diag(s) Fᵀ: their spectra are exact, from a small Gram matrix."""
 
+import numpy as np
 import torch
 
 from hspec.linalg.inner_products import cross
 from hspec.linalg.operator import LinearOperator
 from hspec.linalg.pairs import EigenPairs
 
-GRAM_ROWS = 1 << 20  # rows of F converted to float64 at a time
+GRAM_BYTES = 1 << 28  # of F converted to float64 at a time
 
 
 class LowRank(LinearOperator):
@@ -48,9 +49,20 @@ class LowRank(LinearOperator):
         )
         return EigenPairs(values.cpu().numpy(), vectors, residuals.cpu().numpy())
 
+    def eigenvalues(self) -> np.ndarray:
+        """The eigenvalues of the range and some zeros, descending, (k,): far less work than the pairs where k is large.
+
+        For s ≥ 0 those of diag(s)^(1/2) FᵀF diag(s)^(1/2); else the pairs' values.
+        """
+        if bool((self.s < 0).any()):
+            return self.eigenpairs().values
+        root = self.s.double().sqrt()
+        return torch.linalg.eigvalsh(root[:, None] * self._gram() * root).flip(0).cpu().numpy()
+
     def _gram(self) -> torch.Tensor:
         k = self.F.shape[1]
         gram = torch.zeros(k, k, dtype=torch.float64, device=self.device)
-        for rows in self.F.split(GRAM_ROWS):
-            gram += rows.double().T @ rows.double()
+        for rows in self.F.split(max(1, GRAM_BYTES // (8 * k))):
+            rows = rows.double()
+            gram.addmm_(rows.T, rows)
         return gram

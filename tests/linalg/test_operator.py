@@ -117,6 +117,17 @@ def test_low_rank_refuses_what_does_not_fit():
         LowRank(torch.full((3, 2), float("inf")), torch.ones(2))
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_low_rank_eigenvalues_alone_are_those_of_the_pairs(normal, sign):
+    F, s = normal(20, 5), torch.tensor([1.0, 2.0, 0.0, 3.0, sign], dtype=torch.float64)
+    A = LowRank(F, s)
+    dense = torch.linalg.eigvalsh(A.to_dense()).flip(0).numpy()
+    nonzero = dense[np.abs(dense) > 1e-10]
+    found = A.eigenvalues()
+    np.testing.assert_allclose(found[np.abs(found) > 1e-10], nonzero, rtol=1e-12)
+    assert np.all(np.diff(found) <= 0)
+
+
 def test_a_top_of_pairs(normal):
     pairs = LowRank(normal(9, 3), torch.ones(3)).eigenpairs()
     assert np.array_equal(pairs.top(2).values, pairs.values[:2])

@@ -9,7 +9,7 @@ from hspec.curvature import A1, A2, B1, ClassMeans, class_means, exact_knock_out
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.ownership import BEYOND, risk_facts, start_vectors, top_pairs
 from hspec.experiments.measures.spectra import quadrature
-from hspec.linalg import EigenPairs, LinearOperator, LowRank, subspace_cosines
+from hspec.linalg import EigenPairs, LinearOperator, subspace_cosines
 
 KNOCKED_OUT = {"": (), "_a1": ("A1",), "_a1_a2": ("A1", "A2"), "_a1_a2_b1": ("A1", "A2", "B1")}
 
@@ -50,7 +50,7 @@ def class_structure(
     return (
         results
         | exact_eigenvalues(means)
-        | {"b1": eigenvalues_of_part(parts["B1"])}
+        | {"b1": parts["B1"].eigenvalues()}
         | collinearity(means)
         | risk_facts(risk)
     )
@@ -92,11 +92,6 @@ def weighted_eigenvalues(gram: torch.Tensor, weights: torch.Tensor) -> np.ndarra
     """Eigenvalues of Σ_i w_i v_i v_iᵀ other than its p − k zeros, descending, from gram_{ij} = v_i·v_j (k, k)."""
     root = weights.sqrt()
     return torch.linalg.eigvalsh(root[:, None] * gram * root).flip(0).cpu().numpy()
-
-
-def eigenvalues_of_part(part: LinearOperator) -> np.ndarray:
-    """The exact nonzero eigenvalues of A1, A2 or B1, held as vectors or streamed."""
-    return part.eigenpairs().values if isinstance(part, LowRank) else part.eigenvalues()
 
 
 def own_weights(means: ClassMeans) -> torch.Tensor:
