@@ -25,9 +25,8 @@ class Captured(RiskOperator):
         torch.cuda.current_stream(self.device).wait_stream(stream)
         if len(self.risk.graphs.kept) < self.risk.sample.num_batches:
             raise RuntimeError("not every graph fits in the memory budget, so products are not static")
-        self.graphs = list(
-            self.risk.graphs.kept.values()
-        )  # the recording reads their memory, whoever else drops them
+        # The recording reads the graphs' memory, so they stay even where the risk forgets them.
+        self.graphs = list(self.risk.graphs.kept.values())
         self.recording = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.recording, stream=stream):
             self.Y = operator._matmat(self.X)

@@ -97,6 +97,6 @@ def test_population_statistics():
 
 
 def test_one_seed_decides_nothing_about_a_ratio():
-    (row, _) = verdicts.verdict_drop([frame([8.0])], [frame([4.0])], [frame([5.0])])
-    assert row.value == "0.50, one sample"
-    assert outcomes(verdicts.verdict_drop([frame([8.0])], [frame([4.0])], [frame([5.0])])) == [OPEN, OPEN]
+    rows = verdicts.verdict_drop([frame([8.0])], [frame([4.0])], [frame([5.0])])
+    assert rows[0].value == "0.50, one sample"
+    assert outcomes(rows) == [OPEN, OPEN]
