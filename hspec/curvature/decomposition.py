@@ -19,7 +19,7 @@ from torch import Tensor
 from hspec.curvature.class_means import ClassMeans
 from hspec.curvature.operators import RiskOperator
 from hspec.curvature.risk import Risk
-from hspec.linalg.low_rank import LowRank
+from hspec.linalg.low_rank import LowRank, weighted_eigenvalues
 from hspec.linalg.operator import LinearOperator
 
 LEVELS = ("class", "own", "cross", "within")
@@ -41,9 +41,9 @@ class Level(RiskOperator):
     def eigenvalues(self) -> np.ndarray:
         """The nonzero eigenvalues and some zeros, descending: exact, from a Gram matrix of C or C² streamed vectors."""
         recipe, weights = level_recipe(self.means, self.level)
-        root = (weights.double().reshape(-1) / self.risk.num_examples).sqrt()
-        K = self.means.gram(recipe) * root[:, None] * root
-        return torch.linalg.eigvalsh(K).flip(0).cpu().numpy()
+        return weighted_eigenvalues(
+            self.means.gram(recipe), weights.double().reshape(-1) / self.risk.num_examples
+        )
 
 
 def project(means: ClassMeans, level: str, s: Tensor) -> Tensor:

@@ -56,8 +56,7 @@ class LowRank(LinearOperator):
         """
         if bool((self.s < 0).any()):
             return self.eigenpairs().values
-        root = self.s.double().sqrt()
-        return torch.linalg.eigvalsh(root[:, None] * self._gram() * root).flip(0).cpu().numpy()
+        return weighted_eigenvalues(self._gram(), self.s.double())
 
     def _gram(self) -> torch.Tensor:
         k = self.F.shape[1]
@@ -66,3 +65,9 @@ class LowRank(LinearOperator):
             rows = rows.double()
             gram.addmm_(rows.T, rows)
         return gram
+
+
+def weighted_eigenvalues(gram: torch.Tensor, weights: torch.Tensor) -> np.ndarray:
+    """Eigenvalues of Σ_i w_i v_i v_iᵀ, w ≥ 0, without its p − k zeros, descending, from gram_{ij} = v_i·v_j (k, k)."""
+    root = weights.sqrt()
+    return torch.linalg.eigvalsh(root[:, None] * gram * root).flip(0).cpu().numpy()

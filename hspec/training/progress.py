@@ -4,10 +4,8 @@ import sys
 
 from tqdm import tqdm
 
-TERMINAL, KEPT = (
-    0.1,
-    2.0,
-)  # seconds between refreshes: on a terminal; where each one stays, as in notebooks and logs
+# Seconds between refreshes: on a terminal, and where each one stays, as in notebooks and logs.
+TERMINAL, KEPT = 0.1, 2.0
 
 
 def progress_bar(description: str, total: int | None, *, done: int = 0, shown: bool = True) -> tqdm:

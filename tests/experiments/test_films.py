@@ -213,6 +213,8 @@ def test_tables_have_a_row_for_each_frame_or_net(frames, plain):
     both = {"with": frames, "without": plain}
     assert len(film_tables.frame_table(both)) == len(film_tables.gradient_table(both)) == 5
     assert len(film_tables.share_summary(both)) == 2
+    assert film_tables.ratio_text({"top": np.array([4.0, 2.0])}, 2) == "2"
+    assert film_tables.ratio_text({"top": np.array([4.0, -2.0])}, 2) == "–"
     assert pictures.by_norm([frames, plain]) == {"with batch norm": frames, "without": plain}
     assert len(film_tables.fall_table(frames, frames, frames)) == 3
     assert len(film_tables.sample_table([frames, plain], 4)) == 1  # another net's frame is left out

@@ -10,6 +10,7 @@ from hspec.experiments.bench import Bench
 from hspec.experiments.measures.ownership import BEYOND, risk_facts, start_vectors, top_pairs
 from hspec.experiments.measures.spectra import quadrature
 from hspec.linalg import EigenPairs, LinearOperator, subspace_cosines
+from hspec.linalg.low_rank import weighted_eigenvalues
 
 KNOCKED_OUT = {"": (), "_a1": ("A1",), "_a1_a2": ("A1", "A2"), "_a1_a2_b1": ("A1", "A2", "B1")}
 
@@ -86,12 +87,6 @@ def exact_eigenvalues(means: ClassMeans) -> dict[str, np.ndarray]:
         "a2": weighted_eigenvalues(of_own, own / examples),
         "a12": weighted_eigenvalues(of_others, others / examples * (1 + others / own)),
     }
-
-
-def weighted_eigenvalues(gram: torch.Tensor, weights: torch.Tensor) -> np.ndarray:
-    """Eigenvalues of Σ_i w_i v_i v_iᵀ other than its p − k zeros, descending, from gram_{ij} = v_i·v_j (k, k)."""
-    root = weights.sqrt()
-    return torch.linalg.eigvalsh(root[:, None] * gram * root).flip(0).cpu().numpy()
 
 
 def own_weights(means: ClassMeans) -> torch.Tensor:
