@@ -147,8 +147,8 @@ def _lanczos_time(axis: Axes, steps: dict) -> None:
         axis.plot(
             m, seconds, MARKERS[number] + "-", color=colour, markersize=4, label=f"reorthogonalise: {kind}"
         )
-    law = 2 * m**2 * steps["num_parameters"] / steps["bytes_per_second"]
-    axis.plot(m, law, **LAW, label="2 m² p bytes / bandwidth")
+    law = 4 * m**2 * steps["num_parameters"] / steps["bytes_per_second"]
+    axis.plot(m, law, **LAW, label="4 m² p bytes / bandwidth")
     axis.set(
         title=f"time, steps (p = {steps['num_parameters'] / 1e6:g} million)", xlabel="m", ylabel="seconds"
     )

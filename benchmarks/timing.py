@@ -44,11 +44,14 @@ def interleaved(
     device,
     *,
     warm_up=True,
+    settle=False,
     min_seconds=MIN_SECONDS,
 ) -> Times:
     """Each round calls every contender in turn, starting one further each time.
 
     warm_up: call each once before, untimed, so that kept graphs, caches and thread pools are there.
+    settle: the same at the start of each turn, so that memory is there again which a virtual machine gave back to its
+        host in the meantime.
     """
     names = list(contenders)
     if warm_up:
@@ -58,6 +61,8 @@ def interleaved(
     for number in range(rounds):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
+            if settle:
+                contenders[name]()
             seconds[name].append(_seconds_per_call(contenders[name], device, min_seconds))
     return Times(seconds)
 

@@ -1,4 +1,4 @@
-"""How time grows with N, p and m, beside the laws: products linear in N and p, reorthogonalisation 2 m² p bytes
+"""How time grows with N, p and m, beside the laws: products linear in N and p, reorthogonalisation 4 m² p bytes
 (each float32 row of the basis read once a step)."""
 
 import torch

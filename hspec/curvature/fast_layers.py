@@ -7,6 +7,7 @@
   multiplies one by one, or copies the layer's input for each. Here a block is folded into one matrix product.
 * Batch normalisation with fixed statistics is an affine map y = s x + b: two small nodes instead of a double
   backward that knows about statistics.
+* A ReLU has no second derivative. Autograd writes that down as a tensor of zeros and adds it to another.
 
 Anything these do not know (string padding, transposed or complex convolution) is left to autograd.
 """
@@ -149,6 +150,27 @@ def _linear(switches, input, weight, bias=None):
     return y if bias is None else y + bias
 
 
+class _Relu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, inplace, switches):
+        y = x.relu_() if inplace else x.relu()
+        if inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(y)
+        ctx.switches = switches
+        return y
+
+    @staticmethod
+    def backward(ctx, go):
+        (y,) = ctx.saved_tensors
+        go = go if ctx.switches.single else go.contiguous()  # in y's own layout, as what follows wants it
+        return torch.ops.aten.threshold_backward(go, y.detach(), 0), None, None
+
+
+def _relu(switches, input, inplace=False):
+    return _Relu.apply(input, inplace, switches)
+
+
 def _pair(n) -> list[int]:
     return [n, n] if isinstance(n, int) else list(n) * (2 // len(n))
 
@@ -174,16 +196,22 @@ def _batch_norm(
 
 
 class FastLayers(torch.overrides.TorchFunctionMode):
-    """While active, conv2d and batch_norm calls build graphs that are cheap to differentiate twice."""
+    """While active, the layers above build graphs that are cheap to differentiate twice."""
 
     def __init__(self, switches: Switches):
         super().__init__()
         conv2d, linear = functools.partial(_conv2d, switches), functools.partial(_linear, switches)
+        relu, relu_ = functools.partial(_relu, switches), functools.partial(_relu, switches, inplace=True)
         self.replacements = {
             torch.conv2d: conv2d,
             F.conv2d: conv2d,
             F.linear: linear,
             F.batch_norm: _batch_norm,
+            F.relu: relu,
+            torch.relu: relu,
+            torch.Tensor.relu: relu,
+            torch.relu_: relu_,
+            torch.Tensor.relu_: relu_,
         }
 
     def __torch_function__(self, func, types, args=(), kwargs=None):

@@ -25,7 +25,7 @@ def slq(
     *,
     generator: torch.Generator,
     probes: str = "gaussian",
-    reorthogonalize: str = "full",
+    reorthogonalize: str | None = None,
     basis_dtype: torch.dtype | None = None,
     block: bool | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -39,6 +39,9 @@ def slq(
     block           run all probes in lock-step, one product with a block of columns a step: faster where
                     blocks pay (small nets, GPUs), at num_probes times the memory for the basis; None where
                     that comes to 256 MiB at most
+    reorthogonalize "full", "partial" or "none" (see `reorthogonalization`); None is partial on the CPU, which
+                    knows the same T to rounding and reads half of the basis or less, and full on a GPU, where
+                    the decision would stop the stream
     generator       torch.Generator: the one source of randomness; the same probes for float32 and float64
     checkpoint      a folder: finished probes and the current one's state survive a kill (see `lanczos`)
     callback        called with (steps done, num_steps · num_probes)
@@ -56,6 +59,8 @@ def slq(
     if num_steps < 1 or num_probes < 1:
         raise ValueError(f"At least one step and one probe are needed; got {num_steps} and {num_probes}.")
     num_steps = min(num_steps, dimension)
+    if reorthogonalize is None:
+        reorthogonalize = "partial" if A.device.type == "cpu" else "full"
     if block is None:
         block = num_probes * num_steps * A.shape[0] * (basis_dtype or A.dtype).itemsize <= LOCK_STEP
     starts = (draw_probe(A, generator, probes)[None] for _ in range(num_probes))

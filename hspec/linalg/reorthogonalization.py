@@ -11,15 +11,14 @@ import torch
 from hspec.linalg.inner_products import norms
 
 CHUNK = 16  # basis rows brought to the working precision at a time, where the basis is stored in another
-CACHE = 1 << 24  # bytes of basis rows that lie in a processor's cache between two looks at them
 DROP = 0.7  # a vector that loses more of its norm than this in one pass needs a second ("twice is enough")
 
 
 def project_out(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Remove from each w_i the directions V_i, in place; w (n_v, p), V (n_v, j, p) on a contiguous buffer per probe.
 
-    Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical Gram-Schmidt within
-    blocks of rows, as two matrix-vector products; modified Gram-Schmidt between blocks.
+    Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical Gram-Schmidt, as two
+    matrix-vector products; a basis stored in another precision goes by chunks of rows.
     """
     found = [_remove(w_i, V_i) for w_i, V_i in zip(w, V, strict=True)]
     last, removed = zip(*found, strict=True)
@@ -28,20 +27,12 @@ def project_out(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.T
 
 def _remove(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     coefficients = []
-    for rows in V.split(_rows_at_a_time(w, V)):
+    for rows in V.split(len(V) if V.dtype == w.dtype else CHUNK):
         rows = rows.to(w.dtype)
         h = rows @ w
         w.addmv_(rows.T, h, alpha=-1)
         coefficients.append(h)
     return h[-1], torch.cat(coefficients).double().square().sum()
-
-
-def _rows_at_a_time(w: torch.Tensor, V: torch.Tensor) -> int:
-    """As many as are read from memory once for both products; all where not even one row stays in the cache."""
-    if V.dtype != w.dtype:
-        return CHUNK
-    fitting = CACHE // (w.numel() * w.element_size())
-    return fitting if w.device.type == "cpu" and fitting else len(V)
 
 
 def _has_dropped(left: torch.Tensor, removed: torch.Tensor) -> bool:

@@ -98,6 +98,9 @@ def test_contenders_take_turns():
     contenders = {name: lambda name=name: calls.append(name) for name in "xyz"}
     interleaved(contenders, 3, "cpu", warm_up=False, min_seconds=0.0)
     assert "".join(calls) == "xyzyzxzxy"
+    calls.clear()
+    interleaved(contenders, 1, "cpu", warm_up=False, settle=True, min_seconds=0.0)
+    assert "".join(calls) == "xxyyzz"
 
 
 @pytest.mark.slow

@@ -117,6 +117,45 @@ def test_in_place_activations(rel):
     check(classifier(*body, features=12), torch.randn(6, 1, 5, 5, dtype=torch.float64), rel)
 
 
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+RELUS = {
+    "functional": nn.functional.relu,
+    "torch": torch.relu,
+    "method": lambda x: x.relu(),
+    "in place": torch.relu_,
+    "method in place": lambda x: (x.relu_(), x)[1],
+    "keyword": lambda x: nn.functional.relu(input=x, inplace=True),
+}
+
+
+@pytest.mark.parametrize("relu", RELUS.values(), ids=RELUS.keys())
+def test_relus_by_one_vector_and_by_blocks(relu, rel):
+    net = classifier(nn.Linear(4, 5), Calls(relu), nn.Linear(5, 6), Calls(relu), features=6)
+    risk = check(net, torch.randn(6, 4, dtype=torch.float64), rel)
+    risk.blocks.sizes["Hess"] = 1
+    one_by_one = hessian(risk).to_dense()
+    risk.blocks.sizes["Hess"] = 16
+    assert rel(hessian(risk).to_dense(), one_by_one) < 1e-13
+
+
+def test_a_relu_adds_no_zeros_for_its_second_derivative():
+    net = classifier(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 5), nn.ReLU(), features=5)
+    risk = Risk.from_module(net, [(torch.randn(6, 12, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    v = torch.randn(risk.num_parameters, dtype=torch.float64)
+    hessian(risk) @ v
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        hessian(risk) @ v
+    assert "aten::zeros_like" not in [event.name for event in seen.events()]
+
+
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()

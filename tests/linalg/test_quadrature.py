@@ -121,6 +121,16 @@ def test_without_reorthogonalisation_weights_are_plain(prescribed):
     assert np.array_equal(measure.weights, measure.plain_weights)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_unasked_the_cpu_reorthogonalises_partially_to_the_same_measure(dtype, prescribed):
+    A = prescribed(NET_LIKE).to(dtype)
+    unasked, partial, full = (
+        slq(A, 60, 2, generator=seeded(0), reorthogonalize=kind) for kind in (None, "partial", "full")
+    )
+    assert np.array_equal(unasked.nodes, partial.nodes)
+    assert wasserstein(unasked, full) < 10 * torch.finfo(dtype).eps * np.abs(NET_LIKE).max()
+
+
 @pytest.mark.parametrize("m", [3, 10, 30])
 @pytest.mark.parametrize("name", ["net-like", "uniform", "rank-deficient"])
 def test_the_rigorous_band_contains_the_probes_exact_cdf(m, name, prescribed):
