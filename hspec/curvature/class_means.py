@@ -14,7 +14,7 @@ A class without examples has weights 0, count 0 and zero vectors: it contributes
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -130,31 +130,38 @@ class ClassMeans:
                 logits = self.risk.network(x)
             yield logits, rows, switches
 
-    def gram(self, recipe: Tensor | None = None) -> Tensor:
+    def gram(
+        self, recipe: Tensor | None = None, callback: Callable[[int, int], None] | None = None
+    ) -> Tensor:
         """Inner products of the vectors of a recipe (C, m, C), float64 (C·m, C·m); by default of all g_{c,c'}.
 
         Streamed over blocks of parameters, and over classes where even one parameter tensor is too large: never more
         than the memory budget, however large C²p is (but for two classes' vectors on one parameter tensor).
+        callback is called with (done, total), in parameters times pairs of groups of classes.
         """
         if recipe is None:
             recipe = torch.eye(self.risk.num_classes).to(self.shares).expand(self.risk.num_classes, -1, -1)
         C, m = recipe.shape[:2]
         K = torch.zeros(C * m, C * m, dtype=torch.float64, device=self.risk.device)
-        for parameters in self._parameter_blocks(C * m):
-            size = max(1, self.risk.memory_budget // (2 * m * self._bytes_of(parameters)))
-            tiles = torch.arange(C).split(min(size, C))
+        plan = [(block, self._tiles(block, C, m)) for block in self._parameter_blocks(C * m)]
+        total = sum(_count(block) * len(tiles) * (len(tiles) + 1) // 2 for block, tiles in plan)
+        done = 0
+        for parameters, tiles in plan:
             for i, I in enumerate(tiles):
                 left = self.vectors_of(I, recipe, parameters)
                 for J in tiles[i:]:
                     right = left if J is I else self.vectors_of(J, recipe, parameters)
                     rows, columns = (slice(m * int(T[0]), m * (int(T[-1]) + 1)) for T in (I, J))
-                    _add_inner_products(K[rows, columns], left, right)
+                    for summed in _add_inner_products(K[rows, columns], left, right):
+                        done += summed
+                        if callback is not None:
+                            callback(done, total)
         return K.triu_() + K.triu(1).T
 
     def vectors_of(self, classes: Tensor, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
         """`vectors` for some of the classes: (len(classes), m, p)."""
-        num_numbers = sum(q.numel() for q in parameters)
-        result = empty((len(classes), recipe.shape[1], num_numbers), recipe.dtype, recipe.device).zero_()
+        shape = (len(classes), recipe.shape[1], _count(parameters))
+        result = empty(shape, recipe.dtype, recipe.device).zero_()
         for total, c in zip(result, classes.tolist(), strict=True):
             self._add_class(total, c, recipe[c], parameters)
         return result
@@ -169,6 +176,11 @@ class ClassMeans:
             block, size = [*block, q], size + q.nbytes
         yield block
 
+    def _tiles(self, parameters: list[Tensor], num_classes: int, m: int) -> tuple[Tensor, ...]:
+        """The classes, as many at a time as two groups' m vectors on these parameters fit in the budget."""
+        size = max(1, self.risk.memory_budget // (2 * m * self._bytes_of(parameters)))
+        return torch.arange(num_classes).split(min(size, num_classes))
+
     def distances(self) -> Tensor:
         """Distances between all means, float64 (C + C², C + C²): first the g_c, then the g_{c,c'}, c major."""
         C = self.risk.num_classes
@@ -180,10 +192,15 @@ class ClassMeans:
         return (squares[:, None] + squares - 2 * K).clamp_(min=0).fill_diagonal_(0).sqrt()
 
 
-def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> None:
+def _count(parameters: list[Tensor]) -> int:
+    return sum(q.numel() for q in parameters)
+
+
+def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> Iterator[int]:
     """K (a·m, b·m) += the inner products of left (a, m, p) and right (b, m, p), summed in float64.
 
-    Where both are the same vectors, only what lies on and above the diagonal blocks of GRAM_ROWS.
+    Yields the number of coordinates summed, a block of them at a time. Where both are the same vectors, only what
+    lies on and above the diagonal blocks of GRAM_ROWS.
     """
     same, left, right = left is right, left.flatten(0, 1), right.flatten(0, 1)
     columns = max(1, GRAM_BYTES // (8 * (len(left) + len(right))))
@@ -193,6 +210,7 @@ def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> None:
         for row in range(0, len(A), GRAM_ROWS):
             first = row if same else 0
             K[row : row + GRAM_ROWS, first:].addmm_(A[row : row + GRAM_ROWS], B[first:].T)
+        yield A.shape[1]
 
 
 def class_means(risk: Risk) -> ClassMeans:

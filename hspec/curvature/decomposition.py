@@ -12,6 +12,8 @@ So a product costs what a G product costs, plus sums over classes of C numbers a
 means themselves fit in memory, F diag(s) Fᵀ is returned instead.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -38,12 +40,14 @@ class Level(RiskOperator):
         U = means.softmax.spread(project(means, self.level, means.softmax.centre(t)))
         return graphs.sum(lambda graph: blocks.map("Jᵀ", graph.jacobian_transpose, U[:, graph.rows]))
 
-    def eigenvalues(self) -> np.ndarray:
-        """The nonzero eigenvalues and some zeros, descending: exact, from a Gram matrix of C or C² streamed vectors."""
+    def eigenvalues(self, callback: Callable[[int, int], None] | None = None) -> np.ndarray:
+        """The nonzero eigenvalues and some zeros, descending: exact, from a Gram matrix of C or C² streamed vectors.
+
+        callback is that of `ClassMeans.gram`.
+        """
         recipe, weights = level_recipe(self.means, self.level)
-        return weighted_eigenvalues(
-            self.means.gram(recipe), weights.double().reshape(-1) / self.risk.num_examples
-        )
+        gram = self.means.gram(recipe, callback)
+        return weighted_eigenvalues(gram, weights.double().reshape(-1) / self.risk.num_examples)
 
 
 def project(means: ClassMeans, level: str, s: Tensor) -> Tensor:

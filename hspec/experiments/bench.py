@@ -111,6 +111,14 @@ class Bench:
 
     @contextmanager
     def counting(self, description: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-        """A progress bar; the value is a function that moves it to the count it is given, or on by one."""
+        """A progress bar; the value is a function (done, total) that moves it to the count it is given, or on by one.
+
+        A total that is not known before can be told with the counts.
+        """
         with progress_bar(description, total, shown=self.progress) as bar:
-            yield lambda done=None, total=None: bar.update(1 if done is None else done - bar.n)
+
+            def advance(done: int | None = None, total: int | None = None) -> None:
+                bar.total = bar.total or total
+                bar.update(1 if done is None else done - bar.n)
+
+            yield advance

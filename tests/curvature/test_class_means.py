@@ -75,7 +75,10 @@ def test_gram_matrix_streams_within_any_budget(case, risk, rel, budget):
     """Parameter blocks first, then tiles of classes within a parameter; the same numbers."""
     vectors = class_means(risk).cross_class_vectors.flatten(0, 1)
     means = class_means(Risk.from_module(case.net, case.batches, case.C, memory_budget=budget))
-    assert rel(means.gram(), vectors @ vectors.T) < 1e-13
+    seen = []
+    assert rel(means.gram(callback=lambda *counts: seen.append(counts)), vectors @ vectors.T) < 1e-13
+    done, totals = zip(*seen, strict=True)
+    assert sorted(set(done)) == list(done) and set(totals) == {done[-1]}
 
 
 @pytest.mark.parametrize("budget", [None, 20_000], ids=["whole", "tiles"])

@@ -96,12 +96,15 @@ def test_inner_products_are_those_of_the_means(bench):
     vectors = means.cross_class_vectors[~torch.eye(10, dtype=torch.bool)]  # (90, p), c major
     both = torch.cat([means.class_vectors, vectors])
     expected = (both @ both.T).numpy()
-    np.testing.assert_allclose(inner_products(means), expected, atol=1e-12 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        inner_products(means.gram(), means.shares), expected, atol=1e-12 * np.abs(expected).max()
+    )
 
 
 def test_geometry_measures_the_original_distances(bench):
     found = class_geometry(bench, epoch=2, num_permutations=19, seed=3)
-    inner = inner_products(class_means(bench.risk(step=bench.step_after(2))))
+    means = class_means(bench.risk(step=bench.step_after(2)))
+    inner = inner_products(means.gram(), means.shares)
     d = distances(inner, "euclidean")[10:, 10:]
     np.testing.assert_allclose(
         found["euclidean_silhouette"],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 from sklearn.manifold import TSNE
+from torch import Tensor
 
-from hspec.curvature import ClassMeans, class_means
+from hspec.curvature import class_means
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.upper_tail import performance
 
@@ -42,7 +43,8 @@ def class_geometry(
     if risk.num_classes < 3:
         raise ValueError(f"clusters of cross-class means need at least 3 classes, got {risk.num_classes}")
     means, c = class_means(risk), risk.num_classes
-    inner = inner_products(means)
+    with bench.counting("inner products of class means") as advance:
+        inner = inner_products(means.gram(callback=advance), means.shares)
     true_class, other_class = np.nonzero(~np.eye(c, dtype=bool))
     neighbours = min(perplexity, (len(inner) - 1) / 3)
     arrays = {
@@ -65,11 +67,14 @@ def class_geometry(
     return arrays | performance(bench, risk, epoch)
 
 
-def inner_products(means: ClassMeans) -> np.ndarray:
-    """Between all g_c, then all g_{c,c'} with c' ≠ c (c major): float64 (C + C(C − 1), the same)."""
-    c = len(means.shares)
-    gram = means.gram().cpu().numpy()  # of the g_{c,c'}, c' = c included
-    shares = means.shares.double().cpu().numpy()
+def inner_products(gram: Tensor, shares: Tensor) -> np.ndarray:
+    """Between all g_c, then all g_{c,c'} with c' ≠ c (c major): float64 (C + C(C − 1), the same).
+
+    gram   of the g_{c,c'}, c' = c included, (C², C²)
+    shares ρ_{c,c'} (C, C)
+    """
+    c = len(shares)
+    gram, shares = gram.cpu().numpy(), shares.double().cpu().numpy()
     to_class = np.zeros((c, c, c))
     to_class[np.arange(c), np.arange(c)] = shares  # g_c = Σ_{c'} ρ_{c,c'} g_{c,c'}
     to_class = to_class.reshape(c, c * c)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hspec.curvature import B2, class_means, exact_gauss_newton_spectrum, gauss_newton
@@ -35,11 +37,11 @@ def level_spectra(
     """
     risk = bench.risk(step=bench.step_after(epoch))
     means, c = class_means(risk), risk.num_classes
-    with bench.counting("A1, A2, B1", len(FEW_MEANS)) as advance:
-        exact = {}
-        for name, level in FEW_MEANS.items():
-            exact[name] = largest(Level(means, level, name), max(1, c * (c - 2) if name == "B1" else c))
-            advance()
+    exact = {}
+    for name, level in FEW_MEANS.items():
+        with bench.counting(f"exact spectrum of {name}") as advance:
+            rank = max(1, c * (c - 2) if name == "B1" else c)
+            exact[name] = largest(Level(means, level, name), rank, advance)
     sampled = {"B2_": B2(risk, means)} | ({"G_": gauss_newton(risk)} if whole else {})
     for prefix, operator in sampled.items():
         exact |= quadrature(bench, operator, operator.name, prefix, num_steps, num_probes, seed)
@@ -50,7 +52,7 @@ def level_spectra(
     return {**exact, **performance(bench, risk, epoch)}
 
 
-def largest(level: Level, rank: int) -> np.ndarray:
+def largest(level: Level, rank: int, callback: Callable[[int, int], None] | None = None) -> np.ndarray:
     """The ``rank`` largest eigenvalues of a level of that rank, (rank,), descending; zeros where there are fewer."""
-    found = level.eigenvalues()[:rank]
+    found = level.eigenvalues(callback)[:rank]
     return np.pad(found, (0, rank - len(found)))
