@@ -1,15 +1,16 @@
-"""The state of a Lanczos run on disk: one small file every few steps, each written whole or not at all."""
+"""The state of a run on disk: one small file every few steps, each written whole or not at all."""
 
 import os
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 
 class Checkpoint:
-    """A folder of pieces `steps-00010.pt`, `steps-00020.pt`, …; each holds the basis rows since the one before.
+    """A folder of pieces `steps-00010.pt`, `steps-00020.pt`, …; each holds what was found since the one before.
 
     A piece is written under a temporary name and renamed, so a kill leaves the pieces before it; it carries a
     checksum, so a damaged one is recognised, with those after it dropped and a warning. `fingerprint` names
@@ -35,15 +36,13 @@ class Checkpoint:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def load(self) -> list[tuple[int, dict[str, torch.Tensor]]]:
-        """The sound pieces in order, as (last step, tensors)."""
-        pieces = []
+    def load(self) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+        """The sound pieces in order, as (last step, tensors), one in memory at a time."""
         for path in sorted(self.folder.glob("steps-*.pt")):
             tensors = self._read(path)
             if tensors is None:
-                break
-            pieces.append((int(path.stem.split("-")[1]), tensors))
-        return pieces
+                return
+            yield int(path.stem.split("-")[1]), tensors
 
     def keep_only(self, step: int) -> None:
         """Remove all pieces but the one that ends at `step`."""

@@ -1,5 +1,6 @@
 """The ends of a spectrum, to a stated residual, from few products."""
 
+import os
 import warnings
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import torch
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
+from hspec.linalg.remembered import Remembered
 from hspec.linalg.subspace import Subspace
 from hspec.linalg.trace import draw_probe
 from hspec.linalg.tridiagonal import select
@@ -27,6 +29,7 @@ def eigsh(
     block_size: int = 1,
     max_basis: int | None = None,
     generator: torch.Generator,
+    checkpoint: str | os.PathLike | None = None,
     callback: Callable[[int], None] | None = None,
     check: bool = True,
 ) -> EigenPairs:
@@ -38,6 +41,8 @@ def eigsh(
     max_products   at which to stop, with a RuntimeWarning and what has been found (default 100 + 40 per pair)
     block_size     residuals followed at a time: 1 takes the fewest products; more where blocks are cheap, or
                    where eigenvalues are multiple
+    checkpoint     a folder in which each product is kept; a later call that asks for the same ones takes them from
+                   there, after a kill or with another tol or max_products
     callback       called with the number of products spent, after each round
     max_basis      vectors kept before a restart, at twice the memory (default 40 + 2 · wanted + 4 · block_size)
 
@@ -46,7 +51,7 @@ def eigsh(
     computed for the pairs returned. An exhausted (invariant) basis is refreshed at random.
 
     Raises ValueError for k > p, a start that does not fit, or an operator that is not symmetric (seen in
-    VᵀAV, at no cost); FloatingPointError for a product that is not finite.
+    VᵀAV, at no cost), or a checkpoint of another; FloatingPointError for a product that is not finite.
     """
     A = aslinearoperator(A)
     if not A.exact:
@@ -58,7 +63,7 @@ def eigsh(
     size = min(A.shape[0], max_basis or 2 * wanted + 4 * block_size + 40)
     _check_settings(A.shape[0], wanted, size, tol, block_size)
     limit = max_products or 100 + 40 * wanted
-    space = Subspace(A, size, check)
+    space = Subspace(A if checkpoint is None else Remembered(A, checkpoint), size, check)
     space.extend(_start(A, start, min(block_size, size), generator).T)
     settled = None  # the values before the last refresh
     exact = False  # residuals are estimated until they look converged, and computed from then on

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hspec.linalg import aslinearoperator, lanczos, slq
+from hspec.linalg import LinearOperator, aslinearoperator, eigsh, lanczos, slq
 
 
 class Killed(Exception):
@@ -73,6 +73,67 @@ def test_an_interrupt_between_a_save_and_the_next_loses_only_those_steps(A, v, t
         lanczos(callback=interrupt, **settings)
     assert not list(tmp_path.glob(".*"))  # no half-written file
     assert count_steps(**settings)[0][0] == 9
+
+
+class Counted(LinearOperator):
+    """A, and how many products were made."""
+
+    def __init__(self, A):
+        super().__init__(A.shape[0], A.dtype, A.device, A.name)
+        self.A, self.columns = A, 0
+
+    def _matmat(self, X):
+        self.columns += X.shape[1]
+        return self.A @ X
+
+
+def pairs_of(A, folder, **settings):
+    """Three eigenpairs, and the products that they took."""
+    A = Counted(A)
+    generator = torch.Generator().manual_seed(0)
+    return eigsh(A, 3, generator=generator, checkpoint=folder, **settings), A.columns
+
+
+@pytest.mark.parametrize("block_size", [1, 2])
+def test_a_killed_eigensolver_makes_the_missing_products_only(block_size, A, tmp_path):
+    settings = {"max_basis": 9, "tol": 1e-4, "block_size": block_size}
+    whole, products = pairs_of(A, None, **settings)
+
+    def kill(done):
+        if done == 14:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pairs_of(A, tmp_path, callback=kill, **settings)
+    resumed, missing = pairs_of(A, tmp_path, **settings)
+    assert (
+        products > 14 and missing == products - 14 + block_size
+    )  # the first is made again, to see that A is the same
+    assert resumed.num_products == whole.num_products == products
+    assert np.array_equal(resumed.values, whole.values) and torch.equal(resumed.vectors, whole.vectors)
+
+
+def test_a_sharper_tolerance_goes_on_from_the_products_there_are(A, tmp_path):
+    _, products = pairs_of(A, tmp_path, tol=1e-2)
+    sharper, more = pairs_of(A, tmp_path, tol=1e-5)
+    assert more < products < sharper.num_products == products + more - 1
+
+
+def test_other_vectors_find_no_products_and_leave_their_own(A, tmp_path):
+    pairs_of(A, tmp_path)
+    for _ in range(2):
+        found, products = pairs_of(A, tmp_path, start=torch.ones(100))
+    assert products == 1
+    assert np.array_equal(found.values, pairs_of(A, None, start=torch.ones(100))[0].values)
+
+
+def test_products_of_another_matrix_are_refused(A, tmp_path, prescribed):
+    pairs_of(A, tmp_path)
+    with pytest.raises(ValueError, match=r"belongs to another run .*operator"):
+        pairs_of(A.named("Hess"), tmp_path)
+    other = aslinearoperator(prescribed(np.linspace(0, 3, 100), torch.float32))
+    with pytest.raises(ValueError, match="no longer the matrix whose products"):
+        pairs_of(other, tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])

@@ -78,6 +78,7 @@ def top_pairs(
             start=start,
             tol=TOLERANCE,
             generator=bench.generator(seed),
+            checkpoint=bench.folder / f"top-{operator.name}",
             callback=advance,
         )
 
@@ -91,6 +92,7 @@ def both_ends(bench: Bench, operator: LinearOperator, seed: int) -> np.ndarray:
             which="both",
             tol=TOLERANCE,
             generator=bench.generator(seed),
+            checkpoint=bench.folder / f"ends-{operator.name}",
             callback=advance,
         )
     return ends.values

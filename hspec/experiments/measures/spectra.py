@@ -82,6 +82,7 @@ def outlier_pairs(bench: Bench, full: LinearOperator, top: EigenPairs, count: in
             start=top.vectors,
             tol=OUTLIER_TOLERANCE,
             generator=bench.generator(seed),
+            checkpoint=bench.folder / "outliers",
             callback=advance,
         )
 

@@ -50,6 +50,7 @@ def upper_tail(
             start=start,
             tol=OUTLIER_TOLERANCE,
             generator=generator,
+            checkpoint=bench.folder / "outliers",
             callback=advance,
         )
     bulk = deflate(full, pairs)
