@@ -130,7 +130,8 @@ def _outliers(results: Results) -> list[dict]:
 def _accuracy(results: Results) -> list[dict]:
     rows = []
     for record in results.read("accuracy").values():
-        for estimator, by_steps in record["result"]["errors"].items():
+        full = {"hspec, full reorthogonalisation": record["result"]["full_reorthogonalization"]}
+        for estimator, by_steps in (record["result"]["errors"] | full).items():
             steps = "90" if "90" in by_steps else max(by_steps, key=int)
             errors = by_steps[steps]
             rows.append(

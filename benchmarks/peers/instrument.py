@@ -12,9 +12,9 @@ def risk_of(net: Net, **options) -> Risk:
     return Risk.from_module(net.module, net.batches, NUM_CLASSES, **options)
 
 
-def _quadrature(net: Net, num_steps: int, num_probes: int, seed: int) -> SpectralMeasure:
+def quadrature(net: Net, num_steps: int, num_probes: int, seed: int, **options) -> SpectralMeasure:
     generator = torch.Generator().manual_seed(seed)
-    return slq(hessian(risk_of(net)), num_steps, num_probes, generator=generator)
+    return slq(hessian(risk_of(net)), num_steps, num_probes, generator=generator, **options)
 
 
 PEERS = [
@@ -22,6 +22,6 @@ PEERS = [
         "hspec",
         hessian=lambda net: hessian(risk_of(net)).__matmul__,
         gauss_newton=lambda net: gauss_newton(risk_of(net)).__matmul__,
-        quadrature=_quadrature,
+        quadrature=quadrature,
     )
 ]
