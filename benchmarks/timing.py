@@ -47,7 +47,7 @@ def interleaved(
     settle=False,
     min_seconds=MIN_SECONDS,
 ) -> Times:
-    """Each round calls every contender in turn, starting one further each time.
+    """Each round calls every contender in turn, in an order of its own: nobody always follows the same neighbour.
 
     warm_up: call each once before, untimed, so that kept graphs, caches and thread pools are there.
     settle: the same at the start of each turn, so that memory is there again which a virtual machine gave back to its
@@ -59,8 +59,7 @@ def interleaved(
             contenders[name]()
     seconds = {name: [] for name in names}
     for number in range(rounds):
-        shift = number % len(names)
-        for name in names[shift:] + names[:shift]:
+        for name in np.random.default_rng(number).permutation(names):
             if settle:
                 contenders[name]()
             seconds[name].append(_seconds_per_call(contenders[name], device, min_seconds))
