@@ -41,8 +41,8 @@ def eigsh(
     max_products   at which to stop, with a RuntimeWarning and what has been found (default 100 + 40 per pair)
     block_size     residuals followed at a time: 1 takes the fewest products; more where blocks are cheap, or
                    where eigenvalues are multiple
-    checkpoint     a folder in which each product is kept; a later call that asks for the same ones takes them from
-                   there, after a kill or with another tol or max_products
+    checkpoint     a folder in which products are kept, ten at a time; a later call that asks for the same ones takes
+                   them from there, after a kill or with another tol or max_products
     callback       called with the number of products spent, after each round
     max_basis      vectors kept before a restart, at twice the memory (default 40 + 2 · wanted + 4 · block_size)
 

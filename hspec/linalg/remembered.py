@@ -9,9 +9,11 @@ from hspec.linalg.checkpoint import Checkpoint, checksum
 from hspec.linalg.operator import LinearOperator
 from hspec.linalg.recurrence import SYMMETRY
 
+EVERY = 10  # products written at a time: a kill loses fewer than that
+
 
 class Remembered(LinearOperator):
-    """A, whose products are written to a folder one by one, and read from there as long as the same ones are asked for.
+    """A, whose products are written to a folder, and read from there as long as the same ones are asked for.
 
     "The same" is bit by bit: a computation without chance repeats itself to where it was killed, and goes on. Its first
     product is done again, to make sure that A is still the same matrix.
@@ -23,22 +25,29 @@ class Remembered(LinearOperator):
         super().__init__(A.shape[0], A.dtype, A.device, A.name)
         self.A, self.exact, self.removed_basis = A, A.exact, A.removed_basis
         self.checkpoint = Checkpoint(folder, {"operator": f"{A.name} {A.shape} {A.dtype}"})
-        self.past: Iterator[tuple[int, dict]] = iter(self.checkpoint.load())
-        self.num_products = 0
+        self.past = self._stored()
+        self.recent: list[tuple[int, torch.Tensor]] = []  # since the last piece: checksum of X, A X
+        self.num_calls = 0
+
+    def _stored(self) -> Iterator[tuple[int, torch.Tensor]]:
+        for _, piece in self.checkpoint.load():
+            products = piece["products"].split(piece["widths"].tolist(), dim=1)
+            yield from zip(piece["asked"].tolist(), products, strict=True)
 
     def _matmat(self, X):
-        self.num_products += X.shape[1]
-        asked = torch.tensor(int(checksum(X), 16))
-        _, piece = next(self.past, (0, None))
-        if piece is not None and torch.equal(piece["asked"], asked):
-            return self._checked(X, piece["product"].to(X))
-        self.past = iter(())  # another way from here on
-        product = self.A @ X
-        self.checkpoint.save(self.num_products, {"asked": asked, "product": product})
+        self.num_calls += 1
+        asked = int(checksum(X), 16)
+        stored, product = next(self.past, (None, None))
+        if asked == stored:
+            product = self._checked(X, product.to(X))
+        else:
+            self.past = iter(())  # another way from here on
+            product = self.A @ X
+        self._keep(asked, product, is_new=asked != stored)
         return product
 
     def _checked(self, X, product):
-        if self.num_products == X.shape[1]:
+        if self.num_calls == 1:
             off, size = (torch.linalg.vector_norm(Y) for Y in (self.A @ X - product, product))
             if off > SYMMETRY[self.dtype] * size:
                 raise ValueError(
@@ -46,3 +55,18 @@ class Remembered(LinearOperator):
                     "delete that folder, or name another."
                 )
         return product
+
+    def _keep(self, asked: int, product: torch.Tensor, is_new: bool) -> None:
+        self.recent.append((asked, product))
+        if len(self.recent) < EVERY:
+            return
+        if is_new:
+            asked, products = zip(*self.recent, strict=True)
+            widths = [Y.shape[1] for Y in products]
+            piece = {
+                "asked": torch.tensor(asked),
+                "widths": torch.tensor(widths),
+                "products": torch.cat(products, 1),
+            }
+            self.checkpoint.save(self.num_calls, piece)
+        self.recent = []
