@@ -1,5 +1,5 @@
 """How time grows with N, p and m, beside the laws: products linear in N and p, reorthogonalisation 4 m² p bytes
-(each float32 row of the basis read once a step)."""
+(each float32 row of the basis read twice a step)."""
 
 import torch
 

@@ -40,7 +40,7 @@ def slq(
                     blocks pay (small nets, GPUs), at num_probes times the memory for the basis; None where
                     that comes to 256 MiB at most
     reorthogonalize "full", "partial" or "none" (see `reorthogonalization`); None is partial on the CPU, which
-                    knows the same T to rounding and reads half of the basis or less, and full on a GPU, where
+                    finds the same T to rounding and reads the basis at fewer steps, and full on a GPU, where
                     the decision would stop the stream
     generator       torch.Generator: the one source of randomness; the same probes for float32 and float64
     checkpoint      a folder: finished probes and the current one's state survive a kill (see `lanczos`)
