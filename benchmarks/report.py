@@ -157,7 +157,6 @@ def _class_means(results: Results) -> list[dict]:
             "hspec": f"{min(result['seconds']['hspec']):.3g} s",
             "double loop over classes": f"{min(result['seconds']['double loop']):.3g} s",
             "times faster": f"{result['times_faster']:.1f} ({result['times_faster_of_fastest']:.1f})",
-            "the same, first call of a turn": f"{result['times_faster_unsettled']:.1f}",
             "relative difference, median over (c, c')": f"{result['relative_difference']['median']:.0e}",
             "the same, worst": f"{result['relative_difference']['worst']:.0e}",
         }

@@ -44,14 +44,11 @@ def interleaved(
     device,
     *,
     warm_up=True,
-    settle=False,
     min_seconds=MIN_SECONDS,
 ) -> Times:
     """Each round calls every contender in turn, in an order of its own: nobody always follows the same neighbour.
 
     warm_up: call each once before, untimed, so that kept graphs, caches and thread pools are there.
-    settle: the same at the start of each turn, so that memory is there again which a virtual machine gave back to its
-        host in the meantime.
     """
     names = list(contenders)
     if warm_up:
@@ -60,8 +57,6 @@ def interleaved(
     seconds = {name: [] for name in names}
     for number in range(rounds):
         for name in np.random.default_rng(number).permutation(names):
-            if settle:
-                contenders[name]()
             seconds[name].append(_seconds_per_call(contenders[name], device, min_seconds))
     return Times(seconds)
 

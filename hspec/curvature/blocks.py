@@ -1,7 +1,7 @@
 """One vector at a time, or several in one backward sweep: measured once for each kind of product, then kept."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -24,15 +24,14 @@ class Blocks:
 
     def map(self, kind: str, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
         """product over V's rows (k, ...), cut into blocks of the chosen size, concatenated again."""
-        parts = list(self.parts(kind, product, V))
+        parts = [product(block) for block in V.split(self.size(kind, product, V))]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def parts(self, kind: str, product: Callable[[Tensor], Tensor], V: Tensor) -> Iterator[Tensor]:
-        """The same one block after the other, for whoever has a place for each."""
+    def size(self, kind: str, product: Callable[[Tensor], Tensor], V: Tensor) -> int:
+        """The chosen size; measured on rows of V where it is not known yet."""
         if len(V) > 1 and kind not in self.sizes:
             self.sizes[kind] = _faster_size(product, V) if self.may_pay else 1
-        for block in V.split(self.sizes.get(kind, 1)):
-            yield product(block)
+        return self.sizes.get(kind, 1)
 
 
 def _faster_size(product, V: Tensor) -> int:

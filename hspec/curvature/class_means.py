@@ -26,7 +26,6 @@ from hspec.curvature.products import pull_back
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 from hspec.curvature.switches import Switches
-from hspec.linalg.memory import empty
 
 GRAM_BYTES, GRAM_ROWS = 1 << 28, 1 << 11  # of vectors converted to float64, and of rows multiplied, at a time
 
@@ -100,17 +99,24 @@ class ClassMeans:
             )
         return self.vectors_of(torch.arange(len(recipe)), recipe, parameters)
 
-    def _add_class(self, total: Tensor, c: int, recipe: Tensor, parameters: list[Tensor]) -> None:
-        """total (m, p) += Σ_{n of class c} J_nᵀ Σ_{c'} recipe_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
+    def _write_class(self, place: Tensor, c: int, recipe: Tensor, parameters: list[Tensor]) -> None:
+        """place (m, p) = Σ_{n of class c} J_nᵀ Σ_{c'} recipe_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
+        written = False  # the first sweep over a class writes, the others add: a pass over C²p numbers less
         with numerics(self.risk.device, self.risk.precision):
             for logits, members, switches in self._logits_of_class(c):
                 a = recipe[:, None, :] * self.kappa[members] * self.membership[members, c, None]
                 softmax = Softmax(self.softmax.p[members], self.softmax.top[members])
                 sweep = functools.partial(pull_back, logits, parameters, switches=switches)
-                left = total
-                for part in self.risk.blocks.parts("means", sweep, softmax.spread(a)):
-                    left[: len(part)] += part
-                    left = left[len(part) :]
+                cotangents = softmax.spread(a)
+                size = self.risk.blocks.size("means", sweep, cotangents)
+                for U, rows in zip(cotangents.split(size), place.split(size), strict=True):
+                    if written:
+                        rows += sweep(U)
+                    else:
+                        sweep(U, out=rows)
+                written = True
+        if not written:
+            place.zero_()
 
     def _logits_of_class(self, c: int) -> Iterator[tuple[Tensor, Tensor, Switches]]:
         """(logits with their graph, indices n of their rows, the graph's switches), covering class c.
@@ -161,9 +167,9 @@ class ClassMeans:
     def vectors_of(self, classes: Tensor, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
         """`vectors` for some of the classes: (len(classes), m, p)."""
         shape = (len(classes), recipe.shape[1], _count(parameters))
-        result = empty(shape, recipe.dtype, recipe.device).zero_()
-        for total, c in zip(result, classes.tolist(), strict=True):
-            self._add_class(total, c, recipe[c], parameters)
+        result = recipe.new_empty(shape)
+        for place, c in zip(result, classes.tolist(), strict=True):
+            self._write_class(place, c, recipe[c], parameters)
         return result
 
     def _parameter_blocks(self, num_vectors: int) -> Iterator[list[Tensor]]:

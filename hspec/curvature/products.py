@@ -23,7 +23,6 @@ from hspec.curvature.network import Network
 from hspec.curvature.precision import numerics
 from hspec.curvature.softmax import Softmax, logit_gradient
 from hspec.curvature.switches import Switches
-from hspec.linalg.memory import empty
 
 
 @dataclass(frozen=True)
@@ -78,20 +77,23 @@ class BatchGraph:
         return _grad([self.gradient[i] for i in used], inputs, [pieces[i] for i in used], self.switches)
 
 
-def pull_back(logits: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches) -> Tensor:
+def pull_back(
+    logits: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches, out: Tensor | None = None
+) -> Tensor:
     """Σ_n J_nᵀ U_n (k, p) for U (k, n, C), p the size of `parameters`; `logits` (n, C) with their graph."""
-    return _flat(_grad([logits], parameters, [U], switches), parameters, U)
+    return _flat(_grad([logits], parameters, [U], switches), parameters, U, out)
 
 
-def _flat(pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor) -> Tensor:
-    """One row for each of k cotangents; zeros for parameters that they do not reach."""
+def _flat(
+    pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor, out: Tensor | None = None
+) -> Tensor:
+    """One row for each of k cotangents, in `out` where it is given; zeros for parameters that they do not reach."""
     k = len(like)
     pieces = [
         like.new_zeros(k, q.numel()) if piece is None else piece.reshape(k, -1)
         for piece, q in zip(pieces, parameters, strict=True)
     ]
-    place = empty((k, sum(q.numel() for q in parameters)), like.dtype, like.device)
-    return torch.cat(pieces, 1, out=place)
+    return torch.cat(pieces, 1, out=out)
 
 
 def _grad(outputs, inputs, cotangents, switches: Switches) -> list[Tensor | None]:

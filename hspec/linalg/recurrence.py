@@ -5,7 +5,6 @@ import torch
 from hspec.linalg import reorthogonalization
 from hspec.linalg.checkpoint import Checkpoint, checksum
 from hspec.linalg.inner_products import inner, norms
-from hspec.linalg.memory import empty
 from hspec.linalg.tridiagonal import Tridiagonal
 
 BASIS_DTYPES = (torch.bfloat16, torch.float32, torch.float64)
@@ -53,7 +52,8 @@ class Recurrence:
         keep = keep_basis or self.reorthogonalize.needs_basis
         self.V = None
         if keep:  # in the buffer of a run of the same shape that is over, or in memory of its own
-            self.V = empty((num_probes, num_steps, p), basis_dtype, A.device) if buffer is None else buffer
+            shape = (num_probes, num_steps, p)
+            self.V = torch.empty(shape, dtype=basis_dtype, device=A.device) if buffer is None else buffer
         self.alphas = starts.new_zeros((num_probes, num_steps), dtype=torch.float64)
         self.betas = torch.zeros_like(self.alphas)
         self.step = self.saved = 0

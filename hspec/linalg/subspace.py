@@ -7,7 +7,6 @@ import torch
 
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.inner_products import cross, norms
-from hspec.linalg.memory import empty
 from hspec.linalg.recurrence import SYMMETRY
 from hspec.linalg.tridiagonal import select
 
@@ -55,7 +54,7 @@ class Subspace:
 
     def __init__(self, A, size, check):
         self.A, self.check, self.size = A, check, size
-        self.V, self.AV = (empty((size, A.shape[0]), A.dtype, A.device) for _ in range(2))
+        self.V, self.AV = (torch.empty(size, A.shape[0], dtype=A.dtype, device=A.device) for _ in range(2))
         self.T = np.zeros((size, size))
         self.count = self.num_products = 0
 

@@ -99,9 +99,6 @@ def test_contenders_take_turns():
     interleaved(contenders, 3, "cpu", warm_up=False, min_seconds=0.0)
     rounds = ["".join(calls[i : i + 3]) for i in (0, 3, 6)]
     assert all(sorted(order) == list("xyz") for order in rounds) and len(set(rounds)) > 1
-    calls.clear()
-    interleaved(contenders, 1, "cpu", warm_up=False, settle=True, min_seconds=0.0)
-    assert sorted("".join(calls[::2])) == list("xyz") and calls[::2] == calls[1::2]
 
 
 @pytest.mark.slow

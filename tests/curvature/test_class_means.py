@@ -98,3 +98,17 @@ def test_distances_are_those_between_the_vectors(risk, rel):
 
 def test_repr(risk):
     assert repr(class_means(risk)) == f"ClassMeans(2020, p={risk.num_parameters}, N=35, C=4)"
+
+
+@pytest.mark.parametrize("means", [class_means, delta_means])
+def test_a_class_without_examples_contributes_zeros(case, means):
+    """Its vectors are written, too: memory comes as it is."""
+    x, y = case.batches[0]
+    kept = y != 2
+    risk = Risk.from_module(case.net, [(x[kept], y[kept])], case.C)
+    torch.full(
+        (case.C, case.C, risk.num_parameters), torch.nan, dtype=risk.dtype
+    )  # freed: what the next one may get
+    found = means(risk)
+    assert not found.cross_class_vectors[2].any() and not found.class_vectors[2].any()
+    assert found.cross_class_vectors.isfinite().all() and found.class_vectors.isfinite().all()
