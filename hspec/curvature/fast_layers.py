@@ -6,13 +6,14 @@
 * A linear layer is bilinear, too. Autograd's double backward is right for one vector; under a block of them it
   multiplies one by one, or copies the layer's input for each. Here a block is folded into one matrix product.
 * Batch normalisation with fixed statistics is an affine map y = s x + b: two small nodes instead of a double
-  backward that knows about statistics.
+  backward that knows about statistics. Right after a convolution it costs nothing: s ∗(w, x) + b = ∗(s w, x) + b.
 * A ReLU has no second derivative. Autograd writes that down as a tensor of zeros and adds it to another.
 
 Anything these do not know (string padding, transposed or complex convolution) is left to autograd.
 """
 
 import functools
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -182,17 +183,59 @@ def _conv2d(switches, input, weight, bias=None, stride=1, padding=0, dilation=1,
     return y if bias is None else y + bias.view(1, -1, 1, 1)
 
 
-def _batch_norm(
-    input: Tensor, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
-):
-    if training or running_mean is None:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    scale = torch.rsqrt(running_var + eps)
-    scale = scale if weight is None else weight * scale
-    shift = -running_mean * scale
-    shift = shift if bias is None else bias + shift
-    shape = (1, -1) + (1,) * (input.dim() - 2)
-    return input * scale.view(shape) + shift.view(shape)
+@dataclass
+class _Convolved:
+    """The latest convolution: what it was made of, and that it still is what it was."""
+
+    output: Tensor
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    geometry: tuple
+
+    def __post_init__(self):
+        self.versions = self._versions()
+
+    def _versions(self) -> list[int]:
+        return [t._version for t in (self.output, self.input, self.weight)]
+
+    def gave(self, y: Tensor) -> bool:
+        """Whether y is its output, channels second, and nobody has written into that or into what it was made of."""
+        return y is self.output and y.dim() == 4 and self.versions == self._versions()
+
+
+class _Convolutions:
+    """`conv2d` and `batch_norm` of one forward pass; a batch norm that follows a convolution goes into its weights.
+
+    The convolution is then computed again, with the new weights: its output may be wanted elsewhere, too. That is
+    once a graph, and saves three passes over the activations at each product.
+    """
+
+    def __init__(self, switches: Switches):
+        self.switches, self.latest = switches, None
+
+    def conv2d(self, input, weight, bias=None, *geometry, **named):
+        y = _conv2d(self.switches, input, weight, bias, *geometry, **named)
+        self.latest = _Convolved(y, input, weight, bias, (geometry, named))
+        return y
+
+    def batch_norm(
+        self, input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
+    ):
+        if training or running_mean is None:
+            return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        scale = torch.rsqrt(running_var + eps)
+        scale = scale if weight is None else weight * scale
+        shift = -running_mean * scale
+        shift = shift if bias is None else bias + shift
+        latest, self.latest = self.latest, None
+        if latest is None or not latest.gave(input):
+            shape = (1, -1) + (1,) * (input.dim() - 2)
+            return input * scale.view(shape) + shift.view(shape)
+        shift = shift if latest.bias is None else latest.bias * scale + shift
+        geometry, named = latest.geometry
+        folded = latest.weight * scale.view(-1, 1, 1, 1)
+        return _conv2d(self.switches, latest.input, folded, shift, *geometry, **named)
 
 
 class FastLayers(torch.overrides.TorchFunctionMode):
@@ -200,13 +243,13 @@ class FastLayers(torch.overrides.TorchFunctionMode):
 
     def __init__(self, switches: Switches):
         super().__init__()
-        conv2d, linear = functools.partial(_conv2d, switches), functools.partial(_linear, switches)
+        convolutions, linear = _Convolutions(switches), functools.partial(_linear, switches)
         relu, relu_ = functools.partial(_relu, switches), functools.partial(_relu, switches, inplace=True)
         self.replacements = {
-            torch.conv2d: conv2d,
-            F.conv2d: conv2d,
+            torch.conv2d: convolutions.conv2d,
+            F.conv2d: convolutions.conv2d,
             F.linear: linear,
-            F.batch_norm: _batch_norm,
+            F.batch_norm: convolutions.batch_norm,
             F.relu: relu,
             torch.relu: relu,
             torch.Tensor.relu: relu,

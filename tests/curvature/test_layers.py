@@ -104,6 +104,88 @@ def test_batch_norm_without_scale_and_shift(rel):
     check(classifier(*body, features=12), torch.randn(6, 1, 5, 5, dtype=torch.float64), rel)
 
 
+class Normalised(nn.Module):
+    """A convolution, something that happens to its output, and its batch normalisation in evaluation mode."""
+
+    def __init__(self, between, **options):
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(2, 4, 3, **options), nn.BatchNorm2d(4)
+        self.norm.running_mean.normal_()
+        self.norm.running_var.uniform_(0.5, 2.0)
+        nn.init.normal_(self.norm.weight)
+        nn.init.normal_(self.norm.bias)
+        self.between = between
+
+    def forward(self, x):
+        return torch.tanh(self.between(self, x))
+
+
+def after_writing_into_the_output(net, x):
+    y = net.convolution(x)
+    y.mul_(2)
+    return net.norm(y)
+
+
+def image_by_image(net, x):
+    """Without a leading dimension of examples, the rows are taken for channels."""
+    norm = net.norm
+    settings = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    return torch.stack([nn.functional.batch_norm(net.convolution(image), *settings) for image in x])
+
+
+BETWEEN = {
+    "nothing": lambda net, x: net.norm(net.convolution(x)),
+    "output used twice": lambda net, x: (lambda y: net.norm(y) + y.sin())(net.convolution(x)),
+    "normalised twice": lambda net, x: (lambda y: net.norm(y) + net.norm(y))(net.convolution(x)),
+    "another convolution": lambda net, x: (lambda y: net.convolution(x.sin()) + net.norm(y))(
+        net.convolution(x)
+    ),
+    "an activation": lambda net, x: net.norm(net.convolution(x).sin()),
+    "output written into": after_writing_into_the_output,
+    "unbatched": image_by_image,
+}
+GEOMETRIES = {
+    "plain": {},
+    "strided": {"bias": False, "stride": 2, "padding": 1},
+    "grouped": {"groups": 2, "padding": "same"},
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN.keys())
+@pytest.mark.parametrize("options", GEOMETRIES.values(), ids=GEOMETRIES.keys())
+def test_batch_norm_after_a_convolution(between, options, rel):
+    torch.manual_seed(0)
+    size = 7 if "stride" in options else 4 if "groups" in options else 6  # 4 rows after the convolution
+    body, x = Normalised(between, **options), torch.randn(6, 2, size, size, dtype=torch.float64)
+    check(classifier(body, features=64), x, rel)
+
+
+def test_batch_norm_after_a_convolution_whose_input_is_overwritten(rel):
+    def between(net, x):
+        x = x.clone()
+        y = net.convolution(x)
+        x.zero_()
+        return net.norm(y)
+
+    torch.manual_seed(0)
+    net = classifier(Normalised(between), features=64)
+    net[0].convolution.requires_grad_(False)  # or autograd refuses: it needs the input
+    check(net, torch.randn(6, 2, 6, 6, dtype=torch.float64), rel)
+
+
+@pytest.mark.parametrize(("order", "expected"), [((0, 1), False), ((1, 0), True)])
+def test_batch_norm_after_a_convolution_makes_no_pass_over_activations(order, expected):
+    layers = [nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)]
+    net = classifier(*(layers[i] for i in order), features=18)
+    risk = Risk.from_module(net, [(torch.randn(6, 2, 3, 3, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    v = torch.ones(risk.num_parameters, dtype=torch.float64)
+    hessian(risk) @ v
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
+        hessian(risk) @ v
+    multiplied = [event.input_shapes for event in seen.events() if event.name == "aten::mul"]
+    assert multiplied and any([6, 2, 3, 3] in shapes for shapes in multiplied) == expected
+
+
 def test_frozen_convolution_weights(rel):
     net = classifier(nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Conv2d(3, 2, 3), nn.Tanh(), features=2)
     for q in (net[0].bias, net[2].weight):
