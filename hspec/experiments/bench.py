@@ -17,7 +17,7 @@ from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
 from hspec.training.progress import progress_bar
 
-BATCH_SIZE = 250  # images per batch of a risk: large enough for full speed, small enough for small memories
+BATCH_PIXELS = 1 << 19  # of a risk: 512 images of 32 x 32, 10 of 224 x 224; full speed, and a few GiB at most
 
 
 class Bench:
@@ -98,11 +98,16 @@ class Bench:
         *,
         step: int | None = None,
         per_class: int | None = None,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         **options,
     ) -> Risk:
-        """The risk of the trained net on ``split``; ``options`` go to :meth:`Risk.from_module`."""
+        """The risk of the trained net on ``split``; ``options`` go to :meth:`Risk.from_module`.
+
+        batch_size: images per batch, which matters to nothing but speed, memory and batch statistics; None chooses.
+        """
         images = self.images(split, per_class).to(self.device)
+        if batch_size is None:
+            batch_size = max(1, BATCH_PIXELS // images.image_size**2)
         return Risk.from_module(self.model(step), images.batches(batch_size), images.num_classes, **options)
 
     def generator(self, seed: int) -> torch.Generator:

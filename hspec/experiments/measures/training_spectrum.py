@@ -40,9 +40,8 @@ def training_spectrum(
     """
     if not 1 <= num_top < num_steps:
         raise ValueError(f"num_top must be from 1 to num_steps − 1 = {num_steps - 1}, got {num_top}")
-    risk = bench.risk(
-        split, step=step, per_class=sample_per_class, batch_size=batch_size, batch_norm=batch_norm
-    )
+    partition = {"batch_size": batch_size} if batch_norm == "batch" else {}  # elsewhere the fastest one
+    risk = bench.risk(split, step=step, per_class=sample_per_class, batch_norm=batch_norm, **partition)
     matrix, gradient = hessian(risk), risk.gradient()
     generator = bench.generator(seed)
     starts = [draw_probe(matrix, generator) for _ in range(num_probes)] + [gradient]
