@@ -43,14 +43,17 @@ def map_of_means(record: Record) -> Figure:
 def draw_map(axis: Axes, record: Record, places: np.ndarray) -> None:
     count = int(record["num_classes"])
     colours, crossings = class_colours(count), places[count:]
-    for true, other, place in zip(record["true_class"], record["other_class"], crossings, strict=True):
-        if count <= MOST_LABELS:
+    disc, letters = (15, 11) if count <= MOST_LABELS else (7, 6)
+    if count <= MOST_LABELS:
+        for true, other, place in zip(record["true_class"], record["other_class"], crossings, strict=True):
             axis.text(*place, str(other), color=colours[true], fontsize=8, ha="center", va="center")
-    if count > MOST_LABELS:
-        axis.scatter(*crossings.T, s=3, c=[colours[c] for c in record["true_class"]])
+    else:
+        axis.scatter(*crossings.T, s=1.5, c=[colours[c] for c in record["true_class"]])
     for c, place in enumerate(places[:count]):
-        axis.plot(*place, "o", color=colours[c], markersize=15, alpha=0.45, markeredgecolor="white")
-        axis.text(*place, str(c), fontsize=11, weight="bold", ha="center", va="center", path_effects=HALO)
+        axis.plot(*place, "o", color=colours[c], markersize=disc, alpha=0.45, markeredgecolor="white")
+        axis.text(
+            *place, str(c), fontsize=letters, weight="bold", ha="center", va="center", path_effects=HALO
+        )
     low, high = places.min(0), places.max(0)
     margin = 0.06 * (high - low)
     axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
