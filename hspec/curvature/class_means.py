@@ -164,6 +164,7 @@ class ClassMeans:
                             callback(done, total)
         return K.triu_() + K.triu(1).T
 
+    @torch.inference_mode(False)
     def vectors_of(self, classes: Tensor, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
         """`vectors` for some of the classes: (len(classes), m, p)."""
         shape = (len(classes), recipe.shape[1], _count(parameters))

@@ -17,7 +17,7 @@ ROUNDING = 1e-5  # of ‖a‖‖b‖ in one entry of a float32 matrix product; b
 
 @contextlib.contextmanager
 def numerics(device: torch.device, precision: str):
-    """The matrix products that `precision` allows; autocast off; attention by its math kernel.
+    """The matrix products that `precision` allows; autocast and inference mode off; attention by its math kernel.
 
     "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast" is TF32 on CUDA,
     bfloat16 multiplications on CPUs that have them. The math kernel is the only one of scaled-dot-product attention
@@ -27,7 +27,8 @@ def numerics(device: torch.device, precision: str):
     torch.set_float32_matmul_precision(_matmul_precision(device, precision))
     torch.backends.cudnn.allow_tf32 = precision == "fast"
     try:
-        with torch.autocast(device.type, enabled=False), sdpa_kernel(SDPBackend.MATH):
+        no_autocast = torch.autocast(device.type, enabled=False)
+        with torch.inference_mode(False), no_autocast, sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.set_float32_matmul_precision(before)

@@ -23,6 +23,8 @@ class Sample:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for x, y in self.batches:
+            # A tensor made in inference mode cannot be part of a graph; its copy can.
+            x, y = (t.clone() if t.is_inference() else t for t in (x, y))
             yield (x.to(self.dtype) if x.is_floating_point() else x), y.long()
 
     def of_class(self, c: int) -> Iterator[Tensor]:
@@ -63,6 +65,7 @@ class Risk:
         self.blocks = Blocks(network.parameters)
 
     @classmethod
+    @torch.inference_mode(False)
     def from_module(
         cls,
         module: nn.Module,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hspec.curvature import Risk, capture, gauss_newton, hessian, residual, split_product
+from hspec.curvature import Risk, capture, class_means, gauss_newton, hessian, residual, split_product
 from hspec.curvature.products import BatchGraph
 from hspec.linalg import eigsh
 
@@ -164,3 +164,21 @@ def test_products_leave_global_numerics_alone(case):
         case.theta.numel(), dtype=torch.float64
     )
     assert before == (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_evaluation_modes_make_no_difference(case, risk, X, rel, mode):
+    """Evaluation code is often wrapped in one of the two."""
+
+    def everything(risk):
+        top = eigsh(hessian(risk), 2, generator=torch.Generator().manual_seed(0)).values
+        products = [operator(risk) @ X for operator in (hessian, gauss_newton, residual)]
+        return [*products, torch.from_numpy(top), risk.gradient(), class_means(risk).cross_class_vectors]
+
+    with mode():
+        batches = [(x.clone(), y.clone()) for x, y in case.batches]
+        made_inside = Risk.from_module(case.net, batches, case.C)
+        inside = [everything(made_inside), everything(risk)]
+    for found in (*inside, everything(made_inside)):
+        for value, expected in zip(found, everything(risk), strict=True):
+            assert rel(value, expected) < 1e-12
