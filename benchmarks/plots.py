@@ -99,13 +99,13 @@ def _accuracy(records: dict):
 
 
 def _growth(growth: dict, memory: dict):
-    """Time and memory beside their laws (dashed: the law through the last point, or from the machine's bandwidth)."""
+    """Time and memory beside their laws (dashed: through the last point or both ends, or from the bandwidth)."""
     figure, axes = panels(2, 3, width=3.4, height=2.9)
     examples, parameters = (growth[key]["result"] for key in ("examples", "parameters"))
-    _against_law(axes[0], examples["num_examples"], {"Hess product, net b": examples["seconds"]}, power=1)
+    _against_law(axes[0], examples["num_examples"], {"Hess product, net b": examples["seconds"]})
     axes[0].set(title="time, examples", xlabel="N", ylabel="seconds")
     millions = [round(p / 1e6, 2) for p in parameters["num_parameters"]]
-    _against_law(axes[1], millions, {"Hess product, net b": parameters["seconds"]}, power=1)
+    _against_law(axes[1], millions, {"Hess product, net b": parameters["seconds"]})
     axes[1].set(title="time, parameters", xlabel="p in millions", ylabel="seconds")
     _lanczos_time(axes[2], growth["steps"]["result"])
     graphs, basis = memory["graphs"]["result"], memory["basis"]["result"]
@@ -114,7 +114,7 @@ def _growth(growth: dict, memory: dict):
         "as accounted": _mebibytes(graphs["accounted"]),
         "graphs rebuilt": _mebibytes(graphs["rebuilt"]),
     }
-    _against_law(axes[3], graphs["num_examples"], series, power=1, law_of="as accounted")
+    _against_law(axes[3], graphs["num_examples"], series, affine="as accounted")
     axes[3].set(title="memory, examples (net c)", xlabel="N", ylabel="MiB")
     m = np.array(basis["num_steps"])
     axes[4].plot(m, _mebibytes(basis["grown"]), "o-", color=COLOURS["Hess"], label="Lanczos, net b")
@@ -128,15 +128,16 @@ def _growth(growth: dict, memory: dict):
     return figure
 
 
-def _against_law(axis: Axes, x, series: dict, power: int, law_of: str | None = None) -> None:
-    """Series in log-log axes, and the power law through the last point of one of them."""
+def _against_law(axis: Axes, x, series: dict, affine: str | None = None) -> None:
+    """Series in log-log axes, and a linear law: through the last point of the first, or both ends of the one named."""
     x = np.array(x, dtype=float)
     for number, (label, values) in enumerate(series.items()):
         axis.plot(
             x, values, MARKERS[number] + "-", color=list(COLOURS.values())[number], markersize=4, label=label
         )
-    last = series[law_of or next(iter(series))][-1]
-    axis.plot(x, last * (x / x[-1]) ** power, **LAW, label="linear")
+    ends = [series[affine][0], series[affine][-1]] if affine else [0.0, next(iter(series.values()))[-1]]
+    law = np.interp(x, [x[0] if affine else 0.0, x[-1]], ends)
+    axis.plot(x, law, **LAW, label="constant + linear" if affine else "linear")
     axis.set(xscale="log", yscale="log")
 
 

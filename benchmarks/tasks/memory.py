@@ -1,4 +1,4 @@
-"""Memory beside its laws: kept graphs linear in N, Lanczos basis m·p numbers. Each point in a process of its own."""
+"""Memory beside its laws: graphs linear in N beside a constant, a Lanczos basis of m·p numbers; a process a point."""
 
 import multiprocessing
 import resource

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hspec.curvature.fast_layers import FastLayers
 from hspec.curvature.memory import gib
-from hspec.curvature.precision import numerics
+from hspec.curvature.precision import normal_tensors, numerics
 from hspec.curvature.products import pull_back
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
@@ -132,7 +132,7 @@ class ClassMeans:
         for x in self.risk.sample.of_class(c):
             rows, members = members[: len(x)], members[len(x) :]
             switches = Switches()
-            with FastLayers(switches):
+            with torch.enable_grad(), FastLayers(switches):
                 logits = self.risk.network(x)
             yield logits, rows, switches
 
@@ -164,7 +164,7 @@ class ClassMeans:
                             callback(done, total)
         return K.triu_() + K.triu(1).T
 
-    @torch.inference_mode(False)
+    @normal_tensors()
     def vectors_of(self, classes: Tensor, recipe: Tensor, parameters: list[Tensor]) -> Tensor:
         """`vectors` for some of the classes: (len(classes), m, p)."""
         shape = (len(classes), recipe.shape[1], _count(parameters))

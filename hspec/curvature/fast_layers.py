@@ -6,7 +6,8 @@
 * A linear layer is bilinear, too. Autograd's double backward is right for one vector; under a block of them it
   multiplies one by one, or copies the layer's input for each. Here a block is folded into one matrix product.
 * Batch normalisation with fixed statistics is an affine map y = s x + b: two small nodes instead of a double
-  backward that knows about statistics. Right after a convolution it costs nothing: s ∗(w, x) + b = ∗(s w, x) + b.
+  backward that knows about statistics. Right after a convolution it is a part of that one's weights,
+  s ∗(w, x) + b = ∗(s w, x) + b, and makes no pass over activations.
 * A ReLU has no second derivative. Autograd writes that down as a tensor of zeros and adds it to another.
 
 Anything these do not know (string padding, transposed or complex convolution) is left to autograd.
@@ -185,7 +186,7 @@ def _conv2d(switches, input, weight, bias=None, stride=1, padding=0, dilation=1,
 
 @dataclass
 class _Convolved:
-    """The latest convolution: what it was made of, and that it still is what it was."""
+    """The latest convolution: what it was made of, and where it stands in the graph."""
 
     output: Tensor
     input: Tensor
@@ -194,21 +195,24 @@ class _Convolved:
     geometry: tuple
 
     def __post_init__(self):
-        self.versions = self._versions()
+        self.node, self.versions = self.output.grad_fn, self._versions()
 
     def _versions(self) -> list[int]:
-        return [t._version for t in (self.output, self.input, self.weight)]
+        return [t._version for t in (self.output, self.input, self.weight, self.bias) if t is not None]
 
     def gave(self, y: Tensor) -> bool:
-        """Whether y is its output, channels second, and nobody has written into that or into what it was made of."""
-        return y is self.output and y.dim() == 4 and self.versions == self._versions()
+        """Whether y is its output, channels second, and as it was: in its place in the graph, no gradient hooks on it,
+        and nobody has written into it or into what it was made of (other than through `.data`, which leaves no trace).
+        """
+        untouched = y is self.output and y.grad_fn is self.node and not y._backward_hooks
+        return untouched and y.dim() == 4 and self.versions == self._versions()
 
 
 class _Convolutions:
     """`conv2d` and `batch_norm` of one forward pass; a batch norm that follows a convolution goes into its weights.
 
     The convolution is then computed again, with the new weights: its output may be wanted elsewhere, too. That is
-    once a graph, and saves three passes over the activations at each product.
+    once for each graph that is built, and saves several passes over the activations at each product.
     """
 
     def __init__(self, switches: Switches):
@@ -216,7 +220,7 @@ class _Convolutions:
 
     def conv2d(self, input, weight, bias=None, *geometry, **named):
         y = _conv2d(self.switches, input, weight, bias, *geometry, **named)
-        self.latest = _Convolved(y, input, weight, bias, (geometry, named))
+        self.latest = _Convolved(y, input, weight, bias, (geometry, named)) if y.requires_grad else None
         return y
 
     def batch_norm(

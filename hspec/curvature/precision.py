@@ -16,6 +16,14 @@ ROUNDING = 1e-5  # of ‖a‖‖b‖ in one entry of a float32 matrix product; b
 
 
 @contextlib.contextmanager
+def normal_tensors():
+    """Tensors made here can be part of a graph, even inside torch.inference_mode; the grad mode stays what it was."""
+    grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
+    with torch.inference_mode(False), torch.set_grad_enabled(grad):
+        yield
+
+
+@contextlib.contextmanager
 def numerics(device: torch.device, precision: str):
     """The matrix products that `precision` allows; autocast and inference mode off; attention by its math kernel.
 
@@ -28,7 +36,7 @@ def numerics(device: torch.device, precision: str):
     torch.backends.cudnn.allow_tf32 = precision == "fast"
     try:
         no_autocast = torch.autocast(device.type, enabled=False)
-        with torch.inference_mode(False), no_autocast, sdpa_kernel(SDPBackend.MATH):
+        with normal_tensors(), no_autocast, sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.set_float32_matmul_precision(before)

@@ -11,7 +11,7 @@ from hspec.curvature import validation
 from hspec.curvature.blocks import Blocks
 from hspec.curvature.memory import free_memory
 from hspec.curvature.network import Network
-from hspec.curvature.precision import PRECISIONS, numerics
+from hspec.curvature.precision import PRECISIONS, normal_tensors, numerics
 from hspec.curvature.products import Graphs
 
 
@@ -65,7 +65,7 @@ class Risk:
         self.blocks = Blocks(network.parameters)
 
     @classmethod
-    @torch.inference_mode(False)
+    @normal_tensors()
     def from_module(
         cls,
         module: nn.Module,

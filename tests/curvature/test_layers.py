@@ -133,6 +133,30 @@ def image_by_image(net, x):
     return torch.stack([nn.functional.batch_norm(net.convolution(image), *settings) for image in x])
 
 
+def frozen_by(mode):
+    def between(net, x):
+        with mode():
+            y = net.convolution(x)
+        return net.norm(y.clone() if y.is_inference() else y)
+
+    return between
+
+
+def after_detaching(net, x):
+    y = net.convolution(x)
+    y.detach_()
+    return net.norm(y)
+
+
+def after_writing_into_the_bias(net, x):
+    """Into a copy of it, once the convolution has used that one."""
+    bias = net.convolution.bias.clone()
+    y = nn.functional.conv2d(x, net.convolution.weight, bias)
+    with torch.no_grad():
+        bias.zero_()
+    return net.norm(y)
+
+
 BETWEEN = {
     "nothing": lambda net, x: net.norm(net.convolution(x)),
     "output used twice": lambda net, x: (lambda y: net.norm(y) + y.sin())(net.convolution(x)),
@@ -158,6 +182,44 @@ def test_batch_norm_after_a_convolution(between, options, rel):
     size = 7 if "stride" in options else 4 if "groups" in options else 6  # 4 rows after the convolution
     body, x = Normalised(between, **options), torch.randn(6, 2, size, size, dtype=torch.float64)
     check(classifier(body, features=64), x, rel)
+
+
+OUTSIDE_OF_THE_GRAPH = {
+    "no_grad": frozen_by(torch.no_grad),
+    "inference_mode": frozen_by(torch.inference_mode),
+    "detached": after_detaching,
+    "bias written into": after_writing_into_the_bias,
+}
+
+
+@pytest.mark.parametrize("between", OUTSIDE_OF_THE_GRAPH.values(), ids=OUTSIDE_OF_THE_GRAPH.keys())
+def test_batch_norm_after_a_convolution_that_gradients_do_not_pass_in_full(between, rel):
+    """What autograd makes of it is what counts: torch.func's forward mode sees through no_grad."""
+    torch.manual_seed(0)
+    net = classifier(Normalised(between), features=64)
+    x, y = torch.randn(6, 2, 6, 6, dtype=torch.float64), torch.arange(6) % 3
+    risk = Risk.from_module(net, [(x, y)], 3)
+    v = torch.randn(risk.num_parameters, dtype=torch.float64)
+    loss, options = nn.functional.cross_entropy(net(x), y), {"allow_unused": True, "materialize_grads": True}
+    gradient = torch.autograd.grad(loss, list(net.parameters()), create_graph=True, **options)
+    slope = torch.cat([g.reshape(-1) for g in gradient]) @ v
+    expected = torch.autograd.grad(slope, list(net.parameters()), **options)
+    assert rel(hessian(risk) @ v, torch.cat([g.reshape(-1) for g in expected])) < 1e-12
+
+
+def test_batch_norm_after_a_convolution_with_a_hook_on_its_gradient():
+    seen = []
+
+    def between(net, x):
+        y = net.convolution(x)
+        if y.requires_grad:
+            y.register_hook(lambda gradient: seen.append(gradient.shape))
+        return net.norm(y)
+
+    net = classifier(Normalised(between), features=64)
+    risk = Risk.from_module(net, [(torch.randn(6, 2, 6, 6, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    hessian(risk) @ torch.ones(risk.num_parameters, dtype=torch.float64)
+    assert seen
 
 
 def test_batch_norm_after_a_convolution_whose_input_is_overwritten(rel):

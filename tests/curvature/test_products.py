@@ -1,5 +1,7 @@
 """Hess, G and H against matrices written out from their definitions, on every path that computes them."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -177,8 +179,16 @@ def test_evaluation_modes_make_no_difference(case, risk, X, rel, mode):
 
     with mode():
         batches = [(x.clone(), y.clone()) for x, y in case.batches]
-        made_inside = Risk.from_module(case.net, batches, case.C)
+        made_inside = Risk.from_module(copy.deepcopy(case.net), batches, case.C)
         inside = [everything(made_inside), everything(risk)]
     for found in (*inside, everything(made_inside)):
         for value, expected in zip(found, everything(risk), strict=True):
             assert rel(value, expected) < 1e-12
+
+
+def test_no_graph_is_built_while_a_risk_is_checked(case):
+    """It would be one of the whole sample, whatever the memory budget."""
+    net, seen = copy.deepcopy(case.net), []
+    net.register_forward_hook(lambda module, inputs, output: seen.append(output.requires_grad))
+    Risk.from_module(net, case.batches, case.C)
+    assert seen and not any(seen)
