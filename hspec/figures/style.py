@@ -28,6 +28,7 @@ _RC = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,  # bars hide the grid
     "grid.color": "#E6E6E6",
     "grid.linewidth": 0.6,
     "axes.edgecolor": "#444444",
