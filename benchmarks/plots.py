@@ -135,9 +135,14 @@ def _against_law(axis: Axes, x, series: dict, affine: str | None = None) -> None
         axis.plot(
             x, values, MARKERS[number] + "-", color=list(COLOURS.values())[number], markersize=4, label=label
         )
-    ends = [series[affine][0], series[affine][-1]] if affine else [0.0, next(iter(series.values()))[-1]]
-    law = np.interp(x, [x[0] if affine else 0.0, x[-1]], ends)
-    axis.plot(x, law, **LAW, label="constant + linear" if affine else "linear")
+    values = series[affine or next(iter(series))]
+    x0, y0 = (x[0], values[0]) if affine else (0.0, 0.0)
+    axis.plot(
+        x,
+        np.interp(x, [x0, x[-1]], [y0, values[-1]]),
+        **LAW,
+        label="constant + linear" if affine else "linear",
+    )
     axis.set(xscale="log", yscale="log")
 
 
