@@ -16,8 +16,9 @@ import numpy as np
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures import MEASURES
 from hspec.experiments.provenance import device_name, git_revision, package_versions
-from hspec.experiments.setting import Setting, canonical, coerced, digest
+from hspec.experiments.setting import Setting, coerced
 from hspec.experiments.store import Record, Store
+from hspec.keys import canonical, digest, distinguishing
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Experiment:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Everything the result depends on, as plain JSON types."""
+        """Everything the result depends on, as plain JSON types; without later options still as at their birth."""
+        options = distinguishing(MEASURES[self.measure].function, self.options)
         return {
             "measure": self.measure,
             "version": MEASURES[self.measure].version,
             "setting": canonical(self.setting),
-            "options": canonical(dict(self.options)),
+            "options": canonical(options),
         }
 
     @property

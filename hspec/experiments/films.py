@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from hspec.curvature.batch_norm import check_mode
 from hspec.experiments.experiment import Experiment, load_or_run_all
-from hspec.experiments.setting import Setting, canonical, digest
+from hspec.experiments.setting import Setting
 from hspec.experiments.store import Record, Store
+from hspec.keys import digest
 
 FRAME = "training_spectrum"
 
@@ -106,7 +107,7 @@ def published_films(
 def film_key(record: Record) -> str:
     """The same for the frames of one film: everything but the step."""
     options = {k: v for k, v in record.meta["options"].items() if k != "step"}
-    return digest(canonical({"setting": record.meta["setting"], "options": options}))
+    return digest({"setting": record.meta["setting"], "options": options})
 
 
 def size(frames: list[Record]) -> int:

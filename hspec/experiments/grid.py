@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hspec.experiments.experiment import Experiment, load_or_run
-from hspec.experiments.setting import Setting, digest
+from hspec.experiments.setting import Setting
 from hspec.experiments.store import Record, Store
+from hspec.keys import digest
 from hspec.training import ladder_epochs
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hspec.data.registry import find
+from hspec.keys import completed, digest
 from hspec.training import Recipe
 
 TRAINING_VERSION = 1  # raise it when a change to models or training changes the trained weights
@@ -19,7 +19,8 @@ class Setting:
     """A trained network, by everything that determines it.
 
     Two settings that compare equal give bit-for-bit the same network on one machine, so a training run is shared by
-    every experiment with the same setting.
+    every experiment with the same setting. How to add a field without changing the keys of what is stored:
+    :mod:`hspec.keys`.
 
     dataset       a name of ``hspec.data.DATASETS``, or ``"folder:NAME"``
     model         a name that :func:`hspec.models.build` knows
@@ -59,6 +60,12 @@ class Setting:
                     f"{name} must be at least 1, or None for all images; got {getattr(self, name)}"
                 )
 
+    @classmethod
+    def from_canonical(cls, form: Mapping[str, Any]) -> Setting:
+        """The setting whose canonical form, as it stands in a record's ``meta["setting"]``, this is."""
+        recipe = Recipe(**completed(Recipe, form["recipe"]))
+        return cls(**completed(cls, form) | {"recipe": recipe})
+
     @property
     def training_key(self) -> str:
         """Names the training run: settings with the same key share it."""
@@ -97,20 +104,3 @@ def coerced(name: str, value: Any, expected: Any) -> Any:
             return value
     wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
     raise TypeError(f"{name} must be {wanted}, got {value!r} ({type(value).__name__})")
-
-
-def digest(value: Any) -> str:
-    """The sha256, cut to 20 hexadecimal digits, of a configuration's canonical JSON."""
-    text = json.dumps(canonical(value), sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def canonical(value: Any) -> Any:
-    """``value`` as plain JSON types with one spelling each, so that equal configurations have equal text."""
-    if is_dataclass(value):
-        return canonical(asdict(value))
-    if isinstance(value, dict):
-        return {str(k): canonical(v) for k, v in sorted(value.items())}
-    if isinstance(value, (list, tuple)):
-        return [canonical(v) for v in value]
-    return value

@@ -59,11 +59,10 @@ def read(path: Path, identity: dict) -> dict:
     finite.
     """
     content = _read_whole(path)
-    differing = [key for key in identity if content["identity"].get(key) != identity[key]]
+    there = content["identity"]
+    differing = [key for key in {**identity, **there} if there.get(key) != identity.get(key)]
     if differing:
-        details = "; ".join(
-            f"{k}: {content['identity'].get(k)} there, {identity[k]} asked for" for k in differing
-        )
+        details = "; ".join(f"{k}: {there.get(k)} there, {identity.get(k)} asked for" for k in differing)
         raise CheckpointError(
             f"{path} belongs to another run ({details}): use another folder, or delete this one"
         )

@@ -2,13 +2,14 @@
 
 import copy
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from hspec.data import ImageSet
+from hspec.keys import distinguishing
 from hspec.training.checkpoints import CheckpointError, checkpoint_path, read
 from hspec.training.recipe import Recipe
 
@@ -53,8 +54,11 @@ class TrainingRun:
 
 
 def run_identity(model: nn.Module, train_set: ImageSet, test_set: ImageSet | None, recipe: Recipe) -> dict:
-    """What makes two runs the same to the bit, on one machine: recipe, initial model, data."""
-    return asdict(recipe) | {
+    """What makes two runs the same to the bit, on one machine: recipe, initial model, data.
+
+    Of the recipe, only what distinguishes it (:mod:`hspec.keys`): a run half done goes on when recipes have grown.
+    """
+    return distinguishing(Recipe, vars(recipe)) | {
         "initial model": _fingerprint(model),
         "training set": train_set.fingerprint,
         "test set": test_set.fingerprint if test_set is not None else "none",
