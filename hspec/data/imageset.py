@@ -12,7 +12,8 @@ class ImageSet:
     """N images of C classes, normalised, in a fixed order.
 
     images: (N, channels, H, W) float32; labels: (N,) int64 in 0 … C − 1; name, split: what was loaded;
-    note: what a reader of a figure must know about the data, or "".
+    note: what a reader of a figure must know about the data, or ""; imagenet_classes: the classes' places
+    among the 1000 of ImageNet, or () for a set of others.
     """
 
     images: torch.Tensor = field(repr=False)
@@ -22,6 +23,7 @@ class ImageSet:
     split: str
     note: str = ""
     class_names: tuple[str, ...] = field(default=(), repr=False)
+    imagenet_classes: tuple[int, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)

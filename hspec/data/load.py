@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from hspec.data.errors import MissingData
 from hspec.data.imageset import ImageSet
+from hspec.data.normalization import find_normalization
 from hspec.data.readers import Table
 from hspec.data.registry import Dataset, find
 from hspec.data.root import data_root, download_allowed
@@ -23,17 +24,20 @@ def load(
     root=None,
     image_size: int = 32,
     classes: int | None = None,
+    subset: str = "nested",
+    normalization: str | None = None,
     download: bool | None = None,
 ) -> ImageSet:
     """A balanced sample of a data set, prepared as in the papers.
 
     name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME" for an image
     folder NAME/train/<class>/*, NAME/test/<class>/* under the data root. split: "train" | "test". per_class:
-    examples of each class, drawn by `seed`, or all. The order is drawn by `seed` too, classes mixed. classes:
+    examples of each class, drawn by `seed`, or all. The order is drawn by `seed` too, classes mixed. subset:
+    the rule of `SUBSETS` by which they are drawn. classes:
     so many classes drawn at random by `seed`, labelled 0 … classes − 1 in their old order, or all.
     image_size: pixels of the square images: digits are scaled bilinearly, MNIST and CIFAR zero-padded (28
-    leaves MNIST as it is), folders scaled and cropped. root: see `data_root`. download: fetch what is
-    missing; None asks HSPEC_DOWNLOAD.
+    leaves MNIST as it is), folders scaled and cropped. normalization: a name in `NORMALIZATIONS`; None takes
+    the data set's own. root: see `data_root`. download: fetch what is missing; None asks HSPEC_DOWNLOAD.
 
     Raises ValueError for a bad argument, `MissingData` for a set that is not there, `DamagedData` for a bad
     file.
@@ -45,18 +49,22 @@ def load(
     if image_size < 1:
         raise ValueError(f"image_size={image_size}: at least 1 pixel")
     dataset = find(name)
+    normalise = find_normalization(normalization) if normalization else dataset.normalization
     table = _open(name, dataset, split, data_root(root), image_size, download_allowed(download))
     chosen_classes = choose_classes(len(table.class_names), classes, seed)
-    indices = choose_examples(table.labels, chosen_classes, per_class, seed)
+    indices = choose_examples(table.labels, chosen_classes, per_class, seed, subset)
     labels = np.searchsorted(chosen_classes, table.labels[indices])
     return ImageSet(
-        images=_prepare(table.read(indices), dataset, image_size, name),
+        images=normalise(_fit(table.read(indices), dataset, image_size, name)),
         labels=torch.from_numpy(labels).long(),
         num_classes=len(chosen_classes),
         name=name,
         split=split,
         note=dataset.note,
         class_names=tuple(table.class_names[c] for c in chosen_classes),
+        imagenet_classes=tuple(
+            dataset.imagenet_classes[c] for c in chosen_classes if dataset.imagenet_classes
+        ),
     )
 
 
@@ -84,8 +92,8 @@ def _download(name: str, dataset: Dataset, root: Path) -> None:
         ) from error
 
 
-def _prepare(pixels: torch.Tensor, dataset: Dataset, image_size: int, name: str) -> torch.Tensor:
-    """Fit to image_size, then normalise: padding is black, as in the papers, not grey."""
+def _fit(pixels: torch.Tensor, dataset: Dataset, image_size: int, name: str) -> torch.Tensor:
+    """Pixels at image_size, not yet normalised: padding is black, as in the papers, not grey."""
     native = pixels.shape[-1]
     if dataset.fit == "scale" and native != image_size:
         pixels = functional.interpolate(
@@ -97,5 +105,4 @@ def _prepare(pixels: torch.Tensor, dataset: Dataset, image_size: int, name: str)
         before = (image_size - native) // 2
         after = image_size - native - before
         pixels = functional.pad(pixels, (before, after, before, after))
-    mean, std = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
-    return (pixels - mean) / std
+    return pixels

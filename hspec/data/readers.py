@@ -116,11 +116,14 @@ def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]):
 # --- folders of images --------------------------------------------------------------------------------------
 
 
-def read_folder(*homes: str):
-    """Reader of root/home/<split>/<class>/*; the first of `homes` that has the split is taken."""
+_SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
+
+
+def read_folder(home: str):
+    """Reader of root/home/<split>/<class>/*; ImageNet's name for the test images, val, serves too."""
 
     def read(root: Path, split: str, image_size: int) -> Table:
-        folders = [root / home / split for home in homes]
+        folders = [root / home / name for name in _SPLIT_FOLDERS[split]]
         folder = next((f for f in folders if f.is_dir()), None)
         if folder is None:
             raise MissingData(f"no folder {' or '.join(str(f) for f in folders)}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torchvision import datasets
 
+from hspec.data.normalization import NORMALIZATIONS, Normalization
 from hspec.data.readers import Table, read_cifar, read_digits, read_folder, read_idx_set
 
 
@@ -13,23 +14,30 @@ from hspec.data.readers import Table, read_cifar, read_digits, read_folder, read
 class Dataset:
     """How a data set is read and prepared.
 
-    read(root, split, image_size) -> Table; mean, std: the papers' normalisation, one number per channel;
-    fit: "pad" (zeros around) | "scale" (bilinear) | "crop" (done by the reader); home: its place under the
-    data root; source: how to get it; torchvision: the class that downloads it, with checksums, or None.
+    read(root, split, image_size) -> Table; normalization: the papers'; fit: "pad" (zeros around) | "scale"
+    (bilinear) | "crop" (done by the reader); home: its place under the data root; source: how to get it;
+    torchvision: the class that downloads it, with checksums, or None; note: what a reader of a figure must
+    know, or ""; imagenet_classes: the classes' places among the 1000 of ImageNet, or ().
     """
 
     read: Callable[[Path, str, int], Table]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    normalization: Normalization
     fit: str
     home: str
     source: str
     torchvision: type | None = None
     note: str = ""
+    imagenet_classes: tuple[int, ...] = ()
 
 
-# md5 of the uncompressed files. For Fashion-MNIST only the archives' are published: torchvision checks them
-# when it downloads, and the reader checks sizes.
+# md5 of the uncompressed files. For Fashion-MNIST only the archives' are published: these are the files that
+# archives with the published md5s (8d4fb7e6…, 25c81989…, bef4ecab…, bb300cfd…) unpack to.
+_FASHION_MD5 = {
+    "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+    "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+    "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
 _MNIST_MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -37,8 +45,7 @@ _MNIST_MD5 = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 _FASHION_CLASSES = tuple(datasets.FashionMNIST.classes)
-_CIFAR10_MEAN, _CIFAR10_STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_IMAGENETTE_CLASSES = (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
 _BY_TORCHVISION = (
     "call hspec.data.load(…, download=True), or set HSPEC_DOWNLOAD=1, on a machine with a network"
 )
@@ -46,25 +53,22 @@ _BY_TORCHVISION = (
 DATASETS: dict[str, Dataset] = {
     "digits": Dataset(
         read_digits,
-        mean=(0.3053,),  # of all 1,797 scans, in units of the largest grey value, 16
-        std=(0.3760,),
+        NORMALIZATIONS["digits"],
         fit="scale",
         home="",
         source="embedded in scikit-learn",
     ),
     "MNIST": Dataset(
         read_idx_set("MNIST", _MNIST_MD5, tuple("0123456789")),
-        mean=(0.1307,),
-        std=(0.3081,),
+        NORMALIZATIONS["MNIST"],
         fit="pad",
         home="MNIST/raw",
         source=_BY_TORCHVISION,
         torchvision=datasets.MNIST,
     ),
     "FashionMNIST": Dataset(
-        read_idx_set("FashionMNIST", {}, _FASHION_CLASSES),
-        mean=(0.5,),
-        std=(0.5,),
+        read_idx_set("FashionMNIST", _FASHION_MD5, _FASHION_CLASSES),
+        NORMALIZATIONS["FashionMNIST"],
         fit="pad",
         home="FashionMNIST/raw",
         source=_BY_TORCHVISION,
@@ -72,30 +76,28 @@ DATASETS: dict[str, Dataset] = {
     ),
     "CIFAR10": Dataset(
         read_cifar(datasets.CIFAR10),
-        mean=_CIFAR10_MEAN,
-        std=_CIFAR10_STD,
+        NORMALIZATIONS["CIFAR10"],
         fit="pad",
         home="cifar-10-batches-py",
         source=_BY_TORCHVISION,
         torchvision=datasets.CIFAR10,
     ),
-    "CIFAR10-JPEG": Dataset(
-        read_folder("", "cifar10-jpeg"),
-        mean=_CIFAR10_MEAN,
-        std=_CIFAR10_STD,
-        fit="crop",
-        home="cifar10-jpeg",
-        source="lay the 32×32 JPEG files out as train/<class>/*.jpg and test/<class>/*.jpg",
-        note="CIFAR-10 (JPEG copy, quality 75): not bit-identical to CIFAR-10",
-    ),
     "CIFAR100": Dataset(
         read_cifar(datasets.CIFAR100),
-        mean=(129.3 / 255, 124.1 / 255, 112.4 / 255),
-        std=(68.2 / 255, 65.4 / 255, 70.4 / 255),
+        NORMALIZATIONS["CIFAR100"],
         fit="pad",
         home="cifar-100-python",
         source=_BY_TORCHVISION,
         torchvision=datasets.CIFAR100,
+    ),
+    "Imagenette": Dataset(
+        read_folder("imagenette224"),
+        NORMALIZATIONS["ImageNet"],
+        fit="crop",
+        home="imagenette224",
+        source="lay the photographs of Imagenette's ten classes out as train/<wnid>/* and val/<wnid>/*",
+        note="photographs of ten classes of ImageNet, 224×224, JPEG quality 75",
+        imagenet_classes=_IMAGENETTE_CLASSES,
     ),
 }
 
@@ -143,8 +145,7 @@ def find(name: str) -> Dataset:
 def _image_folder(home: str) -> Dataset:
     return Dataset(
         read_folder(home),
-        mean=_IMAGENET_MEAN,
-        std=_IMAGENET_STD,
+        NORMALIZATIONS["ImageNet"],
         fit="crop",
         home=home,
         source="lay the images out as train/<class>/* and test/<class>/*",

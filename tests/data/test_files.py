@@ -1,7 +1,9 @@
 """Reading data sets from disk: tiny files in the published formats, whole, missing and damaged."""
 
+import dataclasses
 import hashlib
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -22,8 +24,16 @@ def write_idx(path, array):
 
 
 @pytest.fixture
-def fashion(tmp_path):
-    """Two examples a class as Fashion-MNIST, whose uncompressed files have no published md5."""
+def fashion(tmp_path, monkeypatch):
+    """Two examples a class as Fashion-MNIST, its checksums forgotten."""
+    monkeypatch.setitem(
+        registry.DATASETS,
+        "FashionMNIST",
+        dataclasses.replace(
+            registry.DATASETS["FashionMNIST"],
+            read=readers.read_idx_set("FashionMNIST", {}, tuple("0123456789")),
+        ),
+    )
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     images = {prefix: RNG.integers(0, 256, (20, 28, 28), dtype=np.uint8) for prefix in ("train", "t10k")}
@@ -78,7 +88,7 @@ def test_altered_mnist_file_fails_its_published_checksum(fashion):
 
 
 @pytest.mark.parametrize(
-    "name", ["MNIST", "FashionMNIST", "CIFAR10", "CIFAR100", "CIFAR10-JPEG", "folder:mine"]
+    "name", ["MNIST", "FashionMNIST", "CIFAR10", "CIFAR100", "Imagenette", "folder:mine"]
 )
 def test_missing_set_says_what_where_and_how(name, tmp_path, monkeypatch):
     monkeypatch.setenv("HSPEC_DATA", str(tmp_path))
@@ -204,12 +214,27 @@ def test_folder_without_classes_is_refused(tmp_path):
         data.load("folder:mine", root=tmp_path)
 
 
-@pytest.mark.parametrize("home", ["", "cifar10-jpeg"])
-def test_jpeg_copy_of_cifar_says_that_it_is_a_copy(folder, home):
-    target = folder / home
-    target.mkdir(exist_ok=True)
-    for split in ("train", "test"):
-        (folder / "mine" / split).rename(target / split)
-    sample = data.load("CIFAR10-JPEG", root=folder)
-    assert "JPEG copy" in sample.note and "not bit-identical" in sample.note
-    assert len(sample) == 36
+def test_imagenette_says_where_its_classes_are_in_imagenet(folder):
+    for c in (10, 11):
+        for split in ("train", "test"):
+            shutil.rmtree(folder / "mine" / split / f"class{c}")
+    (folder / "mine").rename(folder / "imagenette224")
+    (folder / "imagenette224/test").rename(folder / "imagenette224/val")
+    whole = data.load("Imagenette", "test", root=folder, image_size=32)
+    assert len(whole) == 30 and whole.imagenet_classes == (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
+    some = data.load("Imagenette", root=folder, image_size=32, classes=3, seed=1)
+    places = [int(name.removeprefix("class")) for name in some.class_names]
+    assert some.imagenet_classes == tuple(whole.imagenet_classes[c] for c in places)
+
+
+def test_another_normalisation_is_taken_by_name(folder):
+    own, bgr = (
+        data.load("folder:mine", root=folder, image_size=32, normalization=name)
+        for name in (None, "ImageNet bytes, BGR")
+    )
+    pixels = own.images * torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    pixels = 255 * (pixels + torch.tensor([0.485, 0.456, 0.406])[:, None, None])
+    expected = (pixels - torch.tensor([123.68, 116.779, 103.939])[:, None, None]).flip(1)
+    torch.testing.assert_close(bgr.images, expected, rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match=r"unknown normalization 'mine'.*ImageNet"):
+        data.load("folder:mine", root=folder, normalization="mine")

@@ -20,6 +20,19 @@ def test_sample_is_balanced_nested_and_repeatable():
     assert set(small) != set(choose_examples(LABELS, np.arange(4), 3, seed=2))
 
 
+def test_published_subsets_are_drawn_by_the_legacy_generator_afresh_for_each_class():
+    """Written from the rule: seed, then choice without replacement, class by class."""
+    expected = []
+    for c in range(4):
+        generator = np.random.RandomState(0)
+        expected += generator.choice(np.where(c == LABELS)[0], 5, replace=False).tolist()
+    found = choose_examples(LABELS, np.arange(4), 5, seed=0, subset="P19")
+    assert sorted(found) == sorted(expected)
+    assert set(choose_examples(LABELS, np.arange(4), 3, seed=0, subset="P19")) < set(found)
+    with pytest.raises(ValueError, match="unknown subset 'P20': choose one of nested, P19"):
+        choose_examples(LABELS, np.arange(4), 5, seed=0, subset="P20")
+
+
 def test_too_large_a_sample_names_the_class_and_what_it_has():
     with pytest.raises(ValueError, match="class 3 has only 5 examples; choose per_class ≤ 5"):
         choose_examples(LABELS, np.arange(4), 6, seed=0)
