@@ -1,6 +1,16 @@
 """The papers' networks, at any width, with or without batch normalisation, initialised from a generator."""
 
 from hspec.models.layers import ACTIVATIONS, NORMS
-from hspec.models.registry import MODELS, build, count_parameters
+from hspec.models.registry import MODELS, build, count_parameters, model_version
+from hspec.models.weights import WeightsError, load_weights
 
-__all__ = ["ACTIVATIONS", "MODELS", "NORMS", "build", "count_parameters"]
+__all__ = [
+    "ACTIVATIONS",
+    "MODELS",
+    "NORMS",
+    "WeightsError",
+    "build",
+    "count_parameters",
+    "load_weights",
+    "model_version",
+]

@@ -51,12 +51,12 @@ def initialise(net: nn.Module, generator: torch.Generator) -> None:
     Weights have variance 2 / fan-in, those of the last linear layer 1 / fan-in; biases are 0, norms the
     identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
     """
-    linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
+    last = [m for m in net.modules() if isinstance(m, nn.Linear)][-1:]
     for module in net.modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
         fan_in = module.weight[0].numel()
-        variance = (1 if module is linear[-1] else 2) / fan_in
+        variance = (1 if module in last else 2) / fan_in
         scale = getattr(module, "init_scale", 1.0)
         module.weight.normal_(0, scale * math.sqrt(variance), generator=generator)
         if module.bias is not None:

@@ -9,16 +9,29 @@ from torch import nn
 from hspec.models.densenet import densenet40
 from hspec.models.layers import ACTIVATIONS, NORMS, Shape, initialise
 from hspec.models.mlp import mlp
-from hspec.models.resnet import resnet18, resnet18_imagenet, resnet32
+from hspec.models.resnet import (
+    resnet18,
+    resnet18_imagenet,
+    resnet20,
+    resnet32,
+    resnet44,
+    resnet56,
+)
+from hspec.models.squeezenet import squeezenet1_1
 from hspec.models.vgg import vgg11, vgg11_linear
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A net's constructor and the smallest image, in pixels a side, that its strides leave something of."""
+    """A net's constructor and the smallest image, in pixels a side, that its strides leave something of.
+
+    norm: in its published form. version: raised when a change to the net changes what its training gives.
+    """
 
     construct: Callable[[Shape], nn.Module]
     smallest_image: int
+    norm: str = "batch"
+    version: int = 1
 
 
 MODELS: dict[str, Architecture] = {
@@ -26,8 +39,12 @@ MODELS: dict[str, Architecture] = {
     "vgg11_linear": Architecture(vgg11_linear, 32),
     "resnet18": Architecture(resnet18, 8),
     "resnet18_imagenet": Architecture(resnet18_imagenet, 32),
-    "resnet32": Architecture(resnet32, 4),
+    "resnet20": Architecture(resnet20, 4),
+    "resnet32": Architecture(resnet32, 4, version=2),  # 1: shortcuts padded at the end alone
+    "resnet44": Architecture(resnet44, 4),
+    "resnet56": Architecture(resnet56, 4),
     "densenet40": Architecture(densenet40, 4),
+    "squeezenet1_1": Architecture(squeezenet1_1, 32, norm="none"),
 }
 
 
@@ -46,14 +63,15 @@ def build(
 
     name: a key of `MODELS`, or "mlp:" and the hidden widths: "mlp:20", "mlp:800-450", "mlp:2048x8".
     width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the net's
-    published form, which is "batch" for convolutional nets and "none" for MLPs. activation: "relu", or a
+    published form, "none" for MLPs and SqueezeNet and "batch" for the others. activation: "relu", or a
     smooth one for tests. Every weight comes from `generator`; the global random state is left as it was.
 
     Raises ValueError for an unknown name, norm or activation, a width that is not positive, or too small an
     image.
     """
     is_mlp = name.startswith("mlp:")
-    norm = norm or ("none" if is_mlp else "batch")
+    if norm is None:
+        norm = MODELS[name].norm if name in MODELS else "none"
     _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation)
     shape = Shape(in_channels, num_classes, image_size, width, norm, activation)
     with torch.random.fork_rng(
@@ -83,6 +101,11 @@ def _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, acti
             f"{name} halves its input until nothing is left of {image_size}×{image_size} images: "
             f"load them with image_size={smallest} or more"
         )
+
+
+def model_version(name: str) -> int:
+    """Which meaning of a net's name this is; 1 unless its `Architecture` says otherwise."""
+    return MODELS[name].version if name in MODELS else 1
 
 
 def count_parameters(net: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""Residual nets: ResNet18 in both its forms, and the small ResNet-32 for CIFAR."""
+"""Residual nets: ResNet18 in both its forms, and the small ones for CIFAR, of 20 to 56 layers."""
 
 import math
 
@@ -31,14 +31,19 @@ class BasicBlock(nn.Module):
 
 
 class PaddedShortcut(nn.Module):
-    """The shortcut without parameters: every stride-th pixel, new channels zero."""
+    """The shortcut without parameters: every stride-th pixel, and zero channels, half before and half after.
+
+    Where their number is odd, the larger half comes after.
+    """
 
     def __init__(self, stride: int, new_channels: int):
         super().__init__()
-        self.stride, self.new_channels = stride, new_channels
+        self.stride = stride
+        self.before, self.after = new_channels // 2, new_channels - new_channels // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+        kept = x[:, :, :: self.stride, :: self.stride]
+        return functional.pad(kept, (0, 0, 0, 0, self.before, self.after))
 
 
 class ResNet(nn.Module):
@@ -107,9 +112,28 @@ def resnet18_imagenet(shape: Shape) -> ResNet:
     return ResNet(shape, (64, 128, 256, 512), 2, "imagenet", "project")
 
 
+def resnet20(shape: Shape) -> ResNet:
+    """ResNet-20 for CIFAR: three stages of three blocks; 269,722 parameters."""
+    return _cifar_resnet(shape, 3)
+
+
 def resnet32(shape: Shape) -> ResNet:
     """ResNet-32 for CIFAR: three stages of five blocks, shortcuts without parameters; 464,154 parameters.
 
     Source: GKX19 ("460k parameters")
     """
-    return ResNet(shape, (16, 32, 64), 5, "cifar", "pad")
+    return _cifar_resnet(shape, 5)
+
+
+def resnet44(shape: Shape) -> ResNet:
+    """ResNet-44 for CIFAR: three stages of seven blocks; 658,586 parameters."""
+    return _cifar_resnet(shape, 7)
+
+
+def resnet56(shape: Shape) -> ResNet:
+    """ResNet-56 for CIFAR: three stages of nine blocks; 853,018 parameters."""
+    return _cifar_resnet(shape, 9)
+
+
+def _cifar_resnet(shape: Shape, depth: int) -> ResNet:
+    return ResNet(shape, (16, 32, 64), depth, "cifar", "pad")

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
+def batch_norms(model: nn.Module) -> list[nn.Module]:
+    """The model's batch norms."""
+    return [m for m in model.modules() if isinstance(m, _BATCH_NORMS)]
+
+
 @torch.no_grad()
 def set_population_statistics(model: nn.Module, images: Tensor) -> None:
     """Set every batch norm's running statistics to the mean and (biased) variance of its input over `images`.
@@ -18,8 +23,7 @@ def set_population_statistics(model: nn.Module, images: Tensor) -> None:
 
     Source: GKX19 (population statistics)
     """
-    norms = [m for m in model.modules() if isinstance(m, _BATCH_NORMS)]
-    handles = [m.register_forward_pre_hook(_take_statistics) for m in norms]
+    handles = [m.register_forward_pre_hook(_take_statistics) for m in batch_norms(model)]
     try:
         with evaluation_mode(model):
             model(images)
@@ -49,6 +53,5 @@ def evaluation_mode(model: nn.Module):
 
 def freeze_batch_norms(model: nn.Module) -> None:
     """Put the batch norms alone in eval mode: running statistics, as constants in the gradient."""
-    for module in model.modules():
-        if isinstance(module, _BATCH_NORMS):
-            module.eval()
+    for module in batch_norms(model):
+        module.eval()

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 # Source: P20 (training recipe)
 PUBLISHED_EPOCHS: dict[str, int] = {"MNIST": 200, "FashionMNIST": 200, "CIFAR10": 350, "CIFAR100": 350}
 
+# Variances of fewer examples err by more than half: √(2/(n − 1)) > 1/2.
+FEW_FOR_BATCH_NORM = 8
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -17,6 +20,9 @@ class Recipe:
     seed: draws the order of the examples. batch_norm: "batch" (each mini-batch's own statistics,
     differentiated through) | "population" (statistics of the training set, constants in the gradient,
     recomputed every `population_every` steps from the whole set or its first `population_size` examples).
+    smallest_batch: a last batch of fewer examples joins the one before it. Batch norm on two examples spoils
+    the running statistics, which are what the net is used with afterwards: `train` warns below
+    `FEW_FOR_BATCH_NORM`.
 
     The defaults are the papers', but for the budget and the learning rate, which they choose for each net and
     sample.
@@ -36,6 +42,7 @@ class Recipe:
     population_every: int = 1
     population_size: int | None = None
     seed: int = 0
+    smallest_batch: int = 2
 
     def __post_init__(self):
         object.__setattr__(self, "drops", tuple(self.drops))  # a list would not hash, nor compare equal
@@ -45,7 +52,7 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 0):
                 raise ValueError(f"{name}={value!r}: a whole number, not negative")
-        for name, least in (("batch_size", 1), ("population_every", 1)):
+        for name, least in (("batch_size", 1), ("population_every", 1), ("smallest_batch", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}: at least {least}")
         for name in ("learning_rate", "drop_factor"):
@@ -62,9 +69,13 @@ class Recipe:
                 raise ValueError(f"drops={self.drops}: fractions between 0 and 1, or whole numbers of steps")
 
     def steps_per_epoch(self, num_examples: int) -> int:
-        """Mini-batches in one pass over the set; a single left-over example joins the batch before it."""
+        """Mini-batches in one pass over the set."""
         full, rest = divmod(num_examples, self.batch_size)
-        return max(1, full + (rest > 1 or (rest == 1 and self.batch_size == 1)))
+        return max(1, full + (rest >= self.smallest_batch))
+
+    def last_batch_size(self, num_examples: int) -> int:
+        """Examples in the last mini-batch of an epoch: those left over, or a whole batch and they."""
+        return num_examples - (self.steps_per_epoch(num_examples) - 1) * self.batch_size
 
     def total_steps(self, num_examples: int) -> int:
         """The budget in steps."""

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from collections import defaultdict
 
 import torch
@@ -10,8 +11,13 @@ from torch.nn import functional
 
 from hspec.data import ImageSet
 from hspec.training.order import epoch_batches
-from hspec.training.population import evaluation_mode, freeze_batch_norms, set_population_statistics
-from hspec.training.recipe import Recipe
+from hspec.training.population import (
+    batch_norms,
+    evaluation_mode,
+    freeze_batch_norms,
+    set_population_statistics,
+)
+from hspec.training.recipe import FEW_FOR_BATCH_NORM, Recipe
 
 _STEPS_BETWEEN_READINGS = 100  # of losses from a CUDA device: each reading waits for it
 
@@ -42,6 +48,7 @@ class Trainer:
         self._unread: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._epoch, self._batches = -1, ()
         self._check_output()
+        self._check_last_batch()
         self._refresh_population()
 
     def _check_output(self) -> None:
@@ -50,6 +57,18 @@ class Trainer:
         if shape != (1, self.train_set.num_classes):
             raise ValueError(
                 f"the model maps one image to {shape}, expected (1, {self.train_set.num_classes})"
+            )
+
+    def _check_last_batch(self) -> None:
+        """Warn where batch norm's running statistics would come from a handful of examples."""
+        size = self.recipe.last_batch_size(len(self.train_set))
+        uses_batches = self.recipe.batch_norm == "batch" and batch_norms(self.model)
+        if uses_batches and size < FEW_FOR_BATCH_NORM and self.total > 0:
+            warnings.warn(
+                f"the last mini-batch of each epoch has {size} examples: batch norm's statistics of so few "
+                "spoil the running ones, and with them the net in eval mode. Let it join the one before: "
+                f"Recipe(smallest_batch={FEW_FOR_BATCH_NORM}), or choose another batch_size",
+                stacklevel=4,
             )
 
     def advance(self) -> None:

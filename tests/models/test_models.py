@@ -6,6 +6,7 @@ import torchvision
 from torch import nn
 
 from hspec import models
+from hspec.models.resnet import PaddedShortcut
 
 
 def build(name, seed=0, **settings):
@@ -20,7 +21,10 @@ def build(name, seed=0, **settings):
         ("vgg11_linear", {}, 9_231_114),
         ("resnet18", {}, 11_173_962),
         ("resnet18_imagenet", {"num_classes": 1000}, 11_689_512),
+        ("resnet20", {}, 269_722),
         ("resnet32", {}, 464_154),  # GKX19: 460k
+        ("resnet44", {}, 658_586),
+        ("resnet56", {}, 853_018),
         ("densenet40", {}, 1_019_722),
         ("mlp:20", {"in_channels": 1, "image_size": 28}, 15_910),  # GKX19: 784-20-10
         ("mlp:800-450", {"in_channels": 1, "image_size": 28}, 785 * 800 + 801 * 450 + 451 * 10),
@@ -117,3 +121,21 @@ def test_smooth_nets_have_no_relu(activation):
 def test_bad_arguments_are_refused(name, settings, message):
     with pytest.raises(ValueError, match=message):
         build(name, **settings)
+
+
+def test_padded_shortcut_puts_zero_channels_half_before_and_half_after():
+    x = torch.arange(32.0).reshape(1, 2, 4, 4)
+    shortcut = PaddedShortcut(2, 3)(x)
+    assert shortcut.shape == (1, 5, 2, 2)
+    assert torch.equal(shortcut[:, 1:3], x[:, :, ::2, ::2])
+    assert not shortcut[:, [0, 3, 4]].any()
+
+
+def test_squeezenet_is_torchvisions():
+    """Same names, same function: torchvision's weights load and give torchvision's logits."""
+    reference = torchvision.models.squeezenet1_1(weights=None).double().eval()
+    net = build("squeezenet1_1", num_classes=1000, image_size=64).double().eval()
+    assert models.count_parameters(net) == 1_235_496
+    net.load_state_dict(reference.state_dict())
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(net(images), reference(images), rtol=1e-12, atol=1e-12)

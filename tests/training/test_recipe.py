@@ -39,6 +39,16 @@ def test_an_epoch_is_a_partition_without_single_examples(examples, size):
     assert size == 1 or len(batches[-1]) > 1
 
 
+def test_a_small_last_batch_joins_the_one_before():
+    """130 images in batches of 128: 128 and 2, or all together."""
+    assert Recipe(epochs=1).steps_per_epoch(130) == 2 and Recipe(epochs=1).last_batch_size(130) == 2
+    merged = Recipe(epochs=3, smallest_batch=8)
+    assert merged.total_steps(130) == 3 and merged.last_batch_size(130) == 130
+    assert merged.steps_per_epoch(136) == 2 and merged.last_batch_size(136) == 8
+    assert merged.steps_per_epoch(5) == 1 and merged.last_batch_size(5) == 5
+    assert merged.last_batch_size(256) == 128
+
+
 def test_order_depends_on_seed_and_epoch_alone():
     def order(seed, epoch):
         return torch.cat(epoch_batches(50, 5, 10, seed, epoch)).tolist()
@@ -64,6 +74,7 @@ def test_recipe_is_frozen_and_hashable():
         ({"epochs": 1.5}, "epochs=1.5: a whole number"),
         ({"steps": -1}, "steps=-1: a whole number"),
         ({"epochs": 1, "batch_size": 0}, "batch_size=0: at least 1"),
+        ({"epochs": 1, "smallest_batch": 0}, "smallest_batch=0: at least 1"),
         ({"epochs": 1, "learning_rate": -0.1}, "learning_rate=-0.1: a positive number"),
         ({"epochs": 1, "learning_rate": float("nan")}, "learning_rate=nan: a positive number"),
         ({"epochs": 1, "momentum": 1.0}, "momentum=1.0 lies in"),

@@ -1,6 +1,8 @@
 """train: SGD as written down, history, checkpoints, repeatability."""
 
 import math
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,3 +178,17 @@ def test_cuda_is_repeatable_and_close_to_the_cpu(tmp_path):
     first, second = (train(model.cuda(), train_set, recipe, tmp_path / f, progress=False) for f in "ab")
     assert same(first.load("last", model), second.load("last", model))
     np.testing.assert_allclose(first.history["step_loss"], cpu.history["step_loss"], rtol=1e-6)
+
+
+def test_a_last_batch_too_small_for_batch_norm_is_told(problem):
+    """Sixty digits in batches of 29 leave two."""
+    few = replace(problem.recipe, epochs=1, batch_size=29)
+    with pytest.warns(UserWarning, match="has 2 examples: batch norm.*smallest_batch=8"):
+        train(problem.model, problem.train_set, few, problem.folder / "few", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, recipe in {
+            "merged": replace(few, smallest_batch=8),
+            "population": replace(few, batch_norm="population"),
+        }.items():
+            train(problem.model, problem.train_set, recipe, problem.folder / name, progress=False)

@@ -1,0 +1,76 @@
+"""Weights from a file: checked by their sha256, and known by the names that others gave them."""
+
+import hashlib
+import pickle
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+# What others call the parts of the same nets, at the beginning of a name.
+_RENAMED = {"module.": "", "linear.": "fc."}
+
+
+class WeightsError(ValueError):
+    """A file of weights is absent, is not the one asked for, or does not fit the net."""
+
+
+def load_weights(net: nn.Module, path: str | Path, sha256: str, *, outputs: Sequence[int] = ()) -> None:
+    """Put the weights of a file into `net`, in place, or raise and leave it as it was.
+
+    path: a file of `torch.save` (a state dict, alone or under "state_dict") or an .npz. sha256: of the file,
+    in hexadecimal digits. outputs: which of the file's logits the net has, where it has fewer: the rows of
+    the last layer that are taken. Names may begin with "module." (of a parallel net) and "linear." (for "fc.").
+
+    Raises `WeightsError` for a file that is absent, has another checksum or does not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(
+            f"no file of weights {path.name} in {path.parent}: data/README.md says where it is from"
+        )
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise WeightsError(f"{path} has the sha256 {found}, not {sha256}: it is another file, or damaged")
+    own = net.state_dict()
+    given = {_renamed(name): value for name, value in _read(path).items()}
+    for name in given.keys() & own.keys():
+        shape, wanted = given[name].shape, own[name].shape
+        if shape[1:] == wanted[1:] and shape[:1] > wanted[:1] == (len(outputs),):
+            given[name] = given[name][list(outputs)]
+    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
+    _check_fit(path, given, own, counters)
+    net.load_state_dict(counters | given)
+
+
+def _renamed(name: str) -> str:
+    for theirs, ours in _RENAMED.items():
+        if name.startswith(theirs):
+            name = ours + name.removeprefix(theirs)
+    return name
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """The file's tensors by name; nothing in it is executed."""
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise WeightsError(f"{path} cannot be read as weights: {error}") from error
+    return content.get("state_dict", content)
+
+
+def _check_fit(path: Path, given: dict, own: dict, counters: dict) -> None:
+    facts = {
+        "it lacks": own.keys() - given.keys() - counters.keys(),
+        "the net has no": given.keys() - own.keys(),
+        "another shape has": {n for n in given.keys() & own.keys() if given[n].shape != own[n].shape},
+    }
+    wrong = "; ".join(f"{fact} {', '.join(sorted(names)[:3])}" for fact, names in facts.items() if names)
+    if wrong:
+        raise WeightsError(f"{path.name} does not fit this net: {wrong}")
