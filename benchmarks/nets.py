@@ -32,8 +32,8 @@ class Spec:
 SPECS = {
     "a": Spec("MLP 784-20-10", "mlp:20", "MNIST", 28, 5000, 500, 0.1, 90, 5, 9),
     "b": Spec("MLP 784-800-450-10", "mlp:800-450", "MNIST", 28, 1000, 100, 0.02, 80, 2, 9),
-    "c": Spec("VGG11-BN, one linear layer", "vgg11_linear", "CIFAR10-JPEG", 32, 64, 4, 0.125, 20, 1, 7),
-    "r": Spec("ResNet18, CIFAR stem", "resnet18", "CIFAR10-JPEG", 32, 64, 2, 0.125, 10, 1, 7),
+    "c": Spec("VGG11-BN, one linear layer", "vgg11_linear", "CIFAR10", 32, 64, 4, 0.125, 20, 1, 7),
+    "r": Spec("ResNet18, CIFAR stem", "resnet18", "CIFAR10", 32, 64, 2, 0.125, 10, 1, 7),
 }
 
 
