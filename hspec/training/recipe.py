@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
+
+from hspec.keys import Added
 
 # Source: P20 (training recipe)
 PUBLISHED_EPOCHS: dict[str, int] = {"MNIST": 200, "FashionMNIST": 200, "CIFAR10": 350, "CIFAR100": 350}
@@ -42,7 +45,7 @@ class Recipe:
     population_every: int = 1
     population_size: int | None = None
     seed: int = 0
-    smallest_batch: int = 2
+    smallest_batch: Annotated[int, Added(2)] = 2
 
     def __post_init__(self):
         object.__setattr__(self, "drops", tuple(self.drops))  # a list would not hash, nor compare equal
