@@ -48,9 +48,15 @@ class Bench:
     def images(self, split: str, per_class: int | None = None) -> data.ImageSet:
         """The setting's images of ``split``, or a balanced subset of them."""
         s = self.setting
-        size = per_class or (s.per_class if split == "train" else s.test_per_class)
         return data.load(
-            s.dataset, split, per_class=size, seed=s.data_seed, image_size=s.image_size, classes=s.classes
+            s.dataset,
+            split,
+            per_class=per_class or (s.per_class if split == "train" else s.test_per_class),
+            seed=s.data_seed,
+            image_size=s.image_size,
+            classes=s.classes,
+            subset=s.subset,
+            normalization=s.normalization,
         )
 
     @cached_property
@@ -70,7 +76,7 @@ class Bench:
             )
 
     def new_model(self) -> nn.Module:
-        """The net at initialisation, on the bench's device."""
+        """The net before training, on the bench's device: at initialisation, or with the weights of a file."""
         s, images = self.setting, self.images("train")
         model = models.build(
             s.model,
@@ -81,6 +87,9 @@ class Bench:
             norm=s.norm,
             generator=torch.Generator().manual_seed(s.init_seed),
         )
+        if s.weights is not None:
+            file = data.data_root() / s.weights
+            models.load_weights(model, file, s.weights_sha256, outputs=images.imagenet_classes)
         return model.to(self.device)
 
     def model(self, step: int | None = None) -> nn.Module:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+from hspec.data import SUBSETS
+from hspec.data.normalization import find_normalization
 from hspec.data.registry import find
-from hspec.keys import completed, digest
+from hspec.keys import Added, completed, digest
+from hspec.models import model_version
 from hspec.training import Recipe
 
 TRAINING_VERSION = 1  # raise it when a change to models or training changes the trained weights
@@ -34,6 +38,12 @@ class Setting:
     checkpoints   steps to keep: "last", "epoch", "ladder" (after epochs 1, 2, 5, 10, …), or a tuple of steps
     init_seed     seed of the initial weights
     data_seed     seed of the balanced subset
+    subset        how the subset is drawn: a rule of ``hspec.data.SUBSETS``
+    normalization a name of ``hspec.data.NORMALIZATIONS``; None takes the data set's own
+    weights       file of the weights that training starts from, in the data's folder (``hspec.data.data_root``);
+                  with ``Recipe(epochs=0)`` the net is measured as it comes. None: the initial ones
+    weights_sha256  of that file: another one is refused
+    model_version set by itself: which meaning of the model's name this is (:func:`hspec.models.model_version`)
     """
 
     dataset: str = "digits"
@@ -48,10 +58,25 @@ class Setting:
     checkpoints: str | tuple[int, ...] = "last"
     init_seed: int = 0
     data_seed: int = 0
+    subset: Annotated[str, Added("nested")] = "nested"
+    normalization: Annotated[str | None, Added(None)] = None
+    weights: Annotated[str | None, Added(None)] = None
+    weights_sha256: Annotated[str | None, Added(None)] = None
+    model_version: Annotated[int, Added(1)] = 1
 
     def __post_init__(self):
+        object.__setattr__(self, "model_version", model_version(self.model))
         check_fields(self)
         find(self.dataset)  # refuses an unknown name
+        if self.normalization is not None:
+            find_normalization(self.normalization)
+        if self.subset not in SUBSETS:
+            raise ValueError(f"unknown subset {self.subset!r}: choose one of {', '.join(SUBSETS)}")
+        if (self.weights is None) != (self.weights_sha256 is None):
+            raise ValueError(
+                f"weights={self.weights!r} and weights_sha256={self.weights_sha256!r}: give both or none, "
+                "for a result must say which file it is of"
+            )
         if self.width <= 0:
             raise ValueError(f"width must be positive, got {self.width}")
         for name in ("per_class", "test_per_class"):
@@ -76,7 +101,8 @@ class Setting:
         sample = "all images" if self.per_class is None else f"{self.per_class} images per class"
         norm = "" if self.norm == "batch" else f", norm {self.norm}"
         budget = f"{self.recipe.epochs} epochs" if self.recipe.steps is None else f"{self.recipe.steps} steps"
-        return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}"
+        start = "" if self.weights is None else f" from {Path(self.weights).name}"
+        return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}{start}"
 
 
 def check_fields(instance: Any) -> None:

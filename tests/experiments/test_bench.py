@@ -1,5 +1,8 @@
 """The bench cuts samples into batches that fit in memory; no matrix depends on the cut, unless batch statistics do."""
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -47,3 +50,19 @@ def test_only_batch_statistics_fix_the_partition(small, monkeypatch, mode, expec
     options = {"num_steps": 2, "num_probes": 1, "num_top": 1}
     training_spectrum(small, step=3, batch_norm=mode, batch_size=15, **options)
     assert [sizes(risk) for risk in seen] == [expected]
+
+
+def test_a_net_given_by_file_is_measured_as_it_comes(small, store, tmp_path, monkeypatch):
+    """No epoch, the file's weights, in eval mode, and a gradient that is theirs."""
+    monkeypatch.setenv("HSPEC_DATA", str(tmp_path))
+    trained = small.model()
+    torch.save(trained.state_dict(), tmp_path / "net.pt")
+    checksum = hashlib.sha256((tmp_path / "net.pt").read_bytes()).hexdigest()
+    setting = replace(
+        SETTING, recipe=Recipe(epochs=0), weights="net.pt", weights_sha256=checksum, init_seed=1
+    )
+    bench = Bench(setting, store, "from file", progress=False)
+    assert bench.run.steps == (0,) and "net.pt" in setting.describe()
+    loaded = bench.model().state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in trained.state_dict().items())
+    assert torch.equal(bench.risk().gradient(), small.risk().gradient())

@@ -8,6 +8,7 @@ import pytest
 from hspec.experiments import Experiment, Setting, Store, load_or_run
 from hspec.experiments import experiment as module
 from hspec.experiments.measures import Measure
+from hspec.keys import canonical, digest
 from hspec.training import Recipe
 
 CALLS = []
@@ -52,10 +53,20 @@ def test_key_depends_on_every_field_of_the_setting():
         "checkpoints": (0, 5),
         "init_seed": 1,
         "data_seed": 1,
+        "subset": "P19",
+        "normalization": "ImageNet",
+        "weights": ("net.pt", "12ab"),
+        "weights_sha256": ("net.pt", "12ac"),
     }
-    keys = {Experiment("toy", replace(base, **{name: value})).key for name, value in changed.items()}
+    keys = {Experiment("toy", replace(base, **change(name, value))).key for name, value in changed.items()}
     assert len(keys | {Experiment("toy", base).key}) == len(changed) + 1
-    assert set(changed) == set(base.__dataclass_fields__)
+    assert set(changed) | {"model_version"} == set(base.__dataclass_fields__)
+
+
+def change(name, value):
+    """A file of weights and its checksum are given together."""
+    together = ("weights", "weights_sha256")
+    return dict(zip(together, value, strict=True)) if name in together else {name: value}
 
 
 def test_measure_version_changes_the_key(monkeypatch):
@@ -133,3 +144,21 @@ def test_unwritable_store_is_refused_before_any_work(tmp_path):
     with pytest.raises(PermissionError, match="result store"):
         load_or_run(Experiment("toy"), Store(tmp_path / "file", tmp_path), progress=False)
     assert CALLS == []
+
+
+def test_settings_say_what_file_of_weights_they_are_of():
+    with pytest.raises(ValueError, match="give both or none"):
+        Setting(weights="net.pt")
+    with pytest.raises(ValueError, match="unknown subset 'P20'"):
+        Setting(subset="P20")
+    with pytest.raises(ValueError, match="unknown normalization 'mine'"):
+        Setting(normalization="mine")
+
+
+def test_a_changed_net_has_keys_of_its_own():
+    """ResNet-32 once padded its shortcuts at the end alone: its records are not found for today's net."""
+    today = Setting(model="resnet32")
+    assert today.model_version == 2 and replace(today, model="vgg11").model_version == 1
+    before = {k: v for k, v in canonical(today).items() if k != "model_version"}
+    assert Setting.from_canonical(before) == today and digest(before) != digest(today)
+    assert "model_version" not in canonical(Setting())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 
@@ -9,6 +11,7 @@ from hspec.curvature import A1, A2, B1, ClassMeans, class_means, exact_knock_out
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.ownership import BEYOND, risk_facts, start_vectors, top_pairs
 from hspec.experiments.measures.spectra import quadrature
+from hspec.keys import Added
 from hspec.linalg import EigenPairs, LinearOperator, subspace_cosines
 from hspec.linalg.low_rank import weighted_eigenvalues
 
@@ -20,6 +23,7 @@ MAX_EXACT_ROWS = 12_000  # of the Gram matrix: 1.2 GB
 def class_structure(
     bench: Bench,
     *,
+    epoch: Annotated[int | None, Added(None)] = None,
     split: str = "train",
     sample_per_class: int | None = None,
     num_steps: int = 48,
@@ -28,7 +32,8 @@ def class_structure(
 ) -> dict[str, np.ndarray]:
     """G's top eigenvalues beside those of A1, A2, A1 + A2 and B1; and G as A1, A2 and B1 are taken away in turn.
 
-    sample_per_class: images per class over which the matrices are averaged; None for all of the split.
+    epoch: after which the net is taken; None for the last. sample_per_class: images per class over which the
+    matrices are averaged; None for all of the split.
 
     Arrays: g_top and g_residuals (C + 3,); shares (C + 3, 4), what A1, A2, B1 and B2 give to each of these; a1, a2, a12
     (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1, descending; cosines (C,), of the angles between the span
@@ -36,7 +41,7 @@ def class_structure(
     of G without these parts; what :func:`collinearity` tells; facts of the risk.
     Source: P18a section 4; P20 section 4.
     """
-    risk = bench.risk(split, per_class=sample_per_class)
+    risk = bench.risk(split, step=bench.step_after(epoch), per_class=sample_per_class)
     means = class_means(risk)
     parts = {"A1": A1(means), "A2": A2(means), "B1": B1(means)}
     start, count = start_vectors(means), risk.num_classes + BEYOND

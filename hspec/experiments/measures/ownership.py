@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 
 from hspec.curvature import ClassMeans, Risk, class_means, gauss_newton, hessian, residual
+from hspec.curvature.memory import free_memory
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.spectra import quadrature
+from hspec.keys import Added
 from hspec.linalg import EigenPairs, LinearOperator, deflate, eigsh, inner_products, subspace_cosines
 
 BEYOND = 3  # eigenvalues computed beyond the top C, so that a gap after the C-th can be seen
@@ -15,10 +19,15 @@ BEYOND = 3  # eigenvalues computed beyond the top C, so that a gap after the C-t
 # some 1e-5 λ_1: less cannot be asked for. Eigenvalues err by the residual's square over the gap.
 TOLERANCE = 5e-3
 
+# A basis takes this share of the free memory at most, or the LEAST vectors beyond those wanted; GENEROUS are
+# those that `eigsh` takes by itself.
+BASIS_SHARE, LEAST, GENEROUS = 0.4, 10, 44
+
 
 def ownership(
     bench: Bench,
     *,
+    epoch: Annotated[int | None, Added(None)] = None,
     split: str = "train",
     sample_per_class: int | None = None,
     num_steps: int = 48,
@@ -27,7 +36,8 @@ def ownership(
 ) -> dict[str, np.ndarray]:
     """Spectra of Hess = G + H and of its two parts, from the same probes; overlap of the top eigenspaces.
 
-    sample_per_class: images per class over which the matrices are averaged; None for all of the split.
+    epoch: after which the net is taken; None for the last. sample_per_class: images per class over which the
+    matrices are averaged; None for all of the split.
 
     Arrays: hess_top, g_top (C + 3,) with …_residuals; h_ends (2,), the largest and the smallest eigenvalue of H;
     cosines (C,), of the principal angles between the top C eigenspaces of Hess and G; overlaps (C, C), the squared
@@ -35,7 +45,7 @@ def ownership(
     knocked_ (Hess with G's top C projected out, one probe); facts of the risk.
     Source: P18a section 3; P20 section 4.
     """
-    risk = bench.risk(split, per_class=sample_per_class)
+    risk = bench.risk(split, step=bench.step_after(epoch), per_class=sample_per_class)
     hess, g, h = hessian(risk), gauss_newton(risk), residual(risk)
     start = start_vectors(class_means(risk))
     of_hess, of_g = (top_pairs(bench, A, risk.num_classes + BEYOND, start, seed) for A in (hess, g))
@@ -77,10 +87,18 @@ def top_pairs(
             count,
             start=start,
             tol=TOLERANCE,
+            max_basis=affordable_basis(operator, count),
             generator=bench.generator(seed),
             checkpoint=bench.folder / f"top-{operator.name}",
             callback=advance,
         )
+
+
+def affordable_basis(operator: LinearOperator, count: int) -> int | None:
+    """Vectors that `eigsh` may keep before it restarts; None where memory leaves it its own choice."""
+    size = operator.shape[0] * operator.dtype.itemsize * 2  # V and A V
+    affordable = int(BASIS_SHARE * free_memory(operator.device)) // size
+    return None if affordable >= 2 * count + GENEROUS else max(count + LEAST, affordable)
 
 
 def both_ends(bench: Bench, operator: LinearOperator, seed: int) -> np.ndarray:
