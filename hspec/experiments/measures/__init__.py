@@ -14,6 +14,7 @@ from hspec.experiments.measures.loss_curves import loss_curves
 from hspec.experiments.measures.ownership import ownership
 from hspec.experiments.measures.power_law import known_law, log_spectrum
 from hspec.experiments.measures.spectra import bulk_and_outliers
+from hspec.experiments.measures.synthetic import synthetic
 from hspec.experiments.measures.training_spectrum import training_spectrum
 from hspec.experiments.measures.upper_tail import upper_tail
 
@@ -35,6 +36,7 @@ MEASURES = {
     "ownership": Measure(ownership, version=1),
     "log_spectrum": Measure(log_spectrum, version=1),
     "known_law": Measure(known_law, version=1),
+    "synthetic": Measure(synthetic, version=1),
     "class_structure": Measure(class_structure, version=1),
     "exact_knock_out": Measure(exact_knock_out, version=1),
 }
