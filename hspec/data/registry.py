@@ -29,6 +29,11 @@ class Dataset:
     note: str = ""
     imagenet_classes: tuple[int, ...] = ()
 
+    @property
+    def checked(self) -> bool:
+        """Whether the reader holds the files against published checksums: the name then says which images."""
+        return self.fit != "crop"  # photographs in a folder
+
 
 # md5 of the uncompressed files. For Fashion-MNIST only the archives' are published: these are the files that
 # archives with the published md5s (8d4fb7e6…, 25c81989…, bef4ecab…, bb300cfd…) unpack to.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from hspec import data, models, training
 from hspec.curvature import Risk
+from hspec.data.registry import find
 from hspec.experiments.provenance import default_device
 from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
@@ -19,6 +20,20 @@ from hspec.training.progress import progress_bar
 
 # Of a risk's batch: 256 images of 32 x 32, whose graph takes 1 GiB (ResNet18) to 9 GiB (DenseNet-40).
 BATCH_PIXELS = 1 << 18
+
+
+def load_images(setting: Setting, split: str, per_class: int | None = None) -> data.ImageSet:
+    """The setting's images of ``split``, or a balanced subset of them."""
+    return data.load(
+        setting.dataset,
+        split,
+        per_class=per_class or (setting.per_class if split == "train" else setting.test_per_class),
+        seed=setting.data_seed,
+        image_size=setting.image_size,
+        classes=setting.classes,
+        subset=setting.subset,
+        normalization=setting.normalization,
+    )
 
 
 class Bench:
@@ -29,47 +44,59 @@ class Bench:
     name       name of the folder for unfinished work; a killed measure finds its own checkpoints there
     device     default: the first GPU, else the CPU
     progress   whether progress bars are shown
+    wait       whether to wait for another process that trains the net; else :class:`Held` is raised
+
+    ``fingerprints`` grows by one for each sample of images that is asked for: "train", "test/10" (per class).
     """
 
     def __init__(
-        self, setting: Setting | None, store: Store, name: str, *, device=None, progress: bool = True
+        self,
+        setting: Setting | None,
+        store: Store,
+        name: str,
+        *,
+        device=None,
+        progress: bool = True,
+        wait: bool = True,
     ):
         self.setting = setting
         self.store = store
         self.name = name
         self.device = torch.device(device) if device else default_device()
         self.progress = progress
+        self.wait = wait
+        self.fingerprints: dict[str, str] = {}
 
     @cached_property
     def folder(self) -> Path:
         """For checkpoints of this measure; removed when its record is written."""
         return self.store.working_folder(self.name)
 
+    def forget_empty_folder(self) -> None:
+        """Remove the folder where nothing was put into it: a refused measure leaves no trace."""
+        with suppress(OSError):  # there is none, or it holds checkpoints
+            (self.store.root / "unfinished" / self.name).rmdir()
+
     def images(self, split: str, per_class: int | None = None) -> data.ImageSet:
         """The setting's images of ``split``, or a balanced subset of them."""
-        s = self.setting
-        return data.load(
-            s.dataset,
-            split,
-            per_class=per_class or (s.per_class if split == "train" else s.test_per_class),
-            seed=s.data_seed,
-            image_size=s.image_size,
-            classes=s.classes,
-            subset=s.subset,
-            normalization=s.normalization,
-        )
+        images = load_images(self.setting, split, per_class)
+        sample = split if per_class is None else f"{split}/{per_class}"
+        if sample not in self.fingerprints:
+            self.fingerprints[sample] = images.fingerprint
+        return images
 
     @cached_property
     def run(self) -> training.TrainingRun:
         """The training run; trained now if it is not on disk, gone on with if it was interrupted."""
-        key = self.setting.training_key
-        folder = self.store.root / "training" / key
-        with self.store.locked(f"training-{key}"):
+        name = self.setting.training_key
+        if not find(self.setting.dataset).checked:  # other images under the same name are another run
+            name += "-" + self.images("train").fingerprint[:12]
+        with self.store.claimed(f"training-{name}", wait=self.wait):
             return training.train(
                 self.new_model(),
                 self.images("train"),
                 self.setting.recipe,
-                folder,
+                self.store.root / "training" / name,
                 checkpoints=self.setting.checkpoints,
                 test_set=self.images("test"),
                 progress=self.progress,

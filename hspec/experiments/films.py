@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from hspec.curvature.batch_norm import check_mode
 from hspec.experiments.experiment import Experiment, load_or_run_all
+from hspec.experiments.records import Record
 from hspec.experiments.setting import Setting
-from hspec.experiments.store import Record, Store
+from hspec.experiments.store import Store
 from hspec.keys import digest
 
 FRAME = "training_spectrum"

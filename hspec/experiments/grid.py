@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hspec.experiments.experiment import Experiment, load_or_run
+from hspec.experiments.experiment import Experiment, find_record, load_or_run_all
+from hspec.experiments.records import Record
 from hspec.experiments.setting import Setting
-from hspec.experiments.store import Record, Store
+from hspec.experiments.store import Store
 from hspec.keys import digest
 from hspec.training import ladder_epochs
 
@@ -36,20 +37,20 @@ class Grid:
     def load(self, store: Store | None = None) -> dict[Cell, Record | None]:
         """What the store has; None for a missing cell. Computes nothing."""
         store = store or Store()
-        return {cell: store.get(e.measure, e.key) for cell, e in self.experiments.items()}
+        return {cell: find_record(e, store) for cell, e in self.experiments.items()}
 
     def fill(
         self, new_cells: int = -1, store: Store | None = None, *, progress: bool = True
     ) -> dict[Cell, Record | None]:
         """:meth:`load`, after at most ``new_cells`` missing cells have been measured (-1: all of them, 0: none).
 
-        Sample by sample, so that one training run serves all its epochs. Several processes may fill one grid: a cell
-        that another one is measuring is waited for.
+        Sample by sample, so that one training run serves all its epochs. Several processes may fill one grid: each
+        takes the cells that no other is at (:func:`load_or_run_all`).
         """
         store = store or Store()
         missing = [cell for cell, record in self.load(store).items() if record is None]
-        for cell in missing if new_cells < 0 else missing[:new_cells]:
-            load_or_run(self.experiments[cell], store, progress=progress)
+        chosen = missing if new_cells < 0 else missing[:new_cells]
+        load_or_run_all([self.experiments[cell] for cell in chosen], store, progress=progress)
         return self.load(store)
 
     def table(self, records: Mapping[Cell, Record | None], value) -> np.ndarray:

@@ -13,7 +13,7 @@ from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.measures.geometry import class_geometry, distances, inner_products, silhouettes
 from hspec.experiments.measures.levels import largest, level_spectra
 from hspec.experiments.quantities import level_separation, log_quartiles, separation
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 from hspec.experiments.verdicts import verdict_bulks, verdict_clusters, verdict_growth
 from hspec.experiments.verdicts.hierarchy import separation_of
 

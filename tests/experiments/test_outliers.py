@@ -13,7 +13,7 @@ from hspec.experiments.measures.class_structure import check_exact_rows, class_s
 from hspec.experiments.measures.ownership import ownership
 from hspec.experiments.measures.power_law import known_law, log_spectrum
 from hspec.experiments.quantities import energy_ratio, mean_and_interval
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 from hspec.experiments.verdicts import verdict_class_structure, verdict_ownership, verdict_power_law
 from hspec.linalg import SpectralMeasure
 

@@ -1,124 +1,138 @@
-"""The store loses nothing and never shows half a record."""
+"""The store finds what is sound, tells of what is not, and lets processes share the work."""
 
-import json
-import os
-import subprocess
-import sys
-import time
+import threading
+from multiprocessing import get_context
 
-import numpy as np
 import pytest
 
-from hspec.experiments import Record, Store
-from hspec.experiments.store import STALE_AFTER
+from hspec.experiments import Store
+from hspec.experiments.store import Held
 
-
-def record(key="k" * 20, value=1.0):
-    return Record({"x": np.full(3, value)}, {"measure": "toy", "key": key, "seconds": 0.1})
-
-
-def test_round_trip(store):
-    store.put(record())
-    found = store.get("toy", "k" * 20)
-    np.testing.assert_array_equal(found["x"], np.ones(3))
-    assert found.meta["seconds"] == 0.1
-    assert "x" in found
-    with pytest.raises(KeyError, match="no array 'y' in this record of toy: it has \\['x'\\]"):
-        found["y"]
-
-
-def test_same_arrays_same_bytes(store):
-    first = store.put(record(key="a" * 20)) / "arrays.npz"
-    second = store.put(record(key="b" * 20)) / "arrays.npz"
-    assert first.read_bytes() == second.read_bytes()
+KEY = "57eddb19acef9b756872"
 
 
 def test_absent_is_none(store):
     assert store.get("toy", "absent") is None
+    assert store.published_records("toy") == []
+    assert store.largest_published("toy") is None
 
 
-def test_published_records_are_found(store, tmp_path):
-    Store(tmp_path / "results", tmp_path / "nowhere").put(record(value=5.0))
-    assert store.get("toy", "k" * 20)["x"][0] == 5.0
-    assert [r.meta["key"] for r in store.published_records("toy")] == ["k" * 20]
+def test_published_records_are_found(store, tmp_path, record):
+    Store(tmp_path / "results", tmp_path / "nowhere").put(record(5.0))
+    assert store.get("toy", KEY)["x"][0] == 5.0
+    assert [r.meta["key"] for r in store.published_records("toy")] == [KEY]
+    assert store.published_records("toy", besides=[record()]) == []
 
 
-def test_fresh_store_does_not_answer_from_what_is_published(store, tmp_path, monkeypatch):
+def test_fresh_store_does_not_answer_from_what_is_published(store, tmp_path, monkeypatch, record):
     Store(tmp_path / "results", tmp_path / "nowhere").put(record())
     monkeypatch.setenv("HSPEC_FRESH", "1")
     fresh = Store(store.root, store.published)
-    assert fresh.get("toy", "k" * 20) is None
+    assert fresh.get("toy", KEY) is None
     assert len(fresh.published_records("toy")) == 1
 
 
-def test_publishing_copies_what_is_new(store):
-    store.put(record(key="a" * 20))
-    store.put(record(key="b" * 20))
-    assert [folder.name for folder in store.publish("toy")] == ["a" * 20, "b" * 20]
-    assert store.publish("toy") == []
-    assert len(store.published_records("toy")) == 2
-    assert len(store.published_records("toy", besides=[record(key="a" * 20)])) == 1
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda folder: (folder / "arrays.npz").write_bytes((folder / "arrays.npz").read_bytes()[:-7]),
-        lambda folder: (folder / "arrays.npz").unlink(),
-        lambda folder: (folder / "meta.json").write_text("{"),
-        lambda folder: (folder / "meta.json").write_text(json.dumps({"key": "another"})),
-    ],
-    ids=["truncated", "missing arrays", "broken json", "another key"],
-)
-def test_damaged_record_is_reported_and_replaced(store, damage):
-    damage(store.put(record()))
-    with pytest.warns(UserWarning, match="damaged record .*; it will be computed again"):
-        assert store.get("toy", "k" * 20) is None
-    store.put(record(value=2.0))
-    assert store.get("toy", "k" * 20)["x"][0] == 2.0
-
-
-def test_failed_write_leaves_nothing(store, monkeypatch):
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("hspec.experiments.store.write_record", fail)
-    with pytest.raises(OSError, match="disk full"):
-        store.put(record())
-    assert list((store.root / "toy").iterdir()) == []
-
-
-def test_abandoned_temporary_folders_are_removed(store):
-    left = store.root / "toy" / ".writing-dead"
-    left.mkdir(parents=True)
-    old = time.time() - STALE_AFTER - 1
-    os.utime(left, (old, old))
+def test_publishing_copies_what_is_new(store, record):
     store.put(record())
-    assert not left.exists()
+    assert [folder.name for folder in store.publish("toy")] == [KEY]
+    assert store.publish("toy") == []
+    assert len(store.published_records("toy")) == 1
 
 
-def test_unwritable_store_is_refused_with_the_remedy(tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
+def test_a_damaged_record_is_told_and_counts_as_absent(store, tmp_path, damage, record):
+    damage(store.put(record()))
+    damage(Store(store.published, tmp_path / "nowhere").put(record()))
+    with pytest.warns(UserWarning, match=f"damaged record .*{KEY}: .*; it will be computed again"):
+        assert store.get("toy", KEY) is None
+    with pytest.warns(UserWarning, match=f"damaged record .*{KEY}: .*; it is left out"):
+        assert store.published_records("toy") == []
+    store.put(record(2.0))
+    assert store.get("toy", KEY)["x"][0] == 2.0
+
+
+def test_a_damaged_record_does_not_keep_the_others_from_being_published(store, record):
+    (store.put(record(epoch=1)) / "meta.json").write_text("")
+    store.put(record())
+    with pytest.warns(UserWarning, match="it is not published"):
+        assert [folder.name for folder in store.publish("toy")] == [KEY]
+
+
+@pytest.mark.parametrize("place", [(), ("below",), ("x" * 300,)], ids=["a file", "below a file", "too long"])
+def test_an_unwritable_store_is_refused_with_the_remedy(tmp_path, place):
+    root = tmp_path / "file"
+    if place != ("x" * 300,):
+        root.write_text("not a folder")
+    store = Store(root.joinpath(*place))
+    assert store.get("toy", KEY) is None
     with pytest.raises(PermissionError, match="set HSPEC_STORE to a folder that is"):
-        Store(blocked).require_writable()
+        store.require_room_for("toy", KEY)
 
 
-HOLDER = """
-import sys, time
-from hspec.experiments import Store
-with Store(sys.argv[1]).locked("one"):
-    print("in", time.monotonic(), flush=True)
-    time.sleep(0.3)
-    print("out", time.monotonic(), flush=True)
-"""
+@pytest.mark.parametrize("at", ["toy", f"toy/{KEY}"])
+def test_a_file_in_a_records_place_is_told_before_the_work(store, at):
+    (store.root / at).parent.mkdir(parents=True)
+    (store.root / at).write_text("")
+    assert store.get("toy", KEY) is None
+    with pytest.raises(FileExistsError, match="is a file where records belong in a folder: remove it"):
+        store.require_room_for("toy", KEY)
 
 
-def test_one_process_at_a_time(tmp_path):
-    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    lines = [
-        line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()
-    ]
-    events = [event for event, _ in sorted(lines, key=lambda line: float(line[1]))]
-    assert events == ["in", "out", "in", "out"]
+def hold(root, pipe):
+    with Store(root).claimed("one"):
+        pipe.send("in")
+        pipe.recv()
+
+
+@pytest.fixture
+def holder(store):
+    """Another process at "one", until it is sent something."""
+    processes = get_context("fork")
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=hold, args=(store.root, theirs))
+    process.start()
+    assert ours.recv() == "in"
+    process.finish = lambda: ours.send("go")
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_what_another_process_is_at_is_held(store, holder):
+    with pytest.raises(Held, match="another process is at one"), store.claimed("one", wait=False):
+        pass
+    with store.claimed("two", wait=False):
+        pass
+    holder.finish()
+    with store.claimed("one"):
+        pass
+    assert list((store.root / "claims").iterdir()) == []
+
+
+def test_the_claim_of_a_killed_process_is_taken_over(store, holder):
+    holder.kill()
+    holder.join()
+    with store.claimed("one"):
+        pass
+
+
+def test_a_claim_may_be_entered_again_and_is_left_with_an_exception(store):
+    with pytest.raises(KeyError), store.claimed("one"), store.claimed("one", wait=False):
+        raise KeyError
+    assert list((store.root / "claims").iterdir()) == []
+
+
+def test_threads_hold_claims_against_each_other(store):
+    seen = []
+
+    def attempt():
+        try:
+            with store.claimed("one", wait=False):
+                seen.append("taken")
+        except Held:
+            seen.append("held")
+
+    with store.claimed("one"):
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+    assert seen == ["held"]

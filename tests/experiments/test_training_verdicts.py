@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 from hspec.experiments.verdicts import training as verdicts
 from hspec.linalg import SpectralMeasure
 

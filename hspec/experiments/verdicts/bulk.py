@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.quantities import outlier_count
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 
 CLEAR_GAP = 1.25  # a largest ratio below this is no gap: the eigenvalues then fall off evenly
 NEARLY = 0.2  # relative: "about C"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 
 NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
 MOST = 0.5  # of the outliers' sum

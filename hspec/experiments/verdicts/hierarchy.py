@@ -9,7 +9,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.quantities import level_separation
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 from hspec.experiments.verdicts.tail import trend_verdicts
 
 READINGS = {"trace": "by trace", "count": "by number"}

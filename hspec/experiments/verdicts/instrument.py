@@ -6,7 +6,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.measures.spectra import stored_measure
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
 
 NEAR_ZERO = (

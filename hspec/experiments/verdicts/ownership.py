@@ -7,7 +7,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.measures.spectra import stored_measure
 from hspec.experiments.quantities import energy_ratio
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 
 SAME_SPACE = 0.9  # mean squared cosine between two eigenspaces that are called the same
 FAR_BELOW = 0.5  # of λ_C(Hess): a matrix whose largest eigenvalue is smaller has no outlier among Hess's

@@ -9,7 +9,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.quantities import tail_share
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 from hspec.experiments.trends import trend
 
 SIGNIFICANT = 0.05  # of a permutation test

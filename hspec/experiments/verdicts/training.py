@@ -17,7 +17,7 @@ from hspec.experiments.film_quantities import (
     spectral_change,
 )
 from hspec.experiments.measures.spectra import stored_measure
-from hspec.experiments.store import Record
+from hspec.experiments.records import Record
 
 PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
 LARGE = 0.1  # of λ_max: a negative eigenvalue larger than this is large

@@ -1,0 +1,168 @@
+"""A record: one measured result, as a folder of two files that a reader finds whole or not at all.
+
+``meta.json`` says what was measured, with what, and which file holds the numbers: ``arrays-….npz``,
+named by its own content. That file is written first; the moment ``meta.json`` is renamed into place
+is the moment the record is there, or another in the place of an older one. A reader who came before
+that moment and finds the older numbers gone reads again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hspec.keys import digest
+
+CONFIGURATION = ("measure", "version", "setting", "options")  # of meta: what the key is the digest of
+META, ARRAYS = "meta.json", "arrays.npz"
+ABANDONED_AFTER = 24 * 3600  # seconds after which nobody still writes a file
+NAME = re.compile(r"\w[\w-]*")
+
+
+class DamagedRecord(Exception):
+    """A record whose files are not what was written; the message names the folder and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A measured result: ``arrays`` by name, and ``meta`` with configuration and provenance.
+
+    meta has the keys measure, version, setting and options, whose digest is key; images, the fingerprint
+    of each sample that was looked at; packages, revision, device, seconds, written; arrays and checksum.
+    """
+
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.arrays:
+            raise KeyError(
+                f"no array {name!r} in this record of {self.meta['measure']}: it has {sorted(self.arrays)}"
+            )
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+
+def record_folder(root: Path, measure: str, key: str) -> Path:
+    """``root/measure/key``; raises ValueError for names that would lead elsewhere."""
+    for name in (measure, key):
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a record's folder: use letters, digits, _ and -")
+    return root / measure / key
+
+
+def holds_record(folder: Path) -> bool:
+    """Whether there is a record, sound or damaged."""
+    try:
+        return (folder / META).is_file()
+    except OSError:  # a name too long for the file system, a folder that may not be entered
+        return False
+
+
+def write_record(folder: Path, record: Record) -> Path:
+    """Write the record, in the place of an older one if there is one; returns the folder."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **record.arrays)  # the same arrays give the same bytes
+    content = buffer.getvalue()
+    checksum = hashlib.sha256(content).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays, replaced = folder / f"arrays-{checksum[:12]}.npz", _arrays_now(folder)
+    meta = record.meta | {"arrays": arrays.name, "checksum": checksum}
+    try:
+        _write(arrays, content)
+        _write(folder / META, (json.dumps(meta, indent=1, sort_keys=True) + "\n").encode())
+    except BaseException:
+        _forget_unfinished(folder, arrays)
+        raise
+    _remove_old_files(folder, arrays, replaced)
+    return folder
+
+
+def read_record(folder: Path) -> Record:
+    """The record of a folder that :func:`holds_record`.
+
+    Raises:
+        DamagedRecord: The files do not belong together, are not a record's, or cannot be read.
+    """
+    try:
+        meta, content = _read_both(folder)
+        if (meta["measure"], meta["key"]) != (folder.parent.name, folder.name):
+            raise DamagedRecord(f"it is {meta['measure']}/{meta['key']}")
+        if digest({name: meta[name] for name in CONFIGURATION}) != meta["key"]:
+            raise DamagedRecord("the setting and options in meta.json are not those that its key was made of")
+        if hashlib.sha256(content).hexdigest() != meta["checksum"]:
+            raise DamagedRecord("the arrays do not have the checksum that meta.json gives")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return Record({name: arrays[name] for name in arrays.files}, meta)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a file may hold, it is not a record
+        reason = str(error) if isinstance(error, DamagedRecord) else f"{type(error).__name__}: {error}"
+        raise DamagedRecord(f"damaged record {folder}: {reason}") from error
+
+
+def _read_both(folder: Path) -> tuple[dict[str, Any], bytes]:
+    text = (folder / META).read_bytes()
+    while True:
+        meta = json.loads(text)
+        try:
+            return meta, (folder / Path(meta.get("arrays", ARRAYS)).name).read_bytes()
+        except FileNotFoundError:
+            newer = (folder / META).read_bytes()
+            if newer == text:
+                raise
+            text = newer  # another process has replaced the record since
+
+
+def _arrays_now(folder: Path) -> str | None:
+    """The name of the file that the present meta.json names; None where there is none to be read."""
+    try:
+        return json.loads((folder / META).read_bytes()).get("arrays", ARRAYS)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """To a temporary file beside ``path``, then by rename: a kill leaves the old file or the new one."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp's files are their owner's alone
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _forget_unfinished(folder: Path, arrays: Path) -> None:
+    """After a failed write: the older record stays, and where there was none no trace does."""
+    with suppress(OSError):
+        if _arrays_now(folder) != arrays.name:
+            arrays.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _remove_old_files(folder: Path, arrays: Path, replaced: str | None) -> None:
+    """The replaced numbers, and what killed writers left; not what another writer may be about to name."""
+    with suppress(OSError):
+        now = arrays.stat().st_mtime  # by the file system's own clock
+        for other in folder.iterdir():
+            if other.name not in (arrays.name, META):
+                with suppress(OSError):
+                    if other.name == replaced or now - other.stat().st_mtime > ABANDONED_AFTER:
+                        other.unlink()
