@@ -19,6 +19,7 @@ from hspec.figures.ownership import (
     three_spectra,
 )
 from hspec.figures.power_law import half_table, law_fit_table, law_fits, log_spectra
+from hspec.figures.published import published_table, stored_nets
 from hspec.figures.spectra import bulk_and_outliers, largest_eigenvalues, outlier_frame
 from hspec.figures.style import COLOURS, set_style
 from hspec.figures.tables import download, scale_note, table, verdict_table
@@ -44,8 +45,10 @@ __all__ = [
     "outliers_and_means",
     "ownership_table",
     "part_table",
+    "published_table",
     "scale_note",
     "set_style",
+    "stored_nets",
     "survivor_table",
     "table",
     "three_spectra",

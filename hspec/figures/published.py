@@ -1,0 +1,48 @@
+"""The papers' nets: printed numbers beside measured ones, and what is stored of each net."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from hspec.experiments.published import PUBLISHED_NETS, PublishedNet, compared
+from hspec.experiments.store import Record, Store
+from hspec.figures.tables import table
+
+WAITING = "not measured yet"
+
+
+def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
+    """One row a printed number: quantity, published, measured, and their ratio."""
+    rows = [
+        {
+            "quantity": row.quantity,
+            "published": f"{row.published:.4g}",
+            "measured": WAITING if np.isnan(row.measured) else f"{row.measured:.4g}",
+            "measured / published": "" if np.isnan(row.ratio) else f"{row.ratio:.3g}",
+        }
+        for row in compared(net, store)
+    ]
+    return table(pd.DataFrame(rows))
+
+
+def stored_nets(store: Store | None = None) -> Markdown:
+    """One row an experiment on a published net: what is stored, at what cost, or that it is still to be measured."""
+    rows = [
+        {"net": net.title, "experiment": name, **_state(record)}
+        for net in PUBLISHED_NETS.values()
+        for name, record in net.records(store).items()
+    ]
+    return table(pd.DataFrame(rows))
+
+
+def _state(record: Record | None) -> dict[str, str]:
+    if record is None:
+        return {"measured": WAITING, "seconds": "", "device": ""}
+    meta = record.meta
+    return {
+        "measured": meta["written"][:10],
+        "seconds": f"{meta['seconds']:.0f}",
+        "device": meta["device"],
+    }
