@@ -112,6 +112,7 @@ class Bench:
             image_size=s.image_size,
             width=s.width,
             norm=s.norm,
+            init=s.init,
             generator=torch.Generator().manual_seed(s.init_seed),
         )
         if s.weights is not None:

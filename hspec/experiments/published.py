@@ -103,6 +103,7 @@ def vgg11_on_13_per_class(dataset: str, learning_rate: float, *, epochs: int, sm
         recipe=recipe,
         checkpoints=tuple(per_epoch * epoch for epoch in (256, epochs) if epoch <= epochs),
         subset="P19",
+        init="P19",
     )
 
 

@@ -12,7 +12,7 @@ from hspec.data import SUBSETS
 from hspec.data.normalization import find_normalization
 from hspec.data.registry import find
 from hspec.keys import Added, completed, digest
-from hspec.models import model_version
+from hspec.models import INITS, model_version
 from hspec.training import Recipe
 
 TRAINING_VERSION = 1  # raise it when a change to models or training changes the trained weights
@@ -43,6 +43,7 @@ class Setting:
     weights       file of the weights that training starts from, in the data's folder (``hspec.data.data_root``);
                   with ``Recipe(epochs=0)`` the net is measured as it comes. None: the initial ones
     weights_sha256  of that file: another one is refused
+    init          rule of ``hspec.models.INITS`` for the initial weights
     model_version set by itself: which meaning of the model's name this is (:func:`hspec.models.model_version`)
     """
 
@@ -62,6 +63,7 @@ class Setting:
     normalization: Annotated[str | None, Added(None)] = None
     weights: Annotated[str | None, Added(None)] = None
     weights_sha256: Annotated[str | None, Added(None)] = None
+    init: Annotated[str, Added("He")] = "He"
     model_version: Annotated[int, Added(1)] = 1
 
     def __post_init__(self):
@@ -72,6 +74,8 @@ class Setting:
             find_normalization(self.normalization)
         if self.subset not in SUBSETS:
             raise ValueError(f"unknown subset {self.subset!r}: choose one of {', '.join(SUBSETS)}")
+        if self.init not in INITS:
+            raise ValueError(f"unknown init {self.init!r}: choose one of {', '.join(INITS)}")
         if (self.weights is None) != (self.weights_sha256 is None):
             raise ValueError(
                 f"weights={self.weights!r} and weights_sha256={self.weights_sha256!r}: give both or none, "

@@ -1,11 +1,12 @@
 """The papers' networks, at any width, with or without batch normalisation, initialised from a generator."""
 
-from hspec.models.layers import ACTIVATIONS, NORMS
+from hspec.models.layers import ACTIVATIONS, INITS, NORMS
 from hspec.models.registry import MODELS, build, count_parameters, model_version
 from hspec.models.weights import WeightsError, load_weights
 
 __all__ = [
     "ACTIVATIONS",
+    "INITS",
     "MODELS",
     "NORMS",
     "WeightsError",

@@ -1,6 +1,7 @@
 """What the nets share: widths, activations, normalisation, initialisation."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -45,19 +46,33 @@ class Shape:
 
 
 @torch.no_grad()
-def initialise(net: nn.Module, generator: torch.Generator) -> None:
-    """He's normal initialisation of every layer, from `generator` alone.
+def initialise(net: nn.Module, generator: torch.Generator, init: str = "He") -> None:
+    """Normal initialisation of every layer by a rule of `INITS`, from `generator` alone.
 
-    Weights have variance 2 / fan-in, those of the last linear layer 1 / fan-in; biases are 0, norms the
-    identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
+    Biases are 0, norms the identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
     """
     last = [m for m in net.modules() if isinstance(m, nn.Linear)][-1:]
     for module in net.modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
-        fan_in = module.weight[0].numel()
-        variance = (1 if module in last else 2) / fan_in
-        scale = getattr(module, "init_scale", 1.0)
-        module.weight.normal_(0, scale * math.sqrt(variance), generator=generator)
+        std = getattr(module, "init_scale", 1.0) * INITS[init](module, module in last)
+        module.weight.normal_(0, std, generator=generator)
         if module.bias is not None:
             module.bias.zero_()
+
+
+def _he(module: nn.Conv2d | nn.Linear, is_last: bool) -> float:
+    """Variance 2 / fan-in, for the last linear layer 1 / fan-in."""
+    return math.sqrt((1 if is_last else 2) / module.weight[0].numel())
+
+
+def _published(module: nn.Conv2d | nn.Linear, is_last: bool) -> float:
+    """Convolutions: variance 2 / fan-out; linear layers: standard deviation 0.01, whatever their size."""
+    return math.sqrt(2 / module.weight[:, 0].numel()) if isinstance(module, nn.Conv2d) else 0.01
+
+
+# Standard deviation of the initial weights of a layer.
+INITS: dict[str, Callable[[nn.Conv2d | nn.Linear, bool], float]] = {
+    "He": _he,
+    "P19": _published,  # Source: P19 (released code), for VGG
+}

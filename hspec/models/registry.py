@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hspec.models.densenet import densenet40
-from hspec.models.layers import ACTIVATIONS, NORMS, Shape, initialise
+from hspec.models.layers import ACTIVATIONS, INITS, NORMS, Shape, initialise
 from hspec.models.mlp import mlp
 from hspec.models.resnet import (
     resnet18,
@@ -58,31 +58,33 @@ def build(
     width: float = 1.0,
     norm: str | None = None,
     activation: str = "relu",
+    init: str = "He",
 ) -> nn.Module:
     """A fresh float32 net on the CPU, (N, in_channels, image_size, image_size) → (N, num_classes).
 
     name: a key of `MODELS`, or "mlp:" and the hidden widths: "mlp:20", "mlp:800-450", "mlp:2048x8".
     width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the net's
     published form, "none" for MLPs and SqueezeNet and "batch" for the others. activation: "relu", or a
-    smooth one for tests. Every weight comes from `generator`; the global random state is left as it was.
+    smooth one for tests. init: a rule of `INITS` for the initial weights. Every weight comes from `generator`;
+    the global random state is left as it was.
 
-    Raises ValueError for an unknown name, norm or activation, a width that is not positive, or too small an
+    Raises ValueError for an unknown name, norm, activation or init, a width that is not positive, or too small an
     image.
     """
     is_mlp = name.startswith("mlp:")
     if norm is None:
         norm = MODELS[name].norm if name in MODELS else "none"
-    _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation)
+    _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation, init)
     shape = Shape(in_channels, num_classes, image_size, width, norm, activation)
     with torch.random.fork_rng(
         devices=[]
     ):  # layers draw weights when they are made; `initialise` replaces them all
         net = mlp(name, shape) if is_mlp else MODELS[name].construct(shape)
-    initialise(net, generator)
+    initialise(net, generator, init)
     return net
 
 
-def _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation):
+def _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation, init):
     if not is_mlp and name not in MODELS:
         raise ValueError(
             f"unknown model {name!r}: choose one of {', '.join(MODELS)}, or 'mlp:' and hidden widths"
@@ -91,6 +93,8 @@ def _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, acti
         raise ValueError(f"unknown norm {norm!r}: choose one of {', '.join(NORMS)}")
     if activation not in ACTIVATIONS:
         raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+    if init not in INITS:
+        raise ValueError(f"unknown init {init!r}: choose one of {', '.join(INITS)}")
     if not width > 0:
         raise ValueError(f"width={width}: the width multiplier must be positive")
     if in_channels < 1 or num_classes < 2:

@@ -54,6 +54,7 @@ def test_key_depends_on_every_field_of_the_setting():
         "init_seed": 1,
         "data_seed": 1,
         "subset": "P19",
+        "init": "P19",
         "normalization": "ImageNet",
         "weights": ("net.pt", "12ab"),
         "weights_sha256": ("net.pt", "12ac"),
@@ -151,6 +152,8 @@ def test_settings_say_what_file_of_weights_they_are_of():
         Setting(weights="net.pt")
     with pytest.raises(ValueError, match="unknown subset 'P20'"):
         Setting(subset="P20")
+    with pytest.raises(ValueError, match="unknown init 'P20'"):
+        Setting(init="P20")
     with pytest.raises(ValueError, match="unknown normalization 'mine'"):
         Setting(normalization="mine")
 

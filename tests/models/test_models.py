@@ -81,6 +81,15 @@ def test_initial_variances():
         assert abs(weight.var().item() / expected - 1) < 5 * (2 / weight.numel()) ** 0.5
 
 
+def test_published_initialisation():
+    """Convolutions 2 / fan-out; linear layers 0.01 each, whatever their size."""
+    net = build("vgg11", width=1 / 2, init="P19")
+    for m in net.modules():
+        if isinstance(m, nn.Conv2d | nn.Linear):
+            expected = 2 / (9 * m.out_channels) if isinstance(m, nn.Conv2d) else 1e-4
+            assert abs(m.weight.var().item() / expected - 1) < 5 * (2 / m.weight.numel()) ** 0.5
+
+
 def test_signal_keeps_its_size_without_norm():
     """Residual branches scaled by 1/√B: logits of order one at any depth, where unscaled ones grow as 2^(B/2)."""
     images = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -113,6 +122,7 @@ def test_smooth_nets_have_no_relu(activation):
         ("mlp:0", {}, "at least one unit"),
         ("vgg11", {"norm": "layer"}, "unknown norm 'layer'.*batch, none"),
         ("vgg11", {"activation": "swish"}, "unknown activation.*relu"),
+        ("vgg11", {"init": "zero"}, "unknown init 'zero': choose one of He, P19"),
         ("vgg11", {"width": 0}, "width multiplier must be positive"),
         ("vgg11", {"num_classes": 1}, "two classes"),
         ("vgg11", {"image_size": 28}, "image_size=32 or more"),
