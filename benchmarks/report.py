@@ -173,7 +173,6 @@ def _gpu(results: Results) -> list[dict]:
             "G / gradient": f"{result['per_gradient']['G']:.2f}",
             "fraction of peak": f"{result['fraction_of_peak']:.0%}",
             "gain of blocks": f"{result['gain_of_blocks']:.2f}",
-            "gain of CUDA graphs": f"{result['gain_of_cuda_graphs']:.2f}",
         }
 
     return _by_contender(results, "gpu", cell)

@@ -10,7 +10,7 @@ from benchmarks.options import Measurements, Options
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import interleaved
 from hspec import models
-from hspec.curvature import capture, gauss_newton, hessian
+from hspec.curvature import gauss_newton, hessian
 from hspec.linalg import lanczos
 
 BATCH = 256
@@ -21,7 +21,7 @@ MATMUL_SIZE = 8192
 
 
 def measure(options: Options) -> Measurements:
-    """Nothing on the CPU. Else, by net: seconds a product, fraction of peak, gains of blocks and of captured graphs."""
+    """Nothing on the CPU. Else, by net: seconds a product, fraction of peak, gain of blocks."""
     if options.device.type == "cuda":
         for name in ("vgg11", "resnet18"):
             yield name, _one_net(name, options)
@@ -43,7 +43,7 @@ def _one_net(name: str, options: Options) -> dict:
 
 
 def _figures(net: Net, risk, options: Options) -> dict:
-    A, G, captured = hessian(risk), gauss_newton(risk), capture(hessian(risk))
+    A, G = hessian(risk), gauss_newton(risk)
     X = torch.randn(net.num_parameters, BLOCK, device=net.device)
     square = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=net.device)
     calls = {
@@ -51,7 +51,6 @@ def _figures(net: Net, risk, options: Options) -> dict:
         "Hess": lambda: A @ X[:, 0],
         "G": lambda: G @ X[:, 0],
         "block": lambda: A @ X,
-        "captured": lambda: captured @ X[:, 0],
         "matrix product": lambda: square @ square,
     }
     times = interleaved(calls, 1 if options.quick else 5, net.device)
@@ -64,7 +63,6 @@ def _figures(net: Net, risk, options: Options) -> dict:
         "per_gradient": {call: times.ratio(call, "gradient") for call in ("Hess", "G")},
         "fraction_of_peak": counter.get_total_flops() / times.fastest("Hess") / peak,
         "gain_of_blocks": BLOCK * times.median("Hess") / times.median("block"),
-        "gain_of_cuda_graphs": times.ratio("Hess", "captured"),
         "lanczos_seconds_per_step": _seconds(lambda: lanczos(A, X[:, 0].clone(), steps), net.device) / steps,
         "repr": repr(A),
     }

@@ -9,7 +9,7 @@ from benchmarks.peers import all_peers
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import Times, interleaved
 from hspec.curvature import hessian, split_product
-from hspec.curvature.precision import numerics
+from hspec.curvature.engine.precision import numerics
 
 MATMUL_SIZE = 2048  # of the square product whose speed stands for the machine's peak
 

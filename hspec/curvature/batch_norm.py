@@ -79,8 +79,10 @@ class _Moments:
 
 
 @torch.no_grad()
-def use_population_statistics(module: nn.Module, inputs: Callable[[], Iterable[Tensor]]) -> None:
-    """Give every layer the statistics of its input over the whole sample; `inputs()` goes over the sample once.
+def use_population_statistics(module: nn.Module, passes: Callable[[], Iterable[Callable]]) -> None:
+    """Give every layer the statistics of its input over the whole sample; `passes()` goes over it once.
+
+    It gives one function a batch, which evaluates the module on it.
 
     The statistics of a layer depend on those of the layers before it, so there is one pass per layer, up to that layer.
     """
@@ -92,13 +94,13 @@ def use_population_statistics(module: nn.Module, inputs: Callable[[], Iterable[T
             like.new_zeros(layer.num_features),
             like.new_ones(layer.num_features),
         )
-    for layer in _execution_order(module, next(iter(inputs()))):
-        moments = _input_moments(module, layer, inputs())
+    for layer in _execution_order(module, next(iter(passes()))):
+        moments = _input_moments(layer, passes())
         layer.running_mean.copy_(moments.mean)
         layer.running_var.copy_(moments.square / moments.count)
 
 
-def _input_moments(module: nn.Module, layer: _BatchNorm, inputs: Iterable[Tensor]) -> _Moments:
+def _input_moments(layer: _BatchNorm, evaluations: Iterable[Callable]) -> _Moments:
     moments = _Moments()
 
     def stop_here(_, args):
@@ -107,21 +109,21 @@ def _input_moments(module: nn.Module, layer: _BatchNorm, inputs: Iterable[Tensor
 
     hook = layer.register_forward_pre_hook(stop_here)
     try:
-        for x in inputs:
+        for evaluate in evaluations:
             with contextlib.suppress(_Reached):
-                module(x)
+                evaluate()
     finally:
         hook.remove()
     return moments
 
 
-def _execution_order(module: nn.Module, x: Tensor) -> list[_BatchNorm]:
+def _execution_order(module: nn.Module, evaluate: Callable) -> list[_BatchNorm]:
     """The layers in the order in which one batch meets them."""
     order = []
     layers = batch_norm_layers(module)
     hooks = [m.register_forward_pre_hook(lambda m, _: order.append(m)) for m in layers.values()]
     try:
-        module(x)
+        evaluate()
     finally:
         for hook in hooks:
             hook.remove()

@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from hspec.curvature.fast_layers import FastLayers
-from hspec.curvature.memory import gib
-from hspec.curvature.precision import normal_tensors, numerics
-from hspec.curvature.products import pull_back
+from hspec.curvature.engine.graphs import pull_back
+from hspec.curvature.engine.memory import gib
+from hspec.curvature.engine.network import num_coordinates
+from hspec.curvature.engine.precision import normal_tensors
+from hspec.curvature.engine.switches import Switches
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
-from hspec.curvature.switches import Switches
 
 GRAM_BYTES, GRAM_ROWS = 1 << 28, 1 << 11  # of vectors converted to float64, and of rows multiplied, at a time
 
@@ -40,6 +40,7 @@ class ClassMeans:
     """
 
     def __init__(self, risk: Risk, definition: str):
+        _refuse_other_losses(risk)
         self.risk, self.definition = risk, definition
         self.softmax = Softmax.of(risk.logits())
         classes = torch.arange(risk.num_classes, device=risk.device)
@@ -102,13 +103,13 @@ class ClassMeans:
     def _write_class(self, place: Tensor, c: int, recipe: Tensor, parameters: list[Tensor]) -> None:
         """place (m, p) = Σ_{n of class c} J_nᵀ Σ_{c'} recipe_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
         written = False  # the first sweep over a class writes, the others add: a pass over C²p numbers less
-        with numerics(self.risk.device, self.risk.precision):
+        with self.risk.graphs.lock, self.risk.graphs.numerics():
             for logits, members, switches in self._logits_of_class(c):
                 a = recipe[:, None, :] * self.kappa[members] * self.membership[members, c, None]
-                softmax = Softmax(self.softmax.p[members], self.softmax.top[members])
+                softmax = self.softmax[members]
                 sweep = functools.partial(pull_back, logits, parameters, switches=switches)
                 cotangents = softmax.spread(a)
-                size = self.risk.blocks.size("means", sweep, cotangents)
+                size = self.risk.graphs.planned().block
                 for U, rows in zip(cotangents.split(size), place.split(size), strict=True):
                     if written:
                         rows += sweep(U)
@@ -126,14 +127,12 @@ class ClassMeans:
         if not self.risk.independent:
             for graph in self.risk.graphs:
                 rows = torch.arange(graph.rows.start, graph.rows.stop, device=self.risk.device)
-                yield graph.logits, rows, graph.switches
+                yield graph.outputs, rows, graph.switches
             return
         members = (self.risk.labels == c).nonzero()[:, 0]
-        for x in self.risk.sample.of_class(c):
+        for x in self.risk.data.of_class(c):
             rows, members = members[: len(x)], members[len(x) :]
-            switches = Switches()
-            with torch.enable_grad(), FastLayers(switches):
-                logits = self.risk.network(x)
+            logits, switches = self.risk.graphs.forward(x)
             yield logits, rows, switches
 
     def gram(
@@ -199,8 +198,16 @@ class ClassMeans:
         return (squares[:, None] + squares - 2 * K).clamp_(min=0).fill_diagonal_(0).sqrt()
 
 
+def _refuse_other_losses(risk: Risk) -> None:
+    if not risk.loss_function.plain or risk.labels is None or len(risk.labels) != risk.num_examples:
+        raise ValueError(
+            "class and cross-class means exist for the cross-entropy of one class index an example, "
+            f"without weights, smoothing or ignored labels; this risk's loss is {risk!r}"
+        )
+
+
 def _count(parameters: list[Tensor]) -> int:
-    return sum(q.numel() for q in parameters)
+    return sum(map(num_coordinates, parameters))
 
 
 def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> Iterator[int]:

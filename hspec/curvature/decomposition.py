@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from hspec.curvature.class_means import ClassMeans
-from hspec.curvature.operators import RiskOperator
+from hspec.curvature.hessian import RiskOperator
 from hspec.curvature.risk import Risk
 from hspec.linalg.low_rank import LowRank, weighted_eigenvalues
 from hspec.linalg.operator import LinearOperator
@@ -34,11 +34,12 @@ class Level(RiskOperator):
         super().__init__(means.risk, name)
         self.means, self.level = means, level
 
-    def _rows(self, V):
-        graphs, blocks, means = self.risk.graphs, self.risk.blocks, self.means
-        t = torch.cat(graphs.each(lambda graph: blocks.map("J", graph.jacobian, V)), 1)  # (k, N, C)
+    def _matmat(self, X):
+        graphs, means, V = self.risk.graphs, self.means, X.T.contiguous()
+        t = torch.cat(graphs.each(lambda graph: graphs.in_blocks(graph.jacobian, V)), 1)  # (k, N, C)
         U = means.softmax.spread(project(means, self.level, means.softmax.centre(t)))
-        return graphs.sum(lambda graph: blocks.map("Jᵀ", graph.jacobian_transpose, U[:, graph.rows]))
+        rows = graphs.sum(lambda graph: graphs.in_blocks(graph.jacobian_transpose, U[:, graph.rows]))
+        return rows.div_(self.risk.num_examples).T
 
     def eigenvalues(self, callback: Callable[[int, int], None] | None = None) -> np.ndarray:
         """The nonzero eigenvalues and some zeros, descending: exact, from a Gram matrix of C or C² streamed vectors.

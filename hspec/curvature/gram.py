@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
 from hspec.curvature.class_means import ClassMeans, class_means
-from hspec.curvature.memory import gib
-from hspec.curvature.precision import numerics
-from hspec.curvature.products import pull_back
+from hspec.curvature.engine.graphs import pull_back
+from hspec.curvature.engine.memory import gib
+from hspec.curvature.engine.precision import numerics
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 
@@ -126,9 +126,9 @@ def _plain_linear_layers(risk: Risk) -> dict[str, nn.Linear]:
         for name, layer in risk.network.module.named_modules()
         if len(candidates.get(id(layer), [])) == len(list(layer.parameters(recurse=False))) > 0
     }
-    x, _ = next(iter(risk.sample))
+    x, _ = next(iter(risk.data)).content
     with _recording(layers) as calls, torch.no_grad():
-        risk.network(x)
+        risk.network.module(x)
     return {
         name: layer
         for name, layer in layers.items()
@@ -162,9 +162,9 @@ def _errors_and_features(
     """For each layer: errors (N·C, d_out), rows (n, c'); features (N, d_in); and 1 if it has a bias; float64."""
     errors, features = {name: [] for name in layers}, {name: [] for name in layers}
     start = 0
-    for x, y in risk.sample:
+    for x, y in (batch.content for batch in risk.data):
         with _recording(layers) as calls:
-            logits = risk.network(x)
+            logits = risk.network.module(x)
         outputs = [calls[name][0][1] for name in layers]
         cotangents = U[:, start : start + len(y)]
         start += len(y)
@@ -200,7 +200,7 @@ def _gradient_rows(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tenso
         return torch.cat([g.flatten(1) for g in vmap(pull)(u)[0].values()], 1)
 
     start = 0
-    for x, y in risk.sample:
+    for x, y in (batch.content for batch in risk.data):
         with torch.no_grad():  # outside of vjp: the other parameters, not in `theta`, record nothing
             rows = vmap(of_example, in_dims=(0, 1), chunk_size=32)(x, U[:, start : start + len(y)])
         start += len(y)
@@ -212,9 +212,9 @@ def _rows_by_sweeps(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tens
     for graph in risk.graphs:
         u = U[:, graph.rows].transpose(0, 1)  # (n, c', C)
         for n in range(len(u)):
-            cotangents = torch.zeros(len(u[n]), *graph.logits.shape, dtype=u.dtype, device=u.device)
+            cotangents = torch.zeros(len(u[n]), *graph.outputs.shape, dtype=u.dtype, device=u.device)
             cotangents[:, n] = u[n]
-            yield pull_back(graph.logits, block, cotangents, graph.switches)
+            yield pull_back(graph.outputs, block, cotangents, graph.switches)
 
 
 def _knocked_out(means: ClassMeans, level: str, K: Tensor) -> Tensor:

@@ -1,167 +1,326 @@
-"""The one door from a network to mathematics: L(θ) = (1/N) Σ_n ℓ(f(x_n; θ), y_n), ℓ the cross-entropy."""
+"""The one door from a network to mathematics: L(θ) = (1/W) Σ ℓ(f(x; θ), y)."""
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hspec.curvature import batch_norm as bn
-from hspec.curvature import validation
-from hspec.curvature.blocks import Blocks
-from hspec.curvature.memory import free_memory
-from hspec.curvature.network import Network
-from hspec.curvature.precision import PRECISIONS, normal_tensors, numerics
-from hspec.curvature.products import Graphs
-
-
-class Sample:
-    """The batches, gone through in their fixed order, inputs in the network's dtype and labels as int64."""
-
-    def __init__(self, batches: Iterable, dtype: torch.dtype):
-        self.batches, self.dtype, self.num_batches = batches, dtype, 0
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, y in self.batches:
-            # A tensor made in inference mode cannot be part of a graph; its copy can.
-            x, y = (t.clone() if t.is_inference() else t for t in (x, y))
-            yield (x.to(self.dtype) if x.is_floating_point() else x), y.long()
-
-    def of_class(self, c: int) -> Iterator[Tensor]:
-        """The inputs of class c in their order, gathered into batches as large as the sample's largest."""
-        waiting, count, size = [], 0, 0
-        for x, y in self:
-            waiting.append(x[y == c])
-            count, size = count + len(waiting[-1]), max(size, len(y))
-            if count >= size:
-                gathered = torch.cat(waiting)
-                yield gathered[:size]
-                waiting, count = [gathered[size:]], count - size
-        if count:
-            yield torch.cat(waiting)
+from hspec.curvature import refusals
+from hspec.curvature.data import Batch, Data, Forward, same, sketched
+from hspec.curvature.engine.copying import refuse_computed_tensors_in_use, unwrapped
+from hspec.curvature.engine.graphs import Graphs
+from hspec.curvature.engine.memory import free_memory, is_out_of_memory
+from hspec.curvature.engine.network import Network, coordinates
+from hspec.curvature.engine.precision import PRECISIONS, normal_tensors, numerics
+from hspec.curvature.engine.trial import make_plan
+from hspec.curvature.loss import Loss, as_loss
 
 
 class Risk:
-    """Average cross-entropy of a network on a sample, as a function of θ ∈ R^p. Build it with `Risk.from_module`.
+    """Average loss of a network on a sample, as a function of θ ∈ R^p. Build it with `Risk.from_module`.
 
-    Attributes: num_parameters p, num_examples N, num_classes C, dtype, device, labels (N,),
-    parameter_slices {name: slice of θ}, precision, memory_budget (bytes for kept graphs).
+    Attributes:
+        num_parameters: p, real coordinates of θ; parameter_slices: {name: slice of θ}.
+        num_examples: N, rows of the outputs' first dimension; num_terms: W, what the sum of losses is
+            divided by (N for the cross-entropy of one label an example).
+        num_classes: C, the width of the outputs; labels: (N,) class indices, None where there are none.
+        dtype, device, precision, memory_budget (bytes for kept graphs).
 
     Source: P20, section 2.
     """
 
     def __init__(
-        self, network: Network, sample: Sample, num_classes: int, *, independent: bool, precision: str, budget
-    ):
-        self.network, self.sample, self.num_classes = network, sample, num_classes
-        self.independent = independent  # whether an example's logits depend on that example alone
-        self.precision = precision
+        self, network: Network, data: Data, loss: Loss, *, couples: bool, precision: str, budget, check: bool
+    ) -> None:
+        self.network, self.data, self.loss_function = network, data, loss
+        self.precision, self.check, self._couples = precision, check, couples
         self.num_parameters, self.parameter_slices = network.num_parameters, network.slices
         self.dtype, self.device = network.dtype, network.device
-        self._logits, self.labels = self._checked_logits()
-        self.num_examples = len(self.labels)
-        self.memory_budget = free_memory(self.device) // 3 if budget is None else int(budget)
-        self.graphs = Graphs(network, sample, self.memory_budget, precision)
-        self.blocks = Blocks(network.parameters)
+        self._survey()
+        budget = free_memory(self.device) // 3 if budget is None else int(budget)
+        self.memory_budget = budget - data.hold(budget // 2)
+        plan = functools.partial(make_plan, network, data, loss, check)
+        self.graphs = Graphs(network, data, loss, self.memory_budget, precision, plan)
 
     @classmethod
     @normal_tensors()
     def from_module(
         cls,
         module: nn.Module,
-        batches: Iterable[tuple[Tensor, Tensor]],
-        num_classes: int,
+        batches: Iterable,
+        num_classes: int | None = None,
         *,
+        loss: nn.Module | Callable | None = None,
+        forward: Forward | None = None,
+        reduction: str | None = None,
         parameters: str | Iterable[str] | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         batch_norm: str = "eval",
         precision: str = "exact",
         memory_budget: int | None = None,
+        check: bool = True,
     ) -> "Risk":
         """The risk of `module` on `batches`; the module is copied, never modified.
 
-        batches: a sequence of (x, y), x (n, ...) and y (n,) class indices; the last may be shorter.
-        parameters: names or prefixes ("layer1") of those that make up θ; None for all trainable ones.
-        dtype: torch.float64 or torch.float32 to compute in; None for the module's own.
-        batch_norm: "eval" (running statistics), "batch" (each batch's own, differentiated through) or
-            "population" (the whole sample's at θ, constants): see `hspec.curvature.batch_norm`.
-        precision: "exact", or "fast" for TF32 products: for densities only, refused where digits matter.
-        memory_budget: bytes that graphs kept between products may take; None for a third of what is free.
+        Args:
+            module: the network; DataParallel and torch.compile are looked through.
+            batches: a sequence of batches, or a DataLoader: pairs (x, y), an example in each row, or
+                whatever `forward` takes. They are moved to the module's device; the last may be shorter.
+            num_classes: C, checked against the logits; None to read it off them.
+            loss: nn.CrossEntropyLoss() (the default, with its weights, ignored labels, smoothing, soft
+                targets), nn.MSELoss(), nn.BCEWithLogitsLoss(), nn.NLLLoss(), or a function
+                (outputs, targets) ↦ one loss an example, or their mean or sum. What is averaged over
+                is PyTorch's own convention: L equals loss(outputs, targets) on the whole sample.
+            forward: (module, batch) ↦ (outputs, targets); by default module(x) and y. For several
+                inputs, dicts, structured outputs: lambda m, b: (m(**b).logits, b["labels"]).
+            reduction: "mean" or "sum", of a function that gives one number; or of any loss.
+            parameters: names, prefixes ("layer1"), globs ("*lora_A*") or the parameters themselves, of
+                those that make up θ; None for all trainable ones.
+            dtype: torch.float64 or torch.float32 to compute in; None for the module's own.
+            batch_norm: "eval" (running statistics), "batch" (each batch's own, differentiated through)
+                or "population" (the whole sample's at θ, constants): see `hspec.curvature.batch_norm`.
+            precision: "exact", or "fast" for TF32 products: for densities only.
+            memory_budget: bytes that graphs kept between products may take; None for a third of what
+                is free.
+            check: before the first product, compare derivatives with differences on a few examples
+                (see `checks`). False leaves that out.
 
-        Raises ValueError, saying what is wrong and what to do, for: dropout or batch normalisation in training mode,
-        parameters that match nothing, mixed devices or dtypes, non-finite weights, inputs or logits, empty batches,
-        labels out of range or not integers, logits of the wrong width, data or outputs that change between two passes.
+        Raises:
+            ValueError: saying what is wrong and what to do, for dropout or batch normalisation in
+                training mode, parameters that match nothing, mixed devices or dtypes, non-finite
+                weights, inputs or outputs, empty batches, targets that do not fit the loss, data or
+                outputs that change between two passes; and, at the first product, for derivatives
+                that differences contradict.
+            TypeError: for arguments that are no module, no batches, no loss.
+
+        Example:
+            >>> net = nn.Sequential(nn.Linear(4, 3)).eval()
+            >>> risk = Risk.from_module(net, [(torch.ones(5, 4), torch.tensor([0, 1, 2, 0, 1]))])
+            >>> risk.num_parameters, risk.num_examples, risk.num_classes
+            (15, 5, 3)
         """
-        validation.check_num_classes(num_classes)
-        validation.check_batches(batches)
+        num_classes = refusals.number_of_classes(num_classes)
+        refusals.check_batches(batches)
         if precision not in PRECISIONS:
-            raise ValueError(
-                f"precision={precision!r} is unknown: choose one of {', '.join(map(repr, PRECISIONS))}"
-            )
-        validation.refuse_dropout(module)
-        bn.refuse_wrong_state(module, batch_norm)
+            choices = ", ".join(map(repr, PRECISIONS))
+            raise ValueError(f"precision={precision!r} is unknown: choose one of {choices}")
+        loss = as_loss(loss, reduction)
         network = Network(module, parameters, dtype)
-        sample = Sample(batches, network.dtype)
-        for index, (x, y) in enumerate(batches):
-            facts = {"num_classes": num_classes, "dtype": network.dtype, "device": network.device}
-            validation.check_batch(index, x, y, converts=dtype is not None, **facts)
-            sample.num_batches = index + 1
-        if not sample.num_batches:
-            raise ValueError("there are no batches: the sample is empty")
+        module = unwrapped(module)
+        refusals.refuse_dropout(module)
+        bn.refuse_wrong_state(module, batch_norm)
+        data = Data(batches, forward, network.dtype, network.device)
+        _check_batches(data, converts=dtype is not None)
         if batch_norm == "batch":
             bn.use_batch_statistics(network.module)
         elif batch_norm == "population":
             with numerics(network.device, precision):
-                bn.use_population_statistics(network.module, lambda: (x for x, _ in sample))
+                bn.use_population_statistics(network.module, lambda: _evaluations(network, data))
         couples = batch_norm == "batch" and bool(bn.batch_norm_layers(network.module))
-        return cls(
-            network, sample, num_classes, independent=not couples, precision=precision, budget=memory_budget
+        risk = cls(
+            network,
+            data,
+            loss,
+            couples=couples,
+            precision=precision,
+            budget=memory_budget,
+            check=check,
         )
+        risk._check_width(num_classes)
+        return risk
 
     def __repr__(self) -> str:
-        parts = [
-            f"p={self.num_parameters}",
-            f"N={self.num_examples}",
-            f"C={self.num_classes}",
-            str(self.graphs),
-        ]
-        return f"Risk({', '.join(parts)}{', ' if self.blocks.sizes else ''}{self.blocks})"
+        facts = [f"p={self.num_parameters}", f"N={self.num_examples}", f"C={self.num_classes}"]
+        loss = "" if self.loss_function.plain else f", {self.loss_function.name}"
+        plan = self.graphs.plan
+        note = "" if plan is None or not plan.note else f", {plan.note}"
+        return f"Risk({', '.join(facts)}{loss}, {self.graphs}{note})"
+
+    @property
+    def checks(self) -> dict[str, str]:
+        """What each derivative was compared with, and how well it agrees; made now if it has not been.
+
+        Keys are "first" (of the loss in θ), "jacobian" (of the outputs) and "second" (of the loss).
+        """
+        with self.graphs.lock, self.graphs.numerics():
+            return dict(self.graphs.planned().checks)
 
     @property
     def theta(self) -> Tensor:
         """θ (p,), a copy."""
-        return torch.cat([p.detach().reshape(-1) for p in self.network.parameters])
+        return torch.cat([coordinates(q.detach()) for q in self.network.parameters])
 
     def logits(self) -> Tensor:
-        """f(x_n; θ) (N, C), in the order of the sample."""
-        return self._logits
+        """f(x_n; θ) (N, C), in the order of the sample; a row for each position where there are several."""
+        return self._outputs
 
     def loss(self) -> float:
-        """L(θ), in nats per example."""
-        return float(F.cross_entropy(self._logits.double(), self.labels))
+        """L(θ), in nats for cross-entropies."""
+        return self._total / self.num_terms
 
     def error_rate(self) -> float:
-        """Share of examples whose largest logit is not that of their label."""
-        return float((self._logits.argmax(1) != self.labels).double().mean())
+        """Share of examples whose largest logit is not that of their label.
+
+        Raises ValueError where examples have no labels.
+        """
+        if self._errors is None:
+            raise ValueError(f"there is no error rate for {self.loss_function.name}: it knows no classes")
+        return self._errors / len(self.labels)
 
     def gradient(self) -> Tensor:
         """∇L(θ) (p,)."""
-        return (
-            self.graphs.sum(lambda graph: graph.jacobian_transpose(graph.z.detach()[None]))[0]
-            / self.num_examples
-        )
+        return self.graphs.sum(lambda graph: graph.loss_gradient())[0] / self.num_terms
 
-    def _checked_logits(self) -> tuple[Tensor, Tensor]:
-        first, second = self._pass(), self._pass()
-        validation.check_repeatable(first, second)
-        return first
+    @functools.cached_property
+    def independent(self) -> bool:
+        """Whether an example's logits depend on that example alone: found out, not assumed.
 
-    @torch.no_grad()
-    def _pass(self) -> tuple[Tensor, Tensor]:
-        logits, labels = [], []
-        with numerics(self.device, self.precision):
-            for index, (x, y) in enumerate(self.sample):
-                logits.append(self.network(x))
-                labels.append(y)
-                validation.check_logits(index, logits[-1], len(y), self.num_classes)
-        return torch.cat(logits), torch.cat(labels)
+        Half of the first batch, and then the examples sorted by class, must have the logits that they
+        have in their batches. False where there are no labels to sort by, or no (x, y) to sort.
+        """
+        if self._couples or not self.data.is_paired or self.labels is None:
+            return False
+        if len(self.labels) != self.num_examples:
+            return False
+        with self.graphs.lock, self.graphs.numerics(), torch.no_grad():
+            first = next(iter(self.data))
+            x, y = first.content
+            return self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))) and all(
+                self._keeps(x, rows) for x, rows in self._sorted_by_class()
+            )
+
+    def _sorted_by_class(self):
+        for c in self.labels.unique().tolist():
+            members = (self.labels == c).nonzero()[:, 0]
+            for x in self.data.of_class(c):
+                yield x, members[: len(x)]
+                members = members[len(x) :]
+
+    def _keeps(self, x: Tensor, rows: Tensor) -> bool:
+        try:
+            outputs = self.network.module(x)
+        except (RuntimeError, ValueError) as error:  # it takes batches of one size only
+            if is_out_of_memory(error):
+                raise
+            return False
+        return same(self.data.sketch[rows.to(self.data.sketch.device)], sketched(outputs))
+
+    @functools.cached_property
+    def _outputs(self) -> Tensor:
+        with self.graphs.lock, self.graphs.numerics(), torch.no_grad(), normal_tensors():
+            rows = []
+            for batch in self.data:
+                f, _ = self.loss_function.at(*self.data.evaluate(self.network.module, batch), batch.where)
+                rows.append(f)
+            return torch.cat(rows)
+
+    def _survey(self) -> None:
+        """Go through the sample twice: W, N, the labels, the sum of losses; and whether it repeats itself."""
+        first = self._pass()
+        self.data.ends, self.data.sketch = first.ends, first.sketch
+        second = self._pass()
+        repeats = first.ends == second.ends and same(first.sketch, second.sketch)
+        if not repeats or not _equal(first.labels, second.labels):
+            raise ValueError(refusals.CHANGED.format(place=""))
+        self.num_examples, self.num_classes = first.num_examples, first.width
+        self.labels, self._total, self._errors = first.labels, first.total, first.errors
+        self.num_terms = first.weight if first.weight or self._averages(first) else 1.0
+
+    def _averages(self, survey: "_Survey") -> bool:
+        if getattr(self.loss_function, "mean", None) is True:
+            raise ValueError("every target is ignored: the sample is empty")
+        return False
+
+    def _pass(self) -> "_Survey":
+        survey = _Survey()
+        graph = torch.enable_grad if self.loss_function.needs_graph else torch.no_grad
+        with numerics(self.device, self.precision), graph():
+            for batch in self.data:
+                survey.add(batch, *self._evaluated(batch))
+        return survey.finished()
+
+    def _evaluated(self, batch: Batch):
+        try:
+            outputs, targets = self.data.evaluate(self.network.module, batch)
+        except Exception as error:
+            if is_out_of_memory(error) or str(error).startswith(batch.where):
+                raise
+            raise refusals.failed(batch.where, batch.content, error) from error
+        refusals.check_outputs(batch.where, outputs)
+        f, terms = self.loss_function.at(outputs, targets, batch.where)
+        if self.network.computed and batch.index == 0:
+            self._check_computed(batch)
+        return len(outputs) if outputs.dim() else 1, f, terms
+
+    def _check_computed(self, batch: Batch) -> None:
+        computed = self.network.computed
+        with torch.enable_grad():
+            for t in computed.values():
+                t.requires_grad_(True)
+            outputs, _ = self.data.evaluate(self.network.module, batch)
+            if outputs.requires_grad:
+                refuse_computed_tensors_in_use(outputs, computed)
+        for t in computed.values():
+            t.requires_grad_(False)
+
+    def _check_width(self, num_classes: int | None) -> None:
+        if num_classes not in (None, self.num_classes):
+            n = self.data.ends[0]
+            raise ValueError(
+                f"batch 0: the module gives ({n}, {self.num_classes}), where logits of shape ({n}, {num_classes}) "
+                "are needed: is num_classes right?"
+            )
+
+
+class _Survey:
+    """What one pass over the sample finds."""
+
+    def __init__(self) -> None:
+        self.num_examples, self.weight, self.total, self.width = 0, 0.0, 0.0, None
+        self.ends, self.sketches, self.all_labels, self.wrong = [], [], [], 0
+
+    def add(self, batch: Batch, num_examples: int, f: Tensor, terms) -> None:
+        if self.width not in (None, f.shape[1]):
+            raise ValueError(
+                f"{batch.where} has {f.shape[1]} outputs an example, the batches before it {self.width}"
+            )
+        self.width = f.shape[1]
+        self.num_examples += num_examples
+        self.weight += terms.weight
+        self.total += float(terms.value())
+        self.ends.append((self.ends[-1] if self.ends else 0) + len(f))
+        self.sketches.append(sketched(f))
+        if terms.labels is not None:
+            self.all_labels.append(terms.labels)
+            self.wrong += int((f.argmax(1) != terms.labels).sum())
+
+    def finished(self) -> "_Survey":
+        self.sketch = torch.cat(self.sketches)
+        known = len(self.all_labels) == len(self.ends)
+        self.labels = torch.cat(self.all_labels) if known else None
+        self.errors = self.wrong if known else None
+        return self
+
+
+def _equal(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is b if a is None or b is None else torch.equal(a, b)
+
+
+def _check_batches(data: Data, converts: bool) -> None:
+    empty = True
+    for index, content in data._read():
+        empty = False
+        where = f"batch {index}"
+        if data.is_paired:
+            refusals.check_pair(where, content)
+        refusals.check_numbers(where, content, data.dtype, converts or not data.is_paired)
+    if empty:
+        raise ValueError("there are no batches: the sample is empty")
+
+
+def _evaluations(network: Network, data: Data):
+    """One evaluation of the network a batch, not made yet."""
+    for batch in data:
+        yield functools.partial(data.evaluate, network.module, batch)

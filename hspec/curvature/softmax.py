@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hspec.curvature.switches import Switches
-
 
 @dataclass(frozen=True)
 class Softmax:
     """Softmax probabilities p of n logit rows, with the maps they induce. Tensors t, a have shape (..., n, C)."""
 
+    log_p: Tensor  # (n, C)
     p: Tensor  # (n, C)
     top: Tensor  # (n, C) bool, one True a row: the largest probability
 
@@ -25,7 +24,16 @@ class Softmax:
         """Softmax of logits (n, C); no gradient flows through it."""
         log_p = logits.detach().log_softmax(-1)
         classes = torch.arange(log_p.shape[-1], device=log_p.device)
-        return cls(log_p.exp(), log_p.argmax(-1, keepdim=True) == classes)
+        return cls(log_p, log_p.exp(), log_p.argmax(-1, keepdim=True) == classes)
+
+    def __getitem__(self, rows) -> "Softmax":
+        """The same of some of the rows."""
+        return Softmax(self.log_p[rows], self.p[rows], self.top[rows])
+
+    def surprise(self) -> Tensor:
+        """−log p (n, C), of the largest as −log(1 − Σ of the others): to full relative accuracy."""
+        others = (self.p * ~self.top).sum(-1, keepdim=True)
+        return torch.where(self.top, -torch.log1p(-others), -self.log_p)
 
     def centre(self, t: Tensor) -> Tensor:
         """(e_{c'} − p)ᵀ t for every c': the slope t_{c'} − Σ_j p_j t_j seen by label c'."""
@@ -48,19 +56,3 @@ class Softmax:
         """p − y (n, C), the first derivative of the cross-entropy in the logits."""
         own = torch.zeros_like(self.p, dtype=torch.bool).scatter_(1, labels[:, None], True)
         return torch.where(own, -(self.p * ~own).sum(-1, keepdim=True), self.p)
-
-
-class _LogitGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, logits, labels, softmax, switches):
-        ctx.softmax, ctx.switches = softmax, switches
-        return softmax.residual(labels)
-
-    @staticmethod
-    def backward(ctx, t):
-        return (ctx.softmax.middle(t) if ctx.switches.through_softmax else None), None, None, None
-
-
-def logit_gradient(logits: Tensor, labels: Tensor, softmax: Softmax, switches: Switches) -> Tensor:
-    """p − y as a differentiable function of the logits, with an exact derivative and a switch on it."""
-    return _LogitGradient.apply(logits, labels, softmax, switches)

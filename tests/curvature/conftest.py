@@ -1,6 +1,6 @@
 """One small net with everything that is delicate, and its matrices written out from their definitions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pytest
@@ -59,6 +59,16 @@ class Case:
 def relative(A: Tensor, B: Tensor) -> float:
     """‖A − B‖ / ‖B‖."""
     return float((A - B).norm() / B.norm())
+
+
+@pytest.fixture(scope="session")
+def in_blocks_of():
+    """in_blocks_of(size, risk): from now on its sweeps take that many vectors at a time."""
+
+    def choose(size, risk):
+        risk.graphs.plan = replace(risk.graphs.planned(), block=size)
+
+    return choose
 
 
 @pytest.fixture(scope="session")

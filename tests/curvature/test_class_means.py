@@ -61,9 +61,9 @@ def test_unweighted_means(case, risk, rel):
 
 
 @pytest.mark.parametrize("size", [1, 16])
-def test_sweeps_in_blocks_or_one_by_one(case, rel, size):
+def test_sweeps_in_blocks_or_one_by_one(case, rel, size, in_blocks_of):
     risk = Risk.from_module(case.net, case.batches, case.C)
-    risk.blocks.sizes["means"] = size
+    in_blocks_of(size, risk)
     expected = class_means(Risk.from_module(case.net, case.batches, case.C)).cross_class_vectors
     assert rel(class_means(risk).cross_class_vectors, expected) < 1e-13
 

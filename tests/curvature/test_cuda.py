@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hspec.curvature import A1, Risk, capture, class_means, gauss_newton, hessian, residual
+from hspec.curvature import A1, Risk, class_means, gauss_newton, hessian, residual
 
 pytestmark = [
     pytest.mark.gpu,
@@ -26,30 +26,6 @@ def test_products(pair, rel, operator):
     X = torch.randn(cpu.num_parameters, 20, dtype=torch.float64)
     assert rel((operator(gpu) @ X.cuda()).cpu(), operator(cpu) @ X) < 1e-12
     assert rel((operator(gpu) @ X[:, 0].cuda()).cpu(), operator(cpu) @ X[:, 0]) < 1e-12
-
-
-@pytest.mark.parametrize("operator", [hessian, gauss_newton])
-def test_captured_products(pair, rel, operator):
-    cpu, gpu = pair
-    captured = capture(operator(gpu))
-    assert "captured" in repr(captured)
-    for seed in range(3):
-        v = torch.randn(
-            cpu.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
-        )
-        assert rel((captured @ v.cuda()).cpu(), operator(cpu) @ v) < 1e-12
-    X = torch.randn(cpu.num_parameters, 3, dtype=torch.float64)
-    assert rel((captured @ X.cuda()).cpu(), operator(cpu) @ X) < 1e-12
-
-
-def test_two_captured_products_of_one_risk(pair, rel):
-    """The second one builds the graphs anew; the first must not lose those that it reads."""
-    cpu, gpu = pair
-    captured = [capture(operator(gpu)) for operator in (hessian, gauss_newton)]
-    gpu.graphs.drop()
-    v = torch.randn(cpu.num_parameters, dtype=torch.float64)
-    for recorded, operator in zip(captured, (hessian, gauss_newton), strict=True):
-        assert rel((recorded @ v.cuda()).cpu(), operator(cpu) @ v) < 1e-12
 
 
 @pytest.mark.parametrize("operator", [hessian, gauss_newton])

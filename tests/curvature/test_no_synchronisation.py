@@ -9,16 +9,25 @@ import copy
 import pytest
 import torch
 
-from hspec.curvature.network import Network
-from hspec.curvature.operators import _gauss_newton_rows, _split_rows
-from hspec.curvature.products import BatchGraph
+from hspec.curvature.data import Data
+from hspec.curvature.engine.graphs import BatchGraph
+from hspec.curvature.engine.network import Network
+from hspec.curvature.loss import CrossEntropy, _CrossEntropyTerms
+from hspec.curvature.softmax import Softmax
 
 PRODUCTS = {
     "Hess": BatchGraph.hess,
     "H": BatchGraph.residual,
-    "G": _gauss_newton_rows,
-    "split": _split_rows,
+    "G": BatchGraph.gauss_newton,
+    "split": BatchGraph.split,
 }
+
+
+class Unchecked(CrossEntropy):
+    """Without a look at the labels, which is taken while a graph is built."""
+
+    def _hard(self, f, labels, where):
+        return _CrossEntropyTerms(f, Softmax.of(f), float(len(labels)), labels)
 
 
 @pytest.fixture
@@ -26,8 +35,8 @@ def graph(case):
     network = copy.copy(Network(case.net, None, None))
     network.module = network.module.to("meta")
     network.parameters, network.device = list(network.module.parameters()), torch.device("meta")
-    x, y = case.batches[0]
-    return BatchGraph.build(network, x.to("meta"), y.to("meta"), slice(0, len(y)))
+    data = Data(case.batches, None, network.dtype, network.device)
+    return BatchGraph.build(network, data, next(iter(data)), Unchecked())
 
 
 @pytest.mark.parametrize("num_vectors", [1, 3])

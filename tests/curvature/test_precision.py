@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hspec.curvature import Risk, hessian, precision
+from hspec.curvature import Risk, hessian
+from hspec.curvature.engine import precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

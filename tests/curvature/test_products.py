@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from hspec.curvature import Risk, capture, class_means, gauss_newton, hessian, residual, split_product
-from hspec.curvature.products import BatchGraph
+from hspec.curvature import Risk, class_means, gauss_newton, hessian, residual, split_product
+from hspec.curvature.engine.graphs import BatchGraph
 from hspec.linalg import eigsh
 
 
@@ -55,35 +55,27 @@ def test_split_product_refuses_other_shapes(risk):
 
 @pytest.mark.parametrize("operator", [hessian, gauss_newton, residual])
 @pytest.mark.parametrize("size", [1, 7, 16])
-def test_block_equals_single_columns(risk, X, rel, operator, size):
+def test_block_equals_single_columns(case, X, rel, operator, size, in_blocks_of):
+    risk = Risk.from_module(case.net, case.batches, case.C)
+    in_blocks_of(size, risk)
     A = operator(risk)
-    chosen = risk.blocks.sizes.get(A.name)
-    risk.blocks.sizes[A.name] = size
-    block = A @ X
-    assert rel(block, torch.stack([A @ column for column in X.T], 1)) < 1e-13
-    risk.blocks.sizes[A.name] = chosen or 1
+    assert rel(A @ X, torch.stack([A @ column for column in X.T], 1)) < 1e-13
 
 
-def test_repr_shows_the_choices(case):
+def test_repr_shows_the_graphs(case):
     risk = Risk.from_module(case.net, case.batches, case.C)
     A = hessian(risk)
     assert repr(A) == f"Hess(p={risk.num_parameters}, N=35, 0 of 4 graphs kept)"
     A @ torch.ones(risk.num_parameters, 2, dtype=torch.float64)
-    assert "4 of 4 graphs kept, blocks of" in repr(A)
-    assert "Hess in blocks of" in repr(risk)
+    assert "4 of 4 graphs kept" in repr(A)
+    assert "4 of 4 graphs kept" in repr(risk)
 
 
-@pytest.mark.parametrize(("seconds", "size"), [([1.0, 1.0, 1.0, 1.0], 16), ([1.0, 1.0, 2.0, 2.0], 1)])
-def test_blocks_are_timed_once_and_never_for_convolutions_on_a_cpu(monkeypatch, case, seconds, size):
-    """Two columns in one sweep, where they take less than twice one column's time."""
-    clock = iter(seconds)
-    monkeypatch.setattr("hspec.curvature.blocks._seconds", lambda product, V: next(clock))
-    linear = nn.Sequential(nn.Flatten(), nn.Linear(case.batches[0][0][0].numel(), case.C)).double()
-    for net, chosen in ((case.net, 1), (linear, size)):
-        risk = Risk.from_module(net, case.batches, case.C)
-        for _ in range(2):
-            hessian(risk) @ torch.ones(risk.num_parameters, 2, dtype=torch.float64)
-        assert risk.blocks.sizes == {"Hess": chosen}
+def test_blocks_are_for_linear_layers_on_a_cpu(case):
+    """By a rule and not by a clock: results must not depend on how busy a machine is."""
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(case.x[0].numel(), case.C)).double()
+    for net, chosen in ((case.net, 1), (linear, 16)):
+        assert Risk.from_module(net, case.batches, case.C).graphs.planned().block == chosen
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.99])
@@ -100,17 +92,17 @@ def test_recomputed_graphs_give_the_same_product(case, risk, X, rel, operator, s
 
 def test_out_of_memory_falls_back_to_recomputing_and_says_so_once(case, X, rel, monkeypatch):
     risk = Risk.from_module(case.net, case.batches, case.C)
-    A = hessian(risk)
+    failing, hess = [], BatchGraph.hess
+
+    def sometimes(graph, V):
+        if graph is risk.graphs.kept.get(2) and before is not None:
+            failing.append(V)
+            raise torch.OutOfMemoryError("no memory")
+        return hess(graph, V)
+
+    monkeypatch.setattr(BatchGraph, "hess", sometimes)
+    before, A = None, hessian(risk)
     before = A @ X
-    graph = risk.graphs.kept[2]
-    failing = []
-
-    def full(V):
-        failing.append(V)
-        raise torch.OutOfMemoryError("no memory")
-
-    hess = BatchGraph.hess
-    monkeypatch.setattr(BatchGraph, "hess", lambda g, V: full(V) if g is graph else hess(g, V))
     with pytest.warns(UserWarning, match="kept graphs dropped") as warned:
         after = A @ X
     assert len(failing) == 1
@@ -153,11 +145,6 @@ def test_fast_precision_is_for_densities_only(case):
             difference()
     with pytest.raises(ValueError, match="too coarse for eigenvectors"):
         eigsh(fast, 2, generator=torch.Generator())
-
-
-def test_capture_leaves_operators_on_the_cpu_as_they_are(risk):
-    A = hessian(risk)
-    assert capture(A) is A
 
 
 def test_products_leave_global_numerics_alone(case):

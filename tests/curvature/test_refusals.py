@@ -50,11 +50,19 @@ def test_a_module_that_draws_random_numbers():
 
 
 def test_a_shuffling_loader():
+    """It repeats itself where it shuffles by the global generator, which a risk sets and gives back; else not."""
     dataset = torch.utils.data.TensorDataset(*data(60))
+    own = torch.Generator().manual_seed(0)
     with pytest.raises(ValueError, match="switch off shuffling"):
-        Risk.from_module(net(), torch.utils.data.DataLoader(dataset, 10, shuffle=True), 3)
-    risk = Risk.from_module(net(), torch.utils.data.DataLoader(dataset, 25), 3)
-    assert (risk.num_examples, risk.sample.num_batches) == (60, 3)
+        Risk.from_module(net(), torch.utils.data.DataLoader(dataset, 10, shuffle=True, generator=own), 3)
+    module = net()
+    state = torch.get_rng_state()
+    for options in ({"shuffle": True}, {}):
+        loader = torch.utils.data.DataLoader(dataset, 25, **options)
+        risk = Risk.from_module(module, loader, 3)
+        assert (risk.num_examples, risk.data.num_batches) == (60, 3)
+        assert torch.equal(state, torch.get_rng_state())
+        assert risk.loss() == pytest.approx(Risk.from_module(module, [data(60)], 3).loss())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +73,7 @@ def test_a_shuffling_loader():
         (
             torch.ones(2, 4),
             torch.tensor([0.0, 1.0]),
-            r"labels of dtype torch.float32: class indices .* y.long\(\)",
+            r"labels of dtype torch.float32 .*: for cross-entropy class indices .* loss=nn.MSELoss\(\)",
         ),
         (torch.ones(2, 4), torch.tensor([0, 1, 2]), r"labels of shape \(3,\) for inputs of shape \(2, 4\)"),
         (torch.ones(0, 4), torch.tensor([], dtype=torch.long), "batch 0 is empty"),
@@ -75,7 +83,7 @@ def test_a_shuffling_loader():
             torch.tensor([0, 1]),
             "batch 0 has dtype torch.float64, the module torch.float32",
         ),
-        (torch.ones(2, 4, device="meta"), torch.tensor([0, 1]), "batch 0 lives on meta .* the module on cpu"),
+        (torch.ones(2, 4, device="meta"), torch.tensor([0, 1]), "batch 0 is on the meta device"),
         ([1.0], torch.tensor([0]), "not a pair of tensors"),
     ],
 )
@@ -96,7 +104,7 @@ def test_non_finite_logits_and_weights():
     with torch.no_grad():
         broken[0].weight.fill_(3e38)
     broken[1] = nn.Identity()
-    with pytest.raises(ValueError, match="batch 0 has non-finite logits"):
+    with pytest.raises(ValueError, match=r"batch 0 has non-finite outputs \(logits\)"):
         Risk.from_module(broken, [data()], 3)
     with torch.no_grad():
         broken[0].weight[0, 0] = torch.nan
@@ -157,10 +165,15 @@ def test_unknown_options():
         Risk.from_module(net(), [data()], 3, precision="tf32")
 
 
+class Uncopyable:
+    def __deepcopy__(self, memo):
+        raise RuntimeError("a file is open")
+
+
 def test_modules_that_cannot_be_copied():
     holding = net()
-    holding.cache = holding[0].weight * 2
-    with pytest.raises(TypeError, match="Sequential cannot be copied"):
+    holding.cache = Uncopyable()
+    with pytest.raises(TypeError, match=r"Sequential cannot be copied \(a file is open\)"):
         Risk.from_module(holding, [data()], 3)
 
 

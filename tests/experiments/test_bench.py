@@ -26,7 +26,7 @@ def small(store):
 
 
 def sizes(risk):
-    return [len(y) for _, y in risk.sample.batches]
+    return [len(y) for _, y in risk.data.source]
 
 
 def test_batches_hold_so_many_pixels(small, monkeypatch):

@@ -1,0 +1,210 @@
+"""The sample: batches in a fixed order, whatever they are made of, on the network's device and in its dtype."""
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+Forward = Callable[[nn.Module, object], tuple[Tensor, object]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch as it was given, but for device and dtype, and where its outputs stand in the sample."""
+
+    index: int
+    content: object
+    rows: slice  # of the sample's positions; empty before the sample has been gone through once
+
+    @property
+    def where(self) -> str:
+        """How errors name it."""
+        return f"batch {self.index}"
+
+    @property
+    def num_numbers(self) -> int:
+        """Entries of all its tensors: what the bytes of a graph grow with."""
+        return sum(t.numel() for t in tensors(self.content))
+
+
+class Data:
+    """The batches of a sample, and the function that evaluates a module on one.
+
+    batches: a sequence, or anything that can be gone through again and again to the same content. It
+    is always gone through with the same state of PyTorch's global generator (which is given back as it
+    was), so that a loader that shuffles by it repeats itself.
+    """
+
+    def __init__(
+        self, batches: Iterable, forward: Forward | None, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.source, self.forward, self.dtype, self.device = batches, forward, dtype, device
+        self.random_state = torch.get_rng_state()
+        self.held: list[Batch] | None = None
+        self.ends: list[int] = []  # of each batch's rows
+        self.sketch: Tensor | None = None
+
+    @property
+    def num_batches(self) -> int:
+        """How many there are, once the sample has been gone through."""
+        return len(self.ends)
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether batches are (x, y), x a tensor with an example in each row, and the outputs module(x)."""
+        return self.forward is None
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self.held is not None:
+            yield from self.held
+            return
+        for index, content in self._read():
+            content = moved(content, self.device, self.dtype)
+            start, stop = (self._end(i) for i in (index - 1, index))
+            yield Batch(index, content, slice(start, stop))
+
+    def _read(self) -> Iterator[tuple[int, object]]:
+        """The batches as they are given, each drawn under this sample's own state of the generator."""
+        mine, source, index = self.random_state, None, 0
+        while True:
+            users = torch.get_rng_state()
+            torch.set_rng_state(mine)
+            try:
+                source = iter(self.source) if source is None else source
+                content = next(source, _END)
+            finally:
+                mine = torch.get_rng_state()
+                torch.set_rng_state(users)
+            if content is _END:
+                return
+            yield index, content
+            index += 1
+
+    def _end(self, index: int) -> int:
+        return self.ends[index] if 0 <= index < len(self.ends) else 0
+
+    def hold(self, budget: int) -> int:
+        """Keep the batches, if they fit in `budget` bytes; returns the bytes that this takes.
+
+        A list whose tensors are already where they are needed costs nothing.
+        """
+        held, size = [], 0
+        own = isinstance(self.source, list | tuple)
+        given = {t.untyped_storage().data_ptr() for t in tensors(self.source)} if own else set()
+        for batch in self:
+            new = [t for t in tensors(batch.content) if t.untyped_storage().data_ptr() not in given]
+            size += sum(t.nbytes for t in new)
+            if size > budget:
+                return 0
+            held.append(batch)
+        self.held = held
+        return size
+
+    def evaluate(self, module: nn.Module, batch: Batch) -> tuple[Tensor, object]:
+        """(outputs, targets) of `module` on a batch."""
+        if self.forward is not None:
+            found = self.forward(module, batch.content)
+            if not (isinstance(found, tuple) and len(found) == 2):
+                raise ValueError(
+                    f"{batch.where}: forward gives {type(found).__name__}, a pair (outputs, targets) is needed"
+                )
+            outputs, targets = found
+        else:
+            x, targets = batch.content
+            outputs = module(x)
+        if not isinstance(outputs, Tensor):
+            raise ValueError(
+                f"{batch.where}: the module gives {type(outputs).__name__}, a tensor is needed: pick it out by "
+                "forward=lambda module, batch: (module(...).logits, labels)"
+            )
+        return outputs, targets
+
+    def first_few(self, count: int) -> Iterator[Batch]:
+        """Smaller and smaller stand-ins for the sample: a few rows of the first batch, or all of it."""
+        first = next(iter(self))
+        if self.is_paired and len(first.content[1]) > count:
+            x, y = first.content
+            yield replace(first, content=(x[:count], y[:count]))
+        yield first
+
+    def in_dtype(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """The batch with floating inputs and targets in another dtype."""
+        return replace(batch, content=moved(batch.content, self.device, dtype))
+
+    def of_class(self, c: int) -> Iterator[Tensor]:
+        """The inputs of class c in their order, gathered into batches as large as the sample's largest."""
+        waiting, count, size = [], 0, 0
+        for batch in self:
+            x, y = batch.content
+            waiting.append(x[y == c])
+            count, size = count + len(waiting[-1]), max(size, len(y))
+            if count >= size:
+                gathered = torch.cat(waiting)
+                yield gathered[:size]
+                waiting, count = [gathered[size:]], count - size
+        if count:
+            yield torch.cat(waiting)
+
+    def verify(self, batch: Batch, outputs: Tensor) -> None:
+        """Raise ValueError where a graph's outputs are not those that the sample was checked with."""
+        if self.sketch is not None and not same(self.sketch[batch.rows], sketched(outputs)):
+            raise ValueError(
+                f"{batch.where}: the module gives other outputs when gradients are recorded than under "
+                "torch.no_grad(), or has changed since the risk was made: its derivatives would not be "
+                "those of the loss. Remove what depends on torch.is_grad_enabled(), or on earlier calls"
+            )
+
+
+_END = object()
+
+
+def sketched(outputs: Tensor) -> Tensor:
+    """One number for each row of outputs (m, C), by a fixed random projection: enough to tell them apart."""
+    generator = torch.Generator().manual_seed(outputs.shape[1])
+    direction = torch.randn(outputs.shape[1], generator=generator, dtype=torch.float64)
+    return outputs.detach() @ direction.to(outputs)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two sketches agree, to the square root of rounding."""
+    if a.shape != b.shape:
+        return False
+    tolerance = math.sqrt(torch.finfo(a.dtype).eps) * max(1.0, float(a.abs().max())) if len(a) else 0
+    return not len(a) or float((a - b).abs().max()) <= tolerance
+
+
+def tensors(content) -> Iterator[Tensor]:
+    """All tensors of a batch, however nested in lists, tuples and mappings."""
+    if isinstance(content, Tensor):
+        yield content
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from tensors(value)
+    elif isinstance(content, list | tuple):
+        for value in content:
+            yield from tensors(value)
+
+
+def moved(content, device: torch.device, dtype: torch.dtype):
+    """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else as they are."""
+    if isinstance(content, Tensor):
+        if content.is_inference():  # cannot be part of a graph; its copy can
+            content = content.clone()
+        return content.to(device, dtype) if content.is_floating_point() else content.to(device)
+    if isinstance(content, MutableMapping):
+        with contextlib.suppress(TypeError):  # keeps classes such as BatchEncoding, with their attributes
+            other = copy.copy(content)
+            for key, value in content.items():
+                other[key] = moved(value, device, dtype)
+            return other
+    if isinstance(content, Mapping):
+        return {key: moved(value, device, dtype) for key, value in content.items()}
+    if isinstance(content, tuple) and hasattr(content, "_fields"):
+        return type(content)(*(moved(value, device, dtype) for value in content))
+    if isinstance(content, list | tuple):
+        return type(content)(moved(value, device, dtype) for value in content)
+    return content

@@ -1,0 +1,79 @@
+"""Derivatives against differences: what agrees, what is contradicted, what kinks leave undecided."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Steps along v, relative to the size of θ: large ones lose no digits, small ones cross no kink.
+STEPS = {torch.float64: (1e-5, 1e-8), torch.float32: (1e-2, 1e-3)}
+TOLERANCE = {torch.float64: 1e-5, torch.float32: 5e-2}
+SMOOTH = 0.1  # differences to both sides agree to this share of what contradicts the derivative
+STEADY = 0.5  # the two steps' differences agree to this share of it, or one of them is noise
+NOISE = 100.0  # times rounding, of a difference of two evaluations
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Of one derivative: "agrees", "contradicted" or "undecided", and how far off it is, relatively."""
+
+    verdict: str
+    off: float
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether differences contradict it."""
+        return self.verdict == "contradicted"
+
+
+def compare(
+    derivatives: dict[str, tuple[Tensor, float]],
+    evaluate: Callable[[float], dict[str, Tensor]],
+    dtype: torch.dtype,
+) -> dict[str, Finding]:
+    """Each derivative along v, with its size, against the central differences of what it is the derivative of.
+
+    evaluate(t) gives the quantities at θ + t v. Where a function is smooth, the differences to both
+    sides agree, and a derivative that differs from both is wrong; where they disagree, a kink lies
+    between them and nothing is said.
+    """
+    steps = STEPS[dtype]
+    centre, around = evaluate(0.0), [(evaluate(step), evaluate(-step)) for step in steps]
+    findings = {}
+    for kind, (derivative, size) in derivatives.items():
+        sides = [
+            ((ahead[kind] - centre[kind]) / step, (centre[kind] - behind[kind]) / step)
+            for step, (ahead, behind) in zip(steps, around, strict=True)
+        ]
+        noise = [NOISE * torch.finfo(dtype).eps * _size(centre[kind]) / step for step in steps]
+        findings[kind] = _judge(derivative, size, sides, noise, TOLERANCE[dtype])
+    return findings
+
+
+def _judge(derivative: Tensor, size: float, sides, noise: list[float], tolerance: float) -> Finding:
+    central = [(ahead + behind) / 2 for ahead, behind in sides]
+    off = [_size(c - derivative) for c in central]
+    sizes = [max(size, _size(c)) for c in central]
+    relative = min(o / s if s else 0.0 for o, s in zip(off, sizes, strict=True))
+    if any(o <= tolerance * s + n for o, s, n in zip(off, sizes, noise, strict=True)):
+        return Finding("agrees", relative)
+    smooth = any(_size(a - b) <= SMOOTH * o for (a, b), o in zip(sides, off, strict=True))
+    steady = all(_size(c - central[0]) <= STEADY * min(off) for c in central[1:])
+    return Finding("contradicted" if smooth and steady else "undecided", relative)
+
+
+def _size(t: Tensor) -> float:
+    return float(torch.linalg.vector_norm(t.detach().double()))
+
+
+def direction(tensors: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """Random tensors of these shapes, each as large as its own (a small share of all, where that is zero)."""
+    sizes = [_size(q) / max(1, q.numel()) ** 0.5 for q in tensors]
+    least = 1e-3 * max(sizes, default=0.0) or 1e-2
+    return [max(size, least) * _normal(q, generator) for q, size in zip(tensors, sizes, strict=True)]
+
+
+def _normal(q: Tensor, generator: torch.Generator) -> Tensor:
+    dtype = torch.complex128 if q.is_complex() else torch.float64
+    return torch.randn(q.shape, generator=generator, dtype=dtype).to(q)

@@ -1,0 +1,186 @@
+"""A private copy of the user's module: the function θ ↦ outputs, with θ a chosen set of its parameters."""
+
+import copy
+import fnmatch
+import itertools
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from hspec.curvature.engine.copying import private_copy, unwrapped
+
+COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+
+
+class Network:
+    """A detached deep copy of a module whose chosen parameters are the coordinates of θ ∈ R^p, in order.
+
+    Tied parameters are one block of coordinates; frozen ones (requires_grad False) are constants. A
+    complex parameter has two coordinates an entry, its real and its imaginary part.
+    """
+
+    def __init__(self, module: nn.Module, parameters, dtype: torch.dtype | None) -> None:
+        self.module, self.computed = private_copy(module)
+        chosen = _choose(self.module, parameters, unwrapped(module))
+        for parameter in self.module.parameters():
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        self.dtype = _common_dtype(self.module, dtype)
+        _convert(self.module, self.dtype)
+        named = [(name, q) for name, q in self.module.named_parameters() if name in chosen]
+        self.parameters = [q.requires_grad_(True) for _, q in named]
+        ends = list(itertools.accumulate(map(num_coordinates, self.parameters)))
+        self.slices = {
+            name: slice(end - num_coordinates(q), end) for (name, q), end in zip(named, ends, strict=True)
+        }
+        self.num_parameters, self.device = ends[-1], self.parameters[0].device
+        self.recurrent = any(isinstance(part, nn.RNNBase) for part in self.module.modules())
+
+    def unflatten(self, flat: Tensor) -> list[Tensor]:
+        """(..., p) to a list of (..., *shape) views, one per parameter."""
+        pieces = flat.split([num_coordinates(q) for q in self.parameters], -1)
+        return [_shaped(piece, q) for piece, q in zip(pieces, self.parameters, strict=True)]
+
+    def in_dtype(self, dtype: torch.dtype) -> "Network":
+        """A copy in another dtype, whose θ may be changed."""
+        other = copy.deepcopy(self)
+        _convert(other.module, dtype)
+        other.dtype = dtype
+        return other
+
+    @torch.no_grad()
+    def move_to(self, theta: list[Tensor]) -> None:
+        """Set θ, in place."""
+        for q, value in zip(self.parameters, theta, strict=True):
+            q.copy_(value)
+
+
+def num_coordinates(q: Tensor) -> int:
+    """Real coordinates of a parameter."""
+    return q.numel() * (2 if q.is_complex() else 1)
+
+
+def coordinates(t: Tensor, lead: int = 0) -> Tensor:
+    """A parameter, or what belongs to one, as real numbers: (*lead dimensions, coordinates)."""
+    t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
+    return t.reshape(*t.shape[:lead], -1)
+
+
+def _shaped(piece: Tensor, q: Tensor) -> Tensor:
+    lead = piece.shape[:-1]
+    if q.is_complex():
+        return torch.view_as_complex(piece.reshape(*lead, *q.shape, 2).contiguous())
+    return piece.reshape(*lead, *q.shape)
+
+
+def _convert(module: nn.Module, dtype: torch.dtype) -> None:
+    """Floating numbers to `dtype`, complex ones to the complex dtype of that precision, in place."""
+
+    def converted(t: Tensor) -> Tensor:
+        if t.is_complex():
+            return t.to(COMPLEX[dtype])
+        return t.to(dtype) if t.is_floating_point() else t
+
+    module._apply(converted)
+
+
+def _choose(module: nn.Module, patterns, original: nn.Module) -> set[str]:
+    """Canonical names of the trainable parameters that `patterns` name; None names all.
+
+    A pattern is a name, a prefix ("layer1"), a glob ("*.bias", "*lora_A*"), or a parameter itself.
+    """
+    trainable = {name: q for name, q in module.named_parameters() if q.requires_grad}
+    available = ", ".join(trainable) or "none"
+    if patterns is None:
+        if not trainable:
+            raise ValueError(
+                "the module has no trainable parameters: set requires_grad on those that θ consists of"
+            )
+        return set(trainable)
+    patterns = _patterns(patterns, original)
+    if not patterns:
+        raise ValueError(f"parameters is empty. Available: {available}")
+    canonical = {id(q): name for name, q in trainable.items()}
+    every_name = dict(module.named_parameters(remove_duplicate=False))  # tied: several names
+    chosen = set()
+    for pattern in patterns:
+        found = {
+            canonical[id(q)]
+            for name, q in every_name.items()
+            if id(q) in canonical and _matches(name, pattern)
+        }
+        if not found:
+            raise ValueError(f"parameters={pattern!r} matches no trainable parameter. Available: {available}")
+        chosen |= found
+    return chosen
+
+
+def _matches(name: str, pattern: str) -> bool:
+    prefix = name.startswith(pattern.rstrip(".") + ".")
+    return name == pattern or prefix or fnmatch.fnmatchcase(name, pattern)
+
+
+def _patterns(given: str | Tensor | Iterable, module: nn.Module) -> list[str]:
+    """`parameters` as a list of names and patterns."""
+    names = {id(q): name for name, q in module.named_parameters()}
+    patterns = []
+    for item in [given] if isinstance(given, str | Tensor) else _listed(given):
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            item = item[0]  # of named_parameters()
+        if isinstance(item, Tensor):
+            if id(item) not in names:
+                raise ValueError(
+                    "parameters names a tensor that is no parameter of this module: "
+                    "pass names, or module.parameters() of the module itself"
+                )
+            item = names[id(item)]
+        if not isinstance(item, str):
+            raise TypeError(
+                f"parameters takes names, prefixes, globs or the module's own parameters; "
+                f"got {type(item).__name__}"
+            )
+        patterns.append(item)
+    return patterns
+
+
+def _listed(given) -> list:
+    try:
+        return list(given)
+    except TypeError:
+        raise TypeError(
+            f"parameters takes names, prefixes, globs or the module's own parameters; "
+            f"got {type(given).__name__}"
+        ) from None
+
+
+def _common_dtype(module: nn.Module, dtype: torch.dtype | str | None) -> torch.dtype:
+    """The floating dtype to compute in; refuses a module spread over devices, dtypes, or with non-finite numbers."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    devices = sorted({str(t.device) for _, t in named})
+    if len(devices) > 1:
+        raise ValueError(
+            f"the module lives on several devices ({', '.join(devices)}): move it to one, model.to(device)"
+        )
+    if devices == ["meta"]:
+        raise ValueError("the module is on the meta device, without numbers: load its weights first")
+    floating = [(n, t) for n, t in named if t.is_floating_point() or t.is_complex()]
+    dtypes = sorted({str(t.real.dtype).removeprefix("torch.") for _, t in floating})
+    if len(dtypes) > 1 and dtype is None:
+        raise ValueError(
+            f"the module mixes dtypes ({', '.join(dtypes)}): convert it, or pass dtype=torch.float64"
+        )
+    dtype = _dtype(floating[0][1].real.dtype if dtype is None else dtype)
+    for name, tensor in floating:
+        if not tensor.isfinite().all():
+            raise ValueError(
+                f"{name!r} holds non-finite numbers: the training diverged, or the checkpoint is damaged"
+            )
+    return dtype
+
+
+def _dtype(dtype: torch.dtype | str) -> torch.dtype:
+    named = getattr(torch, dtype.removeprefix("torch."), dtype) if isinstance(dtype, str) else dtype
+    if named not in (torch.float32, torch.float64):
+        raise ValueError(f"second derivatives need float32 or float64, not {dtype}: pass dtype=torch.float32")
+    return named

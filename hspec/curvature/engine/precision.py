@@ -1,0 +1,141 @@
+"""Numerics inside products: float32 means float32 unless the caller asked for less."""
+
+import contextlib
+import functools
+import platform
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+PRECISIONS = ("exact", "fast")
+# Names of torch.set_float32_matmul_precision: no reduced precision; TF32 on CUDA; on the CPU
+# whatever oneDNN does when it is allowed bfloat16 multiplications.
+FULL, TF32, ONEDNN = "highest", "high", "medium"
+ROUNDING = 1e-5  # of ‖a‖‖b‖ in one entry of a float32 matrix product; bfloat16 is off by 5e-4
+
+
+@contextlib.contextmanager
+def normal_tensors() -> Iterator[None]:
+    """Tensors made here can be part of a graph, even inside torch.inference_mode; the grad mode stays."""
+    grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
+    with torch.inference_mode(False), torch.set_grad_enabled(grad):
+        yield
+
+
+@contextlib.contextmanager
+def numerics(device: torch.device, precision: str, *, recurrent: bool = False) -> Iterator[None]:
+    """The matrix products that `precision` allows; autocast, inference mode off; attention by its math kernel.
+
+    "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast" is
+    TF32 on CUDA, bfloat16 multiplications on CPUs that have them. The math kernel is the only one of
+    scaled-dot-product attention that has a second derivative everywhere; cuDNN's recurrent layers
+    have none at all, so that for `recurrent` nets PyTorch's own take their place.
+    """
+    cudnn = not (recurrent and device.type == "cuda")
+    settings = (_matmul_precision(device, precision), precision == "fast", cudnn)
+    no_autocast = torch.autocast(device.type, enabled=False)
+    with _SETTINGS.held(settings), normal_tensors(), no_autocast:
+        yield
+
+
+class _ProcessWide:
+    """Settings that PyTorch keeps for the whole process, shared by the threads that want the same ones.
+
+    The first to come saves what the user has set, the last to go restores it; who wants others waits.
+    Within one thread the outermost call decides, so that nobody waits for itself.
+    """
+
+    def __init__(self) -> None:
+        self.changed, self.inside = threading.Condition(), threading.local()
+        self.settings, self.holders, self.users = None, 0, contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def held(self, settings: tuple[str, bool, bool]) -> Iterator[None]:
+        if getattr(self.inside, "now", False):
+            yield
+            return
+        self._enter(settings)
+        self.inside.now = True
+        try:
+            yield
+        finally:
+            self.inside.now = False
+            self._leave()
+
+    def _enter(self, settings: tuple[str, bool, bool]) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: not self.holders or self.settings == settings)
+            if not self.holders:
+                self.settings = settings
+                self.users.enter_context(_set(*settings))
+            self.holders += 1
+
+    def _leave(self) -> None:
+        with self.changed:
+            self.holders -= 1
+            if not self.holders:
+                self.users.close()
+            self.changed.notify_all()
+
+
+@contextlib.contextmanager
+def _set(matmul: str, reduced_convolutions: bool, cudnn: bool) -> Iterator[None]:
+    before, library = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    enabled, reduced = library.enabled, library.allow_tf32
+    torch.set_float32_matmul_precision(matmul)
+    library.allow_tf32, library.enabled = reduced_convolutions, enabled and cudnn
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        library.allow_tf32, library.enabled = reduced, enabled
+
+
+_SETTINGS = _ProcessWide()
+
+
+def _matmul_precision(device: torch.device, precision: str) -> str:
+    if device.type != "cpu":
+        return TF32 if precision == "fast" else FULL
+    return ONEDNN if precision == "fast" or onednn_is_better() else FULL
+
+
+@functools.cache
+def onednn_is_better() -> bool:
+    """Whether float32 matrix products on this CPU are faster by oneDNN, and as exact; the latter is tried out, once.
+
+    PyTorch's default, MKL, is twice as slow on AMD's CPUs, and the faster one on Intel's (docs/decisions/0006). Where
+    oneDNN is allowed bfloat16 it multiplies float32 matrices in it on CPUs with matrix units; on others the permission
+    only moves the products to oneDNN's own float32 kernels.
+    """
+    return _is_amd() and _onednn_keeps_float32()
+
+
+def _is_amd() -> bool:
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return "AuthenticAMD" in platform.processor()
+
+
+def _onednn_keeps_float32() -> bool:
+    before, generator = torch.get_float32_matmul_precision(), torch.Generator().manual_seed(0)
+    torch.set_float32_matmul_precision(ONEDNN)
+    try:
+        return all(
+            _error(*shape, generator) < ROUNDING
+            for shape in [(64, 512, 48), (1000, 256, 10), (20, 1000, 256)]
+        )
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _error(n: int, k: int, m: int, generator: torch.Generator) -> float:
+    """Largest error of an entry of A Bᵀ, A (n, k) and B (m, k), relative to ‖a‖‖b‖."""
+    A, B = torch.randn(n, k, generator=generator), torch.randn(m, k, generator=generator)
+    exact = A.double() @ B.double().T
+    return float(((A @ B.T - exact).abs() / (A.norm(dim=1)[:, None] * B.norm(dim=1))).max())

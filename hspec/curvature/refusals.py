@@ -1,0 +1,112 @@
+"""What a Risk refuses before it looks at a number, each with the fact and the remedy."""
+
+import operator
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from hspec.curvature.data import tensors
+
+
+def refuse_dropout(module: nn.Module) -> None:
+    """Raise ValueError if a layer of `module` would draw random masks."""
+    for name, layer in module.named_modules():
+        rate = layer.p if isinstance(layer, _DropoutNd) else getattr(layer, "dropout", 0.0)
+        if isinstance(layer, nn.RNNBase) and layer.num_layers == 1:
+            continue  # its dropout stands between layers, of which there is one
+        if layer.training and isinstance(rate, int | float) and rate > 0:
+            raise ValueError(
+                f"layer {name or type(layer).__name__!r} is in training mode with dropout {rate}. "
+                "Call model.eval() first: dropout makes another matrix at every product"
+            )
+
+
+def number_of_classes(num_classes) -> int | None:
+    """`num_classes` as an int; None, where it is to be read off the logits, stays None."""
+    if num_classes is None:
+        return None
+    try:
+        number = operator.index(num_classes)
+    except TypeError:
+        number = 0
+    if number < 2 or isinstance(num_classes, bool):
+        raise ValueError(
+            f"num_classes={num_classes!r}: an integer of at least 2 is needed. For one logit an example "
+            "pass loss=nn.BCEWithLogitsLoss(), for regression loss=nn.MSELoss()"
+        )
+    return number
+
+
+def check_batches(batches) -> None:
+    """`batches` must be something to be gone through, and again, not one pair (x, y) itself."""
+    if hasattr(batches, "__next__"):
+        raise ValueError("batches is an iterator, spent after one pass: give a sequence, list(batches)")
+    if isinstance(batches, Tensor | Mapping | str) or not (
+        hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
+    ):
+        raise TypeError(
+            f"batches is a {type(batches).__name__}: a sequence of batches is needed, such as [(x, y)]"
+        )
+    if isinstance(batches, tuple) and len(batches) == 2 and all(isinstance(t, Tensor) for t in batches):
+        raise ValueError("batches is one pair (x, y): put it in a list, batches=[(x, y)]")
+
+
+def check_pair(where: str, content) -> None:
+    """A batch must be (x, y) with an example in each row, where no `forward` says otherwise."""
+    hint = "tell how it is evaluated, forward=lambda module, batch: (outputs, targets)"
+    if not isinstance(content, list | tuple) or isinstance(content, Mapping):
+        raise ValueError(f"{where} is {type(content).__name__}, not a pair of tensors (x, y): {hint}")
+    if len(content) != 2:
+        raise ValueError(f"{where} has {len(content)} parts, not the pair of tensors (x, y): {hint}")
+    x, y = content
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise ValueError(
+            f"{where} is not a pair of tensors (x, y) but ({type(x).__name__}, {type(y).__name__}): {hint}"
+        )
+    if y.dim() == 0 or x.dim() == 0 or len(x) != len(y):
+        raise ValueError(
+            f"{where}: labels of shape {tuple(y.shape)} for inputs of shape {tuple(x.shape)}: need "
+            f"({len(x) if x.dim() else 'n'}, ...), one for each example"
+        )
+    if len(y) == 0:
+        raise ValueError(f"{where} is empty: leave it out")
+
+
+def check_numbers(where: str, content, dtype: torch.dtype, converts: bool) -> None:
+    """dtypes and values of a batch's tensors."""
+    for t in tensors(content):
+        if t.is_floating_point() and t.dtype != dtype and not converts:
+            raise ValueError(
+                f"{where} has dtype {t.dtype}, the module {dtype}: convert one, or pass dtype={t.dtype}"
+            )
+        if t.device.type == "meta":
+            raise ValueError(f"{where} is on the meta device, without numbers")
+        if t.is_floating_point() and not t.isfinite().all():
+            raise ValueError(f"{where} has non-finite inputs: clean the data")
+
+
+def check_outputs(where: str, outputs: Tensor) -> None:
+    """Outputs must be finite."""
+    if not outputs.isfinite().all():
+        raise ValueError(
+            f"{where} has non-finite outputs (logits): the weights overflow, the data are off scale, or logits are "
+            "masked with -inf (use a large negative number)"
+        )
+
+
+def failed(where: str, content, error: Exception) -> ValueError:
+    """The module's own error, with the batch that it fails on and what is known to cause such."""
+    kinds = ", ".join(f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in tensors(content))
+    hint = ""
+    if any(t.dtype == torch.uint8 for t in tensors(content)) and "dtype" in str(error).lower() + "Byte":
+        hint = ". Images of bytes must be converted, x.float() / 255"
+    return ValueError(f"{where} ({kinds}): the module fails on it: {error}{hint}")
+
+
+CHANGED = (
+    "two passes over the data gave different outputs or labels, so the matrix would change between "
+    "products{place}: switch off shuffling, augmentation and randomness in the module "
+    "(a list of batches is always safe)"
+)
