@@ -45,7 +45,7 @@ def class_structure(
     means = class_means(risk)
     parts = {"A1": A1(means), "A2": A2(means), "B1": B1(means)}
     start, count = start_vectors(means), risk.num_classes + BEYOND
-    pairs = top_pairs(bench, gauss_newton(risk), count, start, seed)
+    pairs = top_pairs(bench, risk, gauss_newton(risk), count, start, seed)
     results = {"g_top": pairs.values, "g_residuals": pairs.residuals}
     results["shares"] = owner_shares(pairs, list(parts.values()))
     if start is not None:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from hspec.curvature import ClassMeans, Risk, class_means, gauss_newton, hessian, residual
-from hspec.curvature.memory import free_memory
 from hspec.experiments.bench import Bench
 from hspec.experiments.measures.spectra import quadrature
 from hspec.keys import Added
@@ -19,9 +18,8 @@ BEYOND = 3  # eigenvalues computed beyond the top C, so that a gap after the C-t
 # some 1e-5 λ_1: less cannot be asked for. Eigenvalues err by the residual's square over the gap.
 TOLERANCE = 5e-3
 
-# A basis takes this share of the free memory at most, or the LEAST vectors beyond those wanted; GENEROUS are
-# those that `eigsh` takes by itself.
-BASIS_SHARE, LEAST, GENEROUS = 0.4, 10, 44
+# Of a basis: the LEAST vectors beyond those wanted, and the GENEROUS ones that `eigsh` takes by itself.
+LEAST, GENEROUS = 10, 44
 
 
 def ownership(
@@ -48,7 +46,7 @@ def ownership(
     risk = bench.risk(split, step=bench.step_after(epoch), per_class=sample_per_class)
     hess, g, h = hessian(risk), gauss_newton(risk), residual(risk)
     start = start_vectors(class_means(risk))
-    of_hess, of_g = (top_pairs(bench, A, risk.num_classes + BEYOND, start, seed) for A in (hess, g))
+    of_hess, of_g = (top_pairs(bench, risk, A, risk.num_classes + BEYOND, start, seed) for A in (hess, g))
     own_hess, own_g = of_hess.top(risk.num_classes), of_g.top(risk.num_classes)
     spectra = {
         "hess_": deflate(hess, own_hess),
@@ -78,26 +76,30 @@ def start_vectors(means: ClassMeans) -> torch.Tensor | None:
 
 
 def top_pairs(
-    bench: Bench, operator: LinearOperator, count: int, start: torch.Tensor | None, seed: int
+    bench: Bench,
+    risk: Risk,
+    operator: LinearOperator,
+    count: int,
+    start: torch.Tensor | None,
+    seed: int,
 ) -> EigenPairs:
-    """The largest ``count`` eigenpairs, to :data:`TOLERANCE`."""
+    """The largest ``count`` eigenpairs, to :data:`TOLERANCE`, within the risk's memory budget."""
     with bench.counting(f"top {count} of {operator.name}") as advance:
         return eigsh(
             operator,
             count,
             start=start,
             tol=TOLERANCE,
-            max_basis=affordable_basis(operator, count),
+            max_basis=affordable_basis(operator, count, risk.memory_budget),
             generator=bench.generator(seed),
             checkpoint=bench.folder / f"top-{operator.name}",
             callback=advance,
         )
 
 
-def affordable_basis(operator: LinearOperator, count: int) -> int | None:
-    """Vectors that `eigsh` may keep before it restarts; None where memory leaves it its own choice."""
-    size = operator.shape[0] * operator.dtype.itemsize * 2  # V and A V
-    affordable = int(BASIS_SHARE * free_memory(operator.device)) // size
+def affordable_basis(operator: LinearOperator, count: int, memory: int) -> int | None:
+    """Vectors that `eigsh` may keep in so many bytes before it restarts; None where that is its own choice."""
+    affordable = memory // (operator.shape[0] * operator.dtype.itemsize * 2)  # V and A V
     return None if affordable >= 2 * count + GENEROUS else max(count + LEAST, affordable)
 
 
