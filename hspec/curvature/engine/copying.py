@@ -43,7 +43,7 @@ def _refuse_what_is_no_module(module) -> None:
 def unwrapped(module: nn.Module) -> nn.Module:
     """What is inside torch.compile, DataParallel and DistributedDataParallel."""
     while True:
-        if isinstance(module, torch._dynamo.eval_frame.OptimizedModule):
+        if type(module).__name__ == "OptimizedModule":  # its class takes seconds to import
             module = module._orig_mod
         elif isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
             module = module.module

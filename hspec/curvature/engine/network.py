@@ -35,12 +35,16 @@ class Network:
             name: slice(end - num_coordinates(q), end) for (name, q), end in zip(named, ends, strict=True)
         }
         self.num_parameters, self.device = ends[-1], self.parameters[0].device
+        self.sizes = [num_coordinates(q) for q in self.parameters]
         self.recurrent = any(isinstance(part, nn.RNNBase) for part in self.module.modules())
 
     def unflatten(self, flat: Tensor) -> list[Tensor]:
         """(..., p) to a list of (..., *shape) views, one per parameter."""
-        pieces = flat.split([num_coordinates(q) for q in self.parameters], -1)
-        return [_shaped(piece, q) for piece, q in zip(pieces, self.parameters, strict=True)]
+        lead, pieces = flat.shape[:-1], zip(flat.split(self.sizes, -1), self.parameters, strict=True)
+        return [
+            _complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape)
+            for piece, q in pieces
+        ]
 
     def in_dtype(self, dtype: torch.dtype) -> "Network":
         """A copy in another dtype, whose θ may be changed."""
@@ -67,11 +71,8 @@ def coordinates(t: Tensor, lead: int = 0) -> Tensor:
     return t.reshape(*t.shape[:lead], -1)
 
 
-def _shaped(piece: Tensor, q: Tensor) -> Tensor:
-    lead = piece.shape[:-1]
-    if q.is_complex():
-        return torch.view_as_complex(piece.reshape(*lead, *q.shape, 2).contiguous())
-    return piece.reshape(*lead, *q.shape)
+def _complex(piece: Tensor, q: Tensor) -> Tensor:
+    return torch.view_as_complex(piece.reshape(*piece.shape[:-1], *q.shape, 2).contiguous())
 
 
 def _convert(module: nn.Module, dtype: torch.dtype) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -25,20 +25,33 @@ def normal_tensors() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def numerics(device: torch.device, precision: str, *, recurrent: bool = False) -> Iterator[None]:
-    """The matrix products that `precision` allows; autocast, inference mode off; attention by its math kernel.
+class numerics:
+    """Context: the matrix products that `precision` allows; no autocast, no inference mode; attention by its math kernel.
 
     "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast" is
     TF32 on CUDA, bfloat16 multiplications on CPUs that have them. The math kernel is the only one of
     scaled-dot-product attention that has a second derivative everywhere; cuDNN's recurrent layers
     have none at all, so that for `recurrent` nets PyTorch's own take their place.
     """
-    cudnn = not (recurrent and device.type == "cuda")
-    settings = (_matmul_precision(device, precision), precision == "fast", cudnn)
-    no_autocast = torch.autocast(device.type, enabled=False)
-    with _SETTINGS.held(settings), normal_tensors(), no_autocast:
-        yield
+
+    def __init__(self, device: torch.device, precision: str, *, recurrent: bool = False) -> None:
+        cudnn = not (recurrent and device.type == "cuda")
+        self.settings = (_matmul_precision(device, precision), precision == "fast", cudnn)
+        self.device_type = device.type
+
+    def __enter__(self) -> None:
+        self.grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
+        _SETTINGS.enter(self.settings)
+        self.contexts = (torch.inference_mode(False), torch.autocast(self.device_type, enabled=False))
+        for context in self.contexts:
+            context.__enter__()
+        torch.set_grad_enabled(self.grad)
+
+    def __exit__(self, *exception) -> None:
+        for context in reversed(self.contexts):
+            context.__exit__(*exception)
+        torch.set_grad_enabled(self.grad)
+        _SETTINGS.leave()
 
 
 class _ProcessWide:
@@ -50,49 +63,48 @@ class _ProcessWide:
 
     def __init__(self) -> None:
         self.changed, self.inside = threading.Condition(), threading.local()
-        self.settings, self.holders, self.users = None, 0, contextlib.ExitStack()
+        self.settings, self.holders, self.restore = None, 0, None
 
-    @contextlib.contextmanager
-    def held(self, settings: tuple[str, bool, bool]) -> Iterator[None]:
-        if getattr(self.inside, "now", False):
-            yield
+    def enter(self, settings: tuple[str, bool, bool]) -> None:
+        """Hold these settings, once the threads that hold others have left."""
+        depth = getattr(self.inside, "depth", 0)
+        self.inside.depth = depth + 1
+        if depth:
             return
-        self._enter(settings)
-        self.inside.now = True
-        try:
-            yield
-        finally:
-            self.inside.now = False
-            self._leave()
-
-    def _enter(self, settings: tuple[str, bool, bool]) -> None:
         with self.changed:
-            self.changed.wait_for(lambda: not self.holders or self.settings == settings)
+            while self.holders and self.settings != settings:
+                self.changed.wait()
             if not self.holders:
-                self.settings = settings
-                self.users.enter_context(_set(*settings))
+                self.settings, self.restore = settings, _set(*settings)
             self.holders += 1
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Hold them no longer."""
+        self.inside.depth -= 1
+        if self.inside.depth:
+            return
         with self.changed:
             self.holders -= 1
             if not self.holders:
-                self.users.close()
+                self.restore()
             self.changed.notify_all()
 
 
-@contextlib.contextmanager
-def _set(matmul: str, reduced_convolutions: bool, cudnn: bool) -> Iterator[None]:
+def _set(matmul: str, reduced_convolutions: bool, cudnn: bool) -> Callable[[], None]:
+    """Change the process's settings; the function returned puts back what they were."""
     before, library = torch.get_float32_matmul_precision(), torch.backends.cudnn
     enabled, reduced = library.enabled, library.allow_tf32
-    torch.set_float32_matmul_precision(matmul)
-    library.allow_tf32, library.enabled = reduced_convolutions, enabled and cudnn
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
+    attention = sdpa_kernel(SDPBackend.MATH)
+
+    def restore() -> None:
+        attention.__exit__(None, None, None)
         torch.set_float32_matmul_precision(before)
         library.allow_tf32, library.enabled = reduced, enabled
+
+    torch.set_float32_matmul_precision(matmul)
+    library.allow_tf32, library.enabled = reduced_convolutions, enabled and cudnn
+    attention.__enter__()
+    return restore
 
 
 _SETTINGS = _ProcessWide()
