@@ -47,6 +47,11 @@ class Data:
         self.held: list[Batch] | None = None
         self.ends: list[int] = []  # of each batch's rows
         self.sketch: Tensor | None = None
+        self.needs_grad = False  # the module or the loss differentiates inside: fails under no_grad
+
+    def without_graph(self) -> contextlib.AbstractContextManager:
+        """The grad mode to evaluate in where no derivative is wanted."""
+        return torch.enable_grad() if self.needs_grad else torch.no_grad()
 
     @property
     def num_batches(self) -> int:

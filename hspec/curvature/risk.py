@@ -1,5 +1,6 @@
 """The one door from a network to mathematics: L(θ) = (1/W) Σ ℓ(f(x; θ), y)."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable
 
@@ -15,7 +16,7 @@ from hspec.curvature.engine.memory import free_memory, is_out_of_memory
 from hspec.curvature.engine.network import Network, coordinates
 from hspec.curvature.engine.precision import PRECISIONS, normal_tensors, numerics
 from hspec.curvature.engine.trial import make_plan
-from hspec.curvature.loss import Loss, as_loss
+from hspec.curvature.loss import Loss, Terms, as_loss
 
 
 class Risk:
@@ -38,6 +39,7 @@ class Risk:
         self.precision, self.check, self._couples = precision, check, couples
         self.num_parameters, self.parameter_slices = network.num_parameters, network.slices
         self.dtype, self.device = network.dtype, network.device
+        data.needs_grad = loss.needs_graph
         self._survey()
         budget = free_memory(self.device) // 3 if budget is None else int(budget)
         self.memory_budget = budget - data.hold(budget // 2)
@@ -184,7 +186,7 @@ class Risk:
             return False
         if len(self.labels) != self.num_examples:
             return False
-        with self.graphs.lock, self.graphs.numerics(), torch.no_grad():
+        with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
             first = next(iter(self.data))
             x, y = first.content
             return self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))) and all(
@@ -209,11 +211,11 @@ class Risk:
 
     @functools.cached_property
     def _outputs(self) -> Tensor:
-        with self.graphs.lock, self.graphs.numerics(), torch.no_grad(), normal_tensors():
+        with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
             rows = []
             for batch in self.data:
                 f, _ = self.loss_function.at(*self.data.evaluate(self.network.module, batch), batch.where)
-                rows.append(f)
+                rows.append(f.detach())
             return torch.cat(rows)
 
     def _survey(self) -> None:
@@ -235,24 +237,39 @@ class Risk:
 
     def _pass(self) -> "_Survey":
         survey = _Survey()
-        graph = torch.enable_grad if self.loss_function.needs_graph else torch.no_grad
-        with numerics(self.device, self.precision), graph():
+        with numerics(self.device, self.precision):
             for batch in self.data:
                 survey.add(batch, *self._evaluated(batch))
         return survey.finished()
 
-    def _evaluated(self, batch: Batch):
+    def _evaluated(self, batch: Batch) -> tuple[int, Tensor, Terms]:
+        """(examples, f, the loss's terms) of a batch, checked."""
         try:
-            outputs, targets = self.data.evaluate(self.network.module, batch)
+            outputs, targets = self._outputs_of(batch)
         except Exception as error:
             if is_out_of_memory(error) or str(error).startswith(batch.where):
                 raise
             raise refusals.failed(batch.where, batch.content, error) from error
         refusals.check_outputs(batch.where, outputs)
-        f, terms = self.loss_function.at(outputs, targets, batch.where)
+        with self.data.without_graph():
+            f, terms = self.loss_function.at(outputs, targets, batch.where)
         if self.network.computed and batch.index == 0:
             self._check_computed(batch)
-        return len(outputs) if outputs.dim() else 1, f, terms
+        return len(outputs) if outputs.dim() else 1, f.detach(), terms
+
+    def _outputs_of(self, batch: Batch) -> tuple[Tensor, object]:
+        """The outputs, without a graph unless the module cannot be evaluated without: it differentiates inside."""
+        try:
+            with self.data.without_graph():
+                return self.data.evaluate(self.network.module, batch)
+        except RuntimeError as error:
+            if self.data.needs_grad or is_out_of_memory(error):
+                raise
+            with torch.enable_grad(), contextlib.suppress(RuntimeError):
+                found = self.data.evaluate(self.network.module, batch)
+                self.data.needs_grad = True
+                return found
+            raise
 
     def _check_computed(self, batch: Batch) -> None:
         computed = self.network.computed

@@ -73,7 +73,8 @@ def _is_wrong(call: Call) -> bool:
         parameters = dict(zip(_names(call.module), moved[len(given) :], strict=True))
         outputs = torch.func.functional_call(call.module, parameters, tuple(args), kwargs)
         found = [o for o in tensors(outputs) if o.is_floating_point()]
-        return sum((w.to(o) * o).sum() for w, o in zip(weights, found, strict=True)), moved
+        pairs = zip(weights, found, strict=True)  # squares, so that cotangents depend on θ, too
+        return sum((w.to(o) * (o + o.square() / 2)).sum() for w, o in pairs), moved
 
     def gradient(t: float, **options) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         s, at = scalar(t)

@@ -67,8 +67,11 @@ def _relu(switches: Switches, input, inplace=False):
 
 
 def _weight_norm(v, g, dim=0):
-    """g v / ‖v‖. PyTorch's own node has a wrong second derivative on the CPU (its gradgradcheck fails)."""
-    others = [d for d in range(v.dim()) if d != dim % v.dim()]
+    """g v / ‖v‖. PyTorch's own node has a wrong second derivative on the CPU (its gradgradcheck fails).
+
+    The norm is taken over all dimensions but `dim`; −1 stands for none, so over all of them.
+    """
+    others = [d for d in range(v.dim()) if d != dim]
     return v * (g / torch.linalg.vector_norm(v, dim=others, keepdim=True))
 
 

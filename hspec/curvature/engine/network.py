@@ -42,8 +42,7 @@ class Network:
         """(..., p) to a list of (..., *shape) views, one per parameter."""
         lead, pieces = flat.shape[:-1], zip(flat.split(self.sizes, -1), self.parameters, strict=True)
         return [
-            _complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape)
-            for piece, q in pieces
+            _complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape) for piece, q in pieces
         ]
 
     def in_dtype(self, dtype: torch.dtype) -> "Network":
@@ -67,6 +66,7 @@ def num_coordinates(q: Tensor) -> int:
 
 def coordinates(t: Tensor, lead: int = 0) -> Tensor:
     """A parameter, or what belongs to one, as real numbers: (*lead dimensions, coordinates)."""
+    t = t.to_dense() if t.layout is not torch.strided else t  # gradients of sparse embeddings
     t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
     return t.reshape(*t.shape[:lead], -1)
 

@@ -208,7 +208,7 @@ def _leave_kinks(network: Network, data: Data, batch: Batch, generator: torch.Ge
     base = [q.detach().clone() for q in network.parameters]
     v = differences.direction(base, generator)
     network.move_to([q + NEARBY * d for q, d in zip(base, v, strict=True)])
-    with torch.no_grad():
+    with data.without_graph():
         outputs, _ = data.evaluate(network.module, batch)
     if not outputs.isfinite().all():
         network.move_to(base)
@@ -333,8 +333,8 @@ def _row(pieces: list[Tensor]) -> Tensor:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0].rstrip(".") if text else type(error).__name__
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return text[0].split(". ")[0].rstrip(".")
 
 
 def _raise_if_out_of_memory(error: Exception) -> None:
