@@ -7,7 +7,7 @@ from hspec.experiments import Record
 from hspec.experiments.published import (
     CIFAR_RESNETS,
     PUBLISHED_NETS,
-    RATE_13,
+    RATES,
     compared,
     public_resnet,
 )
@@ -30,9 +30,10 @@ def test_what_is_stored_stands_beside_what_was_printed_and_the_rest_is_missing(s
     assert np.isnan(rows["largest of B1"].measured) and rows["largest of B1"].published == 3e-3
 
 
-def test_the_published_rate_is_on_the_papers_grid():
+@pytest.mark.parametrize("rate", RATES.values())
+def test_published_rates_are_on_the_papers_grid(rate):
     """100 log-spaced values from 0.25 down to 1e-4."""
-    assert np.abs(np.geomspace(0.25, 1e-4, 100) / RATE_13 - 1).min() < 1e-12
+    assert np.abs(np.geomspace(0.25, 1e-4, 100) / rate - 1).min() < 1e-12
 
 
 def test_left_over_examples_make_a_mini_batch_of_their_own_or_none():
