@@ -117,7 +117,7 @@ def vgg11_on_13_per_class(dataset: str, *, epochs: int, smallest_batch: int) -> 
 
 def vgg11_experiments(setting: Setting, epoch: int) -> dict[str, Experiment]:
     """Hess, G and H, and the levels of G, after ``epoch``; few steps, for a product takes seconds."""
-    few = {"epoch": epoch, "num_steps": 32, "num_probes": 1}
+    few = {"epoch": epoch, "num_steps": 24, "num_probes": 1}
     return {
         "ownership": Experiment("ownership", setting, few),
         "levels": Experiment("level_spectra", setting, few),
@@ -195,7 +195,7 @@ def public_resnet(model: str, *, per_class: int, test_per_class: int = 100) -> S
 
 def resnet_experiments(setting: Setting) -> dict[str, Experiment]:
     """Both meanings of batch norm at the end of training, and whose the outliers are."""
-    frame = {"step": 0, "num_steps": 50, "num_probes": 1}
+    frame = {"step": 0, "num_steps": 40, "num_probes": 1}
     return {
         "eval": Experiment("training_spectrum", setting, frame | {"batch_norm": "eval"}),
         "batch": Experiment(
