@@ -188,7 +188,7 @@ class Risk:
             return False
         with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
             first = next(iter(self.data))
-            x, y = first.content
+            x, _ = first.content
             return self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))) and all(
                 self._keeps(x, rows) for x, rows in self._sorted_by_class()
             )

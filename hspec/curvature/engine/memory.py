@@ -30,7 +30,7 @@ def _group_limits() -> list[tuple[int, int]]:
     """(limit, used) bytes of this process's control group and of those around it, versions 1 and 2."""
     found = []
     for line in _read("/proc/self/cgroup").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
             root, names = Path("/sys/fs/cgroup"), ("memory.max", "memory.current")
         elif "memory" in controllers.split(","):

@@ -26,7 +26,7 @@ def normal_tensors() -> Iterator[None]:
 
 
 class numerics:
-    """Context: the matrix products that `precision` allows; no autocast, no inference mode; attention by its math kernel.
+    """Context: the matrix products that `precision` allows, no autocast, no inference mode.
 
     "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast" is
     TF32 on CUDA, bfloat16 multiplications on CPUs that have them. The math kernel is the only one of
