@@ -9,8 +9,9 @@ from pathlib import Path
 
 from hspec.book import PROFILES, BookError, Repository, make_book, run_notebook, status_text
 from hspec.book.running import default_output
-from hspec.experiments import Store
+from hspec.experiments import Store, load_or_run
 from hspec.experiments.measures import MEASURES
+from hspec.experiments.published import PUBLISHED_NETS, compared
 
 
 def main(arguments=None):
@@ -86,6 +87,18 @@ def parser():
     )
     run.set_defaults(command=_run)
 
+    measure = commands.add_parser(
+        "measure",
+        help="measure one of the papers' nets, and show its numbers beside the printed ones",
+        description="Measure one of the papers' nets at full width; what is stored already is not measured again, "
+        "what was interrupted goes on.",
+    )
+    measure.add_argument("net", choices=PUBLISHED_NETS, metavar="NET", help=", ".join(PUBLISHED_NETS))
+    measure.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help="some of the net's experiments; all by default"
+    )
+    measure.set_defaults(command=_measure)
+
     publish = commands.add_parser(
         "publish",
         help="copy results of this machine's store to data/results, to be committed",
@@ -128,6 +141,20 @@ def _notebook(repository, name):
     if name not in repository.chapters():
         raise BookError(f"There is no chapter {name!r}. Chapters: {', '.join(repository.chapters())}.")
     return repository.source(name)
+
+
+def _measure(options):
+    net = PUBLISHED_NETS[options.net]
+    unknown = sorted(set(options.experiments) - set(net.experiments))
+    if unknown:
+        raise BookError(
+            f"{options.net} has no experiment {', '.join(unknown)}: it has {', '.join(net.experiments)}"
+        )
+    for name in options.experiments or net.experiments:
+        record = load_or_run(net.experiments[name], progress=sys.stderr.isatty())
+        print(f"{options.net} {name}: {record.meta['seconds']:.0f} s on {record.meta['device']}", flush=True)
+    for row in compared(net):
+        print(f"{row.quantity}: printed {row.published:.4g}, measured {row.measured:.4g}")
 
 
 def _publish(options):

@@ -34,11 +34,13 @@ class PublishedNet:
     """A net of the papers at one sample size.
 
     title        net, data, sample, moment
+    cost         of all experiments, in floating-point operations, reasoned: two cores do 1e15 in 2 to 6 hours
     experiments  what is measured of it, by name
     numbers      what was printed for it; source  where
     """
 
     title: str
+    cost: float
     experiments: Mapping[str, Experiment]
     numbers: tuple[Number, ...] = ()
     source: str = ""
@@ -142,6 +144,7 @@ def vgg11_cifar10(title: str, smallest_batch: int) -> PublishedNet:
     setting = vgg11_on_13_per_class("CIFAR10", epochs=350, smallest_batch=smallest_batch)
     return PublishedNet(
         f"VGG11, CIFAR-10, 13 images per class, epoch 256, {title}",
+        1.5e14,
         vgg11_experiments(setting, 256),
         VGG11_NUMBERS,
         NOTEBOOK,
@@ -150,7 +153,7 @@ def vgg11_cifar10(title: str, smallest_batch: int) -> PublishedNet:
 
 def vgg11_other(dataset: str) -> PublishedNet:
     setting = vgg11_on_13_per_class(dataset, epochs=200, smallest_batch=FEW_FOR_BATCH_NORM)
-    return PublishedNet(f"VGG11, {dataset}, 13 images per class", vgg11_experiments(setting, 200))
+    return PublishedNet(f"VGG11, {dataset}, 13 images per class", 1e14, vgg11_experiments(setting, 200))
 
 
 # --- ResNet18 on CIFAR-10, 10 images per class --------------------------------------------------------------
@@ -241,18 +244,21 @@ PUBLISHED_NETS: dict[str, PublishedNet] = {
     "vgg11-fashion": vgg11_other("FashionMNIST"),
     "resnet18": PublishedNet(
         "ResNet18, CIFAR-10, 10 images per class",
+        3e14,
         {"ownership": Experiment("ownership", RESNET18, {"num_steps": 32, "num_probes": 1})},
         RESNET18_NUMBERS,
         NOTEBOOK,
     ),
     "resnet32": PublishedNet(
         "ResNet-32, CIFAR-10, public weights",
+        3e14,
         resnet_experiments(public_resnet("resnet32", per_class=100)),
         RESNET32_NUMBERS,
         "GKX19, after 100,000 steps, on all 50,000 images",
     ),
     "squeezenet": PublishedNet(
         "SqueezeNet 1.1, ten classes of ImageNet, public weights",
+        2e13,
         {"geometry": Experiment("class_geometry", SQUEEZENET)},
     ),
 }

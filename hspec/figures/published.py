@@ -30,8 +30,13 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
 def stored_nets(store: Store | None = None) -> Markdown:
     """One row an experiment on a published net: what is stored, at what cost, or that it is still to be measured."""
     rows = [
-        {"net": net.title, "experiment": name, **_state(record)}
-        for net in PUBLISHED_NETS.values()
+        {
+            "net": net.title,
+            "command": f"`hspec measure {key} {name}`",
+            "of 1e15 operations, all": f"{net.cost / 1e15:.2g}",
+            **_state(record),
+        }
+        for key, net in PUBLISHED_NETS.items()
         for name, record in net.records(store).items()
     ]
     return table(pd.DataFrame(rows))

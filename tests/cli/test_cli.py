@@ -4,6 +4,8 @@ import pytest
 
 from hspec import cli
 from hspec.book import BookError
+from hspec.experiments import Record
+from hspec.experiments.published import PUBLISHED_NETS
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,24 @@ def test_an_error_is_one_message_and_a_status(monkeypatch, capsys, raised, statu
     error = capsys.readouterr().err
     assert told in error
     assert "Traceback" not in error
+
+
+def test_a_net_of_the_papers_is_measured_and_compared(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("HSPEC_STORE", str(tmp_path))
+    asked = []
+
+    def measured(experiment, progress):
+        asked.append(experiment)
+        return Record({}, {"seconds": 12.3, "device": "CPU"})
+
+    monkeypatch.setattr(cli, "load_or_run", measured)
+    assert cli.main(["measure", "resnet18"]) == 0
+    assert asked == list(PUBLISHED_NETS["resnet18"].experiments.values())
+    assert capsys.readouterr().out.startswith(
+        "resnet18 ownership: 12 s on CPU\nλ_1(G): printed 165.3, measured"
+    )
+    assert cli.main(["measure", "resnet18", "geometry"]) == 1
+    assert "no experiment geometry: it has ownership" in capsys.readouterr().err
 
 
 def test_an_unknown_chapter_names_the_known_ones(capsys):

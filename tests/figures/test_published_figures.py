@@ -20,5 +20,5 @@ def test_printed_and_measured_numbers_stand_in_one_row(tmp_path):
     found = rows(figures.published_table(net, store))
     assert found[2] == ["λ_min", "-0.0006", "-0.0012", "2"] and found[3] == ["λ_max", "1", "2", "2"]
     stored = rows(figures.stored_nets(store))
-    assert [net.title, "batch", "2026-01-02", "61", "CPU"] in stored
+    assert [net.title, "`hspec measure resnet32 batch`", "0.3", "2026-01-02", "61", "CPU"] in stored
     assert sum("not measured yet" in row for row in stored) == len(stored) - 3
