@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from hspec.curvature.engine.graphs import pull_back
+from hspec.curvature.engine.batch_graph import pull_back
 from hspec.curvature.engine.memory import gib
 from hspec.curvature.engine.network import num_coordinates
 from hspec.curvature.engine.precision import normal_tensors

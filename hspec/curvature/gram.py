@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
 from hspec.curvature.class_means import ClassMeans, class_means
-from hspec.curvature.engine.graphs import pull_back
+from hspec.curvature.engine.batch_graph import pull_back
 from hspec.curvature.engine.memory import gib
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.risk import Risk

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from hspec.curvature.engine.graphs import BatchGraph
+from hspec.curvature.engine.batch_graph import BatchGraph
 from hspec.curvature.risk import Risk
 from hspec.linalg.operator import LinearOperator
 

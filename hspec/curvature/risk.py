@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from hspec.curvature import batch_norm as bn
 from hspec.curvature import refusals
 from hspec.curvature.data import Batch, Data, Forward, same, sketched
+from hspec.curvature.engine.batch_graph import Objective
 from hspec.curvature.engine.copying import refuse_computed_tensors_in_use, unwrapped
 from hspec.curvature.engine.graphs import Graphs
 from hspec.curvature.engine.memory import free_memory, is_out_of_memory
 from hspec.curvature.engine.network import Network, coordinates
 from hspec.curvature.engine.precision import PRECISIONS, normal_tensors, numerics
-from hspec.curvature.engine.trial import make_plan
 from hspec.curvature.loss import Loss, Terms, as_loss
+from hspec.curvature.survey import Survey
 
 
 class Risk:
@@ -43,8 +44,7 @@ class Risk:
         self._survey()
         budget = free_memory(self.device) // 3 if budget is None else int(budget)
         self.memory_budget = budget - data.hold(budget // 2)
-        plan = functools.partial(make_plan, network, data, loss, check)
-        self.graphs = Graphs(network, data, loss, self.memory_budget, precision, plan)
+        self.graphs = Graphs(Objective(network, data, loss), self.memory_budget, precision, check)
 
     @classmethod
     @normal_tensors()
@@ -223,20 +223,19 @@ class Risk:
         first = self._pass()
         self.data.ends, self.data.sketch = first.ends, first.sketch
         second = self._pass()
-        repeats = first.ends == second.ends and same(first.sketch, second.sketch)
-        if not repeats or not _equal(first.labels, second.labels):
+        if not first.repeats(second):
             raise ValueError(refusals.CHANGED.format(place=""))
         self.num_examples, self.num_classes = first.num_examples, first.width
         self.labels, self._total, self._errors = first.labels, first.total, first.errors
         self.num_terms = first.weight if first.weight or self._averages(first) else 1.0
 
-    def _averages(self, survey: "_Survey") -> bool:
+    def _averages(self, survey: Survey) -> bool:
         if getattr(self.loss_function, "mean", None) is True:
             raise ValueError("every target is ignored: the sample is empty")
         return False
 
-    def _pass(self) -> "_Survey":
-        survey = _Survey()
+    def _pass(self) -> Survey:
+        survey = Survey()
         with numerics(self.device, self.precision):
             for batch in self.data:
                 survey.add(batch, *self._evaluated(batch))
@@ -289,40 +288,6 @@ class Risk:
                 f"batch 0: the module gives ({n}, {self.num_classes}), where logits of shape ({n}, {num_classes}) "
                 "are needed: is num_classes right?"
             )
-
-
-class _Survey:
-    """What one pass over the sample finds."""
-
-    def __init__(self) -> None:
-        self.num_examples, self.weight, self.total, self.width = 0, 0.0, 0.0, None
-        self.ends, self.sketches, self.all_labels, self.wrong = [], [], [], 0
-
-    def add(self, batch: Batch, num_examples: int, f: Tensor, terms) -> None:
-        if self.width not in (None, f.shape[1]):
-            raise ValueError(
-                f"{batch.where} has {f.shape[1]} outputs an example, the batches before it {self.width}"
-            )
-        self.width = f.shape[1]
-        self.num_examples += num_examples
-        self.weight += terms.weight
-        self.total += float(terms.value())
-        self.ends.append((self.ends[-1] if self.ends else 0) + len(f))
-        self.sketches.append(sketched(f))
-        if terms.labels is not None:
-            self.all_labels.append(terms.labels)
-            self.wrong += int((f.argmax(1) != terms.labels).sum())
-
-    def finished(self) -> "_Survey":
-        self.sketch = torch.cat(self.sketches)
-        known = len(self.all_labels) == len(self.ends)
-        self.labels = torch.cat(self.all_labels) if known else None
-        self.errors = self.wrong if known else None
-        return self
-
-
-def _equal(a: Tensor | None, b: Tensor | None) -> bool:
-    return a is b if a is None or b is None else torch.equal(a, b)
 
 
 def _check_batches(data: Data, converts: bool) -> None:

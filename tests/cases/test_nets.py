@@ -146,7 +146,7 @@ def test_refused(make, words, batches):
 
 def test_a_wrong_second_derivative_leaves_what_is_right(batches):
     """Gradient and class means need the first derivative only."""
-    make, words = REFUSED["detached backward"]
+    make, _ = REFUSED["detached backward"]
     net = make()
     risk = Risk.from_module(net, batches, C)
     assert relative(risk.gradient(), gradient(net, batches)) < 1e-12

@@ -210,7 +210,7 @@ def test_sharded_modules_are_refused():
     class FullyShardedDataParallel(nn.Linear):
         pass
 
-    with pytest.raises(ValueError, match="sharded by FullyShardedDataParallel.*pass the plain module"):
+    with pytest.raises(ValueError, match=r"sharded by FullyShardedDataParallel.*pass the plain module"):
         Risk.from_module(FullyShardedDataParallel(4, 3), [(torch.ones(3, 4), torch.arange(3))], 3)
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from hspec.curvature.data import Data
-from hspec.curvature.engine.graphs import BatchGraph
+from hspec.curvature.engine.batch_graph import BatchGraph, Objective
 from hspec.curvature.engine.network import Network
-from hspec.curvature.loss import CrossEntropy, _CrossEntropyTerms
+from hspec.curvature.loss.cross_entropy import CrossEntropy, CrossEntropyTerms
 from hspec.curvature.softmax import Softmax
 
 PRODUCTS = {
@@ -27,7 +27,7 @@ class Unchecked(CrossEntropy):
     """Without a look at the labels, which is taken while a graph is built."""
 
     def _hard(self, f, labels, where):
-        return _CrossEntropyTerms(f, Softmax.of(f), float(len(labels)), labels)
+        return CrossEntropyTerms(f, Softmax.of(f), float(len(labels)), labels)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def graph(case):
     network.module = network.module.to("meta")
     network.parameters, network.device = list(network.module.parameters()), torch.device("meta")
     data = Data(case.batches, None, network.dtype, network.device)
-    return BatchGraph.build(network, data, next(iter(data)), Unchecked())
+    return BatchGraph.build(Objective(network, data, Unchecked()), next(iter(data)))
 
 
 @pytest.mark.parametrize("num_vectors", [1, 3])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hspec.curvature import Risk, class_means, gauss_newton, hessian, residual, split_product
-from hspec.curvature.engine.graphs import BatchGraph
+from hspec.curvature.engine.batch_graph import BatchGraph
 from hspec.linalg import eigsh
 
 

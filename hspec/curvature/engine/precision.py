@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 PRECISIONS = ("exact", "fast")
 # Names of torch.set_float32_matmul_precision: no reduced precision; TF32 on CUDA; on the CPU
@@ -94,17 +93,34 @@ def _set(matmul: str, reduced_convolutions: bool, cudnn: bool) -> Callable[[], N
     """Change the process's settings; the function returned puts back what they were."""
     before, library = torch.get_float32_matmul_precision(), torch.backends.cudnn
     enabled, reduced = library.enabled, library.allow_tf32
-    attention = sdpa_kernel(SDPBackend.MATH)
+    kernels = _attention_kernels()
 
     def restore() -> None:
-        attention.__exit__(None, None, None)
+        for kernel, was_enabled in kernels.items():
+            _ATTENTION[kernel][1](was_enabled)
         torch.set_float32_matmul_precision(before)
         library.allow_tf32, library.enabled = reduced, enabled
 
     torch.set_float32_matmul_precision(matmul)
     library.allow_tf32, library.enabled = reduced_convolutions, enabled and cudnn
-    attention.__enter__()
+    for kernel, (_, enable) in _ATTENTION.items():
+        enable(kernel == "math")
     return restore
+
+
+def _attention_kernels() -> dict[str, bool]:
+    """Which kernels of scaled-dot-product attention the process allows, by name."""
+    return {name: is_enabled() for name, (is_enabled, _) in _ATTENTION.items()}
+
+
+# By hand: torch.nn.attention.sdpa_kernel must be left in the thread in which it was entered.
+_ATTENTION = {
+    name: (
+        getattr(torch.backends.cuda, f"{name}_sdp_enabled"),
+        getattr(torch.backends.cuda, f"enable_{name}_sdp"),
+    )
+    for name in ("flash", "mem_efficient", "cudnn", "math")
+}
 
 
 _SETTINGS = _ProcessWide()

@@ -1,0 +1,203 @@
+"""A rung on a few examples: its products, and what differences say of them.
+
+Derivatives are compared in float64 where the net allows it, at a point near θ, so that no unit sits
+exactly on the kink of its ReLU (as many do at zero biases).
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from hspec.curvature.data import Batch
+from hspec.curvature.engine import differences
+from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
+from hspec.curvature.engine.layers import Plain
+from hspec.curvature.engine.memory import free_memory, is_out_of_memory
+from hspec.curvature.engine.network import coordinates
+from hspec.curvature.loss import WholeTerms
+
+FEW = 8  # examples of an attempt
+NEARBY = 1e-2  # how far from θ derivatives are compared, relative to its size
+COPY_BYTES = 200  # a parameter's share of the memory that the comparison takes
+KINDS = {
+    "first": "the first derivative",
+    "jacobian": "the derivative of the outputs in the parameters (by double backward)",
+    "second": "the second derivative",
+}
+AGREES = {torch.float64: 1e-6, torch.float32: 2e-2}  # of two evaluations of one product
+
+Products = dict[str, Tensor]  # by kind of derivative
+
+
+@dataclass
+class Attempt:
+    """One rung on a few examples: its products, what failed, and what differences say of them."""
+
+    rung: Rung
+    batch: Batch | None = None
+    products: Products | None = None
+    errors: dict[str, Exception] = field(default_factory=dict)
+    findings: dict[str, differences.Finding] = field(default_factory=dict)
+    compared_in: torch.dtype | None = None
+    differs: bool = False  # from the same products in float64, more than PyTorch's own layers do
+
+    @property
+    def faults(self) -> list[str]:
+        """The derivatives that failed or are contradicted."""
+        wrong = [kind for kind, finding in self.findings.items() if finding.is_wrong]
+        return list(dict.fromkeys([*self.errors, *wrong]))
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.products is not None and not self.faults and not self.differs
+
+    @property
+    def why(self) -> str:
+        """What speaks against it, in a few words."""
+        for kind, error in self.errors.items():
+            where = f"{KINDS[kind]}: " if kind in KINDS else ""
+            return f"with {self.rung.name}, {where}{first_line(error)}"
+        return f"{self.rung.name} give other numbers"
+
+
+def attempt(objective: Objective, rung: Rung, check: bool) -> Attempt:
+    """The products of a rung on a few examples of the first batch, or on all of it where it takes no fewer."""
+    tried = Attempt(rung)
+    for batch in objective.data.first_few(FEW):
+        try:
+            graph = BatchGraph.build(objective, batch, rung)
+        except Exception as error:
+            raise_if_out_of_memory(error)
+            tried.errors = {"all": error}
+            continue
+        tried.batch = batch
+        tried.products, tried.errors = _products(graph, _direction(objective))
+        break
+    if check and tried.products is not None:
+        _compare(tried, objective)
+    return tried
+
+
+def _direction(objective: Objective) -> list[Tensor]:
+    return differences.direction(objective.network.parameters, torch.Generator().manual_seed(1))
+
+
+def _products(graph: BatchGraph, v: list[Tensor]) -> tuple[Products, dict[str, Exception]]:
+    """({kind: product with v}, {kind: the error it ended in})."""
+    V, products, errors = row(v)[None], {}, {}
+    ways = {"first": graph.loss_gradient, "second": lambda: graph.hess(V)}
+    if not isinstance(graph.terms, WholeTerms):
+        ways["jacobian"] = lambda: graph.jacobian(V)
+    for kind, way in ways.items():
+        try:
+            products[kind] = way()[0].detach()
+        except Exception as error:
+            raise_if_out_of_memory(error)
+            errors[kind] = error
+    return products, errors
+
+
+def _compare(tried: Attempt, objective: Objective) -> None:
+    """Fill in what differences say: in float64 where the net can be computed in it, else in its own dtype."""
+    network = objective.network
+    if network.num_parameters * COPY_BYTES > free_memory(network.device):
+        return
+    for dtype in dict.fromkeys((torch.float64, network.dtype)):
+        try:
+            other = objective.in_dtype(dtype)
+            batch = objective.data.in_dtype(tried.batch, dtype)
+            differs = dtype != network.dtype and _differs(tried, objective, other, batch)
+            findings, errors = _against_differences(tried.rung, other, batch)
+        except Exception as error:  # the net cannot be computed in this dtype
+            raise_if_out_of_memory(error)
+            continue
+        tried.findings, tried.compared_in, tried.differs = findings, dtype, differs
+        tried.errors |= errors
+        return
+
+
+def _differs(tried: Attempt, objective: Objective, other: Objective, batch: Batch) -> bool:
+    """Whether products are farther from those in float64 than PyTorch's own layers give them."""
+    right, _ = _products(BatchGraph.build(other, batch, tried.rung), _direction(other))
+    off = relative(tried.products, right)
+    if off <= AGREES[objective.network.dtype] or tried.rung is Plain:
+        return False
+    graph = BatchGraph.build(objective, tried.batch, Plain)
+    plain, errors = _products(graph, _direction(objective))
+    return not errors and relative(plain, right) < off / 2
+
+
+def relative(found: Products, right: Products) -> float:
+    """The largest relative difference among products of one kind."""
+    differing = []
+    for kind in found.keys() & right.keys():
+        off, size = (
+            float(torch.linalg.vector_norm(t))
+            for t in (found[kind].double() - right[kind].double(), right[kind])
+        )
+        differing.append(off / (size or 1.0))
+    return max(differing, default=0.0)
+
+
+def _against_differences(rung: Rung, objective: Objective, batch: Batch):
+    """({kind: finding}, {kind: error}); θ is moved about on the way."""
+    network, generator = objective.network, torch.Generator().manual_seed(0)
+    _leave_kinks(objective, batch, generator)
+    base = [q.detach().clone() for q in network.parameters]
+    v = differences.direction(base, generator)
+    products, errors = _products(BatchGraph.build(objective, batch, rung), v)
+    exact = {kind: (t, float(torch.linalg.vector_norm(t))) for kind, t in products.items()}
+    if "first" in products:
+        g, along = products["first"], row(v)
+        exact["first"] = torch.dot(g, along), float(torch.dot(g.abs(), along.abs()))
+
+    def evaluate(t: float) -> Products:
+        network.move_to([q + t * d for q, d in zip(base, v, strict=True)])
+        return _quantities(objective, batch)
+
+    return differences.compare(exact, evaluate, network.dtype), errors
+
+
+def _leave_kinks(objective: Objective, batch: Batch, generator: torch.Generator) -> None:
+    """Move θ a little, to where no unit sits on its kink for a reason; unless that overflows."""
+    network, data = objective.network, objective.data
+    base = [q.detach().clone() for q in network.parameters]
+    v = differences.direction(base, generator)
+    network.move_to([q + NEARBY * d for q, d in zip(base, v, strict=True)])
+    with data.without_graph():
+        outputs, _ = data.evaluate(network.module, batch)
+    if not outputs.isfinite().all():
+        network.move_to(base)
+
+
+def _quantities(objective: Objective, batch: Batch) -> Products:
+    """What the derivatives are derivatives of, by PyTorch's own first derivative."""
+    parameters = objective.network.parameters
+    with torch.enable_grad():
+        outputs, targets = objective.data.evaluate(objective.network.module, batch)
+        f, terms = objective.loss.at(outputs, targets, batch.where)
+        if isinstance(terms, WholeTerms):
+            g = torch.autograd.grad(terms.total, parameters, allow_unused=True)
+        else:
+            g = torch.autograd.grad(f, parameters, terms.residual(), allow_unused=True)
+    g = [torch.zeros_like(q) if t is None else t for t, q in zip(g, parameters, strict=True)]
+    return {"first": terms.value(), "jacobian": f.detach(), "second": row(g)}
+
+
+def row(pieces: list[Tensor]) -> Tensor:
+    """Parameters, or what belongs to them, as one vector (p,)."""
+    return torch.cat([coordinates(t.detach()) for t in pieces])
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a sentence."""
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return text[0].split(". ")[0].rstrip(".")
+
+
+def raise_if_out_of_memory(error: Exception) -> None:
+    """What no other rung would change."""
+    if is_out_of_memory(error):
+        raise error

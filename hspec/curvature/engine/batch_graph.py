@@ -1,0 +1,186 @@
+"""Products with the Hessian's parts: first-order graphs, kept between products as far as memory allows.
+
+One graph a batch serves every matrix. It holds the outputs f, z = ∂ℓ/∂f as a function of f, and
+g = Jᵀz with its own graph:
+
+    ∂⟨g, v⟩/∂θ = Hess v          with the derivative passing through z(f)
+               = H v             with that passage switched off
+    ∂⟨g, v⟩/∂z = J v             and Jᵀ u = ∂⟨f, u⟩/∂θ, so G v = Jᵀ M J v
+
+All are reverse over reverse (never reverse over forward, which is wrong with batch normalisation in
+training mode).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hspec.curvature.data import Batch, Data
+from hspec.curvature.engine.layers import RUNGS
+from hspec.curvature.engine.network import Network, coordinates, num_coordinates
+from hspec.curvature.engine.switches import Switches
+from hspec.curvature.loss import Loss, Terms, WholeTerms
+
+Rung = type  # one of RUNGS
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is differentiated: the loss of a network on data."""
+
+    network: Network
+    data: Data
+    loss: Loss
+
+    def in_dtype(self, dtype: torch.dtype) -> "Objective":
+        """The same on a copy of the network in another dtype, whose θ may be changed."""
+        return Objective(self.network.in_dtype(dtype), self.data, self.loss)
+
+
+class _OutputGradient(torch.autograd.Function):
+    """f ↦ z = ∂ℓ/∂f, with its exact derivative M and a switch on it."""
+
+    @staticmethod
+    def forward(ctx, f, terms, switches):
+        ctx.terms, ctx.switches = terms, switches
+        return terms.residual()
+
+    @staticmethod
+    def backward(ctx, t):
+        return (ctx.terms.middle(t) if ctx.switches.through_loss else None), None, None
+
+
+@dataclass(frozen=True)
+class BatchGraph:
+    """The first-order graph of the summed (not averaged) loss of one batch."""
+
+    rows: slice  # of the sample's positions
+    network: Network
+    outputs: Tensor  # f (m, C)
+    terms: Terms
+    z: Tensor | None  # (m, C); None where the loss is no function of the outputs
+    switches: Switches
+    gradient: tuple[Tensor | None, ...]  # g, by parameter; None where the loss does not depend on it
+    wrong: dict[str, str]  # derivatives that were found wrong, and why; see `trial`
+
+    @classmethod
+    def build(
+        cls,
+        objective: Objective,
+        batch: Batch,
+        rung: Rung = RUNGS[0],
+        wrong: dict[str, str] | None = None,
+    ) -> "BatchGraph":
+        """Forward and backward once, recording both.
+
+        Raises ValueError where the outputs do not depend on the chosen parameters.
+        """
+        network, switches = objective.network, Switches()
+        parameters = network.parameters
+        with torch.enable_grad(), rung(switches):
+            outputs, targets = objective.data.evaluate(network.module, batch)
+            f, terms = objective.loss.at(outputs, targets, batch.where)
+            if not f.requires_grad:
+                raise ValueError(
+                    "the outputs do not depend on any of the chosen parameters "
+                    f"({', '.join(network.slices)}): they are under torch.no_grad(), detached, or unused"
+                )
+            record = {"create_graph": True, "allow_unused": True}
+            if isinstance(terms, WholeTerms):
+                z, g = None, torch.autograd.grad(terms.total, parameters, **record)
+            else:
+                z = _OutputGradient.apply(f, terms, switches)
+                g = torch.autograd.grad(f, parameters, z, **record)
+        return cls(batch.rows, network, f, terms, z, switches, g, wrong or {})
+
+    def hess(self, V: Tensor) -> Tensor:
+        """Σ_n Hess_n V for rows V (k, p)."""
+        self._refuse("second")
+        return flat(self._differentiate(V, self.network.parameters), self.network.parameters, V)
+
+    def residual(self, V: Tensor) -> Tensor:
+        """Σ_n H_n V for rows V (k, p)."""
+        self._refuse("second", "jacobian")
+        with self.switches.off("through_loss"):
+            found = self._differentiate(V, self.network.parameters)
+        return flat(found, self.network.parameters, V)
+
+    def split(self, V: Tensor) -> Tensor:
+        """(Σ_n H_n V, Σ_n G_n V), in one sweep and one more: (k, 2, p)."""
+        self._refuse("second", "jacobian", "first")
+        with self.switches.off("through_loss"):
+            *h, t = self._differentiate(V, [*self.network.parameters, self.z])
+        h = flat(h, self.network.parameters, V)
+        return torch.stack([h, self.jacobian_transpose(self.terms.middle(t))], 1)
+
+    def gauss_newton(self, V: Tensor) -> Tensor:
+        """Σ_n J_nᵀ M_n J_n V (k, p)."""
+        return self.jacobian_transpose(self.terms.middle(self.jacobian(V)))
+
+    def jacobian(self, V: Tensor) -> Tensor:
+        """J V (k, m, C)."""
+        self._refuse("jacobian")
+        with self.switches.off("to_forward"):
+            found = self._differentiate(V, [self.z])[0]
+        return V.new_zeros(len(V), *self.z.shape) if found is None else found
+
+    def jacobian_transpose(self, U: Tensor) -> Tensor:
+        """Σ_n J_nᵀ U_n (k, p) for U (k, m, C)."""
+        self._refuse("first")
+        return pull_back(self.outputs, self.network.parameters, U, self.switches)
+
+    def loss_gradient(self) -> Tensor:
+        """g (1, p)."""
+        self._refuse("first", whole=True)
+        g = [None if t is None else t.detach()[None] for t in self.gradient]
+        return flat(g, self.network.parameters, self.outputs.detach()[:1])
+
+    def _refuse(self, *derivatives: str, whole: bool = False) -> None:
+        for derivative in derivatives:
+            if derivative in self.wrong:
+                raise ValueError(self.wrong[derivative])
+        if self.z is None and not whole and derivatives != ("second",):
+            raise ValueError(
+                "the loss is no function of the outputs alone (it differentiates the net, or uses its "
+                "parameters), so Hess is not a sum of G and H: use hessian(risk)"
+            )
+
+    def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
+        used = [i for i, g in enumerate(self.gradient) if g is not None and g.requires_grad]
+        if not used:
+            return [None] * len(inputs)
+        pieces = self.network.unflatten(V)
+        outputs, cotangents = [self.gradient[i] for i in used], [pieces[i] for i in used]
+        return _grad(outputs, inputs, cotangents, self.switches)
+
+
+def pull_back(
+    outputs: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches, out: Tensor | None = None
+) -> Tensor:
+    """Σ_n J_nᵀ U_n (k, p) for U (k, m, C), p the size of `parameters`; `outputs` (m, C) with their graph."""
+    return flat(_grad([outputs], parameters, [U], switches), parameters, U, out)
+
+
+def flat(
+    pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor, out: Tensor | None = None
+) -> Tensor:
+    """One row for each of k cotangents, in `out` where it is given; zeros for parameters not reached."""
+    k = len(like)
+    rows = [
+        like.new_zeros(k, num_coordinates(q)) if piece is None else coordinates(piece, 1)
+        for piece, q in zip(pieces, parameters, strict=True)
+    ]
+    return torch.cat(rows, 1, out=out)
+
+
+def _grad(outputs, inputs, cotangents, switches: Switches) -> list[Tensor | None]:
+    """autograd.grad for k cotangents at once, stacked along a leading dimension of k."""
+    if len(cotangents[0]) > 1:
+        options = {"retain_graph": True, "allow_unused": True, "is_grads_batched": True}
+        cotangents = [c.contiguous() for c in cotangents]  # only whole blocks fold into one product
+        with switches.off("single"):
+            return list(torch.autograd.grad(outputs, inputs, cotangents, **options))
+    single = [c[0] for c in cotangents]
+    found = torch.autograd.grad(outputs, inputs, single, retain_graph=True, allow_unused=True)
+    return [None if t is None else t[None] for t in found]

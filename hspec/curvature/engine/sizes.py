@@ -1,0 +1,70 @@
+"""How many vectors a sweep takes, and how many bytes a graph: found on a few examples."""
+
+from dataclasses import replace
+
+import torch
+
+from hspec.curvature.data import Batch
+from hspec.curvature.engine import differences
+from hspec.curvature.engine.attempt import AGREES, Attempt, raise_if_out_of_memory, relative, row
+from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
+from hspec.curvature.engine.memory import SavedBytes, resident
+
+MAX_BLOCK = 16  # vectors in one sweep: bounds the memory of a sweep to this many times that of one
+
+
+def block_size(objective: Objective, chosen: Attempt) -> int:
+    """Vectors a sweep, by a rule: blocks fold into one matrix product where layers are linear.
+
+    Convolutions on a CPU have matrix products large enough for one vector (docs/decisions/0008).
+    """
+    network = objective.network
+    on_cpu = network.device.type == "cpu"
+    if chosen.faults or (on_cpu and any(q.dim() > 2 for q in network.parameters)):
+        return 1
+    graph = BatchGraph.build(objective, chosen.batch, chosen.rung)
+    if not graph.terms.blocks or graph.z is None:
+        return 1
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
+    V = torch.stack([row(differences.direction(network.parameters, g)) for g in generators])
+    U = torch.stack([t.expand_as(graph.outputs) for t in V[:, :1]])
+    products = ((graph.hess, V), (graph.gauss_newton, V), (graph.jacobian_transpose, U))
+    try:
+        for product, rows in products:
+            alone = torch.cat([product(one) for one in rows.split(1)])
+            if relative({"": product(rows)}, {"": alone}) > AGREES[network.dtype]:
+                return 1
+    except Exception as error:  # a function that knows no blocks: one vector at a time is right
+        raise_if_out_of_memory(error)
+        return 1
+    return MAX_BLOCK
+
+
+def graph_bytes(objective: Objective, batch: Batch, rung: Rung) -> tuple[float, float]:
+    """(bytes of a graph whatever the batch, bytes by entry of the batch)."""
+    whole = _weight(objective, batch, rung)
+    if objective.data.is_paired and len(batch.content[1]) > 1:
+        x, y = batch.content
+        half = replace(batch, content=(x[: len(y) // 2], y[: len(y) // 2]))
+        try:
+            less = _weight(objective, half, rung)
+        except Exception as error:  # it takes batches of one size only
+            raise_if_out_of_memory(error)
+        else:
+            slope = max(0.0, (whole - less) / (batch.num_numbers - half.num_numbers))
+            return max(0.0, whole - slope * batch.num_numbers), slope
+    return 0.0, whole / max(1, batch.num_numbers)
+
+
+def _weight(objective: Objective, batch: Batch, rung: Rung) -> float:
+    network = objective.network
+    saved = SavedBytes(besides=network.parameters)
+    try:
+        with saved:
+            graph = BatchGraph.build(objective, batch, rung)
+    except RuntimeError as error:
+        raise_if_out_of_memory(error)
+        before = resident(network.device)  # torch.func inside the net knows no hooks on what is saved
+        graph = BatchGraph.build(objective, batch, rung)
+        saved.total = max(0, resident(network.device) - before)
+    return float(saved.total + sum(g.nbytes for g in graph.gradient if g is not None))

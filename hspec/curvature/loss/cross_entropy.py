@@ -1,0 +1,174 @@
+"""The cross-entropy: class indices or distributions, with weights, smoothing and ignored labels."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hspec.curvature.loss.base import Loss, Terms
+from hspec.curvature.softmax import Softmax
+
+
+@dataclass(frozen=True)
+class CrossEntropyTerms(Terms):
+    """ℓ = −Σ_c q_c log p_c, for any weights q ≥ 0 of the classes; with s = Σ_c q_c: z = s p − q, M = s (diag p − p pᵀ).
+
+    Either hard labels with a weight s each (q = s e_y), or q itself.
+    """
+
+    f: Tensor
+    softmax: Softmax
+    weight: float
+    labels: Tensor | None = None
+    scale: Tensor | None = None  # s (m, 1); None for 1 everywhere
+    q: Tensor | None = None
+
+    def value(self) -> Tensor:
+        surprise = Softmax.of(self.f.double()).surprise()
+        if self.q is not None:
+            return (self.q * surprise).sum()
+        own = surprise.gather(1, self.labels[:, None])
+        return (own if self.scale is None else own * self.scale).sum()
+
+    def residual(self) -> Tensor:
+        if self.q is not None:
+            return self.scale * self.softmax.p - self.q
+        z = self.softmax.residual(self.labels)
+        return z if self.scale is None else self.scale * z
+
+    def middle(self, t: Tensor) -> Tensor:
+        m = self.softmax.middle(t)
+        return m if self.scale is None else self.scale * m
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """nn.CrossEntropyLoss: class indices, or a distribution over classes, for each row of logits.
+
+    Logits (n, C), (n, C, …) as PyTorch has them, or (n, …, C) as language models do; targets of the
+    same shape without C, or with it for distributions. The mean's denominator is PyTorch's own: the
+    weights w_y of the targets that are not ignored; the number of positions for distributions.
+    """
+
+    class_weights: Tensor | None = None
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    mean: bool = True
+    name = "cross-entropy"
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the one of the papers: the mean over examples, one class index each."""
+        return self.class_weights is None and not self.label_smoothing and self.mean
+
+    def at(self, outputs, targets, where):
+        if outputs.dim() < 2:
+            raise ValueError(
+                f"{where}: the module gives {tuple(outputs.shape)}, where a row of logits for each "
+                "example is needed. For one logit an example pass loss=nn.BCEWithLogitsLoss(), for "
+                "regression loss=nn.MSELoss()"
+            )
+        if outputs.shape[1:] == (1,):
+            raise ValueError(
+                f"{where}: the module gives one logit an example, {tuple(outputs.shape)}, of which the "
+                "softmax is 1: pass loss=nn.BCEWithLogitsLoss()"
+            )
+        if not isinstance(targets, Tensor):
+            raise ValueError(f"{where}: targets are {type(targets).__name__}, a tensor is needed")
+        if targets.is_floating_point():
+            return self._soft(outputs, targets, where)
+        if targets.dtype == torch.bool or targets.is_complex():
+            raise ValueError(
+                f"{where} has labels of dtype {targets.dtype}: class indices are needed, y.long()"
+            )
+        f, labels = _class_rows(outputs, targets, where), targets.reshape(-1).long()
+        return f, self._hard(f, labels, where)
+
+    def _hard(self, f: Tensor, labels: Tensor, where: str) -> Terms:
+        num_classes = f.shape[1]
+        counted = labels != self.ignore_index
+        seen = labels[counted]
+        if seen.numel() and not (int(seen.min()) >= 0 and int(seen.max()) < num_classes):
+            raise ValueError(
+                f"{where} has labels out of range: {int(seen.min())} to {int(seen.max())}, "
+                f"where 0 to {num_classes - 1} are the classes"
+            )
+        softmax, all_counted = Softmax.of(f), bool(counted.all())
+        if self.class_weights is None and not self.label_smoothing and all_counted:
+            weight = float(len(labels)) if self.mean else 0.0
+            return CrossEntropyTerms(f, softmax, weight, labels, None)
+        w = self._weights(f)
+        labels = labels.where(counted, 0)
+        own = w[labels].where(counted, 0)
+        weight = float(own.double().sum()) if self.mean else 0.0
+        if not self.label_smoothing:
+            return CrossEntropyTerms(f, softmax, weight, labels, own[:, None])
+        q = (self.label_smoothing / num_classes) * w * counted[:, None]
+        q = q.scatter_add(1, labels[:, None], (1 - self.label_smoothing) * own[:, None])
+        return CrossEntropyTerms(f, softmax, weight, labels, q.sum(1, keepdim=True), q)
+
+    def _soft(self, outputs: Tensor, targets: Tensor, where: str) -> tuple[Tensor, Terms]:
+        if targets.shape != outputs.shape:
+            raise ValueError(
+                f"{where} has labels of dtype {targets.dtype} and shape {tuple(targets.shape)}: for "
+                "cross-entropy class indices (integers) or a distribution over classes "
+                f"{tuple(outputs.shape)} are needed; for regression pass loss=nn.MSELoss(), for yes or "
+                "no loss=nn.BCEWithLogitsLoss()"
+            )
+        f = outputs.movedim(1, -1).reshape(-1, outputs.shape[1])
+        q = targets.to(f.dtype).movedim(1, -1).reshape(-1, outputs.shape[1])
+        if self.label_smoothing:
+            q = (1 - self.label_smoothing) * q + self.label_smoothing / f.shape[1]
+        q = q * self._weights(f)
+        weight = float(len(f)) if self.mean else 0.0
+        return f, CrossEntropyTerms(f, Softmax.of(f), weight, None, q.sum(1, keepdim=True), q)
+
+    def _weights(self, f: Tensor) -> Tensor:
+        if self.class_weights is None:
+            return f.new_ones(f.shape[1])
+        return self.class_weights.to(f.device, f.dtype)
+
+
+def _class_rows(outputs: Tensor, targets: Tensor, where: str) -> Tensor:
+    """Logits as (m, C), one row for each entry of the targets."""
+    shape = tuple(targets.shape)
+    second = outputs.shape[:1] + outputs.shape[2:] == shape
+    last = outputs.shape[:-1] == shape
+    if second and last and outputs.dim() > 2:
+        raise ValueError(
+            f"{where}: logits {tuple(outputs.shape)} for targets {shape} can be read with the classes in "
+            "the second or in the last dimension: flatten both, by "
+            "forward=lambda module, batch: (logits.flatten(0, 1), targets.flatten())"
+        )
+    if not (second or last):
+        raise ValueError(
+            f"{where} has labels of shape {shape} for logits of shape {tuple(outputs.shape)}: need "
+            f"{tuple(outputs.shape[:1] + outputs.shape[2:])}, or {tuple(outputs.shape[:-1])} where the "
+            "classes come last"
+        )
+    table = outputs.movedim(1, -1) if second else outputs
+    return table.reshape(-1, table.shape[-1])
+
+
+@dataclass(frozen=True)
+class NegativeLogLikelihood(Loss):
+    """nn.NLLLoss of log-probabilities: the cross-entropy of them as logits, whose G is the Fisher information.
+
+    The two agree in every value and derivative in θ as long as the outputs are normalised, which is
+    checked; by itself the loss is linear in its inputs, and would leave all of Hess to H.
+    """
+
+    of_logits: CrossEntropy
+    name = "negative log-likelihood"
+
+    def at(self, outputs, targets, where):
+        f, terms = self.of_logits.at(outputs, targets, where)
+        off = float(f.detach().logsumexp(-1).abs().max()) if len(f) else 0.0
+        if off > math.sqrt(torch.finfo(f.dtype).eps):
+            raise ValueError(
+                f"{where}: nn.NLLLoss needs log-probabilities, but Σ exp(outputs) is off from 1 by a "
+                f"factor of up to exp({off:.2g}): end the module in log_softmax, or pass "
+                "loss=nn.CrossEntropyLoss() for logits"
+            )
+        return f, terms
