@@ -5,6 +5,7 @@ import torch
 # Entries summed in the vectors' own precision before float64 takes over: by dot products, which keep many partial sums
 # at a time, and by matrix products, which keep one.
 CHUNK, SHORT = 1 << 16, 1 << 9
+SQUARES = 1e-24, 1e37  # of norms whose parts are well within float32, for vectors of up to 1e9 entries
 
 
 def inner(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
@@ -31,10 +32,16 @@ def cross(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
 
 
 def norms(A: torch.Tensor) -> torch.Tensor:
-    """‖a_i‖ of the rows of A (n, p), in float64, (n,)."""
-    if A.device.type != "cpu":
-        return torch.linalg.vector_norm(A, dim=1, dtype=torch.float64)
-    return inner(A, A).sqrt()
+    """‖a_i‖ of the rows of A (n, p), in float64, (n,).
+
+    Squares that A's own precision does not hold are taken in float64: float32 ends at 1e-38 and 3e38, so that
+    norms below 1e-19 or above 1e19 would come out as zero or infinite.
+    """
+    if A.device.type == "cpu":
+        squares = inner(A, A)
+        if A.dtype == torch.float64 or bool(((squares > SQUARES[0]) & (squares < SQUARES[1])).all()):
+            return squares.sqrt()
+    return torch.linalg.vector_norm(A, dim=1, dtype=torch.float64)
 
 
 def _chunked_dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

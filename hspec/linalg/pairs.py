@@ -14,12 +14,15 @@ class EigenPairs:
     vectors       (p, k) tensor with orthonormal columns, on the operator's device
     residuals     (k,) float64 numpy, ‖A q_i − λ_i q_i‖: some eigenvalue of A lies within that distance of λ_i
     num_products  products A @ v spent (a block of k columns counts as k)
+    chance_missed an upper bound on the chance that an eigenvalue belongs among these (beyond the last one by more
+                  than the tolerance) and is not there, such as one more copy of a multiple one; NaN: not looked for
     """
 
     values: np.ndarray
     vectors: torch.Tensor
     residuals: np.ndarray
     num_products: int = 0
+    chance_missed: float = float("nan")
 
     def __len__(self) -> int:
         return len(self.values)
@@ -28,4 +31,6 @@ class EigenPairs:
         """The k largest of these pairs."""
         if k > len(self):
             raise ValueError(f"top({k}) asked of {len(self)} eigenpairs: compute more, or ask for fewer.")
-        return EigenPairs(self.values[:k], self.vectors[:, :k], self.residuals[:k], self.num_products)
+        return EigenPairs(
+            self.values[:k], self.vectors[:, :k], self.residuals[:k], self.num_products, self.chance_missed
+        )

@@ -143,10 +143,15 @@ def test_the_callback_sees_the_products_spent(prescribed):
     [
         (5, {}, "5 eigenpairs asked of 4 of A: its dimension is too small"),
         (3, {"which": "both"}, "6 eigenpairs asked of 4"),
-        (0, {}, "0 eigenpairs asked"),
+        (0, {}, "number of eigenpairs is a whole number of at least 1; got 0"),
+        (2.0, {}, "whole number of at least 1; got 2.0"),
+        (1, {"max_products": -5}, "max_products is a whole number of at least 1; got -5"),
+        (1, {"block_size": 0}, "block_size is a whole number"),
+        (1, {"tol": float("inf")}, "tol must be positive and finite; got inf"),
+        (1, {"tol": float("nan")}, "tol must be positive and finite; got nan"),
         (1, {"which": "LM"}, 'which is "largest"'),
         (1, {"tol": 0.0}, "tol must be positive"),
-        (2, {"max_basis": 2}, "max_basis = 2 is too small for 2 pairs: allow at least 4"),
+        (2, {"max_basis": 2}, "max_basis = 2 is too small for 2 pairs: allow at least 6"),
         (1, {"start": torch.ones(3, 1, dtype=torch.float64)}, "started from a tensor of shape"),
         (1, {"start": torch.zeros(4, 1, dtype=torch.float64)}, "all are zero"),
         (1, {"start": torch.full((4, 1), float("nan"), dtype=torch.float64)}, "not finite"),
@@ -156,6 +161,17 @@ def test_refusals(k, change, message):
     A = torch.diag(torch.arange(4.0, dtype=torch.float64))
     with pytest.raises(ValueError, match=message):
         eigsh(A, k, generator=seeded(), **change)
+
+
+@pytest.mark.parametrize("generator", [None, 0, np.random.default_rng(0)])
+def test_refuses_other_sources_of_randomness(generator):
+    with pytest.raises(TypeError, match=r"a torch.Generator.* such as torch.Generator\(\).manual_seed\(0\)"):
+        eigsh(torch.eye(3), 1, generator=generator)
+
+
+def test_counts_may_be_numpy_integers(prescribed):
+    pairs = eigsh(prescribed(SPECTRA["tiny"]), np.int64(1), max_products=np.int32(9), generator=seeded())
+    assert np.allclose(pairs.values, [1.0])
 
 
 def test_refuses_operators_that_are_not_symmetric_or_not_finite(normal, wrapped):
