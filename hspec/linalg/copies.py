@@ -28,6 +28,7 @@ import torch
 from hspec.linalg.inner_products import norms
 from hspec.linalg.subspace import Ritz, Subspace
 
+ROOM = 4  # rows of memory beside the wanted vectors, at least
 CHANCE = 1e-3  # of having overlooked an eigenvalue, at which the search ends
 
 
@@ -63,7 +64,7 @@ class Search:
     def _set_aside(self) -> None:
         """Keep the wanted Ritz vectors, and those others that are known well enough to be left out too."""
         space, wanted = self.space, len(self.ritz.values)
-        space.restart((wanted + space.size) // 2)
+        space.restart(max(wanted, min((wanted + space.size) // 2, space.size - ROOM)))
         space.count = max(wanted, self._known())
         self._start_anew()
 
@@ -109,7 +110,7 @@ class Search:
     def _make_room(self) -> None:
         """Leave of the random direction's rows the outermost half; what is known of u·r goes along in `passed`."""
         space = self.space
-        if space.size - self.fixed < 4:
+        if space.size - self.fixed < ROOM:
             return self._set_aside()
         for sign, c in self._thresholds():
             self.passed[sign] *= self._solve(sign, c)[0] ** 2

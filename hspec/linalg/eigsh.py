@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hspec.linalg.arguments import guards_of, positive_number, random_source, whole_number
-from hspec.linalg.copies import CHANCE, Search
+from hspec.linalg.copies import CHANCE, ROOM, Search
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
@@ -19,7 +19,6 @@ from hspec.linalg.trace import draw_probe
 from hspec.linalg.tridiagonal import select
 
 NOISE = 0.1  # of a random direction, beside the start vectors given
-ROOM = 4  # rows of memory beside the wanted vectors, at least
 
 
 def eigsh(
