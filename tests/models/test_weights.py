@@ -98,3 +98,26 @@ def test_public_resnet32_errs_as_published():
         "d509ac1820d7f25398913559d7e81a13229b1e7adc5648e3bfa5e22dc137f850",
     )
     assert evaluate(net, data.load("CIFAR10", "test", normalization="ImageNet"))[1] == 0.0737
+
+
+@pytest.mark.skipif(
+    not (ROOT / "squeezenet1_1-imagenet").is_dir() or not (ROOT / "imagenette224").is_dir(),
+    reason="needs SqueezeNet's weights and Imagenette: data/README.md says where they belong in HSPEC_DATA",
+)
+def test_public_squeezenet_knows_photographs():
+    """61.7 % right among 1000 classes, within three standard errors of 100 photographs; bytes, blue first."""
+    photographs = data.load(
+        "Imagenette", "test", per_class=10, image_size=224, normalization="ImageNet bytes, BGR"
+    )
+    net = models.build(
+        "squeezenet1_1", in_channels=3, num_classes=1000, image_size=224, generator=torch.Generator()
+    )
+    models.load_weights(
+        net,
+        ROOT / "squeezenet1_1-imagenet/squeezenet1_1.npz",
+        "019708a57754b8f5166333c1916b813d46b59ce96c3658d6f2e91887797391b3",
+    )
+    with torch.no_grad():
+        answers = torch.cat([net.eval()(x).argmax(1) for x, _ in photographs.batches(25)])
+    right = torch.tensor(photographs.imagenet_classes)[photographs.labels] == answers
+    assert abs(right.double().mean() - 0.617) < 3 * (0.617 * 0.383 / 100) ** 0.5
