@@ -105,8 +105,12 @@ def failed(where: str, content, error: Exception) -> ValueError:
     return ValueError(f"{where} ({kinds}): the module fails on it: {error}{hint}")
 
 
-CHANGED = (
-    "two passes over the data gave different outputs or labels, so the matrix would change between "
-    "products{place}: switch off shuffling, augmentation and randomness in the module "
-    "(a list of batches is always safe)"
-)
+def changed(layer: str) -> ValueError:
+    """Two passes saw different outputs: because of a layer of the module, or else because of the data."""
+    found = "two passes over the data gave different outputs or labels, so the matrix would change between products"
+    if layer:
+        return ValueError(f"{found}: {layer} gives another output each time. Switch its randomness off")
+    return ValueError(
+        f"{found}, though the module repeats itself: switch off shuffling and augmentation in the loader, or pass "
+        "list(batches), which fixes one draw of them"
+    )

@@ -11,6 +11,7 @@ from hspec.curvature import batch_norm as bn
 from hspec.curvature import refusals
 from hspec.curvature.data import Batch, Data, Forward, same, sketched
 from hspec.curvature.engine.batch_graph import Objective
+from hspec.curvature.engine.blame import where_examples_couple, where_passes_differ
 from hspec.curvature.engine.copying import refuse_computed_tensors_in_use, unwrapped
 from hspec.curvature.engine.graphs import Graphs
 from hspec.curvature.engine.memory import free_memory, is_out_of_memory
@@ -38,6 +39,7 @@ class Risk:
     ) -> None:
         self.network, self.data, self.loss_function = network, data, loss
         self.precision, self.check, self._couples = precision, check, couples
+        self.coupled_by = ""  # the layer, once `independent` has found one
         self.num_parameters, self.parameter_slices = network.num_parameters, network.slices
         self.dtype, self.device = network.dtype, network.device
         data.needs_grad = loss.needs_graph
@@ -138,6 +140,7 @@ class Risk:
         loss = "" if self.loss_function.plain else f", {self.loss_function.name}"
         plan = self.graphs.plan
         note = "" if plan is None or not plan.note else f", {plan.note}"
+        note += f", examples coupled by {self.coupled_by}" if self.coupled_by else ""
         return f"Risk({', '.join(facts)}{loss}, {self.graphs}{note})"
 
     @property
@@ -189,9 +192,10 @@ class Risk:
         with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
             first = next(iter(self.data))
             x, _ = first.content
-            return self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))) and all(
-                self._keeps(x, rows) for x, rows in self._sorted_by_class()
-            )
+            if not self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))):
+                self.coupled_by = where_examples_couple(self.network, self.data, first)
+                return False
+            return all(self._keeps(x, rows) for x, rows in self._sorted_by_class())
 
     def _sorted_by_class(self):
         for c in self.labels.unique().tolist():
@@ -224,7 +228,9 @@ class Risk:
         self.data.ends, self.data.sketch = first.ends, first.sketch
         second = self._pass()
         if not first.repeats(second):
-            raise ValueError(refusals.CHANGED.format(place=""))
+            with numerics(self.device, self.precision), self.data.without_graph():
+                layer = where_passes_differ(self.network, self.data, next(iter(self.data)))
+            raise refusals.changed(layer)
         self.num_examples, self.num_classes = first.num_examples, first.width
         self.labels, self._total, self._errors = first.labels, first.total, first.errors
         self.num_terms = first.weight if first.weight or self._averages(first) else 1.0

@@ -23,7 +23,7 @@ from hspec.curvature import (
     hessian,
     residual,
 )
-from tests.cases.nets import COUPLED, REFUSED, RIGHT, Activation, C, N, mlp
+from tests.cases.nets import COUPLED, REFUSED, RIGHT, Activation, C, N, batch_first_false, mlp
 
 STEP = 1e-5
 
@@ -135,6 +135,12 @@ def test_coupled_examples(make, batches):
     risk = Risk.from_module(net, batches, C)
     assert_right(risk, net, batches)
     assert not risk.independent
+
+
+def test_the_coupling_layer_is_named(batches):
+    risk = Risk.from_module(batch_first_false(), batches, C)
+    assert not risk.independent
+    assert "examples coupled by layer 'a' (MultiheadAttention)" in repr(risk)
 
 
 @pytest.mark.parametrize(("make", "words"), REFUSED.values(), ids=REFUSED.keys())

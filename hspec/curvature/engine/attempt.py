@@ -135,7 +135,7 @@ def relative(found: Products, right: Products) -> float:
     for kind in found.keys() & right.keys():
         off, size = (
             float(torch.linalg.vector_norm(t))
-            for t in (found[kind].double() - right[kind].double(), right[kind])
+            for t in (found[kind].double() - right[kind].double(), right[kind].double())
         )
         differing.append(off / (size or 1.0))
     return max(differing, default=0.0)

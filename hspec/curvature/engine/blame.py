@@ -1,11 +1,11 @@
-"""Which layer it is: the innermost module whose own derivatives are wrong, or that couples examples."""
+"""Which layer it is: whose own derivatives are wrong, that couples examples, or that draws at random."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from hspec.curvature.data import Batch, Data, tensors
+from hspec.curvature.data import Batch, Data, same, tensors
 from hspec.curvature.engine import differences
 from hspec.curvature.engine.network import Network, coordinates
 
@@ -48,6 +48,30 @@ def blame(network: Network, data: Data, batch: Batch) -> str:
     for call in sorted(calls, key=lambda call: -call.name.count(".") - bool(call.name)):
         if _is_wrong(call):
             return described(call.name, call.module)
+    return ""
+
+
+def where_passes_differ(network: Network, data: Data, batch: Batch) -> str:
+    """The first module that gives another output at the second pass over one batch; "" if none does."""
+    first, second = recorded(network, data, batch), recorded(network, data, batch)
+    return _first_difference(first, second, slice(None))
+
+
+def where_examples_couple(network: Network, data: Data, batch: Batch) -> str:
+    """The first module whose output for an example changes where every second one is left out; or ""."""
+    x, y = batch.content
+    try:
+        half = recorded(network, data, replace(batch, content=(x[::2], y[::2])))
+    except (RuntimeError, ValueError):  # it takes batches of one size only
+        return ""
+    return _first_difference(recorded(network, data, batch), half, slice(None, None, 2))
+
+
+def _first_difference(whole: list[Call], part: list[Call], rows: slice) -> str:
+    for a, b in zip(whole, part, strict=False):
+        for s, t in zip(a.outputs, b.outputs, strict=False):
+            if s[rows].shape == t.shape and not same(s[rows].flatten(), t.flatten()):
+                return described(a.name, a.module)
     return ""
 
 
