@@ -9,9 +9,9 @@ from pathlib import Path
 
 from hspec.book import PROFILES, BookError, Repository, make_book, run_notebook, status_text
 from hspec.book.running import default_output
+from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store, load_or_run
-from hspec.experiments.measures import MEASURES
-from hspec.experiments.published import PUBLISHED_NETS, compared
+from hspec.papers.nets import PUBLISHED_NETS, compared
 
 
 def main(arguments=None):

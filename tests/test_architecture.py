@@ -27,12 +27,30 @@ LAYERS = {
         {"linalg", "curvature", "data", "models", "training"},
         {"torch", "numpy", "scipy", "sklearn", "filelock"},
     ),
-    "figures": (
-        {"linalg", "experiments"},
-        {"numpy", "pandas", "matplotlib", "seaborn", "sklearn", "IPython"},
+    "figures": ({"linalg", "experiments"}, {"numpy", "pandas", "matplotlib", "seaborn", "IPython"}),
+    "chapters": (
+        {"linalg", "curvature", "experiments", "figures", "training"},
+        {"torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "sklearn"},
     ),
-    "book": ({"experiments", "figures"}, {"papermill", "nbclient", "nbformat", "yaml"}),
-    "cli": ({"book", "experiments", "figures"}, set()),
+    "papers": (
+        {"experiments", "figures", "chapters", "training"},
+        {"numpy", "pandas", "IPython"},
+    ),
+    "book": (
+        {"linalg", "experiments", "figures", "chapters", "papers"},
+        {"papermill", "nbclient", "nbformat", "yaml", "matplotlib"},
+    ),
+    "cli": ({"book", "experiments", "figures", "chapters", "papers"}, set()),
+}
+
+
+# file of a chapter: (hspec layers it may import, packages it may import); files before it in the chapter too
+ENGINE, DRAWING = {"curvature", "training"}, {"figures"}
+CHAPTER_FILES = {
+    "__init__": (set(), set()),
+    "measure": (ENGINE | {"linalg", "experiments"}, {"torch", "numpy", "scipy", "sklearn"}),
+    "verdict": ({"linalg", "experiments"}, {"numpy", "scipy"}),
+    "figures": (DRAWING | {"linalg", "experiments"}, {"numpy", "pandas", "matplotlib", "seaborn"}),
 }
 
 
@@ -84,6 +102,32 @@ def test_a_layer_imports_only_what_the_table_allows(module):
             )
         else:
             assert top in packages or top in sys.stdlib_module_names, f"{module} imports {top}"
+
+
+IN_CHAPTERS = [path for path in FILES if path.parent.parent.name == "chapters"]
+
+
+@pytest.mark.parametrize("path", IN_CHAPTERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_chapters_files_have_their_parts(path):
+    """Measuring knows no drawing, drawing no engine, and no chapter another one."""
+    assert path.stem in CHAPTER_FILES, f"a chapter has the files {', '.join(CHAPTER_FILES)}"
+    layers, packages = CHAPTER_FILES[path.stem]
+    before = list(CHAPTER_FILES)[: list(CHAPTER_FILES).index(path.stem)]
+    own = f"hspec.chapters.{path.parent.name}."
+    module = f"{own}{path.stem}" if path.stem != "__init__" else own.rstrip(".")
+    for source, _ in imports(module):
+        top, layer = source.split(".")[0], layer_of(source)
+        if source.startswith("hspec.chapters"):
+            assert source.removeprefix(own) in before, f"{module} imports {source}"
+        elif top == "hspec":
+            assert layer in layers | GROUND_FLOOR, f"{module} imports {source}"
+        else:
+            assert top in packages or top in sys.stdlib_module_names, f"{module} imports {top}"
+
+
+def test_every_chapter_is_named_as_its_notebook():
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.parent.name for path in IN_CHAPTERS} <= notebooks
 
 
 @pytest.mark.parametrize("module", MODULES)

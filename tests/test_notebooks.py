@@ -94,13 +94,12 @@ def test_no_cell_is_empty(notebook):
     assert all(cell.source.strip() for cell in notebook.cells)
 
 
-def test_imports_only_experiments_and_figures(notebook):
+def test_imports_only_its_own_chapter_and_what_chapters_share(path, notebook):
+    allowed = ("hspec.experiments", "hspec.figures", "hspec.papers", f"hspec.chapters.{path.stem}")
     for cell in code_cells(notebook):
         for node in ast.walk(statements(cell)):
             if isinstance(node, ast.ImportFrom):
-                assert node.module in ("hspec.experiments", "hspec.figures") or node.module.startswith(
-                    ("hspec.experiments.", "hspec.figures.")
-                ), cell.source
+                assert any(f"{node.module}.".startswith(f"{layer}.") for layer in allowed), cell.source
             assert not isinstance(node, ast.Import), cell.source
 
 

@@ -4,7 +4,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-LAYERS = ("linalg", "curvature", "data", "models", "training", "experiments", "figures")
+LAYERS = ("linalg", "curvature", "data", "models", "training", "experiments", "figures", "chapters")
 
 # "Source: P20, section 4", up to an empty line or the next "Word:".
 SOURCE_LINE = re.compile(r"\bSources?:\s*(.+(?:\n(?!\s*$|\w+:).+)*)", re.MULTILINE)

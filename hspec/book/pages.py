@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from hspec.book.staging import chapter_key, staged_record
+from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store
-from hspec.experiments.measures import MEASURES
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from hspec.data import MissingData
 from hspec.data.registry import find
-from hspec.experiments.bench import Bench, load_images
-from hspec.experiments.measures import MEASURES
+from hspec.experiments.measure import Measure
 from hspec.experiments.provenance import device_name, git_revision, package_versions
 from hspec.experiments.records import Record, read_record
-from hspec.experiments.setting import Setting, coerced
+from hspec.experiments.setting import Setting
 from hspec.experiments.store import Held, Store
+from hspec.experiments.task import Task, load_images
 from hspec.keys import canonical, digest, distinguishing
 
 POLL = 1.0  # seconds between two rounds through experiments that are all held by others
@@ -29,67 +28,42 @@ POLL = 1.0  # seconds between two rounds through experiments that are all held b
 
 @dataclass(frozen=True)
 class Experiment:
-    """A measure, by its name in :data:`MEASURES`; the setting it is applied to; and the measure's options.
+    """A measure, the setting it is applied to, and the measure's options.
 
     Options left out take the measure's defaults, and count in the key all the same.
 
-    Raises ValueError for an unknown measure or option, TypeError for an option of the wrong type.
+    Raises ValueError for an unknown option, TypeError for one of the wrong type or for what is no measure.
     """
 
-    measure: str
+    measure: Measure
     setting: Setting | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.measure not in MEASURES:
-            raise ValueError(f"unknown measure {self.measure!r}: choose one of {', '.join(sorted(MEASURES))}")
-        options = complete_options(self.measure, MEASURES[self.measure].function, self.options)
-        object.__setattr__(self, "options", MappingProxyType(options))
+        if not isinstance(self.measure, Measure):
+            raise TypeError(
+                f"an experiment needs a measure, a function made one by @measure; got {self.measure!r}"
+            )
+        object.__setattr__(self, "options", MappingProxyType(self.measure.complete(self.options)))
 
     @property
     def configuration(self) -> dict[str, Any]:
         """Everything the result depends on, as plain JSON types; without later options still as at their birth."""
-        options = distinguishing(MEASURES[self.measure].function, self.options)
         return {
-            "measure": self.measure,
-            "version": MEASURES[self.measure].version,
+            "measure": self.measure.name,
+            "version": self.measure.version,
             "setting": canonical(self.setting),
-            "options": canonical(options),
+            "options": canonical(distinguishing(self.measure.function, self.options)),
         }
 
     @property
     def key(self) -> str:
         return digest(self.configuration)
 
-
-def spectra_experiments(
-    datasets: Iterable[str], net: Mapping[str, Any], options: Mapping[str, Any]
-) -> list[Experiment]:
-    """The training and the test spectrum of one net on each data set.
-
-    net      fields of :class:`Setting` without the data set
-    options  of the measure "bulk_and_outliers", without the split
-    """
-    return [
-        Experiment("bulk_and_outliers", Setting(dataset, **net), {**options, "split": split})
-        for dataset in datasets
-        for split in ("train", "test")
-    ]
-
-
-def complete_options(name: str, function: Callable, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword options of a measure: those given, checked, and the defaults of the others."""
-    known = {k: p for k, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ValueError(
-            f"{name} has no option {', '.join(unknown)}: it has {', '.join(sorted(known)) or 'none'}"
-        )
-    missing = [k for k, p in known.items() if p.default is p.empty and k not in given]
-    if missing:
-        raise ValueError(f"{name} needs the option {', '.join(missing)}")
-    hints = get_type_hints(function)
-    return {k: coerced(k, given.get(k, p.default), hints[k]) for k, p in known.items()}
+    @property
+    def name(self) -> str:
+        """Of its claim, and of nothing else."""
+        return f"{self.measure.name}-{self.key}"
 
 
 def find_record(experiment: Experiment, store: Store) -> Record | None:
@@ -98,7 +72,7 @@ def find_record(experiment: Experiment, store: Store) -> Record | None:
     Images that hspec holds against no published checksum (a folder's) are compared with those that the record is
     of, by their fingerprints. The old record is not used, with a warning that says so; measuring anew replaces it.
     """
-    record = store.get(experiment.measure, experiment.key)
+    record = store.get(experiment.measure.name, experiment.key)
     if record is None or experiment.setting is None or find(experiment.setting.dataset).checked:
         return record
     return record if shows_these_images(record, experiment.setting) else None
@@ -143,11 +117,11 @@ def load_or_run(
     record = find_record(experiment, store)
     if record:
         return record
-    store.require_room_for(experiment.measure, experiment.key)
-    with store.claimed(f"{experiment.measure}-{experiment.key}", wait=wait):
+    store.require_room_for(experiment.measure.name, experiment.key)
+    with store.claimed(experiment.name, wait=wait):
         record = find_record(experiment, store)  # of the process that held the claim
-        bench = Bench(experiment.setting, store, experiment.key, device=device, progress=progress, wait=wait)
-        return record or run(experiment, bench)
+        task = Task(experiment.setting, store, experiment.key, device=device, progress=progress, wait=wait)
+        return record or run(experiment, task)
 
 
 def load_or_run_all(experiments: Iterable[Experiment], store: Store | None = None, **options) -> list[Record]:
@@ -172,23 +146,23 @@ def load_or_run_all(experiments: Iterable[Experiment], store: Store | None = Non
     return [found[place] for place in sorted(found)]
 
 
-def run(experiment: Experiment, bench: Bench) -> Record:
+def run(experiment: Experiment, task: Task) -> Record:
     """Measure now, whatever the store holds, and store the record."""
     start = time.perf_counter()
     try:
-        results = MEASURES[experiment.measure].function(bench, **experiment.options)
+        results = experiment.measure(task, **experiment.options)
     except BaseException:
-        bench.forget_empty_folder()
+        task.forget_empty_folder()
         raise
     meta = experiment.configuration | {
         "key": experiment.key,
-        "images": bench.fingerprints,
+        "images": task.fingerprints,
         "packages": package_versions(),
         "revision": git_revision(),
-        "device": device_name(bench.device),
+        "device": device_name(task.device),
         "seconds": round(time.perf_counter() - start, 2),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    folder = bench.store.put(Record({name: np.asarray(value) for name, value in results.items()}, meta))
-    shutil.rmtree(bench.folder, ignore_errors=True)
+    folder = task.store.put(Record({name: np.asarray(value) for name, value in results.items()}, meta))
+    shutil.rmtree(task.folder, ignore_errors=True)
     return read_record(folder)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 
 import numpy as np
 
+from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure, wasserstein
 
 ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
@@ -87,3 +90,72 @@ def sampling_noise(measure: SpectralMeasure) -> float:
     """:func:`w1_ratio` of the same spectrum seen by two different probes, over all pairs; NaN for one probe."""
     pairs = list(combinations(single_probes(measure), 2))
     return float(np.mean([w1_ratio(a, b) for a, b in pairs])) if pairs else float("nan")
+
+
+CLEARLY = 2.0  # standard errors
+TWICE = 2.0  # the least factor by which outliers must differ between two nets
+UNDEFINED = "none: the denominator is negative, or zero to rounding"
+
+
+def depth(record: Record) -> tuple[float, float]:
+    """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by residual and rounding."""
+    largest, smallest = float(record["top"][0]), float(record["bottom"][0])
+    rounding = ROUNDING * max(largest, -smallest)
+    return max(0.0, -smallest / largest), max(float(record["bottom_residuals"][0]), rounding) / largest
+
+
+def epoch_changes(film: list[Record], epoch: int) -> list[tuple[float, float]]:
+    """:func:`spectral_change` from each multiple of ``epoch`` to the next, as far as the film has both."""
+    frames = {int(r["step"]): stored_measure(r, "hess_") for r in film}
+    steps = [k * epoch for k in range(max(frames) // epoch + 1)]
+    missing = [s for s in steps if s not in frames]
+    if missing or len(steps) < 3:
+        raise ValueError(f"change per epoch needs frames every {epoch} steps, three at least: no {missing}")
+    return [spectral_change(frames[a], frames[b]) for a, b in pairwise(steps)]
+
+
+def seeds(runs: Sequence) -> str:
+    """How many there are, one for each seed."""
+    return "1 seed" if len(runs) == 1 else f"{len(runs)} seeds"
+
+
+def compared_ratios(ones: list[Record], others: list[Record], rank: int) -> tuple[tuple[float, float], str]:
+    """Mean and standard error of log((λ_1/λ_k of one) / (λ_1/λ_k of the other)) over seeds, and the ratio as text."""
+    logs = np.log(
+        [rank_ratio(a["top"], rank) / rank_ratio(b["top"], rank) for a, b in zip(ones, others, strict=True)]
+    )
+    mean, sem = mean_and_sem(logs)
+    return (mean, sem), ratio_with_error(mean, sem)
+
+
+def ratio_with_error(mean: float, sem: float) -> str:
+    """A ratio and its error as a factor, from mean and standard error of its natural logarithm."""
+    if np.isnan(mean):
+        return UNDEFINED
+    return f"{np.exp(mean):.2f}, " + (
+        f"times or over {np.exp(sem):.2f}" if np.isfinite(sem) else "one sample"
+    )
+
+
+def loss_until(record: Record, step: int) -> float:
+    """Mean mini-batch loss of the updates up to ``step``: low where training is fast. NaN for a diverged run."""
+    seen = record["step"] <= step
+    return float(record["step_loss"][seen].mean()) if seen.any() else float("nan")
+
+
+def frame_at(film: list[Record], step: int) -> Record:
+    """The first frame at or after the step."""
+    later = [r for r in film if int(r["step"]) >= step]
+    if not later:
+        raise ValueError(f"the film ends at step {int(film[-1]['step'])}, before step {step}")
+    return later[0]
+
+
+def with_error(value: float, sem: float, digits: int = 3) -> str:
+    if np.isfinite(sem):
+        return f"{value:.{digits}f} ± {sem:.{digits}f}"
+    return f"{value:.{digits}f}, one sample"
+
+
+def share(record: Record, rank: int) -> tuple[float, float, float]:
+    return gradient_concentration(stored_measure(record, "gradient_"), record["top"], rank)

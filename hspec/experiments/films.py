@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from hspec.curvature.batch_norm import check_mode
 from hspec.experiments.experiment import Experiment, load_or_run_all
+from hspec.experiments.loss_curves import loss_curves
 from hspec.experiments.records import Record
 from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
+from hspec.experiments.training_spectrum import training_spectrum
 from hspec.keys import digest
-
-FRAME = "training_spectrum"
 
 
 def film(
@@ -35,7 +35,9 @@ def film(
     check_steps(setting, steps)
     mode = batch_norm or trained_mode(setting)
     check_mode(mode)
-    frames = [Experiment(FRAME, setting, {"step": s, "batch_norm": mode} | options) for s in steps]
+    frames = [
+        Experiment(training_spectrum, setting, {"step": s, "batch_norm": mode} | options) for s in steps
+    ]
     return load_or_run_all(frames, store, progress=progress)
 
 
@@ -65,7 +67,7 @@ def trained_mode(setting: Setting) -> str:
 
 def loss_records(settings: Sequence[Setting], *, store: Store | None = None) -> list[Record]:
     """The loss curves of each setting's training."""
-    return load_or_run_all([Experiment("loss_curves", setting) for setting in settings], store)
+    return load_or_run_all([Experiment(loss_curves, setting) for setting in settings], store)
 
 
 def with_seeds(setting: Setting, seeds: Iterable[int]) -> list[Setting]:
@@ -97,7 +99,7 @@ def published_films(
     norm        of the net; statistics  that it was trained with, where it has a norm; batch_norm  the Hessian's mode
     """
     films: dict[str, list[Record]] = {}
-    for record in (store or Store()).published_records(FRAME):
+    for record in (store or Store()).published_records(training_spectrum.name):
         setting, mode = record.meta["setting"], record.meta["options"]["batch_norm"]
         if (setting["norm"], setting["recipe"]["batch_norm"], mode) == (norm, statistics, batch_norm):
             films.setdefault(film_key(record), []).append(record)

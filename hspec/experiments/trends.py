@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
 
 PERMUTATIONS = 9999
 
@@ -50,3 +53,34 @@ def concordance(rows: np.ndarray) -> np.ndarray:
 
 def permutations(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rng.permuted(np.broadcast_to(line, (PERMUTATIONS, len(line))), axis=1)
+
+
+SIGNIFICANT = 0.05  # of a permutation test
+AXES = {"epochs": 1, "sample size": 2}  # of the tables that Grid.table makes
+
+
+def trend_verdicts(
+    claim: str, quantity: str, table: np.ndarray, expected: Mapping[str, int]
+) -> list[Verdict]:
+    """The sign of a quantity's trend along axes of a grid, against the expected sign.
+
+    table     (repeats, epochs, sample sizes), NaN where missing
+    expected  +1 or −1 by the name of an axis
+    """
+    return [one_trend(claim, quantity, table, name, sign) for name, sign in expected.items()]
+
+
+def one_trend(claim: str, quantity: str, table: np.ndarray, name: str, sign: int) -> Verdict:
+    text = f"{quantity}: trend with {name} (Kendall's τ within lines of the grid)"
+    criterion = f"τ {'>' if sign > 0 else '<'} 0, p ≤ {SIGNIFICANT:g}"
+    try:
+        found = trend(table, AXES[name])
+    except ValueError:
+        return Verdict(claim, text, "too few cells", criterion, outcome(False, decided=False))
+    return Verdict(
+        claim,
+        text,
+        f"τ = {found.tau:+.2f}, p = {found.p:.2g} ({found.comparisons} comparisons)",
+        criterion,
+        outcome(found.tau * sign > 0, decided=found.p <= SIGNIFICANT),
+    )

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.experiments.measures.spectra import stored_measure
+from hspec.experiments.quadrature import stored_measure
 from hspec.figures.film_axes import SMOOTHING, bent, column, column_edges, eigenvalue_ticks, step_axis
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 

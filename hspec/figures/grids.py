@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.image import AxesImage
@@ -13,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
-from hspec.figures.style import COLOURS
+from hspec.figures.style import COLOURS, SEQUENTIAL
 
 OWNERS = LinearSegmentedColormap.from_list("H to G", [COLOURS["H"], "#FFFFFF", COLOURS["G"]])
 LARGEST_WITH_NUMBERS = 60  # cells; a larger map has no room to print its values
@@ -106,3 +107,9 @@ def mean_over_repeats(table: np.ndarray) -> np.ndarray:
     total = np.where(present, table, 0.0).sum(0)
     count = present.sum(0)
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def ordered_colours(axis: Sequence[int]) -> dict[int, tuple]:
+    """Dark for the first, light for the last."""
+    shades = np.linspace(0.0, 0.85, len(axis))
+    return {value: colormaps[SEQUENTIAL](x) for value, x in zip(axis, shades, strict=True)}

@@ -1,4 +1,4 @@
-"""Nets side by side: losses, outliers, the gradient's place."""
+"""Nets side by side: losses and outliers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.experiments.film_quantities import gradient_concentration, rank_ratio
-from hspec.experiments.measures.spectra import stored_measure
+from hspec.experiments.film_quantities import rank_ratio, share
+from hspec.experiments.quadrature import stored_measure
+from hspec.figures.densities import GRID_POINTS
 from hspec.figures.film_axes import (
     LOOKS,
     SMOOTHING,
@@ -20,7 +21,6 @@ from hspec.figures.film_axes import (
     plain_log,
     straight,
 )
-from hspec.figures.spectra import GRID_POINTS
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import SpectralMeasure
 
@@ -121,53 +121,9 @@ def over_loss(films: dict[str, list[Record]], quantity: str) -> Figure:
     return figure
 
 
-def gradient_shares(films: dict[str, list[Record]], *, drops=()) -> Figure:
-    """The gradient's share in the top C eigenvectors over the steps, with its rigorous band."""
-    rank = beyond_classes(frames[0] for frames in films.values()) - 1
-    figure, (axis,) = panels(1, 1, width=6.8, height=3.5)
-    for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
-        steps = [int(r["step"]) for r in frames]
-        shares = np.array([share(r, rank) for r in frames])
-        bars = np.abs(shares[:, 1:] - shares[:, :1]).T
-        axis.errorbar(
-            steps, shares[:, 0], bars, color=colour, marker=marker, markersize=4, capsize=2, label=label
-        )
-    for drop in drops:
-        axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2)
-    axis.set_ylim(0, 1.02)
-    axis.set_xlabel("step")
-    axis.set_ylabel(f"share of ‖∇L‖² in the top {rank} eigenvectors")
-    axis.legend()
-    return figure
-
-
 def beyond_classes(records: Iterable[Record]) -> int:
     """C + 1: the first rank beyond as many outliers as there are classes."""
     return max(int(record["num_classes"]) for record in records) + 1
-
-
-def share(record: Record, rank: int) -> tuple[float, float, float]:
-    return gradient_concentration(stored_measure(record, "gradient_"), record["top"], rank)
-
-
-def gradient_over_spectrum(records: dict[str, Record]) -> Figure:
-    """Where along the spectrum the gradient lies: its energy at eigenvalues below λ, against λ/λ_1."""
-    figure, (axis,) = panels(1, 1, width=6.4, height=3.4)
-    for (label, record), (colour, _) in zip(records.items(), LOOKS, strict=False):
-        measure, largest = stored_measure(record, "gradient_"), float(record["top"][0])
-        nodes = measure.nodes[0][np.isfinite(measure.nodes[0])]
-        axis.step(
-            nodes / largest,
-            np.cumsum(measure.weights[0][: len(nodes)]),
-            where="post",
-            color=colour,
-            label=label,
-        )
-    axis.axvline(0, color=COLOURS["neutral"], linewidth=1, linestyle="--")
-    axis.set_xlabel(r"eigenvalue, $\lambda / \lambda_1$")
-    axis.set_ylabel("share of ‖∇L‖² below λ")
-    axis.legend()
-    return figure
 
 
 def at_step(films: dict[str, list[Record]], step: int) -> dict[str, Record]:

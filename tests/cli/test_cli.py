@@ -5,7 +5,7 @@ import pytest
 from hspec import cli
 from hspec.book import BookError
 from hspec.experiments import Record
-from hspec.experiments.published import PUBLISHED_NETS
+from hspec.papers.nets import PUBLISHED_NETS
 
 
 @pytest.mark.parametrize(

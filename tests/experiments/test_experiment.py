@@ -1,41 +1,45 @@
 """An experiment is named by everything it depends on, is run once, and refuses what it does not know."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hspec.experiments import Experiment, Setting, Store, load_or_run
-from hspec.experiments import experiment as module
-from hspec.experiments.measures import Measure
+from hspec.experiments import Experiment, Measure, Setting, Store, load_or_run, measure
 from hspec.keys import canonical, digest
 from hspec.training import Recipe
 
 CALLS = []
 
 
-def toy(bench, *, size: int = 3, scale: float = 1.0, tags: tuple[str, ...] = (), limit: int | None = None):
+@measure(version=1)
+def toy(task, *, size: int = 3, scale: float = 1.0, tags: tuple[str, ...] = (), limit: int | None = None):
     """A measure without a net."""
     CALLS.append(size)
-    (bench.folder / "half-way").write_text("state")
+    (task.folder / "half-way").write_text("state")
     return {"x": scale * np.arange(size)}
 
 
 @pytest.fixture(autouse=True)
-def toy_measure(monkeypatch):
-    monkeypatch.setitem(module.MEASURES, "toy", Measure(toy, version=1))
+def no_calls():
     CALLS.clear()
 
 
+def test_a_measure_is_called_and_described_as_the_function_it_is_made_of():
+    assert toy.name == "toy" and toy.__doc__ == "A measure without a net."
+    assert list(inspect.signature(toy).parameters) == ["task", "size", "scale", "tags", "limit"]
+
+
 def test_key_counts_defaults_and_ignores_spelling():
-    assert Experiment("toy").key == Experiment("toy", None, {"size": 3, "scale": 1}).key
-    assert Experiment("toy", None, {"tags": ["a"]}).key == Experiment("toy", None, {"tags": ("a",)}).key
-    assert Experiment("toy").key != Experiment("toy", None, {"size": 4}).key
+    assert Experiment(toy).key == Experiment(toy, None, {"size": 3, "scale": 1}).key
+    assert Experiment(toy, None, {"tags": ["a"]}).key == Experiment(toy, None, {"tags": ("a",)}).key
+    assert Experiment(toy).key != Experiment(toy, None, {"size": 4}).key
 
 
 def test_key_is_stable_across_processes_and_versions():
     """A changed hash would orphan every stored result: this literal changes only on purpose."""
-    assert Experiment("toy").key == "76c937faa75e8144ce67"
+    assert Experiment(toy).key == "76c937faa75e8144ce67"
 
 
 def test_key_depends_on_every_field_of_the_setting():
@@ -59,8 +63,8 @@ def test_key_depends_on_every_field_of_the_setting():
         "weights": ("net.pt", "12ab"),
         "weights_sha256": ("net.pt", "12ac"),
     }
-    keys = {Experiment("toy", replace(base, **change(name, value))).key for name, value in changed.items()}
-    assert len(keys | {Experiment("toy", base).key}) == len(changed) + 1
+    keys = {Experiment(toy, replace(base, **change(name, value))).key for name, value in changed.items()}
+    assert len(keys | {Experiment(toy, base).key}) == len(changed) + 1
     assert set(changed) | {"model_version"} == set(base.__dataclass_fields__)
 
 
@@ -70,20 +74,19 @@ def change(name, value):
     return dict(zip(together, value, strict=True)) if name in together else {name: value}
 
 
-def test_measure_version_changes_the_key(monkeypatch):
-    before = Experiment("toy").key
-    monkeypatch.setitem(module.MEASURES, "toy", Measure(toy, version=2))
-    assert Experiment("toy").key != before
+def test_measure_version_changes_the_key():
+    assert Experiment(Measure(toy.function, version=2)).key != Experiment(toy).key
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("nothing",), ValueError, "unknown measure 'nothing': choose one of"),
-        (("toy", None, {"sise": 3}), ValueError, "toy has no option sise: it has limit, scale, size, tags"),
-        (("toy", None, {"size": 3.5}), TypeError, r"size must be int, got 3.5 \(float\)"),
-        (("toy", None, {"size": True}), TypeError, r"size must be int, got True \(bool\)"),
-        (("toy", None, {"tags": (1,)}), TypeError, r"tags\[0\] must be str, got 1 \(int\)"),
+        (("toy",), TypeError, "an experiment needs a measure, a function made one by @measure; got 'toy'"),
+        ((toy.function,), TypeError, "an experiment needs a measure"),
+        ((toy, None, {"sise": 3}), ValueError, "toy has no option sise: it has limit, scale, size, tags"),
+        ((toy, None, {"size": 3.5}), TypeError, r"size must be int, got 3.5 \(float\)"),
+        ((toy, None, {"size": True}), TypeError, r"size must be int, got True \(bool\)"),
+        ((toy, None, {"tags": (1,)}), TypeError, r"tags\[0\] must be str, got 1 \(int\)"),
     ],
 )
 def test_bad_options_are_refused(arguments, error, message):
@@ -106,8 +109,8 @@ def test_bad_settings_are_refused(fields, error, message):
 
 
 def test_measured_once_then_loaded(store):
-    first = load_or_run(Experiment("toy"), store, progress=False)
-    second = load_or_run(Experiment("toy"), store, progress=False)
+    first = load_or_run(Experiment(toy), store, progress=False)
+    second = load_or_run(Experiment(toy), store, progress=False)
     assert CALLS == [3]
     np.testing.assert_array_equal(first["x"], second["x"])
     assert first.meta == second.meta
@@ -125,25 +128,27 @@ def test_measured_once_then_loaded(store):
     assert expected | {"written", "images", "arrays", "checksum"} == set(first.meta)
 
 
-def test_unfinished_work_is_kept_until_the_record_is_written(store, monkeypatch):
-    def interrupted(bench):
-        (bench.folder / "half-way").write_text("state")
+def test_unfinished_work_is_kept_until_the_record_is_written(store):
+    @measure(version=1)
+    def interrupted_once(task):
+        if (task.folder / "half-way").exists():
+            return {"x": np.ones(1)}
+        (task.folder / "half-way").write_text("state")
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(module.MEASURES, "toy", Measure(interrupted, version=1))
+    experiment = Experiment(interrupted_once)
     with pytest.raises(KeyboardInterrupt):
-        load_or_run(Experiment("toy"), store, progress=False)
-    folder = store.root / "unfinished" / Experiment("toy").key
+        load_or_run(experiment, store, progress=False)
+    folder = store.root / "unfinished" / experiment.key
     assert (folder / "half-way").read_text() == "state"
-    monkeypatch.setitem(module.MEASURES, "toy", Measure(lambda bench: {"x": np.ones(1)}, version=1))
-    load_or_run(Experiment("toy"), store, progress=False)
+    load_or_run(experiment, store, progress=False)
     assert not folder.exists()
 
 
 def test_unwritable_store_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PermissionError, match="result store"):
-        load_or_run(Experiment("toy"), Store(tmp_path / "file", tmp_path), progress=False)
+        load_or_run(Experiment(toy), Store(tmp_path / "file", tmp_path), progress=False)
     assert CALLS == []
 
 

@@ -10,7 +10,7 @@ from hspec.experiments.film_quantities import (
     sampling_noise,
     spectral_change,
 )
-from hspec.experiments.measures.training_spectrum import gauss_rule
+from hspec.experiments.training_spectrum import gauss_rule
 from hspec.linalg import SpectralMeasure, lanczos
 
 exact = SpectralMeasure.from_eigenvalues

@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from hspec.chapters.early_training.figures import changes_by_epoch, sample_table
+from hspec.chapters.end_of_training.figures import fading, negative_parts
+from hspec.chapters.gradient_concentration.figures import (
+    gradient_over_spectrum,
+    gradient_shares,
+    gradient_table,
+    share_summary,
+)
+from hspec.chapters.learning_rate_drop.figures import fall_table, falls
 from hspec.curvature import Risk, hessian
-from hspec.experiments import Bench, Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run
 from hspec.experiments.film_quantities import gradient_concentration
 from hspec.experiments.films import (
     check_steps,
@@ -21,7 +30,10 @@ from hspec.experiments.films import (
     with_seeds,
     without_norm,
 )
-from hspec.experiments.measures.spectra import stored_measure
+from hspec.experiments.loss_curves import loss_curves
+from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.task import Task
+from hspec.experiments.training_spectrum import training_spectrum
 from hspec.figures import film_axes, film_tables, nets, training
 from hspec.figures import films as pictures
 
@@ -59,10 +71,10 @@ def test_frame_agrees_with_the_dense_hessian(store):
         model="mlp:3", image_size=4, per_class=3, test_per_class=2, width=1.0, recipe=Recipe(steps=2)
     )
     options = {"step": 2, "num_steps": 70, "num_probes": 1, "num_top": 12, "batch_norm": "eval"}
-    record = load_or_run(Experiment("training_spectrum", setting, options), store, progress=False)
-    bench = Bench(setting, store, "dense", progress=False)
-    images = bench.images("train")
-    risk = Risk.from_module(bench.model().double(), images.batches(50), 10, dtype=torch.float64)
+    record = load_or_run(Experiment(training_spectrum, setting, options), store, progress=False)
+    task = Task(setting, store, "dense", progress=False)
+    images = task.images("train")
+    risk = Risk.from_module(task.model().double(), images.batches(50), 10, dtype=torch.float64)
     values, vectors = torch.linalg.eigh(hessian(risk).to_dense())
     np.testing.assert_allclose(record["top"], values.flip(0)[:12].numpy(), atol=2e-5 * float(values[-1]))
     np.testing.assert_allclose(record["bottom"], values[:1].numpy(), atol=2e-5 * float(values[-1]))
@@ -142,8 +154,8 @@ def test_a_diverged_training_is_a_result(store):
 
 
 def test_loss_curves_average_stretches(store):
-    short = Experiment("loss_curves", TINY, {"points": 2})
-    whole = load_or_run(Experiment("loss_curves", TINY), store, progress=False)
+    short = Experiment(loss_curves, TINY, {"points": 2})
+    whole = load_or_run(Experiment(loss_curves, TINY), store, progress=False)
     record = load_or_run(short, store, progress=False)
     np.testing.assert_allclose(record["step_loss"], whole["step_loss"].reshape(2, 2).mean(1), atol=1e-12)
     np.testing.assert_allclose(record["step"], [1.5, 3.5])
@@ -189,19 +201,19 @@ def test_all_pictures_are_drawn(frames, plain, store):
     curves = loss_records([TINY, without_norm(TINY, 0.01)], store=store)
     drawn = [
         training.stills(frames),
-        training.fading(frames),
+        fading(frames),
         training.ends(both, drops=[3]),
-        training.falls(frames[:2], frames[1:], frames[1:]),
-        training.negative_parts(both),
-        training.changes_by_epoch(frames, 2),
+        falls(frames[:2], frames[1:], frames[1:]),
+        negative_parts(both),
+        changes_by_epoch(frames, 2),
         pictures.published([frames]),
         nets.losses(dict(zip(both, curves, strict=True))),
         nets.outliers(nets.at_step(both, 4), rank=2),
         nets.outlier_ratios(both, rank=2),
-        nets.gradient_shares(both),
+        gradient_shares(both),
         nets.over_loss(both, "gradient"),
         nets.over_loss({"with": frames}, "outliers"),
-        nets.gradient_over_spectrum(nets.at_step(both, 4)),
+        gradient_over_spectrum(nets.at_step(both, 4)),
     ]
     for figure in drawn:
         figure.draw_without_rendering()
@@ -211,12 +223,12 @@ def test_all_pictures_are_drawn(frames, plain, store):
 
 def test_tables_have_a_row_for_each_frame_or_net(frames, plain):
     both = {"with": frames, "without": plain}
-    assert len(film_tables.frame_table(both)) == len(film_tables.gradient_table(both)) == 5
-    assert len(film_tables.share_summary(both)) == 2
+    assert len(film_tables.frame_table(both)) == len(gradient_table(both)) == 5
+    assert len(share_summary(both)) == 2
     assert film_tables.ratio_text({"top": np.array([4.0, 2.0])}, 2) == "2"
     assert film_tables.ratio_text({"top": np.array([4.0, -2.0])}, 2) == "–"
     assert pictures.by_norm([frames, plain]) == {"with batch norm": frames, "without": plain}
-    assert len(film_tables.fall_table(frames, frames, frames)) == 3
-    assert len(film_tables.sample_table([frames, plain], 4)) == 1  # another net's frame is left out
+    assert len(fall_table(frames, frames, frames)) == 3
+    assert len(sample_table([frames, plain], 4)) == 1  # another net's frame is left out
     with pytest.raises(ValueError, match="no film has a frame at step 9"):
         nets.at_step(both, 9)

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
-from hspec.experiments import Experiment, Record, Setting, Store, load_or_run, spectra_experiments
-from hspec.experiments.measures.instrument import between
-from hspec.experiments.measures.spectra import stored_measure
-from hspec.experiments.verdicts import verdict_bulk_and_outliers, verdict_instrument
-from hspec.experiments.verdicts.instrument import band_violations, errors, ghost_copies
-from hspec.figures import bulk_and_outliers, instrument, largest_eigenvalues, outlier_frame
+from hspec.chapters.bulk_and_outliers.figures import bulk_and_outliers, largest_eigenvalues, outlier_frame
+from hspec.chapters.bulk_and_outliers.measure import spectra_experiments
+from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
+from hspec.chapters.instrument.figures import exact_and_estimated, ghosts
+from hspec.chapters.instrument.measure import between, instrument
+from hspec.chapters.instrument.verdict import band_violations, errors, ghost_copies, verdict_instrument
+from hspec.experiments import Experiment, Record, Setting, Store, load_or_run
+from hspec.experiments.quadrature import stored_measure
 from hspec.training import Recipe
 
 NET = {
@@ -30,7 +32,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(store):
     options = {"num_steps": 90, "num_probes": 3}
-    return load_or_run(Experiment("instrument", Setting(**NET), options), store, progress=False)
+    return load_or_run(Experiment(instrument, Setting(**NET), options), store, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +112,10 @@ def test_outlier_verdict(top, outcome):
 
 
 def test_figures_show_what_they_should(measured, spectra):
-    density, cdf = instrument.exact_and_estimated(measured).axes
+    density, cdf = exact_and_estimated(measured).axes
     assert len(density.lines) == 2
     assert cdf.collections
-    assert len(instrument.ghosts(measured).axes[0].get_yticklabels()) == 3
+    assert len(ghosts(measured).axes[0].get_yticklabels()) == 3
     figure = bulk_and_outliers(spectra)
     assert len(figure.axes) == 3 * len(spectra)
     stems = figure.axes[0].collections[0].get_segments()

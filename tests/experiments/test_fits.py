@@ -3,16 +3,7 @@
 import numpy as np
 import pytest
 
-from hspec.experiments.fits import (
-    LAWS,
-    Branch,
-    branch,
-    fit,
-    floors,
-    halves,
-    power_law_cdf,
-    semicircle_cdf,
-)
+from hspec.experiments.fits import LAWS, Branch, branch, fit, floors, halves, power_law_cdf, semicircle_cdf
 from hspec.linalg import SpectralMeasure
 
 U = (np.arange(4000) + 0.5) / 4000

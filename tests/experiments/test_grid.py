@@ -4,22 +4,21 @@ import numpy as np
 import pytest
 
 from hspec.experiments import Setting
-from hspec.experiments import experiment as module
 from hspec.experiments.grid import Cell, grid
-from hspec.experiments.measures import Measure
+from hspec.experiments.measure import measure
 from hspec.training import Recipe
 
 CALLS = []
 
 
-def toy(bench, *, epoch: int | None = None, factor: float = 1.0):
-    CALLS.append((bench.setting.per_class, epoch))
-    return {"x": factor * epoch + 100 * bench.setting.per_class}
+@measure(version=1)
+def toy(task, *, epoch: int | None = None, factor: float = 1.0):
+    CALLS.append((task.setting.per_class, epoch))
+    return {"x": factor * epoch + 100 * task.setting.per_class}
 
 
 @pytest.fixture(autouse=True)
-def toy_measure(monkeypatch):
-    monkeypatch.setitem(module.MEASURES, "toy", Measure(toy, version=1))
+def no_calls():
     CALLS.clear()
 
 
@@ -27,7 +26,7 @@ BASE = Setting(recipe=Recipe(epochs=20))
 
 
 def toy_grid(**changes):
-    return grid("toy", BASE, **({"per_class": [20, 10], "epochs": [10, 2]} | changes))
+    return grid(toy, BASE, **({"per_class": [20, 10], "epochs": [10, 2]} | changes))
 
 
 def test_axes_are_sorted_and_every_cell_has_its_own_key():
@@ -79,4 +78,4 @@ def test_bad_grids_are_refused(changes, message):
 
 def test_a_recipe_in_steps_has_no_epochs():
     with pytest.raises(ValueError, match="a recipe with epochs, not steps"):
-        grid("toy", Setting(recipe=Recipe(steps=5)), per_class=[1], epochs=[1])
+        grid(toy, Setting(recipe=Recipe(steps=5)), per_class=[1], epochs=[1])

@@ -5,17 +5,18 @@ import pytest
 import torch
 from sklearn.metrics import silhouette_samples
 
+from hspec.chapters.hierarchy.measure import class_geometry, distances, inner_products, silhouettes
+from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
+from hspec.chapters.hierarchy_growth.verdict import verdict_growth
 from hspec.curvature import A1, A2, B1, class_means, exact_gauss_newton_spectrum
 from hspec.curvature.decomposition import Level
-from hspec.experiments import Bench, Recipe, Setting, Store
+from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid
-from hspec.experiments.measures.geometry import class_geometry, distances, inner_products, silhouettes
-from hspec.experiments.measures.levels import largest, level_spectra
-from hspec.experiments.quantities import level_separation, log_quartiles, separation
+from hspec.experiments.level_spectra import largest, level_spectra
 from hspec.experiments.records import Record
-from hspec.experiments.verdicts import verdict_bulks, verdict_clusters, verdict_growth
-from hspec.experiments.verdicts.hierarchy import separation_of
+from hspec.experiments.separation import level_separation, log_quartiles, separation, separation_of
+from hspec.experiments.task import Task
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 SETTING = Setting(
@@ -87,12 +88,12 @@ def test_silhouettes_are_those_of_another_library():
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    return Bench(SETTING, Store(tmp_path_factory.mktemp("store")), "test", progress=False)
+def task(tmp_path_factory):
+    return Task(SETTING, Store(tmp_path_factory.mktemp("store")), "test", progress=False)
 
 
-def test_inner_products_are_those_of_the_means(bench):
-    means = class_means(bench.risk(dtype=torch.float64))
+def test_inner_products_are_those_of_the_means(task):
+    means = class_means(task.risk(dtype=torch.float64))
     vectors = means.cross_class_vectors[~torch.eye(10, dtype=torch.bool)]  # (90, p), c major
     both = torch.cat([means.class_vectors, vectors])
     expected = (both @ both.T).numpy()
@@ -101,9 +102,9 @@ def test_inner_products_are_those_of_the_means(bench):
     )
 
 
-def test_geometry_measures_the_original_distances(bench):
-    found = class_geometry(bench, epoch=2, num_permutations=19, seed=3)
-    means = class_means(bench.risk(step=bench.step_after(2)))
+def test_geometry_measures_the_original_distances(task):
+    found = class_geometry(task, epoch=2, num_permutations=19, seed=3)
+    means = class_means(task.risk(step=task.step_after(2)))
     inner = inner_products(means.gram(), means.shares)
     d = distances(inner, "euclidean")[10:, 10:]
     np.testing.assert_allclose(
@@ -113,13 +114,13 @@ def test_geometry_measures_the_original_distances(bench):
     )
     assert found["euclidean_map"].shape == found["cosine_map"].shape == (100, 2)
     assert len(found["euclidean_permuted"]) == 19
-    again = class_geometry(bench, epoch=2, num_permutations=19, seed=3)
+    again = class_geometry(task, epoch=2, num_permutations=19, seed=3)
     np.testing.assert_array_equal(found["cosine_map"], again["cosine_map"])
 
 
-def test_largest_are_the_eigenvalues_of_the_level(bench):
+def test_largest_are_the_eigenvalues_of_the_level(task):
     """Against the eigenpairs of the low-rank matrices; two more than B1's rank are filled up with zeros."""
-    means = class_means(bench.risk(dtype=torch.float64))
+    means = class_means(task.risk(dtype=torch.float64))
     for make, level, rank in ((A1, "class", 10), (A2, "own", 10), (B1, "cross", 80)):
         expected = make(means).eigenpairs().values
         found = largest(Level(means, level, level), rank)
@@ -128,10 +129,10 @@ def test_largest_are_the_eigenvalues_of_the_level(bench):
     assert (padded[10:] == 0).all()
 
 
-def test_level_spectra_agree_with_the_gram_route(bench):
+def test_level_spectra_agree_with_the_gram_route(task):
     """Traces of all four parts, and B2's largest eigenvalue, against the exact spectrum of G without A1, A2, B1."""
-    found = level_spectra(bench, epoch=5, num_steps=60, num_probes=4, whole=True)
-    risk = bench.risk(step=bench.step_after(5), dtype=torch.float64)
+    found = level_spectra(task, epoch=5, num_steps=60, num_probes=4, whole=True)
+    risk = task.risk(step=task.step_after(5), dtype=torch.float64)
     within = exact_gauss_newton_spectrum(risk, without=("A1", "A2", "B1"))
     whole = exact_gauss_newton_spectrum(risk)
     assert np.nanmax(found["B2_nodes"]) == pytest.approx(within[0], rel=1e-4)
@@ -170,8 +171,8 @@ def test_verdict_of_clusters(record, outcomes):
     assert [v.outcome for v in verdict_clusters(record)] == outcomes
 
 
-def test_exact_spectra_replace_the_quadrature_within_the_limit(bench):
-    within, beyond = (Bench(SETTING, bench.store, name, progress=False) for name in ("within", "beyond"))
+def test_exact_spectra_replace_the_quadrature_within_the_limit(task):
+    within, beyond = (Task(SETTING, task.store, name, progress=False) for name in ("within", "beyond"))
     found = level_spectra(within, epoch=5, num_steps=60, num_probes=8, whole=True, exact_limit=600)
     assert found["exact_B2"].shape == found["exact_G"].shape == (600,)
     assert found["exact_B2"][0] == pytest.approx(np.nanmax(found["B2_nodes"]), rel=1e-3)

@@ -6,19 +6,15 @@ from PIL import Image
 
 from hspec.experiments import Experiment, Setting, load_or_run
 from hspec.experiments import experiment as module
-from hspec.experiments.bench import Bench
 from hspec.experiments.grid import grid
-from hspec.experiments.measures import Measure
+from hspec.experiments.measure import measure
+from hspec.experiments.task import Task
 from hspec.training import Recipe
 
 
-def brightness(bench, *, epoch: int | None = None, per_class: int | None = None):
-    return {"mean": float(bench.images("train", per_class).images.mean()), "num_examples": 1}
-
-
-@pytest.fixture(autouse=True)
-def measure(monkeypatch):
-    monkeypatch.setitem(module.MEASURES, "brightness", Measure(brightness, version=1))
+@measure(version=1)
+def brightness(task, *, epoch: int | None = None, per_class: int | None = None):
+    return {"mean": float(task.images("train", per_class).images.mean()), "num_examples": 1}
 
 
 def draw(root, grey):
@@ -44,16 +40,16 @@ SETTING = Setting(
 
 
 def test_a_record_says_which_images_it_is_of(store, pictures):
-    whole = load_or_run(Experiment("brightness", SETTING), store, progress=False)
-    part = load_or_run(Experiment("brightness", SETTING, {"per_class": 1}), store, progress=False)
-    bench = Bench(SETTING, store, "any")
-    assert whole.meta["images"] == {"train": bench.images("train").fingerprint}
-    assert part.meta["images"] == {"train/1": bench.images("train", 1).fingerprint}
+    whole = load_or_run(Experiment(brightness, SETTING), store, progress=False)
+    part = load_or_run(Experiment(brightness, SETTING, {"per_class": 1}), store, progress=False)
+    task = Task(SETTING, store, "any")
+    assert whole.meta["images"] == {"train": task.images("train").fingerprint}
+    assert part.meta["images"] == {"train/1": task.images("train", 1).fingerprint}
     assert whole.meta["images"] != part.meta["images"]
 
 
 def test_other_images_are_measured_anew_with_a_warning(store, pictures):
-    experiment = Experiment("brightness", SETTING)
+    experiment = Experiment(brightness, SETTING)
     before = load_or_run(experiment, store, progress=False)["mean"]
     pictures(200)
     with pytest.warns(UserWarning, match="is of other images than folder:mine now holds: not used"):
@@ -63,7 +59,7 @@ def test_other_images_are_measured_anew_with_a_warning(store, pictures):
 
 
 def test_a_grid_does_not_show_cells_of_other_images(store, pictures):
-    plane = grid("brightness", SETTING, per_class=[1, 2], epochs=[1])
+    plane = grid(brightness, SETTING, per_class=[1, 2], epochs=[1])
     assert None not in plane.fill(store=store, progress=False).values()
     pictures(200)
     with pytest.warns(UserWarning, match="is of other images"):
@@ -71,14 +67,14 @@ def test_a_grid_does_not_show_cells_of_other_images(store, pictures):
 
 
 def test_other_images_train_another_net(store, pictures):
-    before = Bench(SETTING, store, "before", progress=False).run
+    before = Task(SETTING, store, "before", progress=False).run
     pictures(200)
-    after = Bench(SETTING, store, "after", progress=False).run
+    after = Task(SETTING, store, "after", progress=False).run
     assert before.folder != after.folder
 
 
 def test_without_the_images_the_record_is_taken_and_that_is_told(store, pictures, monkeypatch, tmp_path):
-    experiment = Experiment("brightness", SETTING)
+    experiment = Experiment(brightness, SETTING)
     before = load_or_run(experiment, store, progress=False)
     monkeypatch.setenv("HSPEC_DATA", str(tmp_path / "nowhere"))
     with pytest.warns(UserWarning, match="could not be compared with the images it is of"):
@@ -86,7 +82,7 @@ def test_without_the_images_the_record_is_taken_and_that_is_told(store, pictures
 
 
 def test_images_held_against_published_checksums_are_not_read_again(store, monkeypatch):
-    experiment = Experiment("brightness", Setting(per_class=2))
+    experiment = Experiment(brightness, Setting(per_class=2))
     load_or_run(experiment, store, progress=False)
     monkeypatch.setattr(module, "load_images", None)
     load_or_run(experiment, store, progress=False)

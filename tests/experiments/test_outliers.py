@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from hspec.chapters.class_means.measure import check_exact_rows, class_structure, exact_knock_out
+from hspec.chapters.class_means.verdict import verdict_class_structure
+from hspec.chapters.outlier_ownership.measure import ownership
+from hspec.chapters.outlier_ownership.verdict import energy_ratio, verdict_ownership
+from hspec.chapters.power_law.measure import known_law, log_spectrum
+from hspec.chapters.power_law.verdict import verdict_power_law
 from hspec.curvature import A1, A2, B1, class_means, gauss_newton, hessian, residual
-from hspec.experiments import Bench, Recipe, Setting, Store
+from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
-from hspec.experiments.measures.class_structure import check_exact_rows, class_structure, exact_knock_out
-from hspec.experiments.measures.ownership import ownership
-from hspec.experiments.measures.power_law import known_law, log_spectrum
-from hspec.experiments.quantities import energy_ratio, mean_and_interval
+from hspec.experiments.quantities import mean_and_interval
 from hspec.experiments.records import Record
-from hspec.experiments.verdicts import verdict_class_structure, verdict_ownership, verdict_power_law
+from hspec.experiments.task import Task
 from hspec.linalg import SpectralMeasure
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
@@ -30,15 +33,15 @@ OPTIONS = {"num_steps": 60, "num_probes": 2}
 
 
 @pytest.fixture(scope="module")
-def benches(tmp_path_factory):
-    """A bench of its own for each measure, as each has its own checkpoints; they share one trained net."""
+def tasks(tmp_path_factory):
+    """A task of its own for each measure, as each has its own checkpoints; they share one trained net."""
     folder = tmp_path_factory.mktemp("store")
-    return lambda name: Bench(SETTING, Store(folder, folder / "none"), name, progress=False)
+    return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
 
 
 @pytest.fixture(scope="module")
-def risk(benches):
-    return benches("risk").risk(dtype=torch.float64)
+def risk(tasks):
+    return tasks("risk").risk(dtype=torch.float64)
 
 
 def eigenvalues(operator):
@@ -46,13 +49,13 @@ def eigenvalues(operator):
 
 
 @pytest.fixture(scope="module")
-def owned(benches):
-    return ownership(benches("ownership"), **OPTIONS)
+def owned(tasks):
+    return ownership(tasks("ownership"), **OPTIONS)
 
 
 @pytest.fixture(scope="module")
-def structure(benches):
-    return class_structure(benches("structure"), **OPTIONS)
+def structure(tasks):
+    return class_structure(tasks("structure"), **OPTIONS)
 
 
 def test_ownership_finds_the_eigenvalues_of_the_dense_matrices(owned, risk):
@@ -94,12 +97,12 @@ def test_knocked_out_spectra_end_where_the_dense_ones_do(structure, risk):
     assert np.nanmax(structure["g_a1_a2_b1_nodes"]) == pytest.approx(eigenvalues(without)[0], rel=1e-3)
 
 
-def test_nothing_changes_where_not_even_the_class_means_fit_in_memory(benches, structure, risk):
+def test_nothing_changes_where_not_even_the_class_means_fit_in_memory(tasks, structure, risk):
     """As with many classes and a large net: every part is streamed."""
-    bench = benches("streamed")
-    whole, budget = bench.risk, 9 * 4 * risk.num_parameters  # nine vectors; there are ten classes
-    bench.risk = lambda *arguments, **options: whole(*arguments, memory_budget=budget, **options)
-    streamed = class_structure(bench, **OPTIONS)
+    task = tasks("streamed")
+    whole, budget = task.risk, 9 * 4 * risk.num_parameters  # nine vectors; there are ten classes
+    task.risk = lambda *arguments, **options: whole(*arguments, memory_budget=budget, **options)
+    streamed = class_structure(task, **OPTIONS)
     assert "cosines" not in streamed
     for name in ("a1", "a2", "a12", "g_top", "cosine"):
         np.testing.assert_allclose(streamed[name], structure[name], rtol=1e-3)
@@ -113,24 +116,24 @@ def test_the_two_means_of_a_class_oppose_each_other(structure):
     np.testing.assert_allclose(structure["p_off"] + structure["p_own"], 0.1, rtol=1e-5)
 
 
-def test_exact_knock_outs_are_those_of_the_dense_matrices(benches):
-    bench = benches("exact")
-    found = exact_knock_out(bench, sample_per_class=2, num_steps=20)
-    risk = bench.risk(per_class=2, dtype=torch.float64)
+def test_exact_knock_outs_are_those_of_the_dense_matrices(tasks):
+    task = tasks("exact")
+    found = exact_knock_out(task, sample_per_class=2, num_steps=20)
+    risk = task.risk(per_class=2, dtype=torch.float64)
     expected = eigenvalues(gauss_newton(risk) - A1(class_means(risk)))[:20]
     np.testing.assert_allclose(found["exact_a1"][:20], expected, atol=1e-5 * expected[0])
     np.testing.assert_allclose(found["exact"][0], np.nanmax(found["g_nodes"]), rtol=1e-4)
 
 
-def test_known_laws_are_what_they_say(benches):
+def test_known_laws_are_what_they_say(tasks):
     options = {"dimension": 300, "num_steps": 300, "num_probes": 1}
-    circle = known_law(benches("circle"), law="semicircle", **options)["h_nodes"]
+    circle = known_law(tasks("circle"), law="semicircle", **options)["h_nodes"]
     assert 0.9 < np.nanmax(circle) < 1.1
-    law = np.sort(np.abs(known_law(benches("power"), law="power law", exponent=2.0, **options)["h_nodes"][0]))
+    law = np.sort(np.abs(known_law(tasks("power"), law="power law", exponent=2.0, **options)["h_nodes"][0]))
     counts = [(law > t).sum() for t in (0.01, 0.1)]  # share above t: (1/t − 1)/(1/lowest − 1)
     assert counts == pytest.approx([300 * (1 / t - 1) / 999 for t in (0.01, 0.1)], abs=1)
     with pytest.raises(ValueError, match="unknown law 'circle'"):
-        known_law(benches("none"), law="circle")
+        known_law(tasks("none"), law="circle")
 
 
 def test_energy_ratio_is_that_of_the_squares_and_knows_its_error():
@@ -238,8 +241,8 @@ def test_probes_that_disagree_decide_nothing():
     assert outcomes(verdict_power_law(record, []))[0::2] == [INCONCLUSIVE] * 2
 
 
-def test_log_spectrum_measures_the_residual(benches, risk):
-    found = log_spectrum(benches("log"), num_steps=40, num_probes=1)
+def test_log_spectrum_measures_the_residual(tasks, risk):
+    found = log_spectrum(tasks("log"), num_steps=40, num_probes=1)
     h = eigenvalues(residual(risk))
     assert np.nanmax(found["h_nodes"]) == pytest.approx(h[0], rel=1e-3)
     assert np.nanmin(found["h_nodes"]) == pytest.approx(h[-1], rel=1e-3)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from hspec.chapters.measures import MEASURES
 from hspec.data.registry import DATASETS
 from hspec.experiments import Experiment, Recipe, Setting
-from hspec.experiments.measures import MEASURES
 from hspec.experiments.store import REPOSITORY
-from hspec.keys import births, digest
+from hspec.keys import births, completed, digest
 
 PUBLISHED = sorted((REPOSITORY / "data" / "results").glob("*/*/meta.json"))
 PINNED = json.loads((Path(__file__).parent / "pinned_keys.json").read_text(encoding="utf-8"))
@@ -26,7 +26,8 @@ def is_known(dataset):
 
 def experiment_of(meta):
     setting = meta["setting"] and Setting.from_canonical(meta["setting"])
-    return Experiment(meta["measure"], setting, meta["options"])
+    measure = MEASURES[meta["measure"]]
+    return Experiment(measure, setting, completed(measure.function, meta["options"]))
 
 
 def key_of(meta):

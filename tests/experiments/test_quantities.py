@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hspec.experiments.quantities import outlier_count
+from hspec.chapters.bulk_and_outliers.verdict import outlier_count
 
 
 def test_outliers_are_counted_at_the_largest_ratio():

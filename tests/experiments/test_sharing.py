@@ -7,20 +7,21 @@ from multiprocessing import get_context
 import pytest
 
 from hspec.experiments import Experiment, Setting, Store, load_or_run, load_or_run_all
-from hspec.experiments import bench as bench_module
 from hspec.experiments import experiment as module
+from hspec.experiments import task as task_module
 from hspec.experiments.grid import grid
-from hspec.experiments.measures import Measure
+from hspec.experiments.measure import measure
 from hspec.experiments.store import Held
 from hspec.training import Recipe
 
 PROCESSES = get_context("fork")
 
 
-def slow(bench, *, epoch: int | None = None):
-    trained = bench.run
+@measure(version=1)
+def slow(task, *, epoch: int | None = None):
+    trained = task.run
     time.sleep(0.1)
-    note(bench.store, "cells", f"{bench.setting.per_class}-{epoch} {os.getpid()}")
+    note(task.store, "cells", f"{task.setting.per_class}-{epoch} {os.getpid()}")
     return {"x": trained}
 
 
@@ -44,8 +45,7 @@ def noted(store, name):
 
 @pytest.fixture(autouse=True)
 def slow_world(monkeypatch):
-    monkeypatch.setitem(module.MEASURES, "slow", Measure(slow, version=1))
-    monkeypatch.setattr(bench_module.training, "train", train_slowly)
+    monkeypatch.setattr(task_module.training, "train", train_slowly)
     monkeypatch.setattr(module, "POLL", 0.02)
 
 
@@ -67,7 +67,7 @@ def fill(plane, root):
 
 
 def test_two_workers_share_a_grid(store):
-    plane = grid("slow", BASE, per_class=[10, 20], epochs=[2, 5, 10])
+    plane = grid(slow, BASE, per_class=[10, 20], epochs=[2, 5, 10])
     two_workers(fill, plane, store.root)
     cells, workers = zip(*(line.split() for line in noted(store, "cells")), strict=True)
     assert sorted(cells) == sorted(f"{size}-{epoch}" for size in (10, 20) for epoch in (2, 5, 10))
@@ -77,14 +77,14 @@ def test_two_workers_share_a_grid(store):
 
 
 def test_when_a_net_is_trained_both_share_what_is_measured_of_it(store):
-    plane = grid("slow", BASE, per_class=[10], epochs=[1, 2, 5, 10, 20])
+    plane = grid(slow, BASE, per_class=[10], epochs=[1, 2, 5, 10, 20])
     two_workers(fill, plane, store.root)
     assert len({line.split()[1] for line in noted(store, "cells")}) == 2
     assert len(noted(store, "cells")) == 5
 
 
 def test_records_come_in_the_order_of_the_experiments(store):
-    experiments = [Experiment("slow", BASE, {"epoch": epoch}) for epoch in (5, 2, 10)]
+    experiments = [Experiment(slow, BASE, {"epoch": epoch}) for epoch in (5, 2, 10)]
     load_or_run(experiments[2], store, progress=False)
     records = load_or_run_all(experiments, store, progress=False)
     assert [record.meta["options"]["epoch"] for record in records] == [5, 2, 10]
@@ -92,7 +92,7 @@ def test_records_come_in_the_order_of_the_experiments(store):
 
 @pytest.mark.parametrize("held", ["slow-{key}", "training-{training}"])
 def test_who_does_not_want_to_wait_is_told(store, held):
-    experiment = Experiment("slow", BASE)
+    experiment = Experiment(slow, BASE)
     name = held.format(key=experiment.key, training=BASE.training_key)
 
     def hold(pipe):
@@ -112,12 +112,12 @@ def test_who_does_not_want_to_wait_is_told(store, held):
     assert load_or_run(experiment, store, progress=False, wait=False)["x"] == 1.0
 
 
-def test_a_cell_that_fails_is_told_and_free_for_the_next(store, monkeypatch):
-    def fails(bench, *, epoch: int | None = None):
+def test_a_cell_that_fails_is_told_and_free_for_the_next(store):
+    @measure(version=1)
+    def fails(task):
         raise RuntimeError("no such luck")
 
-    monkeypatch.setitem(module.MEASURES, "slow", Measure(fails, version=1))
     with pytest.raises(RuntimeError, match="no such luck"):
-        load_or_run_all([Experiment("slow", BASE)], store, progress=False)
+        load_or_run_all([Experiment(fails, BASE)], store, progress=False)
     assert list((store.root / "claims").iterdir()) == []
     assert not list((store.root / "unfinished").glob("*"))

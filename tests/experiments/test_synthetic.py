@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hspec.chapters.instrument.measure import heavy_tailed, spiked, synthetic
 from hspec.experiments import Experiment, load_or_run
-from hspec.experiments.measures.spectra import stored_measure
-from hspec.experiments.measures.synthetic import heavy_tailed, spiked
+from hspec.experiments.quadrature import stored_measure
 from hspec.linalg import SpectralMeasure, wasserstein
 
 
@@ -28,7 +28,7 @@ def test_heavy_tails_are_paretos():
 
 def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
     """Within four standard errors √(2/(p n_v)) of a probe's mean, in units of the spectrum's spread."""
-    record = load_or_run(Experiment("synthetic", None, {"num_probes": 2}), store, progress=False)
+    record = load_or_run(Experiment(synthetic, None, {"num_probes": 2}), store, progress=False)
     assert record["top"] == pytest.approx(record["exact"][:3], rel=1e-10)
     for prefix, values in (("plain_", record["exact"]), ("deflated_", record["exact"][3:])):
         allowed = 4 * values.std() * (2 / (2 * len(values))) ** 0.5
@@ -38,4 +38,4 @@ def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
 
 def test_unknown_matrix_is_refused(store):
     with pytest.raises(ValueError, match="unknown matrix 'round': choose one of spiked, heavy-tailed"):
-        load_or_run(Experiment("synthetic", None, {"matrix": "round"}), store, progress=False)
+        load_or_run(Experiment(synthetic, None, {"matrix": "round"}), store, progress=False)

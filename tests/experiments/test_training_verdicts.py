@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
+from hspec.chapters.batch_norm.verdict import verdict_outliers
+from hspec.chapters.early_training.verdict import verdict_negative_start, verdict_settling
+from hspec.chapters.end_of_training.verdict import verdict_end
+from hspec.chapters.learning_rate_drop.verdict import verdict_drop
+from hspec.chapters.population_batch_norm.verdict import verdict_population
+from hspec.experiments.film_quantities import UNDEFINED
 from hspec.experiments.records import Record
-from hspec.experiments.verdicts import training as verdicts
 from hspec.linalg import SpectralMeasure
 
 
@@ -38,65 +43,65 @@ HOLDS, FAILS, OPEN = "holds", "fails", "inconclusive at this scale"
 
 def test_large_negative_eigenvalues_that_go_away():
     start, end = frame([-5.0, 1, 4]), frame([-0.1, 1, 4], step=50)
-    assert outcomes(verdicts.verdict_negative_start([start, end], 50)) == [HOLDS, HOLDS]
-    assert outcomes(verdicts.verdict_negative_start([end, start], 0)) == [FAILS, FAILS]
+    assert outcomes(verdict_negative_start([start, end], 50)) == [HOLDS, HOLDS]
+    assert outcomes(verdict_negative_start([end, start], 0)) == [FAILS, FAILS]
     vague = frame([-0.1, 1, 4], step=50, residual=1.0)
-    assert outcomes(verdicts.verdict_negative_start([start, vague], 50))[0] == OPEN
+    assert outcomes(verdict_negative_start([start, vague], 50))[0] == OPEN
 
 
 def test_a_film_that_ends_too_early_is_refused():
     with pytest.raises(ValueError, match="ends at step 0, before step 50"):
-        verdicts.verdict_negative_start([frame([-1.0, 2])], 50)
+        verdict_negative_start([frame([-1.0, 2])], 50)
 
 
 def test_settling_compares_later_epochs_with_the_first():
     wild, calm = frame([1.0, 9.0]), [frame([1.0, 3.0 + 0.01 * k], step=10 * k) for k in (1, 2, 3)]
-    assert outcomes(verdicts.verdict_settling([wild, *calm], 10)) == [HOLDS]
+    assert outcomes(verdict_settling([wild, *calm], 10)) == [HOLDS]
     restless = [frame([1.0, 2.0 ** (k + 1)], step=10 * k) for k in range(4)]
-    assert outcomes(verdicts.verdict_settling(restless, 10)) == [FAILS]
+    assert outcomes(verdict_settling(restless, 10)) == [FAILS]
     with pytest.raises(ValueError, match=r"no \[10\]"):
-        verdicts.verdict_settling([wild, calm[1], calm[2]], 10)
+        verdict_settling([wild, calm[1], calm[2]], 10)
 
 
 def test_drop_is_judged_before_and_against_the_control():
     before = [frame([8.0]), frame([9.0]), frame([10.0])]
     after = [frame([4.0]), frame([4.4]), frame([5.0])]
     control = [frame([2.0]), frame([2.3]), frame([2.4])]
-    assert outcomes(verdicts.verdict_drop(before, after, control)) == [HOLDS, FAILS]
+    assert outcomes(verdict_drop(before, after, control)) == [HOLDS, FAILS]
     mixed = [frame([4.0]), frame([18.0]), frame([10.0])]
-    assert outcomes(verdicts.verdict_drop(before, mixed, mixed))[0] == OPEN
+    assert outcomes(verdict_drop(before, mixed, mixed))[0] == OPEN
 
 
 def test_end_needs_a_small_and_a_sharp_smallest_eigenvalue():
     good = [frame([-0.001, 0.5, 1.0]), frame([-0.002, 0.5, 1.0])]
-    assert outcomes(verdicts.verdict_end(good)) == [HOLDS, HOLDS]
-    assert outcomes(verdicts.verdict_end([frame([-0.5, -0.5, 1.0])] * 2)) == [FAILS, FAILS]
-    assert outcomes(verdicts.verdict_end([frame([-0.001, 1.0], residual=0.1)] * 2))[0] == OPEN
+    assert outcomes(verdict_end(good)) == [HOLDS, HOLDS]
+    assert outcomes(verdict_end([frame([-0.5, -0.5, 1.0])] * 2)) == [FAILS, FAILS]
+    assert outcomes(verdict_end([frame([-0.001, 1.0], residual=0.1)] * 2))[0] == OPEN
 
 
 def test_outliers_of_two_nets():
     flat, spiky = [frame([1.5, 1.2, 1])] * 2, [frame([9.0, 5, 1])] * 2
-    assert outcomes(verdicts.verdict_outliers(flat, spiky)) == [HOLDS, HOLDS]
-    assert outcomes(verdicts.verdict_outliers(spiky, flat)) == [FAILS, FAILS]
+    assert outcomes(verdict_outliers(flat, spiky)) == [HOLDS, HOLDS]
+    assert outcomes(verdict_outliers(spiky, flat)) == [FAILS, FAILS]
     scattered = [frame([2.9, 2, 1]), frame([3.1, 2, 1]), frame([30.0, 2, 1])]
-    assert outcomes(verdicts.verdict_outliers([flat[0]] * 3, scattered))[0] == OPEN
+    assert outcomes(verdict_outliers([flat[0]] * 3, scattered))[0] == OPEN
 
 
 def test_a_ratio_that_is_not_defined_is_named_so_and_decides_nothing():
     spiky, indefinite = [frame([9.0, 5, 1])] * 2, [frame([9.0, 5, -1])] * 2
-    rows = verdicts.verdict_outliers(indefinite, spiky)
+    rows = verdict_outliers(indefinite, spiky)
     assert outcomes(rows) == [OPEN, OPEN]
-    assert [row.value for row in rows] == [verdicts.UNDEFINED] * 2
+    assert [row.value for row in rows] == [UNDEFINED] * 2
 
 
 def test_population_statistics():
     flat, spiky = [frame([1.5, 1.2, 1], step=10)] * 2, [frame([9.0, 5, 1], step=10)] * 2
     fast, slow = curve(0.5), curve(2.0)
-    assert outcomes(verdicts.verdict_population(flat, spiky, (fast, slow))) == [HOLDS, HOLDS]
-    assert outcomes(verdicts.verdict_population(spiky, flat, (slow, fast))) == [FAILS, FAILS]
+    assert outcomes(verdict_population(flat, spiky, (fast, slow))) == [HOLDS, HOLDS]
+    assert outcomes(verdict_population(spiky, flat, (slow, fast))) == [FAILS, FAILS]
 
 
 def test_one_seed_decides_nothing_about_a_ratio():
-    rows = verdicts.verdict_drop([frame([8.0])], [frame([4.0])], [frame([5.0])])
+    rows = verdict_drop([frame([8.0])], [frame([4.0])], [frame([5.0])])
     assert rows[0].value == "0.50, one sample"
     assert outcomes(rows) == [OPEN, OPEN]

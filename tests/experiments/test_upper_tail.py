@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from hspec.chapters.upper_tail.measure import check_tail, padded, rayleigh_quotients, tail_of
+from hspec.chapters.upper_tail.verdict import tail_share, verdict_upper_tail
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid
-from hspec.experiments.measures.upper_tail import check_tail, padded, rayleigh_quotients, tail_of
-from hspec.experiments.quantities import tail_share
 from hspec.experiments.records import Record
-from hspec.experiments.verdicts import verdict_upper_tail
 from hspec.linalg import aslinearoperator, deflate, eigsh, lanczos
 
 P, OUTLIERS = 60, 3

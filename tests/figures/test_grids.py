@@ -4,12 +4,23 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
+from hspec.chapters.hierarchy_growth.figures import (
+    part_ranges,
+    separation_frame,
+    separation_lines,
+    separation_maps,
+)
+from hspec.chapters.upper_tail.figures import (
+    share_frame,
+    tail_against_fit,
+    tail_depth,
+    tail_directions,
+    tail_map,
+)
 from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
 from hspec.figures.grids import grid_frame, heat_map, mean_over_repeats, training_frame
-from hspec.figures.growth import part_ranges, separation_frame, separation_lines, separation_maps
 from hspec.figures.style import panels
-from hspec.figures.tail import share_frame, tail_against_fit, tail_depth, tail_directions, tail_map
 
 EPOCHS, SIZES = (1, 2, 5), (10, 30)
 

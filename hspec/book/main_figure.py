@@ -1,0 +1,48 @@
+"""The picture on the README: `python -m hspec.book.main_figure` draws it from a record that comes with the book."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from hspec.chapters.bulk_and_outliers.figures import bulk_with_spikes
+from hspec.experiments import Record, Store
+from hspec.experiments.quadrature import stored_measure
+from hspec.figures.style import panels, set_style
+from hspec.linalg import KERNEL_WIDTHS
+
+DATASET, SPLIT = "MNIST", "train"
+TARGET = Path(__file__).resolve().parents[2] / "book" / "_static" / "main-figure.svg"
+
+
+def main_record() -> Record:
+    """The published training spectrum on MNIST with the most parameters."""
+    found = [
+        record
+        for record in Store().published_records("bulk_and_outliers")
+        if (record.meta["setting"]["dataset"], record.meta["options"]["split"]) == (DATASET, SPLIT)
+    ]
+    if not found:
+        raise FileNotFoundError(f"no published record of bulk_and_outliers on {DATASET}, {SPLIT}")
+    return max(found, key=lambda record: int(record["num_parameters"]))
+
+
+def main_figure(record: Record) -> Figure:
+    """The bulk and its outliers, on one wide panel."""
+    width = KERNEL_WIDTHS["P20"](stored_measure(record, "plain_"), record.meta["options"]["num_steps"])
+    figure, (axis,) = panels(1, 1, width=8.4, height=3.2)
+    bulk_with_spikes(axis, stored_measure(record, "deflated_"), record["outliers"], width)
+    setting = record.meta["setting"]
+    axis.set_title(
+        f"Hessian of the training loss: {setting['model']} with {int(record['num_parameters']):,} parameters, "
+        f"{setting['dataset']}, {int(record['num_examples'])} images"
+    )
+    axis.set(xlabel="eigenvalue λ", ylabel="spectral density")
+    axis.legend()
+    return figure
+
+
+if __name__ == "__main__":
+    set_style()
+    main_figure(main_record()).savefig(TARGET, metadata={"Date": None})

@@ -1,0 +1,1 @@
+"""With and without batch normalisation. (GKX-6)"""

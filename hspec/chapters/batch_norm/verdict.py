@@ -1,0 +1,42 @@
+"""GKX-6: whether removing batch normalisation brings outliers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.film_quantities import (
+    CLEARLY,
+    TWICE,
+    UNDEFINED,
+    compared_ratios,
+    mean_and_sem,
+    rank_ratio,
+    seeds,
+    with_error,
+)
+from hspec.experiments.records import Record
+
+
+def verdict_outliers(with_norm: list[Record], without: list[Record]) -> list[Verdict]:
+    """GKX-6, one record of each net per seed."""
+    rank = int(without[0]["num_classes"]) + 1
+    ratio, text = compared_ratios(without, with_norm, rank)
+    present = mean_and_sem([rank_ratio(r["top"], rank) for r in with_norm])
+    return [
+        Verdict(
+            "GKX-6",
+            f"λ_1/λ_{rank} without batch norm over the same with it, step {int(without[0]['step'])}, "
+            f"{seeds(without)}",
+            text,
+            f"at least {TWICE:g}, by {CLEARLY:g} standard errors",
+            outcome(ratio[0] > np.log(TWICE), decided=abs(ratio[0] - np.log(TWICE)) > CLEARLY * ratio[1]),
+        ),
+        Verdict(
+            "GKX-6",
+            f"λ_1/λ_{rank} with batch norm: are outliers absent?",
+            UNDEFINED if np.isnan(present[0]) else with_error(*present),
+            f"at most {TWICE:g}",
+            outcome(present[0] <= TWICE, decided=abs(present[0] - TWICE) > CLEARLY * present[1]),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""A bulk, and about as many outliers as classes. (P18-1)"""

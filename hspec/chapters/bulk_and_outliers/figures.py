@@ -1,0 +1,82 @@
+"""Bulk and outliers: the density with its spikes, without them, and the largest eigenvalues."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hspec.experiments import Record
+from hspec.experiments.quadrature import stored_measure
+from hspec.figures.densities import density_floor, density_line
+from hspec.figures.style import COLOURS, panels, spikes
+from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
+
+
+def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
+    """One row a record: the density with its top C eigenvalues deflated and drawn as spikes, the same without
+    deflation, and the bulk close up.
+
+    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`; it follows the range of what it
+            smooths, so the deflated bulk can be drawn more sharply than the whole
+    """
+    figure, axes = panels(len(records), 3, width=3.1, height=2.6)
+    for row, record in enumerate(records):
+        whole, plainly, close = axes[3 * row : 3 * row + 3]
+        bulk, plain = stored_measure(record, "deflated_"), stored_measure(record, "plain_")
+        sharp, wide = (KERNEL_WIDTHS[preset](m, record.meta["options"]["num_steps"]) for m in (bulk, plain))
+        bulk_with_spikes(whole, bulk, record["outliers"], wide)
+        density_line(plainly, plain, wide, COLOURS["Hess"], "Hess", within=plain.support)
+        density_line(close, plain, wide, COLOURS["pale"], "not deflated", within=bulk.support, linewidth=3.0)
+        density_line(close, bulk, sharp, COLOURS["Hess"], "deflated", within=bulk.support)
+        whole.set(title=f"{row_name(record)}: deflated", ylabel="spectral density")
+        plainly.set(title="not deflated", ylim=whole.get_ylim())
+        close.set_title("the bulk, close up")
+        density_floor(close, plain.dimension, sharp)
+        for axis in (whole, plainly, close):
+            axis.set_xlabel("eigenvalue λ")
+            axis.legend()
+    return figure
+
+
+def bulk_with_spikes(axis: Axes, bulk: SpectralMeasure, outliers: np.ndarray, width: float) -> None:
+    """The deflated density, and the removed eigenvalues at the height that one eigenvalue has under this kernel."""
+    density_line(axis, bulk, width, COLOURS["Hess"], "bulk", within=(bulk.support[0], outliers.max()))
+    height = density_floor(axis, bulk.dimension, width)
+    spikes(axis, outliers, height, COLOURS["G"], f"top {len(outliers)} eigenvalues")
+
+
+def row_name(record: Record) -> str:
+    """Data set and split, for titles and legends."""
+    return f"{record.meta['setting']['dataset']}, {record.meta['options']['split']}"
+
+
+def largest_eigenvalues(records: list[Record]) -> Figure:
+    """The largest eigenvalues that have converged, in order, with the place where C outliers would end."""
+    figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
+    for record, colour, marker in zip(records, ("Hess", "H", "G", "A1", "A2", "B1"), "osD^vP", strict=False):
+        top, count = record["top"], int(record["num_classes"])
+        rank = np.arange(1, len(top) + 1)
+        axis.semilogy(rank, top, marker, color=COLOURS[colour], markersize=4, label=row_name(record))
+    axis.axvline(count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}")
+    axis.set_xlabel("rank k")
+    axis.set_ylabel("eigenvalue λ_k of Hess")
+    axis.legend()
+    return figure
+
+
+def outlier_frame(records: list[Record]) -> pd.DataFrame:
+    """The numbers behind the picture: every computed eigenvalue with its residual."""
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "dataset": record.meta["setting"]["dataset"],
+                "split": record.meta["options"]["split"],
+                "rank": np.arange(1, len(record["top"]) + 1),
+                "eigenvalue": record["top"],
+                "residual": record["top_residuals"],
+            }
+        )
+        for record in records
+    )

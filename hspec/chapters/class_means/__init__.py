@@ -1,0 +1,1 @@
+"""G's outliers come from the class means. (P18-5)"""

@@ -1,0 +1,179 @@
+"""G taken apart: the outliers beside A1's eigenvalues, and the spectrum as its parts are taken away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hspec.chapters.class_means.measure import KNOCKED_OUT
+from hspec.chapters.class_means.verdict import survivors
+from hspec.experiments import Record
+from hspec.experiments.quadrature import stored_measure
+from hspec.figures.densities import density_band, density_floor
+from hspec.figures.style import COLOURS, panels
+from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure, kolmogorov_smirnov, wasserstein
+
+GRID_POINTS = 4096
+PART_COLOURS = {"": "G", "_a1": "A1", "_a1_a2": "A2", "_a1_a2_b1": "B2"}
+PARTS = ("A1", "A2", "B1", "B2")
+NEAR_ZERO = 1e-3  # relative to λ_max: inside lies an atom, which a Kolmogorov-Smirnov distance would only see
+ZERO = 1e-12  # of the largest: an exact eigenvalue below it is a zero to rounding
+
+
+def knock_out_name(suffix: str) -> str:
+    """ "G − A1 − A2" for "_a1_a2"."""
+    return " − ".join(["G", *KNOCKED_OUT[suffix]])
+
+
+def outliers_and_means(record: Record) -> Figure:
+    """Left: eigenvalues of G, A1, A2 and B1 in order. Right: what each part gives to each of G's top eigenvalues."""
+    figure, (left, right) = panels(1, 2, width=5.0, height=3.6)
+    classes = int(record["num_classes"])
+    shown = len(record["g_top"])
+    for name, values, marker in (
+        ("G", record["g_top"], "o"),
+        ("A1", record["a1"], "D"),
+        ("B1", record["b1"], "^"),
+        ("A2", record["a2"], "v"),
+    ):
+        values = values[:shown][values[:shown] > ZERO * values[0]]
+        rank = np.arange(1, len(values) + 1)
+        left.semilogy(rank, values, marker, color=COLOURS[name], markersize=4.5, label=name)
+    left.axvline(classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
+    left.set_xlabel("rank k")
+    left.set_ylabel("eigenvalue λ_k")
+    left.legend(ncols=2)
+    _stack_shares(right, record["shares"])
+    right.set_xlabel("eigenvector of G, by rank")
+    right.set_ylabel("share of its eigenvalue")
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(PARTS))
+    return figure
+
+
+def _stack_shares(axis, shares: np.ndarray) -> None:
+    rank, bottom = np.arange(1, len(shares) + 1), np.zeros(len(shares))
+    for name, share in zip(PARTS, shares.T, strict=True):
+        axis.bar(rank, share, bottom=bottom, width=0.85, color=COLOURS[name], label=name, linewidth=0)
+        bottom = bottom + share
+    axis.set_ylim(0, 1)
+    axis.grid(False)
+
+
+def knock_outs(record: Record, preset: str = "P20") -> Figure:
+    """The density of G, and of G as A1, A2 and B1 are taken away one after another; one axis, one row each.
+
+    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, of the range of the last row
+    """
+    measures = {suffix: stored_measure(record, f"g{suffix}_") for suffix in KNOCKED_OUT}
+    *_, least = measures.values()
+    width = KERNEL_WIDTHS[preset](least, record.meta["options"]["num_steps"])
+    edge = float(record["g_top"][int(record["num_classes"]) - 1])
+    high = measures[""].support[1]
+    grid = np.linspace(-0.03 * high, 1.05 * high, GRID_POINTS)
+    figure, axes = panels(len(measures), 1, width=8.5, height=1.7, sharex=True, sharey=True)
+    for axis, (suffix, measure) in zip(axes, measures.items(), strict=True):
+        name = knock_out_name(suffix)
+        density_band(axis, measure, grid, width, PART_COLOURS[suffix], label=name, style="-")
+        density_floor(axis, record["num_parameters"], width)
+        axis.axvline(edge, color=COLOURS["neutral"], linewidth=1, linestyle="--")
+        axis.set_ylabel("density")
+        axis.legend(loc="upper right")
+    axes[-1].set_xlabel("eigenvalue λ (dashed: λ_C of G)")
+    return figure
+
+
+def survivor_table(record: Record) -> pd.DataFrame:
+    """How many eigenvalues of each knock-out are still above λ_C(G), and how large the largest is."""
+    rows = {knock_out_name(suffix): survivors(record, suffix) for suffix in KNOCKED_OUT if suffix}
+    return pd.DataFrame(
+        {
+            "matrix": rows.keys(),
+            "eigenvalues above λ_C(G)": [count for count, _ in rows.values()],
+            "largest / λ_C(G)": [f"{largest:.2f}" for _, largest in rows.values()],
+        }
+    )
+
+
+def exact_knock_outs(record: Record) -> Figure:
+    """Left: exact eigenvalues of G and of G without its parts, by rank. Right: exact G beside the quadrature of G."""
+    figure, (left, right) = panels(1, 2, width=5.0, height=3.6)
+    classes, top = int(record["num_classes"]), record["exact"][0]
+    for suffix in KNOCKED_OUT:
+        values = record[f"exact{suffix}"]
+        values = values[values > NEAR_ZERO * 1e-2 * top]
+        rank = np.arange(1, len(values) + 1)
+        style = "--" if suffix == "_a1_a2" else "-"  # A2 is so small that it would hide the line before
+        left.loglog(rank, values, style, color=COLOURS[PART_COLOURS[suffix]], label=knock_out_name(suffix))
+    left.axvline(classes, color=COLOURS["neutral"], linewidth=1, linestyle="--")
+    left.set_xlabel("rank k (dashed: C)")
+    left.set_ylabel("exact eigenvalue λ_k")
+    left.legend()
+    exact, quadrature = exact_measure(record), stored_measure(record, "g_")
+    t = np.geomspace(1e-4 * top, 1.2 * top, 800)
+    for measure, colour, style, label in (
+        (exact, "exact", "-", "exact"),
+        (quadrature, "G", "--", "quadrature"),
+    ):
+        right.loglog(t, measure.dimension * (1 - measure.cdf(t)), style, color=COLOURS[colour], label=label)
+    right.set_ylim(0.5, 2 * record["exact"].size)
+    right.set_xlabel("t")
+    right.set_ylabel("eigenvalues of G above t")
+    right.legend()
+    return figure
+
+
+def exact_measure(record: Record) -> SpectralMeasure:
+    """The exact spectrum of G: the Gram route's N·C eigenvalues and the p − N·C zeros that go with them."""
+    p, values = int(record["num_parameters"]), record["exact"][: int(record["num_parameters"])]
+    nodes = np.append(np.sort(values), 0.0) if p > len(values) else np.sort(values)
+    weights = np.full(len(nodes), 1 / p)
+    if p > len(values):
+        weights[-1] = 1 - len(values) / p
+    order = np.argsort(nodes)
+    exact = np.ones(len(nodes), bool)
+    return SpectralMeasure(nodes[order], weights[order], weights[order], p, exact)
+
+
+def yardstick_table(record: Record) -> pd.DataFrame:
+    """How far the quadrature of G is from its exact spectrum; how much of each matrix is above λ_C(G)."""
+    exact, quadrature = exact_measure(record), stored_measure(record, "g_")
+    largest, edge = record["exact"][0], record["exact"][int(record["num_classes"]) - 1]
+    rows = {
+        "quadrature of G: Wasserstein-1 distance over λ_max": f"{wasserstein(exact, quadrature) / largest:.1e}",
+        f"quadrature of G: Kolmogorov-Smirnov distance outside {NEAR_ZERO:g} λ_max": (
+            f"{kolmogorov_smirnov(exact, quadrature, outside=NEAR_ZERO):.1e}"
+        ),
+        "quadrature of G: relative error of λ_max": f"{abs(quadrature.support[1] / largest - 1):.1e}",
+    }
+    for suffix in KNOCKED_OUT:
+        values = record[f"exact{suffix}"]
+        above = int((values > edge * (1 - 1e-9)).sum())
+        rows[f"{knock_out_name(suffix)}: eigenvalues ≥ λ_C(G); largest over λ_C(G)"] = (
+            f"{above}; {values[0] / edge:.3f}"
+        )
+    return pd.DataFrame({"exact spectra at the small sample": rows.keys(), "value": rows.values()})
+
+
+def collinearity_table(record: Record) -> pd.DataFrame:
+    """Class by class: p_c and p_{c,c}, the cosine of g_c and g_{c,c}, and by how much the identity misses."""
+    off, own = record["p_off"], record["p_own"]
+    return pd.DataFrame(
+        {
+            "class": np.arange(len(off)),
+            "p_c / N": [f"{v:.2e}" for v in off],
+            "p_cc / N": [f"{v:.4f}" for v in own],
+            "p_c / p_cc": [f"{v:.2e}" for v in off / own],
+            "1 + cos(g_c, g_cc)": [f"{1 + v:.1e}" for v in record["cosine"]],
+            "‖p_c g_c + p_cc g_cc‖ / ‖p_c g_c‖": [f"{v:.1e}" for v in record["mismatch"]],
+        }
+    )
+
+
+def part_table(record: Record) -> pd.DataFrame:
+    """The top C eigenvalues of G beside the exact ones of A1, A1 + A2 and A2."""
+    classes = int(record["num_classes"])
+    columns = {"G": "g_top", "A1": "a1", "A1 + A2": "a12", "A2": "a2"}
+    cells = {name: [f"{v:.3g}" for v in record[key][:classes]] for name, key in columns.items()}
+    ratio = record["a1"][:classes] / record["g_top"][:classes]
+    return pd.DataFrame({"rank": np.arange(1, classes + 1), **cells, "A1 / G": [f"{v:.2f}" for v in ratio]})

@@ -1,0 +1,63 @@
+"""P18-5: whether G's outliers come from A1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.records import Record
+
+NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
+MOST = 0.5  # of the outliers' sum
+SPACE = 0.9  # mean squared cosine between the span of the g_c and G's top C eigenspace
+ROUNDING = 1e-3  # relative: the residual to which λ_C is known
+
+
+def verdict_class_structure(record: Record) -> list[Verdict]:
+    """Four numbers: A1's share of the outliers, its eigenvalues beside G's, the two spaces, and what A1 leaves."""
+    classes = int(record["num_classes"])
+    ratios = record["a1"][:classes] / record["g_top"][:classes]
+    share = a1_share(record)
+    left, largest = survivors(record)
+    rows = [
+        (
+            "A1's share of the sum of G's top C eigenvalues, tr(Qᵀ A1 Q)/tr(Qᵀ G Q)",
+            f"{share:.3f}",
+            f"≥ {MOST:g}",
+            share >= MOST,
+        ),
+        (
+            "eigenvalues of A1 (exact) over those of G, λ_i(A1)/λ_i(G), i ≤ C: smallest and largest",
+            f"{ratios.min():.2f} … {ratios.max():.2f}",
+            f"all ≥ {1 / NEAR:g} (none can exceed 1)",
+            bool((ratios >= 1 / NEAR).all()),
+        ),
+        (
+            f"eigenvalues of G − A1 above λ_C(G), of {classes} of G's",
+            f"{left}; the largest is {largest:.2f} λ_C(G)",
+            "none: the outliers are gone",
+            left == 0,
+        ),
+    ]
+    if "cosines" in record:
+        overlap = float(np.mean(record["cosines"] ** 2))
+        name = "span of the g_c against G's top C eigenspace (mean squared cosine)"
+        rows.insert(2, (name, f"{overlap:.3f}", f"≥ {SPACE:g}", overlap >= SPACE))
+    return [Verdict("P18-5", *texts, outcome(holds)) for *texts, holds in rows]
+
+
+def a1_share(record: Record) -> float:
+    """tr(Qᵀ A1 Q)/tr(Qᵀ G Q), Q the top C eigenvectors of G."""
+    top = record["g_top"][: int(record["num_classes"])]
+    return float(top @ record["shares"][: len(top), 0] / top.sum())
+
+
+def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
+    """How many eigenvalues of G without A1 (or more, by ``suffix``) lie above λ_C(G), and the largest over λ_C(G).
+
+    Ritz values of the probe that shows most of them: each is at most the eigenvalue it stands for, and at this end of
+    the spectrum they have converged.
+    """
+    edge = record["g_top"][int(record["num_classes"]) - 1]
+    nodes = np.nan_to_num(record[f"g{suffix}_nodes"])
+    return int((nodes > edge * (1 + ROUNDING)).sum(axis=1).max()), float(nodes.max() / edge)

@@ -1,0 +1,1 @@
+"""The first steps of training. (GKX-2, GKX-3)"""

@@ -1,0 +1,1 @@
+"""The end of training. (GKX-5)"""

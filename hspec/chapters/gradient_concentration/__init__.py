@@ -1,0 +1,1 @@
+"""Where the gradient lies in the spectrum."""

@@ -1,0 +1,197 @@
+"""Figures of the three-level hierarchy: the map of the means, silhouettes, and the log-spectra of G's parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from hspec.chapters.hierarchy.verdict import nearest_share, silhouette_summary
+from hspec.experiments import Record
+from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.separation import ROUNDING, separation_of
+from hspec.figures.style import COLOURS, panels
+from hspec.linalg import SpectralMeasure
+
+HALO = [withStroke(linewidth=2.5, foreground="white")]
+MOST_LABELS = 12  # classes; with more, only the g_c are labelled
+METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
+DECADES = 400  # grid points of a log-spectrum
+FLOORS = (1e-6, 1e-5, 1e-4, 1e-3)  # relative to the largest eigenvalue
+KERNEL = 0.12  # decades: narrower than the bulks, wider than the spacing of the outer nodes
+
+
+def class_colours(count: int) -> list:
+    return sns.color_palette("colorblind", count) if count <= 10 else sns.color_palette("husl", count)
+
+
+def map_of_means(record: Record) -> Figure:
+    """t-SNE in both metrics: the g_c as large discs with their class, the g_{c,c'} as their c' in the colour of c."""
+    figure, axes = panels(1, len(METRICS), width=4.9, height=4.7)
+    for axis, (metric, name) in zip(axes, METRICS.items(), strict=True):
+        draw_map(axis, record, record[f"{metric}_map"])
+        axis.set_title(f"t-SNE of {name}s")
+    names = [f"{c}  {name}" for c, name in enumerate(record["class_names"])]
+    if len(names) <= MOST_LABELS and any(str(c) != name for c, name in enumerate(record["class_names"])):
+        discs = [axes[0].plot([], [], "o", color=colour)[0] for colour in class_colours(len(names))]
+        figure.legend(discs, names, loc="outside right center")
+    return figure
+
+
+def draw_map(axis: Axes, record: Record, places: np.ndarray) -> None:
+    count = int(record["num_classes"])
+    colours, crossings = class_colours(count), places[count:]
+    disc, letters = (15, 11) if count <= MOST_LABELS else (7, 6)
+    if count <= MOST_LABELS:
+        for true, other, place in zip(record["true_class"], record["other_class"], crossings, strict=True):
+            axis.text(*place, str(other), color=colours[true], fontsize=8, ha="center", va="center")
+    else:
+        axis.scatter(*crossings.T, s=1.5, c=[colours[c] for c in record["true_class"]])
+    for c, place in enumerate(places[:count]):
+        axis.plot(*place, "o", color=colours[c], markersize=disc, alpha=0.45, markeredgecolor="white")
+        axis.text(
+            *place, str(c), fontsize=letters, weight="bold", ha="center", va="center", path_effects=HALO
+        )
+    low, high = places.min(0), places.max(0)
+    margin = 0.06 * (high - low)
+    axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    axis.set_ylim(low[1] - margin[1], high[1] + margin[1])
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def map_frame(record: Record) -> pd.DataFrame:
+    """One row a mean: its classes, its place in both maps, its norm and its silhouettes (of cross-class means)."""
+    count = int(record["num_classes"])
+    frame = pd.DataFrame({"c": np.r_[np.arange(count), record["true_class"]], "norm": record["norms"]})
+    frame["c_prime"] = [*[""] * count, *record["other_class"]]
+    for metric in METRICS:
+        frame[[f"{metric}_x", f"{metric}_y"]] = record[f"{metric}_map"]
+        frame[f"{metric}_silhouette"] = [*[np.nan] * count, *record[f"{metric}_silhouette"]]
+    return frame
+
+
+def silhouettes(record: Record) -> Figure:
+    """Left: the silhouettes of each class' means. Right: their mean, against label c' and against shuffled labels."""
+    figure, (left, right) = panels(1, 2, width=4.6, height=3.3, gridspec_kw={"width_ratios": [1.3, 1]})
+    values, labels = record["euclidean_silhouette"], record["true_class"]
+    for c, colour in enumerate(class_colours(int(record["num_classes"]))):
+        own = np.sort(values[labels == c])
+        left.plot(np.linspace(c - 0.3, c + 0.3, len(own)), own, "o", markersize=3.5, color=colour)
+    left.axhline(0, color=COLOURS["neutral"], linewidth=1)
+    if int(record["num_classes"]) <= MOST_LABELS:
+        left.set_xticks(range(int(record["num_classes"])))
+    left.set_xlabel("class c")
+    left.set_ylabel("silhouette of $g_{c,c'}$ under label c")
+    found = silhouette_summary(record, "euclidean")
+    right.hist(
+        record["euclidean_permuted"], bins=20, color=COLOURS["neutral"], alpha=0.6, label="label c, shuffled"
+    )
+    right.axvline(found["other"], color=COLOURS["H"], linestyle="--", label="label c'")
+    right.axvline(found["true"], color=COLOURS["G"], label="label c")
+    right.set_xlabel("mean silhouette")
+    right.set_ylabel("permutations")
+    right.legend()
+    return figure
+
+
+def cluster_frame(record: Record) -> pd.DataFrame:
+    """The numbers of both metrics side by side, as text."""
+    rows = []
+    for metric, name in METRICS.items():
+        found = silhouette_summary(record, metric)
+        rows.append(
+            {
+                "metric": name,
+                "silhouette by c": f"{found['true']:.2f} ± {found['error']:.2f}",
+                "by c'": f"{found['other']:.2f}",
+                "shuffled": f"{found['permuted']:.2f}",
+                "p": f"{found['p']:.2g}",
+                "nearest class mean is g_c": f"{nearest_share(record, metric):.0%}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def level_densities(record: Record, floor: float = ROUNDING) -> Figure:
+    """Eigenvalues per decade of G and B2 (exact where the record has them) and of B1; those of A1, A2, B1 as ticks.
+
+    floor  relative to the largest eigenvalue; nothing is drawn below
+    """
+    figure, (axis,) = panels(width=8.0, height=4.2)
+    g, b2 = best_measure(record, "G"), best_measure(record, "B2")
+    b1 = SpectralMeasure.from_eigenvalues(record["B1"])
+    top = max(g.support[1], record["A1"].max())
+    x = np.linspace(np.log10(floor * top), np.log10(top) + 0.3, DECADES)
+    for measure, name, style in ((g, "G", "-"), (b2, "B2", "--"), (b1, "B1", "-.")):
+        counts = measure.dimension * measure.log_density(x, 1, KERNEL, epsilon=1e-12)
+        axis.semilogy(10**x, counts, style, color=COLOURS[name], label=name)
+    bottom = 0.3
+    axis.set_ylim(bottom=bottom / 4)
+    for i, name in enumerate(("A1", "A2", "B1")):
+        values = record[name][record[name] > floor * top]
+        axis.plot(
+            values, np.full(len(values), bottom * 0.75**i / 1.2), "|", color=COLOURS[name], markersize=9
+        )
+        axis.plot([], [], "|", color=COLOURS[name], markersize=9, label=f"{name}, exact")
+    axis.set_xscale("log")
+    axis.set_xlim(10 ** x[0], 10 ** x[-1])
+    axis.set_xlabel("eigenvalue λ")
+    axis.set_ylabel("eigenvalues per decade")
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def best_measure(record: Record, name: str) -> SpectralMeasure:
+    """Exact where the record has it, else the quadrature."""
+    if f"exact_{name}" in record:
+        return SpectralMeasure.from_eigenvalues(record[f"exact_{name}"])
+    return stored_measure(record, f"{name}_")
+
+
+def level_frame(record: Record) -> pd.DataFrame:
+    """Each part of G: rank, largest and median eigenvalue, share of the trace; as text."""
+    b2 = stored_measure(record, "B2_")
+    traces = {name: (record[name].sum(), 0.0) for name in ("A1", "A2", "B1")} | {"B2": b2.trace()}
+    whole = sum(value for value, _ in traces.values())
+    largest = {name: record[name].max() for name in ("A1", "A2", "B1")} | {"B2": b2.support[1]}
+    c, n = int(record["num_classes"]), int(record["num_examples"])
+    ranks = {"A1": c, "A2": c, "B1": c * (c - 2), "B2": n * (c - 1)}
+    return pd.DataFrame(
+        {
+            "part": name,
+            "level": level,
+            "rank at most": f"{ranks[name]:,}",
+            "largest eigenvalue": f"{largest[name]:.3g}",
+            "share of tr G": f"{traces[name][0] / whole:.1%}"
+            + (f" ± {traces[name][1] / whole:.1%}" if traces[name][1] else ""),
+        }
+        for name, level in (
+            ("A1", "class means g_c"),
+            ("A2", "means g_{c,c}"),
+            ("B1", "cross-class means around g_c"),
+            ("B2", "examples around g_{c,c'}"),
+        )
+    )
+
+
+def floor_frame(record: Record) -> pd.DataFrame:
+    """The separation of B1 from B2 by number under several floors, and by trace: exact and by quadrature."""
+    rows = []
+    for floor in (*FLOORS, None):
+        row = {
+            "what counts": "every eigenvalue by its trace"
+            if floor is None
+            else f"λ > {floor:g} of the largest"
+        }
+        by = "trace" if floor is None else "count"
+        for exact in (True, False) if "exact_B2" in record else (False,):
+            value, error = separation_of(record, "B1", by, floor, exact=exact)
+            row["B2 exact" if exact else "B2 by quadrature"] = f"{value:.2f}" + (
+                "" if exact else f" ± {error:.2f}"
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,78 @@
+"""P18-6 and P18-7: the clusters of the means, and the two bulks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.records import Record
+from hspec.experiments.separation import READINGS, separation_of
+
+SIGNIFICANT = 0.01  # of the permutation test
+APART = 1.0  # in pooled interquartile ranges: the medians lie outside each other's middle halves, roughly
+SURE = 2.0  # standard errors
+
+
+def verdict_clusters(record: Record) -> list[Verdict]:
+    """P18-6, in the original distances: silhouette under the true class, and nearest class means."""
+    return [silhouette_verdict(record), nearest_verdict(record)]
+
+
+def silhouette_summary(record: Record, metric: str) -> dict[str, float]:
+    """Mean silhouettes of the g_{c,c'}: by c with its standard error over classes, by c', shuffled; p of the first."""
+    values, labels, permuted = (
+        record[name] for name in (f"{metric}_silhouette", "true_class", f"{metric}_permuted")
+    )
+    by_class = np.array([values[labels == c].mean() for c in np.unique(labels)])
+    return {
+        "true": float(values.mean()),
+        "error": float(by_class.std(ddof=1) / np.sqrt(len(by_class))),
+        "other": float(record[f"{metric}_other_silhouette"].mean()),
+        "permuted": float(permuted.mean()),
+        "p": float((1 + (permuted >= values.mean()).sum()) / (1 + len(permuted))),
+    }
+
+
+def silhouette_verdict(record: Record) -> Verdict:
+    found = silhouette_summary(record, "euclidean")
+    return Verdict(
+        "P18-6",
+        "silhouette of the g_{c,c'} under label c, Euclidean distance (± s.e. over classes)",
+        f"{found['true']:.2f} ± {found['error']:.2f}, p = {found['p']:.2g}; under label c' {found['other']:.2f}",
+        f"positive, more than under label c', p ≤ {SIGNIFICANT:g} under shuffled labels",
+        outcome(found["true"] > max(0.0, found["other"]) and found["p"] <= SIGNIFICANT),
+    )
+
+
+def nearest_share(record: Record, metric: str) -> float:
+    """Share of the g_{c,c'} to which g_c is the nearest of all class means."""
+    return float((record[f"{metric}_nearest"] == record["true_class"]).mean())
+
+
+def nearest_verdict(record: Record) -> Verdict:
+    share, count = nearest_share(record, "euclidean"), len(record["true_class"])
+    error = np.sqrt(max(share * (1 - share), 1 / count) / count)
+    return Verdict(
+        "P18-6",
+        "share of the g_{c,c'} whose nearest class mean is g_c",
+        f"{share:.2f} ± {error:.2f} (by chance {1 / int(record['num_classes']):.2f})",
+        "more than one half",
+        outcome(share > 0.5, decided=bool(abs(share - 0.5) > SURE * error)),
+    )
+
+
+def verdict_bulks(record: Record) -> list[Verdict]:
+    """P18-7: whether B1's and B2's eigenvalues make two bulks; by the trace they carry, and by their number."""
+    return [bulks_verdict(record, by) for by in READINGS]
+
+
+def bulks_verdict(record: Record, by: str) -> Verdict:
+    value, error = separation_of(record, "B1", by)
+    sure = abs(value - APART) > SURE * np.nan_to_num(error, nan=np.inf)
+    return Verdict(
+        "P18-7",
+        f"separation of B1 from B2, {READINGS[by]}",
+        f"{value:.2f} ± {error:.2f}",
+        f"more than {APART:g}",
+        outcome(value > APART, decided=bool(sure)),
+    )

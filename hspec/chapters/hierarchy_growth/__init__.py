@@ -1,0 +1,1 @@
+"""How the parts of G move apart. (P18-8)"""

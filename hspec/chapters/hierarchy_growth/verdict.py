@@ -1,0 +1,35 @@
+"""P18-8: how the parts of G move apart with epochs and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict
+from hspec.experiments.grid import Cell, Grid
+from hspec.experiments.records import Record
+from hspec.experiments.separation import READINGS, separation_of
+from hspec.experiments.trends import trend_verdicts
+
+
+def verdict_growth(grid: Grid, records: Mapping[Cell, Record | None]) -> list[Verdict]:
+    """P18-8: the signs of four trends, in both readings. B2's exact spectra are left aside: few cells have them."""
+    return [verdict for by in READINGS for verdict in growth_verdicts(grid, records, by)]
+
+
+def growth_verdicts(grid: Grid, records: Mapping[Cell, Record | None], by: str) -> list[Verdict]:
+    b1, a1 = (separation_table(grid, records, part, by) for part in ("B1", "A1"))
+    return [
+        *trend_verdicts(
+            "P18-8", f"separation of B1 from B2, {READINGS[by]}", b1, {"epochs": +1, "sample size": -1}
+        ),
+        *trend_verdicts(
+            "P18-8", f"separation of A1 from B2, {READINGS[by]}", a1, {"epochs": +1, "sample size": +1}
+        ),
+    ]
+
+
+def separation_table(grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str) -> np.ndarray:
+    """Separations from B2's quadrature, (repeats, epochs, sample sizes)."""
+    return grid.table(records, lambda r: separation_of(r, part, by, exact=False)[0])

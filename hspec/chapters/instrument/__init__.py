@@ -1,0 +1,1 @@
+"""How good is the instrument? (GKX-1)"""

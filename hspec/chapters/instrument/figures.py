@@ -1,0 +1,121 @@
+"""The instrument against the exact spectrum (GKX-1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hspec.chapters.instrument.verdict import errors, ghost_copies, top_errors
+from hspec.experiments import Record
+from hspec.experiments.quadrature import stored_measure
+from hspec.figures.densities import density_floor, density_line
+from hspec.figures.style import COLOURS, panels
+from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
+
+SHOWN_GHOSTS = 12  # largest eigenvalues in the picture of ghosts
+
+
+def exact_and_estimated(record: Record, preset: str = "P20") -> Figure:
+    """The exact density and the quadrature's, smoothed by the same kernel; below, one probe's CDF in its band."""
+    exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
+    measure = stored_measure(record, "double_")
+    width = KERNEL_WIDTHS[preset](measure, record.meta["options"]["num_steps"])
+    figure, (top, bottom) = panels(2, 1, width=8.4, height=3.0)
+    density_line(top, exact, width, COLOURS["pale"], "exact, dense float64 solve", linewidth=4.0)
+    density_line(top, measure, width, COLOURS["Hess"], f"quadrature, {measure.num_probes} probes", style="--")
+    density_floor(top, measure.dimension, width)
+    top.set(xlabel="eigenvalue λ of Hess", ylabel="spectral density")
+    top.legend()
+    probe_in_band(bottom, record, measure)
+    return figure
+
+
+def probe_in_band(axis, record: Record, measure: SpectralMeasure, probe: int = 0) -> None:
+    """The exact CDF of one probe's weighted measure, and the band that contains it whatever the matrix."""
+    points = record["edges"][probe]
+    points = points[np.isfinite(points)]
+    linear = 1e-4 * np.abs(points).max()
+    grid = np.union1d(points, linear * np.sinh(np.linspace(*np.arcsinh(points[[0, -1]] / linear), 600)))
+    lower, upper = (bound[probe] for bound in measure.cdf_bounds(grid))
+    axis.fill_between(
+        grid, lower, upper, step="post", color=COLOURS["B1"], alpha=0.5, linewidth=0, label="rigorous band"
+    )
+    exact = record["exact_cdf"][probe][: len(points)]
+    axis.plot(
+        points, exact, ".", color=COLOURS["exact"], markersize=2.5, label="exact, at and between the nodes"
+    )
+    axis.set_xscale("symlog", linthresh=linear)
+    axis.set(xlabel="eigenvalue λ (linear near zero, logarithmic beyond)", ylabel="one probe's CDF")
+    axis.legend(loc="lower right")
+
+
+def ghosts(record: Record) -> Figure:
+    """The largest Ritz values of one float32 run, with reorthogonalisation and without, over the true eigenvalues."""
+    figure, (axis,) = panels(1, 1, width=8.4, height=2.6)
+    exact = record["eigenvalues"][::-1][:SHOWN_GHOSTS]
+    low = 0.95 * exact[-1]
+    axis.vlines(exact, -0.5, 2.5, color=COLOURS["neutral"], linewidth=0.8, linestyle=":")
+    rows = (
+        ("exact", exact, "exact"),
+        ("no_ghosts", record["no_ghosts"], "Hess"),
+        ("ghosts", record["ghosts"], "G"),
+    )
+    for height, (_, values, colour) in enumerate(rows):
+        shown = np.sort(values[values >= low])
+        jitter = stacked(shown, tolerance=1e-3 * exact[0])
+        axis.plot(shown, height + 0.035 * jitter, "o", color=COLOURS[colour], markersize=3.5, alpha=0.8)
+    axis.set_yticks(range(3), ["exact eigenvalues", "Ritz, reorthogonalised", "Ritz, bare recurrence"])
+    axis.set(xlabel="eigenvalue λ", ylim=(-0.5, 2.9))
+    axis.grid(visible=False)
+    return figure
+
+
+def stacked(values: np.ndarray, tolerance: float) -> np.ndarray:
+    """How many of the ascending values lie within the tolerance before each: copies are drawn on top of each other."""
+    counts = np.zeros(len(values))
+    for i in range(1, len(values)):
+        counts[i] = counts[i - 1] + 1 if values[i] - values[i - 1] < tolerance else 0
+    return counts
+
+
+def error_frame(record: Record) -> pd.DataFrame:
+    """The errors of the stored quadratures, a row per precision of the products."""
+    rows = []
+    for name, label in (("double", "float64"), ("single", "float32")):
+        e = errors(record, name)
+        rows.append(
+            {
+                "products in": label,
+                "KS outside the atom": f"{e['ks']:.4f}",
+                "W1 / range": f"{e['w1']:.1e}",
+                "W1 / range, plain weights": f"{e['w1_plain']:.1e}",
+                "top ten eigenvalues": f"{e['top']:.0e}",
+                "smallest eigenvalue": f"{e['bottom']:.0e}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ghost_frame(record: Record) -> pd.DataFrame:
+    """Copies of the largest eigenvalue among the Ritz values, and what a count of outliers would make of them."""
+    bare, full = ghost_copies(record)
+    exact = record["eigenvalues"][::-1][:10]
+    rows = []
+    for label, copies, values in (
+        ("bare recurrence", bare, record["ghosts"]),
+        ("full", full, record["no_ghosts"]),
+    ):
+        error = np.abs(np.sort(values)[::-1][:10] / exact - 1).max()
+        rows.append(
+            {"reorthogonalisation": label, "copies of λ₁": copies, "error of the “top ten”": f"{error:.0e}"}
+        )
+    return pd.DataFrame(rows)
+
+
+def eigenvalue_frame(record: Record, count: int = 10) -> pd.DataFrame:
+    """The largest eigenvalues, and the relative error of each as seen by the first probe."""
+    measure = stored_measure(record, "double_")
+    return pd.DataFrame(
+        {"λ": record["eigenvalues"][::-1][:count], "relative error": top_errors(record, measure, count)[0]}
+    )

@@ -1,0 +1,1 @@
+"""A drop of the learning rate. (GKX-4)"""

@@ -1,0 +1,34 @@
+"""GKX-4: what a drop of the learning rate does to the largest eigenvalue."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.film_quantities import CLEARLY, mean_and_sem, ratio_with_error, seeds
+from hspec.experiments.records import Record
+
+
+def verdict_drop(before: list[Record], after: list[Record], control: list[Record]) -> list[Verdict]:
+    """GKX-4, one record of each kind per seed; ``control`` was trained on without the drop."""
+    fall = np.log([a["top"][0] / b["top"][0] for a, b in zip(after, before, strict=True)])
+    against = np.log([a["top"][0] / c["top"][0] for a, c in zip(after, control, strict=True)])
+    steps = f"step {int(after[0]['step'])}"
+    return [
+        Verdict("GKX-4", f"λ_1 at {steps} over λ_1 just before the drop, {seeds(fall)}", *below_one(fall)),
+        Verdict(
+            "GKX-4",
+            f"λ_1 at {steps} over λ_1 there without the drop, {seeds(against)}",
+            *below_one(against),
+        ),
+    ]
+
+
+def below_one(logarithms: np.ndarray) -> tuple[str, str, str]:
+    """Value, criterion and outcome of "these ratios are below 1", given their natural logarithms."""
+    mean, sem = mean_and_sem(logarithms)
+    return (
+        ratio_with_error(mean, sem),
+        f"below 1 by {CLEARLY:g} standard errors of its logarithm",
+        outcome(mean < 0, decided=abs(mean) > CLEARLY * sem),
+    )

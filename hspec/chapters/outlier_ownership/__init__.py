@@ -1,0 +1,1 @@
+"""The outliers are G's, the bulk is H's. (P18-2)"""

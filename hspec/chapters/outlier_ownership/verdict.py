@@ -1,0 +1,82 @@
+"""P18-2: whether the outliers are G's and the bulk is H's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.records import Record
+from hspec.linalg import SpectralMeasure
+
+SAME_SPACE = 0.9  # mean squared cosine between two eigenspaces that are called the same
+FAR_BELOW = 0.5  # of λ_C(Hess): a matrix whose largest eigenvalue is smaller has no outlier among Hess's
+OWNER = 0.5  # share of the bulk's energy that makes H its owner
+
+
+def verdict_ownership(record: Record) -> list[Verdict]:
+    """Four numbers: the overlap of the eigenspaces, the ends of H, the knock-out, and the bulk's energy."""
+    last = edge(record)
+    overlap = float(np.mean(record["cosines"] ** 2))
+    h_top = float(record["h_ends"][0]) / last
+    knocked = stored_measure(record, "knocked_").support[1] / last
+    ratio, error = energy_ratio(stored_measure(record, "h_"), stored_measure(record, "hess_"))
+    uncertain = f" ± {error:.2f}" if np.isfinite(error) else " (one probe: no standard error)"
+    clear = np.isfinite(error) and abs(ratio - OWNER) > 2 * error
+    tolerance = record["hess_residuals"].max() / last
+    return [
+        Verdict(
+            "P18-2",
+            "overlap of the top C eigenspaces of Hess and G (mean squared cosine)",
+            f"{overlap:.4f} (residuals ≤ {tolerance:.0e} λ_C)",
+            f"≥ {SAME_SPACE:g}",
+            outcome(overlap >= SAME_SPACE),
+        ),
+        Verdict(
+            "P18-2",
+            "λ_max(H) / λ_C(Hess)",
+            f"{h_top:.3f}",
+            f"≤ {FAR_BELOW:g}",
+            outcome(h_top <= FAR_BELOW),
+        ),
+        Verdict(
+            "P18-2",
+            "largest eigenvalue of Hess after G's top C is projected out, over λ_C(Hess)",
+            f"{knocked:.3f}; λ_(C+1)/λ_C of Hess is {record['hess_top'][classes(record)] / last:.3f}",
+            "< 1: no outlier is left",
+            outcome(knocked < 1),
+        ),
+        Verdict(
+            "P18-2",
+            "bulk energy that is H's, ‖H‖_F² / ‖Hess − top C‖_F² (± standard error)",
+            f"{ratio:.2f}{uncertain}",
+            f"≥ {OWNER:g}",
+            outcome(ratio >= OWNER, decided=bool(clear)),
+        ),
+    ]
+
+
+def classes(record: Record) -> int:
+    return int(record["num_classes"])
+
+
+def edge(record: Record) -> float:
+    """λ_C(Hess), the smallest of the C eigenvalues that the claim calls outliers."""
+    return float(record["hess_top"][classes(record) - 1])
+
+
+def energy_ratio(part: SpectralMeasure, whole: SpectralMeasure) -> tuple[float, float]:
+    """‖A‖_F² / ‖B‖_F² from the second moments of two quadratures, and its standard error (NaN for one probe).
+
+    Both must come from the same probes, one row each: their errors then largely cancel in the ratio (delta method).
+    """
+    if part.num_probes != whole.num_probes:
+        raise ValueError(
+            f"the probes must be the same: {part.num_probes} of one, {whole.num_probes} of the other"
+        )
+    above, below = (m.dimension * np.nansum(m.weights * m.nodes**2, axis=1) for m in (part, whole))
+    ratio = above.mean() / below.mean()
+    if len(above) < 2:
+        return float(ratio), float("nan")
+    scatter = (above - ratio * below).std(ddof=1) / np.sqrt(len(above))
+    return float(ratio), float(scatter / below.mean())

@@ -1,0 +1,1 @@
+"""Batch normalisation with population statistics. (GKX-7)"""

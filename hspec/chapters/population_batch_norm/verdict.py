@@ -1,0 +1,40 @@
+"""GKX-7: whether population statistics leave the outliers, and train more slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.film_quantities import CLEARLY, TWICE, compared_ratios, loss_until, seeds
+from hspec.experiments.records import Record
+
+FASTER = 0.8  # a loss below this share of another is clearly lower
+
+
+def verdict_population(
+    batch: list[Record], population: list[Record], losses: Sequence[Record]
+) -> list[Verdict]:
+    """GKX-7, one record of each mode per seed, and the loss curves of the batch and the population mode."""
+    rank = int(batch[0]["num_classes"]) + 1
+    ratio, text = compared_ratios(population, batch, rank)
+    step = int(population[0]["step"])
+    fast, slow = (loss_until(record, step) for record in losses)
+    return [
+        Verdict(
+            "GKX-7",
+            f"λ_1/λ_{rank} with population statistics over the same with batch statistics, step {step}, "
+            f"{seeds(batch)}",
+            text,
+            f"at least {TWICE:g}: population statistics leave the outliers that batch statistics remove",
+            outcome(ratio[0] > np.log(TWICE), decided=abs(ratio[0] - np.log(TWICE)) > CLEARLY * ratio[1]),
+        ),
+        Verdict(
+            "GKX-7",
+            f"training loss up to step {step}, averaged: batch statistics, then population statistics",
+            f"{fast:.3f}, then {slow:.3f}",
+            f"batch below {FASTER:g} of population",
+            outcome(fast < FASTER * slow),
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""The law of the bulk. (P18-3)"""

@@ -1,0 +1,143 @@
+"""Log-spectra, and the laws fitted to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
+from hspec.experiments import Record
+from hspec.experiments.fits import Branch, Fit, branch, floors
+from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.quantities import mean_and_interval
+from hspec.figures.style import COLOURS, panels
+from hspec.linalg import SpectralMeasure
+
+GRID_POINTS = 600
+LOG_WIDTH = 0.1  # decades: the kernel of a log-spectrum
+LEAST = 1e-2  # eigenvalues per decade: nothing below is drawn
+BRANCHES = {"positive": ("H", "λ > 0", "-"), "negative": ("B2", "λ < 0", "--")}
+LAW_COLOURS = {"power law": COLOURS["G"], "semicircle": COLOURS["Hess"]}
+FLOOR_STYLES = {"noise": ":", "ε": "-.", "resolution": "--"}
+
+
+def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
+    """Density per decade of λ > 0 and of λ < 0, one panel a record, with the laws fitted to the positive branch.
+
+    Vertical lines are the floors below which nothing can be known; nothing is drawn there.
+    width  of the Gaussian kernel, in decades
+    """
+    figure, axes = panels(1, len(records), width=11 / max(2, len(records)), height=3.8)
+    for axis, record in zip(axes, records, strict=True):
+        measure = stored_measure(record, "h_")
+        for name, sign in SIGNS.items():
+            _draw_branch(axis, measure, name, sign, width)
+        bottom, top = axis.get_ylim()
+        _draw_laws(axis, record, measure)
+        axis.set_ylim(bottom, top)
+        _draw_floors(axis, measure)
+        axis.set_title(title(record))
+        axis.set_xlabel("|λ|")
+    axes[0].set_ylabel("spectral density per decade")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def _draw_branch(axis: Axes, measure: SpectralMeasure, name: str, sign: int, width: float) -> None:
+    lowest, highest = max(floors(measure, sign).values()), np.abs(measure.support).max()
+    x = np.linspace(np.log10(lowest), np.log10(highest) + 2 * width, GRID_POINTS)
+    colour, label, style = BRANCHES[name]
+    density = measure.log_density(x, sign, width)
+    seen = density * measure.dimension > LEAST
+    axis.loglog(10 ** x[seen], density[seen], style, color=COLOURS[colour], label=label)
+
+
+def _draw_laws(axis: Axes, record: Record, measure: SpectralMeasure) -> None:
+    of = branch(measure, SIGNS["positive"])
+    for law, one in branch_fits(record)["positive"].items():
+        density = of.mass * np.gradient(one.cdf, np.log10(of.size))
+        axis.loglog(of.size, density, ":", color=LAW_COLOURS[law], label=f"{law}, fitted")
+
+
+def _draw_floors(axis: Axes, measure: SpectralMeasure) -> None:
+    for name, style in FLOOR_STYLES.items():
+        size = max(floors(measure, sign)[name] for sign in SIGNS.values())
+        axis.axvline(size, color=COLOURS["neutral"], linestyle=style, linewidth=1, label=f"floor: {name}")
+
+
+def title(record: Record) -> str:
+    """The data and net of a record, or the law of a control."""
+    setting = record.meta["setting"]
+    if setting is None:
+        return f"control: {record.meta['options']['law']}"
+    return f"H: {setting['model']}, {setting['dataset']}"
+
+
+def law_fits(records: list[Record]) -> Figure:
+    """Share of the window's eigenvalues above |λ|, with both laws fitted: a row a branch, a column a record."""
+    figure, axes = panels(len(SIGNS), len(records), width=11 / max(2, len(records)), height=2.9)
+    for column, record in enumerate(records):
+        measure, fits = stored_measure(record, "h_"), branch_fits(record)
+        for axis, (name, sign) in zip(axes[column :: len(records)], SIGNS.items(), strict=True):
+            _draw_fits(axis, branch(measure, sign), fits[name])
+            axis.set_title(f"{title(record)}, {BRANCHES[name][1]}")
+            axis.set_xlabel("|λ|")
+    for axis in axes[:: len(records)]:
+        axis.set_ylabel("share above |λ|")
+    return figure
+
+
+def _draw_fits(axis: Axes, of: Branch, fits: dict[str, Fit]) -> None:
+    mean, half = mean_and_interval(1 - of.cdf)
+    axis.semilogx(of.size, mean, color=COLOURS["exact"], linewidth=2)
+    low, high = np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
+    axis.fill_between(of.size, low, high, color=COLOURS["exact"], alpha=0.15, linewidth=0)
+    for law, one in fits.items():
+        label = f"{law}: {one.distance:.3f}"
+        axis.semilogx(of.size, 1 - one.cdf, "--", color=LAW_COLOURS[law], label=label)
+    axis.set_ylim(-0.02, 1.05)
+    axis.legend(title="distance", loc="best", fontsize=8)
+
+
+def law_fit_table(records: list[Record]) -> pd.DataFrame:
+    """One row a record, branch and law: window, parameter with its 95 % interval over probes, distance."""
+    return pd.DataFrame(row for record in records for row in _fit_rows(record))
+
+
+def _fit_rows(record: Record):
+    measure = stored_measure(record, "h_")
+    for name, fits in branch_fits(record).items():
+        of = branch(measure, SIGNS[name])
+        for law, one in fits.items():
+            mean, half = mean_and_interval(one.parameters)
+            yield {
+                "spectrum": title(record),
+                "branch": BRANCHES[name][1],
+                "window": f"{of.size[0]:.2g} … {of.size[-1]:.2g}",
+                "share of all eigenvalues": f"{of.mass:.2g}",
+                "law": law,
+                "parameter": f"{'a' if law == 'power law' else 'R'} = {one.parameter:.3g}",
+                "95 % over probes": f"{mean - half:.3g} … {mean + half:.3g}"
+                if np.isfinite(half)
+                else "one probe",
+                "KS distance": f"{one.distance:.3f}",
+            }
+
+
+def half_table(records: list[Record]) -> pd.DataFrame:
+    """The exponent of the power law in the lower and in the upper half of each window, on a logarithmic scale."""
+    return pd.DataFrame(
+        {
+            "spectrum": title(record),
+            "branch": BRANCHES[name][1],
+            "a, lower half": lower,
+            "a, upper half": upper,
+            "difference": f"{difference:.2f}",
+        }
+        for record in records
+        for name in SIGNS
+        for lower, upper, difference in [half_exponents(record, name)]
+    )

@@ -1,0 +1,98 @@
+"""P18-3: whether H's spectrum follows a power law or a semicircle, and whether the fit can tell them apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
+from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.quantities import mean_and_interval
+from hspec.experiments.records import Record
+
+FOLLOWS = 0.1  # Kolmogorov-Smirnov distance up to which a law is said to describe the branch
+SAME = 0.5  # exponents of the two halves of a window that differ by less are called one
+SIGNS = {"positive": 1, "negative": -1}
+
+
+def branch_fits(record: Record) -> dict[str, dict[str, Fit]]:
+    """{"positive" and "negative": {law: its fit}}."""
+    measure = stored_measure(record, "h_")
+    branches = {name: branch(measure, sign) for name, sign in SIGNS.items()}
+    return {name: {law: fit(law, of) for law in LAWS} for name, of in branches.items()}
+
+
+def verdict_power_law(record: Record, controls: list[Record]) -> list[Verdict]:
+    """Which law is nearer to each branch of H, how near, and whether one exponent is enough; the controls first."""
+    rows = [_control(control) for control in controls]
+    for name, fits in branch_fits(record).items():
+        rows += [_branch(name, fits), _straight(record, name)]
+    return rows
+
+
+def _control(record: Record) -> Verdict:
+    law = record.meta["options"]["law"]
+    both = branch_fits(record).values()
+    right = [nearest(fits) == law for fits in both]
+    distances = "; ".join(_distances(fits) for fits in both)
+    return Verdict(
+        "P18-3",
+        f"control, a matrix of known {law}: Kolmogorov-Smirnov distances, positive branch; negative branch",
+        distances,
+        f"the {law} is nearer on both branches",
+        outcome(all(right)),
+    )
+
+
+def _branch(name: str, fits: dict[str, Fit]) -> Verdict:
+    power, circle = fits["power law"], fits["semicircle"]
+    agreed = np.unique(power.distances < circle.distances).size == 1  # every probe says the same
+    near = power.distance <= FOLLOWS
+    return Verdict(
+        "P18-3",
+        f"H, {name} branch: Kolmogorov-Smirnov distances; exponent of the power law",
+        f"{_distances(fits)}; a = {exponent(power)}",
+        f"the power law is nearer, at most {FOLLOWS:g} away",
+        outcome(nearest(fits) == "power law" and near, decided=bool(agreed)),
+    )
+
+
+def half_fits(record: Record, name: str) -> tuple[Fit, Fit] | None:
+    """The power law fitted to either half of a branch's window by itself, lower first; None if too short."""
+    both = halves(stored_measure(record, "h_"), SIGNS[name])
+    return both and tuple(fit("power law", half) for half in both)
+
+
+def half_exponents(record: Record, name: str) -> tuple[str, str, float]:
+    """The exponents of the two halves as text, and their difference (NaN where there are too few nodes)."""
+    both = half_fits(record, name)
+    if both is None:
+        return "too few nodes", "too few nodes", float("nan")
+    return exponent(both[0]), exponent(both[1]), both[1].parameter - both[0].parameter
+
+
+def _straight(record: Record, name: str) -> Verdict:
+    lower, upper, difference = half_exponents(record, name)
+    return Verdict(
+        "P18-3",
+        f"H, {name} branch: exponent a in the lower and in the upper half of the window",
+        f"{lower}; {upper}",
+        f"one exponent: they differ by at most {SAME:g}",
+        outcome(abs(difference) <= SAME, decided=bool(np.isfinite(difference))),
+    )
+
+
+def nearest(fits: dict[str, Fit]) -> str:
+    """The law of least distance."""
+    return min(fits, key=lambda law: fits[law].distance)
+
+
+def _distances(fits: dict[str, Fit]) -> str:
+    return ", ".join(f"{law} {one.distance:.3f}" for law, one in fits.items())
+
+
+def exponent(power: Fit) -> str:
+    """The fitted a, with the 95 % interval over probes where there are two or more."""
+    mean, half = mean_and_interval(power.parameters)
+    interval = f" (95 %: {mean - half:.2f} … {mean + half:.2f})" if np.isfinite(half) else ""
+    return f"{power.parameter:.2f}{interval}"

@@ -1,0 +1,1 @@
+"""Whose the bulk's upper tail is. (P18-4)"""

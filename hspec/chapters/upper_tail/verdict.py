@@ -1,0 +1,76 @@
+"""P18-4: whose the bulk's upper tail is, over the grid of epochs and sample sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.grid import Cell, Grid
+from hspec.experiments.records import Record
+from hspec.experiments.trends import trend_verdicts
+
+SURE = 2.0  # standard errors
+
+
+def verdict_upper_tail(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> list[Verdict]:
+    """The two ends of the grid against one half, and the trends along its axes."""
+    return [
+        corner_verdict(grid, records, tail, "fewest epochs, smallest sample", 0, above=True),
+        corner_verdict(grid, records, tail, "most epochs, largest sample", -1, above=False),
+        *trend_verdicts(
+            "P18-4",
+            "G's share of the upper tail",
+            grid.table(records, lambda r: tail_share(r["nodes"], r["g_parts"], r["weights"], tail)[0]),
+            {"epochs": -1, "sample size": -1},
+        ),
+    ]
+
+
+def corner_verdict(grid: Grid, records, tail: float, where: str, end: int, *, above: bool) -> Verdict:
+    """One corner: the mean share over repeats; its standard error from repeats where there are several, else probes."""
+    cells = [Cell(repeat, grid.per_class[end], grid.epochs[end]) for repeat in grid.repeats]
+    found = [records[cell] for cell in cells if records[cell] is not None]
+    quantity = f"G's share of the upper {tail:g} of the bulk: {where}"
+    criterion = "more than one half" if above else "less than one half"
+    if not found:
+        return Verdict("P18-4", quantity, "not measured", criterion, outcome(False, decided=False))
+    shares = np.array([tail_share(r["nodes"], r["g_parts"], r["weights"], tail) for r in found])
+    share, error = shares[:, 0].mean(), shares[0, 1]
+    if len(found) > 1:
+        error = shares[:, 0].std(ddof=1) / np.sqrt(len(found))
+    decided = bool(abs(share - 0.5) > SURE * error)
+    return Verdict(
+        "P18-4",
+        quantity,
+        f"{share:.2f} ± {error:.2f}",
+        criterion,
+        outcome((share > 0.5) == above, decided=decided),
+    )
+
+
+def tail_share(
+    nodes: np.ndarray, g_parts: np.ndarray, weights: np.ndarray, tail: float
+) -> tuple[float, float]:
+    """Share of the bulk's upper tail that is G's, and its standard error over probes (NaN for one probe).
+
+    nodes, g_parts, weights   (n_v, r): Ritz values θ of the deflated Hessian in descending order, uᵀ G u of their
+                              vectors, and quadrature weights w; padded with NaN
+    tail                      the share of the bulk's eigenvalues that counts as its tail
+
+        share = Σ w uᵀ G u / Σ w θ,    over the nodes, from the largest, that hold the mass ``tail``, and over probes:
+
+    the part of the tail's sum of eigenvalues, tr(Π Hess Π) with Π the tail's projector, that is tr(Π G Π). The rest is
+    H's. G's part is never negative; where H is negative on the tail, G's share exceeds one.
+    """
+    weights = np.nan_to_num(weights)
+    before = np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))[:, :-1]  # mass of larger nodes
+    inside = np.where(before < tail, weights, 0.0)
+    part = (inside * np.nan_to_num(g_parts)).sum(1)
+    whole = (inside * np.nan_to_num(nodes)).sum(1)
+    share = part.sum() / whole.sum()
+    if len(whole) < 2:
+        return float(share), float("nan")
+    scatter = (part - share * whole).std(ddof=1) / np.sqrt(len(whole))
+    return float(share), float(scatter / abs(whole.mean()))

@@ -1,0 +1,61 @@
+"""A measure: the function that an experiment runs, under a name and a version that count in its key."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from hspec.experiments.setting import coerced
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What :func:`measure` makes of a function ``f(task, *, options) -> {name: array}``; called as that.
+
+    version   raised when the meaning or the numbers change: older records are then no longer found
+    """
+
+    function: Callable[..., Mapping[str, Any]]
+    version: int
+
+    def __post_init__(self):
+        of = {name: getattr(self.function, name) for name in functools.WRAPPER_ASSIGNMENTS}
+        vars(self).update(of, __wrapped__=self.function)  # what help() and inspect look at
+
+    def __call__(self, task, **options) -> Mapping[str, Any]:
+        return self.function(task, **options)
+
+    @property
+    def name(self) -> str:
+        """The function's name, which is part of every key: a function is renamed only with its records."""
+        return self.function.__name__
+
+    def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options: those given, checked, and the defaults of the others.
+
+        Raises ValueError for an unknown or a missing option, TypeError for one of the wrong type.
+        """
+        parameters = inspect.signature(self.function).parameters.items()
+        known = {name: p for name, p in parameters if p.kind is p.KEYWORD_ONLY}
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ValueError(
+                f"{self.name} has no option {', '.join(unknown)}: it has {', '.join(sorted(known)) or 'none'}"
+            )
+        missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
+        if missing:
+            raise ValueError(f"{self.name} needs the option {', '.join(missing)}")
+        hints = get_type_hints(self.function)
+        return {name: coerced(name, given.get(name, p.default), hints[name]) for name, p in known.items()}
+
+
+def measure(version: int) -> Callable[[Callable], Measure]:
+    """Decorates a function as a :class:`Measure`::
+
+    @measure(version=1)
+    def upper_tail(task: Task, *, tail: float = 1e-2) -> dict[str, np.ndarray]: ...
+    """
+    return lambda function: Measure(function, version)

@@ -1,0 +1,1 @@
+"""The papers' own nets, beside the papers' own numbers."""

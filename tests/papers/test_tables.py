@@ -1,0 +1,24 @@
+"""The tables of the papers' nets say what is stored, and what is not."""
+
+import numpy as np
+
+from hspec.experiments import Record, Store
+from hspec.papers.nets import PUBLISHED_NETS
+from hspec.papers.tables import published_table, stored_nets
+
+
+def rows(markdown):
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in markdown.data.splitlines()]
+
+
+def test_printed_and_measured_numbers_stand_in_one_row(tmp_path):
+    store, net = Store(tmp_path, tmp_path / "none"), PUBLISHED_NETS["resnet32"]
+    experiment = net.experiments["batch"]
+    facts = {"key": experiment.key, "written": "2026-01-02T03:04:05", "seconds": 61.4, "device": "CPU"}
+    arrays = {"top": np.array([2.0, 1.0]), "bottom": np.array([-0.0012])}
+    store.put(Record(arrays, experiment.configuration | facts))
+    found = rows(published_table(net, store))
+    assert found[2] == ["λ_min", "-0.0006", "-0.0012", "2"] and found[3] == ["λ_max", "1", "2", "2"]
+    stored = rows(stored_nets(store))
+    assert [net.title, "`hspec measure resnet32 batch`", "0.3", "2026-01-02", "61", "CPU"] in stored
+    assert sum("not measured yet" in row for row in stored) == len(stored) - 3
