@@ -13,10 +13,11 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
 }
 
-GROUND_FLOOR = {"keys"}  # single files that every layer may import
+GROUND_FLOOR = {"fields", "keys"}  # single files that every layer may import
 
 # layer: (hspec layers it may import, packages it may import)
 LAYERS = {
+    "fields": (set(), set()),
     "keys": (set(), set()),
     "linalg": (set(), {"torch", "numpy", "scipy"}),
     "curvature": ({"linalg"}, {"torch", "numpy"}),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from hspec.experiments.setting import coerced
+from hspec.fields import coerced
 
 
 @dataclass(frozen=True)

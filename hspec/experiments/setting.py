@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 from hspec.data import SUBSETS
 from hspec.data.normalization import find_normalization
 from hspec.data.registry import find
+from hspec.fields import check_fields, check_seed
 from hspec.keys import Added, completed, digest
-from hspec.models import INITS, model_version
+from hspec.models import check_net, model_version
 from hspec.training import Recipe
 
+CHECKPOINTS = ("last", "epoch", "ladder")
 TRAINING_VERSION = 1  # raise it when a change to models or training changes the trained weights
 
 
@@ -74,20 +75,25 @@ class Setting:
             find_normalization(self.normalization)
         if self.subset not in SUBSETS:
             raise ValueError(f"unknown subset {self.subset!r}: choose one of {', '.join(SUBSETS)}")
-        if self.init not in INITS:
-            raise ValueError(f"unknown init {self.init!r}: choose one of {', '.join(INITS)}")
+        check_net(self.model, self.image_size, self.width, self.norm, self.init)
         if (self.weights is None) != (self.weights_sha256 is None):
             raise ValueError(
                 f"weights={self.weights!r} and weights_sha256={self.weights_sha256!r}: give both or none, "
                 "for a result must say which file it is of"
             )
-        if self.width <= 0:
-            raise ValueError(f"width must be positive, got {self.width}")
-        for name in ("per_class", "test_per_class"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1, or None for all images; got {getattr(self, name)}"
-                )
+        for name, least in (("classes", 2), ("per_class", 1), ("test_per_class", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}, or None for all; got {value}")
+        check_seed("init_seed", self.init_seed)
+        check_seed("data_seed", self.data_seed)
+        steps = () if isinstance(self.checkpoints, str) else self.checkpoints
+        if (isinstance(self.checkpoints, str) and self.checkpoints not in CHECKPOINTS) or min(
+            steps, default=0
+        ) < 0:
+            raise ValueError(
+                f"checkpoints must be {', '.join(map(repr, CHECKPOINTS))} or steps from 0 on, got {self.checkpoints!r}"
+            )
 
     @classmethod
     def from_canonical(cls, form: Mapping[str, Any]) -> Setting:
@@ -107,30 +113,3 @@ class Setting:
         budget = f"{self.recipe.epochs} epochs" if self.recipe.steps is None else f"{self.recipe.steps} steps"
         start = "" if self.weights is None else f" from {Path(self.weights).name}"
         return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}{start}"
-
-
-def check_fields(instance: Any) -> None:
-    """Refuse a dataclass whose values do not have the annotated types; an int is accepted as a float."""
-    hints = get_type_hints(type(instance))
-    for f in fields(instance):
-        value = coerced(f.name, getattr(instance, f.name), hints[f.name])
-        object.__setattr__(instance, f.name, value)  # frozen: only here, while it is being built
-
-
-def coerced(name: str, value: Any, expected: Any) -> Any:
-    """``value`` as the type ``expected``; lists become tuples, an int may stand for a float.
-
-    Raises TypeError, naming the parameter, what was expected and what was given.
-    """
-    options = get_args(expected) if get_origin(expected) in (Union, UnionType) else (expected,)
-    for option in options:
-        if get_origin(option) is tuple and isinstance(value, (list, tuple)):
-            element = get_args(option)[0]
-            return tuple(coerced(f"{name}[{i}]", v, element) for i, v in enumerate(value))
-        if option is float and type(value) is int:
-            return float(value)
-        plain = get_origin(option) or option
-        if isinstance(value, plain) and not (isinstance(value, bool) and plain is not bool):
-            return value
-    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
-    raise TypeError(f"{name} must be {wanted}, got {value!r} ({type(value).__name__})")

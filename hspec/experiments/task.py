@@ -59,13 +59,20 @@ class Task:
         progress: bool = True,
         wait: bool = True,
     ):
-        self.setting = setting
+        self._setting = setting
         self.store = store
         self.name = name
         self.device = torch.device(device) if device else default_device()
         self.progress = progress
         self.wait = wait
         self.fingerprints: dict[str, str] = {}
+
+    @property
+    def setting(self) -> Setting:
+        """The net and the images; raises ValueError where the experiment has none."""
+        if self._setting is None:
+            raise ValueError("this measure needs a net: give its experiment a Setting")
+        return self._setting
 
     @cached_property
     def folder(self) -> Path:

@@ -1,7 +1,7 @@
 """The papers' networks, at any width, with or without batch normalisation, initialised from a generator."""
 
 from hspec.models.layers import ACTIVATIONS, INITS, NORMS
-from hspec.models.registry import MODELS, build, count_parameters, model_version
+from hspec.models.registry import MODELS, build, check_net, count_parameters, model_version
 from hspec.models.weights import WeightsError, load_weights
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "NORMS",
     "WeightsError",
     "build",
+    "check_net",
     "count_parameters",
     "load_weights",
     "model_version",

@@ -1,5 +1,6 @@
 """`build`: one function from a name to a net."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from torch import nn
 
 from hspec.models.densenet import densenet40
 from hspec.models.layers import ACTIVATIONS, INITS, NORMS, Shape, initialise
-from hspec.models.mlp import mlp
+from hspec.models.mlp import hidden_widths, mlp
 from hspec.models.resnet import (
     resnet18,
     resnet18_imagenet,
@@ -74,7 +75,11 @@ def build(
     is_mlp = name.startswith("mlp:")
     if norm is None:
         norm = MODELS[name].norm if name in MODELS else "none"
-    _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation, init)
+    check_net(name, image_size, width, norm, init)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+    if in_channels < 1 or num_classes < 2:
+        raise ValueError(f"a net needs a channel and two classes, got {in_channels} and {num_classes}")
     shape = Shape(in_channels, num_classes, image_size, width, norm, activation)
     with torch.random.fork_rng(
         devices=[]
@@ -84,21 +89,24 @@ def build(
     return net
 
 
-def _check(name, is_mlp, in_channels, num_classes, image_size, width, norm, activation, init):
+def check_net(name: str, image_size: int, width: float, norm: str, init: str) -> None:
+    """Refuse what :func:`build` could not make of images of that size, before there are any.
+
+    Raises ValueError for an unknown name, norm or init, a width that is not a positive number, or too small an image.
+    """
+    is_mlp = name.startswith("mlp:")
     if not is_mlp and name not in MODELS:
         raise ValueError(
             f"unknown model {name!r}: choose one of {', '.join(MODELS)}, or 'mlp:' and hidden widths"
         )
+    if is_mlp:
+        hidden_widths(name)
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}: choose one of {', '.join(NORMS)}")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
     if init not in INITS:
         raise ValueError(f"unknown init {init!r}: choose one of {', '.join(INITS)}")
-    if not width > 0:
-        raise ValueError(f"width={width}: the width multiplier must be positive")
-    if in_channels < 1 or num_classes < 2:
-        raise ValueError(f"a net needs a channel and two classes, got {in_channels} and {num_classes}")
+    if not 0 < width < math.inf:
+        raise ValueError(f"width={width}: the width multiplier must be positive, and finite")
     smallest = 1 if is_mlp else MODELS[name].smallest_image
     if image_size < smallest:
         raise ValueError(

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
+from hspec.fields import check_fields, check_seed
 from hspec.keys import Added
 
 # Source: P20 (training recipe)
@@ -38,7 +39,7 @@ class Recipe:
     learning_rate: float = 0.05
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    drops: tuple[float, ...] = (1 / 3, 2 / 3)
+    drops: tuple[int | float, ...] = (1 / 3, 2 / 3)
     drop_factor: float = 0.1
     steps: int | None = None
     batch_norm: str = "batch"
@@ -48,12 +49,12 @@ class Recipe:
     smallest_batch: Annotated[int, Added(2)] = 2
 
     def __post_init__(self):
-        object.__setattr__(self, "drops", tuple(self.drops))  # a list would not hash, nor compare equal
+        check_fields(self)
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give the budget either as epochs=… or as steps=…")
         for name in ("epochs", "steps", "population_size"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 0):
+            if value is not None and value < 0:
                 raise ValueError(f"{name}={value!r}: a whole number, not negative")
         for name, least in (("batch_size", 1), ("population_every", 1), ("smallest_batch", 1)):
             if getattr(self, name) < least:
@@ -67,6 +68,7 @@ class Recipe:
             )
         if self.batch_norm not in ("batch", "population"):
             raise ValueError(f"unknown batch_norm {self.batch_norm!r}: 'batch' or 'population'")
+        check_seed("seed", self.seed)
         for drop in self.drops:
             if not ((isinstance(drop, int) and drop >= 1) or (isinstance(drop, float) and 0 < drop < 1)):
                 raise ValueError(f"drops={self.drops}: fractions between 0 and 1, or whole numbers of steps")

@@ -50,7 +50,7 @@ def test_key_depends_on_every_field_of_the_setting():
         "width": 0.25,
         "norm": "none",
         "classes": 3,
-        "image_size": 28,
+        "image_size": 40,
         "per_class": 7,
         "test_per_class": 7,
         "recipe": Recipe(epochs=3),
@@ -99,13 +99,45 @@ def test_bad_options_are_refused(arguments, error, message):
     [
         ({"dataset": "minst"}, ValueError, "unknown data set 'minst'"),
         ({"width": "1"}, TypeError, "width must be float, got '1'"),
-        ({"width": 0.0}, ValueError, "width must be positive"),
+        ({"width": 0.0}, ValueError, "width multiplier must be positive"),
+        ({"width": float("nan")}, ValueError, "width=nan: the width multiplier must be positive, and finite"),
+        ({"width": float("inf")}, ValueError, "positive, and finite"),
         ({"per_class": 0}, ValueError, "per_class must be at least 1"),
+        ({"classes": 1}, ValueError, "classes must be at least 2"),
+        ({"model": "vgg12"}, ValueError, "unknown model 'vgg12': choose one of"),
+        ({"model": "mlp:x"}, ValueError, "an MLP is called by its hidden widths"),
+        ({"norm": "layer"}, ValueError, "unknown norm 'layer'"),
+        ({"image_size": 0}, ValueError, "load them with image_size=32 or more"),
+        ({"model": "mlp:4", "image_size": -3}, ValueError, "load them with image_size=1 or more"),
+        (
+            {"checkpoints": "all"},
+            ValueError,
+            "checkpoints must be 'last', 'epoch', 'ladder' or steps from 0 on",
+        ),
+        ({"checkpoints": (0, -1)}, ValueError, "or steps from 0 on"),
+        ({"checkpoints": (0, 1.5)}, TypeError, r"checkpoints\[1\] must be int, got 1.5"),
+        ({"init_seed": 2**70}, ValueError, r"init_seed must be from 0 to 2\*\*63 - 1"),
+        ({"data_seed": -1}, ValueError, r"data_seed must be from 0 to 2\*\*63 - 1"),
     ],
 )
 def test_bad_settings_are_refused(fields, error, message):
     with pytest.raises(error, match=message):
         Setting(**fields)
+
+
+def test_numpys_numbers_are_numbers():
+    plain, numpys = Setting(per_class=3, width=0.5), Setting(per_class=np.int64(3), width=np.float32(0.5))
+    assert plain == numpys and type(numpys.per_class) is int and type(numpys.width) is float
+    assert Experiment(toy, plain).key == Experiment(toy, numpys).key
+
+
+def test_a_measure_of_a_net_says_that_it_needs_one(store):
+    @measure(version=1)
+    def looks(task):
+        return {"x": task.images("train")}
+
+    with pytest.raises(ValueError, match="this measure needs a net: give its experiment a Setting"):
+        load_or_run(Experiment(looks), store, progress=False)
 
 
 def test_measured_once_then_loaded(store):

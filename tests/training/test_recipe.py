@@ -71,7 +71,6 @@ def test_recipe_is_frozen_and_hashable():
     [
         ({}, "either as epochs=… or as steps=…"),
         ({"epochs": 1, "steps": 1}, "either as epochs=… or as steps=…"),
-        ({"epochs": 1.5}, "epochs=1.5: a whole number"),
         ({"steps": -1}, "steps=-1: a whole number"),
         ({"epochs": 1, "batch_size": 0}, "batch_size=0: at least 1"),
         ({"epochs": 1, "smallest_batch": 0}, "smallest_batch=0: at least 1"),
@@ -79,9 +78,30 @@ def test_recipe_is_frozen_and_hashable():
         ({"epochs": 1, "learning_rate": float("nan")}, "learning_rate=nan: a positive number"),
         ({"epochs": 1, "momentum": 1.0}, "momentum=1.0 lies in"),
         ({"epochs": 1, "drops": (1.5,)}, "fractions between 0 and 1"),
+        ({"epochs": 1, "seed": -1}, "seed must be from 0"),
         ({"epochs": 1, "batch_norm": "eval"}, "unknown batch_norm 'eval': 'batch' or 'population'"),
     ],
 )
 def test_bad_recipes_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 1.5}, "epochs must be int or NoneType, got 1.5"),
+        ({"epochs": True}, "epochs must be int or NoneType, got True"),
+        ({"epochs": 1, "batch_size": 2.5}, "batch_size must be int, got 2.5"),
+        ({"epochs": 1, "seed": 1.5}, "seed must be int, got 1.5"),
+        ({"epochs": 1, "drops": (200, "end")}, r"drops\[1\] must be int or float, got 'end'"),
+    ],
+)
+def test_values_of_another_type_are_refused(settings, message):
+    with pytest.raises(TypeError, match=message):
+        Recipe(**settings)
+
+
+def test_drops_keep_their_meaning():
+    """200 are steps, 0.5 is half of the budget."""
+    assert [type(drop) for drop in Recipe(epochs=1, drops=[200, 0.5]).drops] == [int, float]

@@ -91,8 +91,13 @@ def spectra_experiments(
     """The training and the test spectrum of one net on each data set.
 
     net      fields of :class:`Setting` without the data set
-    options  of the measure "bulk_and_outliers", without the split
+    options  of the measure, without the split
+
+    Raises ValueError where there is no data set.
     """
+    datasets = list(datasets)
+    if not datasets:
+        raise ValueError("datasets is empty: name at least one")
     return [
         Experiment(bulk_and_outliers, Setting(dataset, **net), {**options, "split": split})
         for dataset in datasets
