@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.stats
+import scipy  # its parts are loaded when they are first used
 
 
 def mean_and_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -12,5 +12,5 @@ def mean_and_interval(values: np.ndarray, level: float = 0.95) -> tuple[np.ndarr
     n = len(values)
     if n < 2:
         return values[0], np.full(values[0].shape, np.nan)
-    t = scipy.stats.t.ppf(0.5 + level / 2, n - 1)
+    t = scipy.special.stdtrit(n - 1, 0.5 + level / 2)
     return values.mean(0), t * values.std(0, ddof=1) / np.sqrt(n)

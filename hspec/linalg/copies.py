@@ -22,7 +22,7 @@ and Woźniakowski, SIAM J. Matrix Anal. Appl. 13(4), 1992 (random starts).
 from collections.abc import Callable
 
 import numpy as np
-import scipy.special
+import scipy  # its parts are loaded when they are first used
 import torch
 
 from hspec.linalg.inner_products import norms

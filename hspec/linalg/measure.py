@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy  # its parts are loaded when they are first used
 
 from hspec.linalg import smoothing
 
@@ -162,7 +162,7 @@ class SpectralMeasure:
         n = len(values)
         if n < 2:
             raise ValueError("A confidence band needs at least two probes; cdf_bounds works with one.")
-        half = scipy.stats.t.ppf(0.5 + level / 2, n - 1) * values.std(0, ddof=1) / n**0.5
+        half = scipy.special.stdtrit(n - 1, 0.5 + level / 2) * values.std(0, ddof=1) / n**0.5
         mean = values.mean(0)
         return np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
+import scipy  # its parts are loaded when they are first used
 import torch
 
 from hspec.linalg.pairs import EigenPairs
