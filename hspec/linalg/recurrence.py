@@ -95,7 +95,7 @@ class Recurrence:
         if self.V is not None:
             self.V[:, j] = q
         basis = None if self.V is None else self.V[:, : j + 1]
-        correction, beta = self.reorthogonalize(w, basis, self.alphas, self.betas)
+        correction, beta = self.reorthogonalize(w, basis, self.q_before, self.alphas, self.betas)
         self.alphas[:, j] += correction
         self.betas[:, j] = beta
         # A stopped run has its residual as one more vector, and then zeros: no branch, so no look at the scalars.

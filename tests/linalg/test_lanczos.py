@@ -85,6 +85,15 @@ def test_partial_reorthogonalisation_finds_the_same_eigenvalues(name, dtype, pre
     assert orthogonality < 100 * torch.finfo(dtype).eps ** 0.5
 
 
+@pytest.mark.parametrize("bulk", [1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_partial_reorthogonalisation_keeps_a_narrow_bulk_orthogonal(dtype, bulk, prescribed, normal):
+    """The products' rounding is relative to the outliers, not to β."""
+    A = prescribed(np.r_[np.geomspace(1, 0.1, 10), bulk * np.linspace(-1, 1, 590)], dtype)
+    result = lanczos(A, normal(600).to(dtype), 150, reorthogonalize="partial")
+    assert relation_error(A, result)[1] < 10 * torch.finfo(dtype).eps ** 0.5
+
+
 def test_partial_reorthogonalisation_works_less(monkeypatch, prescribed, normal):
     from hspec.linalg import reorthogonalization
 
