@@ -22,6 +22,7 @@ def write_report(results: Results) -> Path:
         "outliers": _outliers(results),
         "accuracy": _accuracy(results),
         "class_means": _class_means(results),
+        "guards": _guards(results),
         "gpu": _gpu(Results(FOLDER / "cuda")),
         "provenance": _provenance(results),
     }
@@ -51,6 +52,22 @@ def _targets(results: Results) -> list[dict]:
         }
         for outcome in outcomes(results)
     ]
+
+
+def _guards(results: Results) -> list[dict]:
+    rows = []
+    for net, record in results.read("guards").items():
+        result = record["result"]
+        rows.append(
+            {
+                "net": f"{net}: {result['title']}",
+                "seconds of the checks": f"{result['seconds']['checked'] - result['seconds']['unchecked']:.2g}",
+                "in Hessian products": f"{result['in_products']:.2g}",
+                "share of one quadrature": f"{100 * result['share_of_quadrature']:.2g} %",
+                **{f"derivative: {kind}": said for kind, said in result["checks"].items()},
+            }
+        )
+    return rows
 
 
 def _by_contender(results: Results, task: str, cell) -> list[dict]:

@@ -17,7 +17,7 @@ from hspec.curvature.engine.memory import free_memory, is_out_of_memory
 from hspec.curvature.engine.network import coordinates
 from hspec.curvature.loss import WholeTerms
 
-FEW = 8  # examples of an attempt
+FEW = 4  # examples of an attempt
 NEARBY = 1e-2  # how far from θ derivatives are compared, relative to its size
 COPY_BYTES = 200  # a parameter's share of the memory that the comparison takes
 KINDS = {

@@ -38,16 +38,20 @@ def compare(
     sides agree, and a derivative that differs from both is wrong; where they disagree, a kink lies
     between them and nothing is said.
     """
-    steps = STEPS[dtype]
-    centre, around = evaluate(0.0), [(evaluate(step), evaluate(-step)) for step in steps]
-    findings = {}
-    for kind, (derivative, size) in derivatives.items():
-        sides = [
-            ((ahead[kind] - centre[kind]) / step, (centre[kind] - behind[kind]) / step)
-            for step, (ahead, behind) in zip(steps, around, strict=True)
-        ]
-        noise = [NOISE * torch.finfo(dtype).eps * _size(centre[kind]) / step for step in steps]
-        findings[kind] = _judge(derivative, size, sides, noise, TOLERANCE[dtype])
+    centre, sides, noise = evaluate(0.0), {kind: [] for kind in derivatives}, {}
+    for step in STEPS[dtype]:
+        ahead, behind = evaluate(step), evaluate(-step)
+        rounding = NOISE * torch.finfo(dtype).eps / step
+        for kind in derivatives:
+            q = centre[kind]
+            sides[kind].append(((ahead[kind] - q) / step, (q - behind[kind]) / step))
+            noise.setdefault(kind, []).append(rounding * _size(q))
+        findings = {
+            kind: _judge(*derivatives[kind], sides[kind], noise[kind], TOLERANCE[dtype])
+            for kind in derivatives
+        }
+        if all(finding.verdict == "agrees" for finding in findings.values()):
+            break
     return findings
 
 
