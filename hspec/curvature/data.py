@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
@@ -57,6 +58,11 @@ class Data:
     def num_batches(self) -> int:
         """How many there are, once the sample has been gone through."""
         return len(self.ends)
+
+    @property
+    def largest_batch(self) -> int:
+        """Positions of the largest batch."""
+        return max((b - a for a, b in itertools.pairwise([0, *self.ends])), default=0)
 
     @property
     def is_paired(self) -> bool:

@@ -11,16 +11,23 @@ from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.memory import SavedBytes, resident
 
 MAX_BLOCK = 16  # vectors in one sweep: bounds the memory of a sweep to this many times that of one
+# Positions of a batch times parameters up to which a block of vectors was faster than its vectors one
+# by one: measured on a CPU (2 to 10 times below a million, even at 4 to 8 million); a guess on GPUs.
+WORK = {"cpu": 4_000_000, "cuda": 1_000_000_000}
 
 
 def block_size(objective: Objective, chosen: Attempt) -> int:
-    """Vectors a sweep, by a rule: blocks fold into one matrix product where layers are linear.
+    """Vectors a sweep, by a rule: a block where one vector leaves the machine idle.
 
-    Convolutions on a CPU have matrix products large enough for one vector (docs/decisions/0008).
+    That is where the largest batch times p is small; convolutions on a CPU have matrix products large
+    enough for one vector (docs/decisions/0008).
     """
     network = objective.network
     on_cpu = network.device.type == "cpu"
-    if chosen.faults or (on_cpu and any(q.dim() > 2 for q in network.parameters)):
+    work = objective.data.largest_batch * network.num_parameters
+    if chosen.faults or work > WORK.get(network.device.type, WORK["cuda"]):
+        return 1
+    if on_cpu and any(q.dim() > 2 for q in network.parameters):
         return 1
     graph = BatchGraph.build(objective, chosen.batch, chosen.rung)
     if not graph.terms.blocks or graph.z is None:
