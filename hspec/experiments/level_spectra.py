@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hspec.curvature import B2, class_means, exact_gauss_newton_spectrum, gauss_newton
-from hspec.curvature.decomposition import Level
+from hspec.curvature.classes.parts import Level
 from hspec.experiments.facts import performance
 from hspec.experiments.measure import measure
 from hspec.experiments.quadrature import quadrature

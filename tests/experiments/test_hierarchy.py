@@ -9,7 +9,7 @@ from hspec.chapters.hierarchy.measure import class_geometry, distances, inner_pr
 from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
 from hspec.chapters.hierarchy_growth.verdict import verdict_growth
 from hspec.curvature import A1, A2, B1, class_means, exact_gauss_newton_spectrum
-from hspec.curvature.decomposition import Level
+from hspec.curvature.classes.parts import Level
 from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid

@@ -87,23 +87,13 @@ def exact_eigenvalues(means: ClassMeans) -> dict[str, np.ndarray]:
 
     A1 + A2 = Σ_c (p_c/N)(1 + p_c/p_{c,c}) g_c g_cᵀ, because p_c g_c = −p_{c,c} g_{c,c}.
     """
-    others, own, examples = means.class_weights.double(), own_weights(means), means.risk.num_examples
-    of_others, of_own = means.gram(means.shares[:, None, :]), means.gram(own_recipe(means))
+    others, own, examples = means.class_weights.double(), means.own_weights.double(), means.risk.num_examples
+    of_others, of_own = means.gram("class"), means.gram("own")
     return {
         "a1": weighted_eigenvalues(of_others, others / examples),
         "a2": weighted_eigenvalues(of_own, own / examples),
         "a12": weighted_eigenvalues(of_others, others / examples * (1 + others / own)),
     }
-
-
-def own_weights(means: ClassMeans) -> torch.Tensor:
-    """p_{c,c} (C,)."""
-    return means.weights.diagonal().double()
-
-
-def own_recipe(means: ClassMeans) -> torch.Tensor:
-    """The recipe (C, 1, C) of the g_{c,c}."""
-    return torch.eye(len(means.counts)).to(means.shares)[:, None, :]
 
 
 def collinearity(means: ClassMeans) -> dict[str, np.ndarray]:
@@ -112,12 +102,10 @@ def collinearity(means: ClassMeans) -> dict[str, np.ndarray]:
     p_off and p_own: p_c/N and p_{c,c}/N; cosine: of the angle between g_c and g_{c,c}; mismatch:
     ‖p_c g_c + p_{c,c} g_{c,c}‖/‖p_c g_c‖. One class at a time, so two vectors of R^p in memory.
     """
-    recipe = torch.cat([means.shares[:, None, :], own_recipe(means)], dim=1)
-    classes = torch.arange(len(means.counts))
-    own, off = own_weights(means).cpu(), means.class_weights.double().cpu()
-    cosine, mismatch = np.empty(len(classes)), np.empty(len(classes))
-    for c in classes.tolist():
-        pair = means.vectors_of(classes[c : c + 1], recipe, means.risk.network.parameters)[0].double()
+    own, off = means.own_weights.double().cpu(), means.class_weights.double().cpu()
+    cosine, mismatch = np.empty(len(own)), np.empty(len(own))
+    for c in range(len(own)):
+        pair = torch.cat([means.vectors_of([c], level)[0] for level in ("class", "own")]).double()
         g_off, g_own = pair / torch.linalg.vector_norm(pair, dim=1, keepdim=True)
         norms = torch.linalg.vector_norm(pair, dim=1).cpu()
         cosine[c] = float(g_off @ g_own)

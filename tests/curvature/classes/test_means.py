@@ -1,13 +1,11 @@
 """The means g_{c,c'} and g_c against loops over the examples, in every order of computing them."""
 
-import sys
-
 import pytest
 import torch
+from torch import nn
 
-from hspec.curvature import Risk, class_means, delta_means
-
-module = sys.modules["hspec.curvature.class_means"]  # whose name the function hides
+from hspec.curvature import A1, A2, B1, B2, Risk, class_means, delta_means, gauss_newton
+from hspec.curvature.classes import means as module
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +98,63 @@ def test_repr(risk):
     assert repr(class_means(risk)) == f"ClassMeans(2020, p={risk.num_parameters}, N=35, C=4)"
 
 
-@pytest.mark.parametrize("means", [class_means, delta_means])
-def test_a_class_without_examples_contributes_zeros(case, means, monkeypatch):
-    """Its vectors are written, too: memory comes as it is."""
+@pytest.fixture(scope="module")
+def some_classes(case):
+    """The sample without class 2, of four that the net knows."""
     x, y = case.batches[0]
-    risk = Risk.from_module(case.net, [(x[y != 2], y[y != 2])], case.C)
-    monkeypatch.setattr(torch.Tensor, "new_empty", lambda t, shape: t.new_full(shape, torch.nan))
-    found = means(risk)
-    assert not found.cross_class_vectors[2].any() and not found.class_vectors[2].any()
-    assert found.cross_class_vectors.isfinite().all() and found.class_vectors.isfinite().all()
+    return Risk.from_module(case.net, [(x[y != 2], y[y != 2])], case.C)
+
+
+@pytest.mark.parametrize("make", [class_means, delta_means])
+def test_a_class_without_examples_has_no_rows(case, some_classes, make, rel):
+    means = make(some_classes)
+    x, y = case.batches[0]
+    p, g = case.p[:10], case.g[:10]
+    assert means.classes.tolist() == [0, 1, 3]
+    assert means.counts.tolist() == [int((y == c).sum()) for c in (0, 1, 3)]
+    power = 1.0 if make is class_means else 0.5
+    for row, c in enumerate((0, 1, 3)):
+        weights = (p[y == c] ** (2 * power - 1)).sum(0)
+        kappa = p[y == c] ** power / weights
+        assert rel(means.weights[row], weights) < 1e-14
+        expected = torch.einsum("nk,nkp->kp", kappa, g[y == c])
+        assert rel(means.cross_class_vectors[row], expected) < 1e-13
+    assert repr(
+        means
+    ) == f"ClassMeans({means.definition}, p={some_classes.num_parameters}, N={len(x[y != 2])}, " + (
+        "C=4, 3 present)"
+    )
+
+
+def test_what_the_vectors_of_a_level_cost(risk):
+    means = class_means(risk)
+    assert [means.num_gradients(level) for level in ("class", "own", "cross", "between")] == [1, 1, 3, 4]
+
+
+def test_thirty_thousand_labels_cost_what_their_logits_do():
+    """Nothing has C² numbers (7 GB here): two classes present, of thirty thousand that the head knows."""
+    torch.manual_seed(0)
+    C = 30_000
+    net = nn.Sequential(nn.Linear(3, 1), nn.Linear(1, C)).double()
+    x, y = torch.randn(4, 3, dtype=torch.float64), torch.tensor([7, 29_999, 7, 7])
+    risk = Risk.from_module(net, [(x, y)], C, memory_budget=1 << 28)
+    means = class_means(risk)
+    assert means.weights.shape == (2, C)
+    assert means.class_vectors.shape == (2, risk.num_parameters)
+    v = torch.randn(risk.num_parameters, dtype=torch.float64)
+    total = (A1(means) + A2(means) + B1(means) + B2(risk, means)) @ v
+    assert (total - gauss_newton(risk) @ v).norm() < 1e-12 * total.norm()
+    for refused, words in (
+        (lambda: means.cross_class_vectors, "60000 vectors of p="),
+        (means.gram, "a Gram matrix of 60000 vectors need .* take fewer classes"),
+        (B1(means).eigenvalues, "a Gram matrix of 59998 vectors need .* which need products only"),
+        (means.distances, "distances between 60002 means need"),
+    ):
+        with pytest.raises(MemoryError, match=words):
+            refused()
+
+
+def test_other_losses_are_refused(case):
+    risk = Risk.from_module(case.net, case.batches, case.C, loss=nn.CrossEntropyLoss(label_smoothing=0.1))
+    with pytest.raises(ValueError, match="one class index an example"):
+        class_means(risk)

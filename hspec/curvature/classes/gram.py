@@ -17,14 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
-from hspec.curvature.class_means import ClassMeans, class_means
+from hspec.curvature.classes.levels import Levels
+from hspec.curvature.classes.means import class_means
 from hspec.curvature.engine.batch_graph import pull_back
 from hspec.curvature.engine.memory import gib
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 
-LEVELS = {"A1": "class", "A2": "own", "B1": "cross", "B2": "within"}
+PARTS = {"A1": "class", "A2": "own", "B1": "cross", "B2": "within"}
 
 
 def exact_gauss_newton_spectrum(
@@ -45,9 +46,9 @@ def exact_knock_out_spectra(
     risk: Risk, knock_outs: Sequence[tuple[str, ...]], *, memory_limit: int | None = None
 ) -> list[np.ndarray]:
     """`exact_gauss_newton_spectrum` for each of several ``without``, from one Gram matrix, which is what takes long."""
-    unknown = {name for without in knock_outs for name in without} - set(LEVELS)
+    unknown = {name for without in knock_outs for name in without} - set(PARTS)
     if unknown:
-        raise ValueError(f"without={sorted(unknown)}: the parts of G are {', '.join(LEVELS)}")
+        raise ValueError(f"without={sorted(unknown)}: the parts of G are {', '.join(PARTS)}")
     limit = risk.memory_budget if memory_limit is None else memory_limit
     with numerics(risk.device, "exact"):
         gram = gauss_newton_gram(risk, limit)
@@ -56,7 +57,7 @@ def exact_knock_out_spectra(
     for without in knock_outs:
         K = gram
         for name in without:
-            K = _knocked_out(means, LEVELS[name], K)
+            K = _knocked_out(means.levels, PARTS[name], K)
         spectra.append(torch.linalg.eigvalsh(K).flip(0).cpu().numpy())
     return spectra
 
@@ -217,25 +218,9 @@ def _rows_by_sweeps(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tens
             yield pull_back(graph.outputs, block, cotangents, graph.switches)
 
 
-def _knocked_out(means: ClassMeans, level: str, K: Tensor) -> Tensor:
-    """(I − P) K (I − P), P the level's orthogonal projection."""
-    K = K - _projected(means, level, K)
-    return K - _projected(means, level, K.T).T
-
-
-def _projected(means: ClassMeans, level: str, M: Tensor) -> Tensor:
-    """P M for M (N·C, m), a block of functions of (n, c').
-
-    √κ_{n,c'} on class c and label c' is a function of unit norm, one for each (c, c'); P is made of these.
-    """
-    root, labels = means.kappa.double().sqrt()[..., None], means.risk.labels
-    d = M.reshape(*root.shape[:2], -1)  # (N, C, m)
-    table = torch.einsum("nk,ncm->kcm", means.membership.double(), root * d)
-    root_share = means.shares.double().sqrt()[..., None]
-    own = torch.eye(len(table), dtype=d.dtype, device=d.device)[..., None]
-    of_class = root_share * (root_share * table).sum(1, keepdim=True)
-    part = {"class": of_class, "own": own * table, "cross": (1 - own) * table - of_class, "within": table}[
-        level
-    ]
-    projected = root * part[labels]
-    return (d - projected if level == "within" else projected).reshape(M.shape)
+def _knocked_out(levels: Levels, level: str, K: Tensor) -> Tensor:
+    """(I − P) K (I − P), P the level's orthogonal projection of functions of (n, c')."""
+    for _ in range(2):  # K is symmetric: its rows, then its columns
+        tables = K.view(len(K), *levels.unit.shape)
+        K = (K - levels.project(level, tables).flatten(1)).T.contiguous()
+    return K

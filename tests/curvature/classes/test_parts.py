@@ -4,14 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from hspec.curvature import A1, A2, B1, B2, G0, G1, G2, G3, Risk, class_means, delta_means, gauss_newton
-from hspec.curvature.decomposition import Level
+from hspec.curvature import A1, A2, B1, B2, G0, G1, G2, G3, G12, Risk, class_means, delta_means, gauss_newton
+from hspec.curvature.classes.parts import Level
 from hspec.linalg.low_rank import LowRank
 
 
 @pytest.fixture(scope="module")
 def risk(case):
     return Risk.from_module(case.net, case.batches, case.C)
+
+
+@pytest.fixture(scope="module")
+def X(case):
+    """Columns to multiply with: no matrix but the right one has its products."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(case.theta.numel(), 5, dtype=torch.float64, generator=generator)
 
 
 @pytest.fixture(scope="module")
@@ -63,22 +70,39 @@ def operators(risk):
 
 
 @pytest.mark.parametrize("budget", [None, 0], ids=["in memory", "streamed"])
-def test_every_part_is_its_definition(case, weighted, unweighted, rel, budget):
+def test_every_part_is_its_definition(case, weighted, unweighted, X, rel, budget):
     made = operators(Risk.from_module(case.net, case.batches, case.C, memory_budget=budget))
     for name, expected in (weighted | unweighted).items():
         kind = LowRank if budget is None and name not in ("B2", "G3") else Level
         assert isinstance(made[name], kind)
-        assert rel(made[name].to_dense(), expected) < 1e-12
+        assert rel(made[name] @ X, expected @ X) < 1e-12
 
 
-def test_the_parts_add_up_to_G(case, risk, rel):
+def test_G12_is_what_the_cross_class_means_make_of_G(case, unweighted, X, rel):
+    """G0 + G1 + G2; Weyl: its eigenvalues lie between those of G and of G1 (P19, figure 7)."""
+    between = sum(unweighted[name] for name in ("G0", "G1", "G2"))
+    means, streamed = (
+        delta_means(Risk.from_module(case.net, case.batches, case.C, memory_budget=budget))
+        for budget in (None, 0)
+    )
+    assert repr(G12(means)) == "G1+2"
+    assert rel(G12(means) @ X, between @ X) < 1e-12
+    assert rel(G12(streamed) @ X, between @ X) < 1e-12
+    spectra = [torch.linalg.eigvalsh(M).flip(0) for M in (case.G, between, unweighted["G1"])]
+    C2 = case.C**2
+    np.testing.assert_allclose(G12(means).eigenvalues(), spectra[1][:C2], rtol=0, atol=1e-13 * spectra[1][0])
+    rounding = 1e-13 * float(spectra[0][0])
+    assert (spectra[0] >= spectra[1] - rounding).all() and (spectra[1] >= spectra[2] - rounding).all()
+
+
+def test_the_parts_add_up_to_G(case, risk, X, rel):
     made = operators(risk)
-    G = gauss_newton(risk).to_dense()
-    assert rel(G, case.G) < 1e-13
-    assert rel((made["A1"] + made["A2"] + made["B1"] + made["B2"]).to_dense(), G) < 1e-12
-    assert rel((made["G0"] + made["G1"] + made["G2"] + made["G3"]).to_dense(), G) < 1e-12
-    within = gauss_newton(risk) - made["A1"] - made["A2"] - made["B1"]
-    assert rel(within.to_dense(), made["B2"].to_dense()) < 1e-12
+    G = gauss_newton(risk)
+    assert rel(G @ X, case.G @ X) < 1e-13
+    assert rel((made["A1"] + made["A2"] + made["B1"] + made["B2"]) @ X, G @ X) < 1e-12
+    assert rel((made["G0"] + made["G1"] + made["G2"] + made["G3"]) @ X, G @ X) < 1e-12
+    within = G - made["A1"] - made["A2"] - made["B1"]
+    assert rel(within @ X, made["B2"] @ X) < 1e-12
 
 
 def test_ranks(case, risk):

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from hspec.curvature import A1, A2, B1, B2, Risk, class_means, exact_gauss_newton_spectrum, gauss_newton, gram
+from hspec.curvature import A1, A2, B1, B2, Risk, class_means, exact_gauss_newton_spectrum, gauss_newton
+from hspec.curvature.classes import gram
 
 LARGEST = 4 * 3 * 9  # entries of the conv net's largest parameter that is no linear layer's
 

@@ -1,0 +1,284 @@
+"""The class and cross-class means of the network's sensitivities: g_{c,c'} and g_c, δ_{c,c'} and δ_c.
+
+With g_{n,c'} = J_nᵀ (e_{c'} − p_n), every mean is a weighted sum over the examples of one class,
+
+    v_{c,c'} = Σ_{n of class c} κ_{n,c'} g_{n,c'},        v_c = Σ_{c'≠c} ρ_{c,c'} v_{c,c'},
+
+and only the weights differ between the papers (see `levels`). W_{c,c'} is the weight of a mean:
+
+             κ_{n,c'}              W_{c,c'}                   v
+    2020     p_{n,c'} / p_{c,c'}    p_{c,c'} = Σ_n p_{n,c'}    g_{c,c'}, g_c     weighted: P18a, P20
+    2019     √p_{n,c'} / N_c       N_c                        δ_{c,c'}, δ_c     unweighted: P19
+
+A class without examples has no row in any table and costs nothing: K of the C classes are present.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from hspec.curvature.classes.levels import BETWEEN, WEIGHTINGS, Levels
+from hspec.curvature.engine.batch_graph import pull_back
+from hspec.curvature.engine.memory import gib
+from hspec.curvature.engine.network import num_coordinates
+from hspec.curvature.engine.precision import normal_tensors
+from hspec.curvature.engine.switches import Switches
+from hspec.curvature.risk import Risk
+from hspec.curvature.softmax import Softmax
+
+GRAM_BYTES, GRAM_ROWS = 1 << 28, 1 << 11  # of vectors converted to float64, and of rows multiplied, at a time
+ANY_BUDGET = 1 << 28  # bytes of tables that are allowed whatever the budget for graphs
+
+
+class ClassMeans:
+    """Means of g_{n,c'} over classes (see the module's docstring); made by `class_means` or `delta_means`.
+
+    Attributes:
+        classes: (K,) the classes present, ascending: what the rows below belong to; counts: (K,) N_c.
+        weights: (K, C) W_{c,c'}; class_weights: (K,) W_c = Σ_{c'≠c} W_{c,c'}; own_weights: (K,) W_{c,c}.
+        shares: (K, C) ρ_{c,c'}, 0 for c' = c. kappa: (N, C) κ.
+        definition: "2020" or "2019". levels: the same as projections of tables (N, C).
+    """
+
+    def __init__(self, risk: Risk, definition: str) -> None:
+        _refuse_other_losses(risk)
+        size = 6 * risk.num_examples * risk.num_classes * risk.dtype.itemsize
+        _ask(risk, size, f"tables of N={risk.num_examples} examples by C={risk.num_classes} labels")
+        self.risk, self.definition = risk, definition
+        self.softmax = Softmax.of(risk.logits())
+        self.levels = Levels.of(risk.labels, self.softmax.log_p, WEIGHTINGS[definition])
+        self.classes, self.counts = self.levels.classes, self.levels.counts
+        self.weights, self.class_weights = self.levels.weights, self.levels.class_weights
+        self.own_weights = self.levels.vector_weights("own")[:, 0]
+        self.shares, self.kappa = self.levels.shares, self.levels.kappa
+
+    def __repr__(self) -> str:
+        risk, K = self.risk, len(self.classes)
+        classes = f"C={risk.num_classes}" + (f", {K} present" if risk.num_classes > K else "")
+        return f"ClassMeans({self.definition}, p={risk.num_parameters}, N={risk.num_examples}, {classes})"
+
+    @functools.cached_property
+    def class_vectors(self) -> Tensor:
+        """g_c (K, p) (2019: δ_c). Raises MemoryError above the risk's memory budget."""
+        return self.vectors("class").squeeze(1)
+
+    @functools.cached_property
+    def cross_class_vectors(self) -> Tensor:
+        """g_{c,c'} (K, C, p) (2019: δ_{c,c'}), c first. Raises MemoryError above the risk's memory budget."""
+        return self.vectors(BETWEEN)
+
+    def fits(self, num_vectors: int) -> bool:
+        """Whether that many vectors of R^p fit in the risk's memory budget."""
+        return num_vectors * _bytes_of(self.risk.network.parameters) <= self.risk.memory_budget
+
+    def num_gradients(self, level: str) -> int:
+        """What `vectors(level)` costs: backward sweeps over the whole sample, after one forward pass.
+
+        The data are sorted by class, so it is the number of vectors a class; where examples are coupled
+        the batches stay together, and it is the number of all vectors.
+        """
+        K, m = self.levels.vector_weights(level).shape
+        return m if self.risk.independent else K * m
+
+    def vectors(self, level: str) -> Tensor:
+        """The vectors u_{c,i} (K, m, p) of a level (see `Levels.combinations`).
+
+        One backward sweep of m cotangents over each class: m gradients' worth in all. Raises MemoryError
+        above the risk's memory budget.
+        """
+        K, m = self.levels.vector_weights(level).shape
+        if not self.fits(K * m):
+            raise MemoryError(
+                f"{K * m} vectors of p={self.risk.num_parameters} need "
+                f"{gib(K * m * _bytes_of(self.risk.network.parameters))}, the budget is "
+                f"{gib(self.risk.memory_budget)}: raise Risk.from_module(memory_budget=…), or use gram(), "
+                "distances() and the streamed operators"
+            )
+        return self.vectors_of(range(K), level, self.risk.network.parameters)
+
+    @normal_tensors()
+    def vectors_of(self, rows: Sequence[int], level: str, parameters: list[Tensor] | None = None) -> Tensor:
+        """`vectors` for some of the classes present, on some of the parameters: (len(rows), m, p)."""
+        parameters = self.risk.network.parameters if parameters is None else parameters
+        m = self.levels.vector_weights(level).shape[1]
+        result = self.shares.new_empty((len(rows), m, _count(parameters)))
+        for place, row in zip(result, rows, strict=True):
+            self._write_class(place, row, self.levels.combinations(level, row), parameters)
+        return result
+
+    def _write_class(self, place: Tensor, row: int, combinations: Tensor, parameters: list[Tensor]) -> None:
+        """place (m, p) = Σ_{n of the class} J_nᵀ Σ_{c'} combinations_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
+        written = False  # the first sweep over a class writes, the others add: a pass over C²p numbers less
+        with self.risk.graphs.lock, self.risk.graphs.numerics():
+            size = self.risk.graphs.planned().block
+            for logits, members, switches in self._logits_of_class(row):
+                kappa = self.kappa[members] * (self.levels.index[members] == row)[:, None]
+                softmax = self.softmax[members]
+                blocks = zip(combinations.split(size), place.split(size), strict=True)
+                for coefficients, block in blocks:
+                    cotangents = softmax.spread(coefficients[:, None] * kappa)
+                    if written:
+                        block += pull_back(logits, parameters, cotangents, switches)
+                    else:
+                        pull_back(logits, parameters, cotangents, switches, out=block)
+                written = True
+
+    def _logits_of_class(self, row: int) -> Iterator[tuple[Tensor, Tensor, Switches]]:
+        """(logits with their graph, indices n of their rows, the graph's switches), covering a class.
+
+        Where examples are coupled (by batch statistics, say), an example's logits mean something in its
+        own batch only: whole batches of the fixed partition, other classes weighted by zero.
+        """
+        if not self.risk.independent:
+            for graph in self.risk.graphs:
+                rows = torch.arange(graph.rows.start, graph.rows.stop, device=self.risk.device)
+                yield graph.outputs, rows, graph.switches
+            return
+        members = (self.levels.index == row).nonzero()[:, 0]
+        for x in self.risk.data.of_class(int(self.classes[row])):
+            rows, members = members[: len(x)], members[len(x) :]
+            logits, switches = self.risk.graphs.forward(x)
+            yield logits, rows, switches
+
+    def gram(self, level: str = BETWEEN, callback: Callable[[int, int], None] | None = None) -> Tensor:
+        """Inner products of a level's vectors, float64 (K·m, K·m); by default of all g_{c,c'} (K·C, K·C).
+
+        Streamed over blocks of parameters, and over classes where even one parameter tensor is too large:
+        never more than the memory budget, however large C²p is (but for two classes' vectors on one
+        parameter tensor).
+
+        Args:
+            callback: called with (done, total), in parameters times pairs of groups of classes.
+
+        Raises:
+            MemoryError: where the matrix itself does not fit.
+        """
+        k, m = self.levels.vector_weights(level).shape
+        _ask(self.risk, 3 * 8 * (k * m) ** 2, f"a Gram matrix of {k * m} vectors")
+        K = torch.zeros(k * m, k * m, dtype=torch.float64, device=self.risk.device)
+        plan = [(block, self._tiles(block, k, m)) for block in self._parameter_blocks(k * m)]
+        total = sum(_count(block) * len(tiles) * (len(tiles) + 1) // 2 for block, tiles in plan)
+        done = 0
+        for parameters, tiles in plan:
+            for i, I in enumerate(tiles):
+                left = self.vectors_of(I, level, parameters)
+                for J in tiles[i:]:
+                    right = left if J is I else self.vectors_of(J, level, parameters)
+                    rows, columns = (slice(m * T.start, m * T.stop) for T in (I, J))
+                    for summed in _add_inner_products(K[rows, columns], left, right):
+                        done += summed
+                        if callback is not None:
+                            callback(done, total)
+        return K.triu_() + K.triu(1).T
+
+    def _parameter_blocks(self, num_vectors: int) -> Iterator[list[Tensor]]:
+        """Consecutive parameters, as many at a time as leave room for that many vectors (at least one)."""
+        block, size = [], 0
+        for q in self.risk.network.parameters:
+            if block and 2 * num_vectors * (size + q.nbytes) > self.risk.memory_budget:
+                yield block
+                block, size = [], 0
+            block, size = [*block, q], size + q.nbytes
+        yield block
+
+    def _tiles(self, parameters: list[Tensor], num_classes: int, m: int) -> list[range]:
+        """The classes, as many at a time as two groups' m vectors on these parameters fit in the budget."""
+        size = max(1, self.risk.memory_budget // (2 * m * _bytes_of(parameters)))
+        starts = range(0, num_classes, size)
+        return [range(start, min(start + size, num_classes)) for start in starts]
+
+    def distances(self) -> Tensor:
+        """Distances between all means, float64 (K + K·C, K + K·C): first the g_c, then the g_{c,c'}, c major.
+
+        Raises MemoryError where that many do not fit.
+        """
+        k, C = self.shares.shape
+        _ask(self.risk, 4 * 8 * (k + k * C) ** 2, f"distances between {k + k * C} means")
+        cells = self.gram()
+        shares = self.shares.double()
+        to_cells = torch.einsum("ki,kij->kj", shares, cells.view(k, C, k * C))  # g_c · g_{d,d'}
+        to_classes = torch.einsum("cki,ki->ck", to_cells.view(k, k, C), shares)
+        inner = torch.cat([torch.cat([to_classes, to_cells], 1), torch.cat([to_cells.T, cells], 1)])
+        squares = inner.diagonal()
+        return (squares[:, None] + squares - 2 * inner).clamp_(min=0).fill_diagonal_(0).sqrt()
+
+
+def _refuse_other_losses(risk: Risk) -> None:
+    if not risk.loss_function.plain or risk.labels is None or len(risk.labels) != risk.num_examples:
+        raise ValueError(
+            "class and cross-class means exist for the cross-entropy of one class index an example, "
+            f"without weights, smoothing or ignored labels; this risk's loss is {risk!r}"
+        )
+
+
+def _ask(risk: Risk, num_bytes: int, what: str) -> None:
+    budget = max(risk.memory_budget, ANY_BUDGET)
+    if num_bytes > budget:
+        raise MemoryError(
+            f"{what} need {gib(num_bytes)}, the budget is {gib(budget)}: take fewer classes or examples, raise "
+            "Risk.from_module(memory_budget=…), or give the operators to eigsh or slq, which need products only"
+        )
+
+
+def _count(parameters: list[Tensor]) -> int:
+    return sum(map(num_coordinates, parameters))
+
+
+def _bytes_of(parameters: list[Tensor]) -> int:
+    return sum(q.nbytes for q in parameters)
+
+
+def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> Iterator[int]:
+    """K (a·m, b·m) += the inner products of left (a, m, p) and right (b, m, p), summed in float64.
+
+    Yields the number of coordinates summed, a block of them at a time. Where both are the same vectors, only
+    what lies on and above the diagonal blocks of GRAM_ROWS.
+    """
+    same, left, right = left is right, left.flatten(0, 1), right.flatten(0, 1)
+    columns = max(1, GRAM_BYTES // (8 * (len(left) + len(right))))
+    for start in range(0, left.shape[1], columns):
+        A = left[:, start : start + columns].double()
+        B = A if same else right[:, start : start + columns].double()
+        for row in range(0, len(A), GRAM_ROWS):
+            first = row if same else 0
+            K[row : row + GRAM_ROWS, first:].addmm_(A[row : row + GRAM_ROWS], B[first:].T)
+        yield A.shape[1]
+
+
+def class_means(risk: Risk) -> ClassMeans:
+    """g_{c,c'} = Σ_n p_{n,c'} g_{n,c'} / p_{c,c'} over class c, and g_c = Σ_{c'≠c} p_{c,c'} g_{c,c'} / p_c.
+
+    .weights is p_{c,c'} (K, C), .class_weights p_c (K,), a row for each class present. Vectors are
+    computed when asked for.
+
+    Raises:
+        ValueError: for a loss other than the cross-entropy of one class index an example.
+        MemoryError: where tables of (N, C) numbers do not fit.
+
+    Source: P20, section 3.
+
+    Example:
+        >>> net = torch.nn.Linear(4, 3)
+        >>> risk = Risk.from_module(net, [(torch.ones(5, 4), torch.tensor([0, 1, 2, 0, 1]))])
+        >>> class_means(risk).class_vectors.shape
+        torch.Size([3, 15])
+    """
+    return ClassMeans(risk, "2020")
+
+
+def delta_means(risk: Risk) -> ClassMeans:
+    """δ_{c,c'} = mean over class c of √p_{n,c'} g_{n,c'}, and δ_c = mean over c'≠c of δ_{c,c'}.
+
+    Raises as `class_means` does.
+
+    Source: P19, section 3.
+
+    Example:
+        >>> net = torch.nn.Linear(4, 3)
+        >>> risk = Risk.from_module(net, [(torch.ones(5, 4), torch.tensor([0, 1, 2, 0, 1]))])
+        >>> delta_means(risk).counts
+        tensor([2, 2, 1])
+    """
+    return ClassMeans(risk, "2019")
