@@ -13,12 +13,14 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
 }
 
-GROUND_FLOOR = {"fields", "keys"}  # single files that every layer may import
+GROUND_FLOOR = {"fields", "files", "keys", "statistics"}  # single files that every layer may import
 
 # layer: (hspec layers it may import, packages it may import)
 LAYERS = {
     "fields": (set(), set()),
+    "files": (set(), set()),
     "keys": (set(), set()),
+    "statistics": (set(), {"numpy", "scipy"}),
     "linalg": (set(), {"torch", "numpy", "scipy"}),
     "curvature": ({"linalg"}, {"torch", "numpy"}),
     "data": (set(), {"torch", "torchvision", "numpy", "sklearn", "PIL"}),

@@ -7,6 +7,7 @@ import numpy as np
 import scipy  # its parts are loaded when they are first used
 
 from hspec.linalg import smoothing
+from hspec.statistics import mean_and_error, mean_and_interval
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,12 @@ class SpectralMeasure:
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.where(self.weights > 0, self.weights * f(self.nodes), 0.0).sum(1)
-        return float(values.mean()), self._sem(values)
+        mean, error = mean_and_error(values)
+        return float(mean), 0.0 if self._is_exact else float(error)
 
-    def _sem(self, values: np.ndarray) -> float:
-        if self.exact[self.weights > 0].all():
-            return 0.0
-        n = len(values)
-        return float(values.std(ddof=1) / n**0.5) if n > 1 else float("nan")
+    @property
+    def _is_exact(self) -> bool:
+        return bool(self.exact[self.weights > 0].all())
 
     def moment(self, k: int) -> float:
         """(1/p) tr A^k."""
@@ -156,14 +156,11 @@ class SpectralMeasure:
 
         Raises ValueError for a single probe of an inexact measure, which says nothing about its own spread.
         """
-        values = self.probe_cdfs(t)
-        if self.exact[self.weights > 0].all():
-            return values.mean(0), values.mean(0)
-        n = len(values)
-        if n < 2:
+        mean, half = mean_and_interval(self.probe_cdfs(t), level)
+        if self._is_exact:
+            return mean, mean
+        if self.num_probes < 2:
             raise ValueError("A confidence band needs at least two probes; cdf_bounds works with one.")
-        half = scipy.special.stdtrit(n - 1, 0.5 + level / 2) * values.std(0, ddof=1) / n**0.5
-        mean = values.mean(0)
         return np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
 
     def density(self, t, width: float) -> np.ndarray:

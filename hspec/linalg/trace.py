@@ -1,9 +1,12 @@
 """Random probes, and the trace they estimate."""
 
+import numpy as np
 import torch
 
+from hspec.linalg.arguments import random_source, whole_number
 from hspec.linalg.inner_products import inner
 from hspec.linalg.operator import LinearOperator, aslinearoperator
+from hspec.statistics import mean_and_error
 
 PROBES = ("gaussian", "rademacher")
 
@@ -13,6 +16,7 @@ def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gauss
 
     Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same probe.
     """
+    random_source(generator)
     options = {"generator": generator, "device": generator.device, "dtype": torch.float64}
     if kind == "gaussian":
         v = torch.randn(A.shape[0], **options)
@@ -34,14 +38,12 @@ def hutchinson_trace(
     Source: UCS17 section 2.
     """
     A = aslinearoperator(A)
-    if num_probes < 1:
-        raise ValueError(f"At least one probe is needed; got {num_probes}.")
     values = []
-    for _ in range(num_probes):
+    for _ in range(whole_number(num_probes, "The number of probes")):
         v = draw_probe(A, generator, "rademacher")
         values.append(inner(v[None], (A @ v)[None]))
-    values = torch.cat(values)
-    if not torch.isfinite(values).all():
-        raise FloatingPointError(f"{A} @ v is not finite.")
-    sem = float(values.std() / num_probes**0.5) if num_probes > 1 else float("nan")
-    return float(values.mean()), sem
+    values = torch.cat(values).cpu().numpy()
+    if not np.isfinite(values).all():
+        raise FloatingPointError(f"{A} @ v is not finite: look for overflow or nan in the operator.")
+    mean, error = mean_and_error(values)
+    return float(mean), float(error)

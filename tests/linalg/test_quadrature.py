@@ -136,7 +136,9 @@ def test_unasked_the_cpu_reorthogonalises_partially_to_the_same_measure(dtype, p
 def test_as_many_steps_as_dimensions_in_single_precision(kind, num_probes, prescribed):
     """Probes exhaust their Krylov spaces at different steps: none may run away, and all find the spectrum."""
     values = np.r_[np.geomspace(8, 1e-3, 300), -np.geomspace(1, 1e-4, 200), np.zeros(400)]
-    measure = slq(prescribed(values, torch.float32), 900, num_probes, generator=seeded(0), reorthogonalize=kind)
+    measure = slq(
+        prescribed(values, torch.float32), 900, num_probes, generator=seeded(0), reorthogonalize=kind
+    )
     assert np.abs(measure.nodes[np.isfinite(measure.nodes)]).max() < 8.00001
     assert wasserstein(measure, SpectralMeasure.from_eigenvalues(values)) < 1e-5
 

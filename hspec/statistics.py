@@ -1,0 +1,70 @@
+"""Means over repetitions and how far they may be off: the same four lines everywhere."""
+
+import numpy as np
+import scipy.special
+from numpy.typing import ArrayLike
+
+
+def mean_and_error(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the first axis, and its standard error s/√n, s² with the divisor n − 1.
+
+    Args:
+        values: (n, …) repetitions, such as probes or seeds.
+
+    Returns:
+        Two arrays (…), numbers where `values` is one-dimensional. The error is NaN where n = 1: one value
+        says nothing about its own spread.
+
+    Raises:
+        ValueError: no values.
+
+    Example:
+        >>> mean, error = mean_and_error([1.0, 2.0, 3.0, 4.0])
+        >>> print(mean, error.round(4))
+        2.5 0.6455
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim == 0 or not len(values):
+        raise ValueError(f"A mean needs at least one value; got an array of shape {values.shape}.")
+    n = len(values)
+    error = values.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full(values.shape[1:], np.nan)[()]
+    return values.mean(0), error
+
+
+def mean_and_interval(values: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the first axis, and the half-width of its Student-t interval; NaN where n = 1.
+
+    The interval mean ± half-width covers the expectation with probability `level`, where the values are
+    independent and normal; so with few values it is wider than ± 2 standard errors.
+
+    Example:
+        >>> mean, half = mean_and_interval([1.0, 2.0, 3.0, 4.0])
+        >>> print(mean, half.round(3))
+        2.5 2.054
+    """
+    mean, error = mean_and_error(values)
+    return mean, student_factor(len(np.asarray(values)), level) * error
+
+
+def student_factor(n: int, level: float = 0.95) -> float:
+    """Standard errors in the half-width of a Student-t interval from n values; NaN for one.
+
+    Example:
+        >>> print(student_factor(5).round(3))
+        2.776
+    """
+    return scipy.special.stdtrit(n - 1, 0.5 + level / 2) if n > 1 else np.float64(np.nan)
+
+
+def ratio_and_error(part: ArrayLike, whole: ArrayLike) -> tuple[float, float]:
+    """mean(part)/mean(whole) of paired values (n,), and its standard error to first order.
+
+    The error is that of the mean of part − ratio · whole, over |mean(whole)|: the two are measured by the
+    same repetitions, so most of their scatter cancels. NaN for one pair.
+
+    Source: the delta method.
+    """
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    ratio = part.mean() / whole.mean()
+    _, error = mean_and_error(part - ratio * whole)
+    return float(ratio), float(error / abs(whole.mean()))

@@ -1,0 +1,106 @@
+"""A file is there whole or not at all, and says why where it cannot be."""
+
+import doctest
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from hspec import files
+from hspec.files import remove_leftovers, write_whole
+
+
+def test_the_examples_run():
+    assert doctest.testmod(files).failed == 0
+
+
+def test_writes_and_replaces(tmp_path):
+    path = tmp_path / "new" / "folder" / "x.pt"
+    for value in (1.0, 2.0):
+        write_whole(path, lambda file, value=value: torch.save(torch.tensor(value), file))
+        assert torch.load(path) == value
+    assert [p.name for p in path.parent.iterdir()] == ["x.pt"]
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "x"
+    write_whole(path, lambda file: file.write(b"old"))
+
+    def fail(file):
+        file.write(b"half of the n")
+        raise RuntimeError("of the writer's own")
+
+    with pytest.raises(RuntimeError, match="of the writer's own"):
+        write_whole(path, fail)
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.fixture
+def small_files():
+    """No file may grow beyond 1,000 bytes: a disk that is full, as a process may make one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_what_torch_makes_of_a_full_disk_becomes_a_sentence_again(tmp_path, small_files):
+    path = tmp_path / "x.pt"
+    with pytest.raises(
+        OSError, match=r"cannot be written, and what was there before is kept: File too large: .*x\.pt"
+    ):
+        write_whole(path, lambda file: torch.save(torch.zeros(100_000), file))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_named_with_what_it_has_left(tmp_path):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device; the disk of .* has .* MiB left: .*/x'"):
+        write_whole(tmp_path / "x", full)
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "x").write_text("a file")
+    with pytest.raises(OSError, match="cannot be written"):
+        write_whole(tmp_path / "x" / "y", lambda file: None)
+
+
+def test_leftovers_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host = "".join(c if c.isalnum() or c == "-" else "-" for c in socket.gethostname())
+    names = {
+        "dead": f".x.pt.{host}.{gone.pid}.01234567.partial",
+        "alive": f".x.pt.{host}.{os.getpid()}.01234567.partial",
+        "elsewhere": ".x.pt.other.17.01234567.partial",
+        "long ago": ".x.pt.other.18.01234567.partial",
+    }
+    for name in names.values():
+        (tmp_path / name).touch()
+    (tmp_path / "y.partial").touch()  # a user's
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(tmp_path / names["long ago"], (two_days_ago, two_days_ago))
+    remove_leftovers(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {names["alive"], names["elsewhere"], "y.partial"}
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
+    code = (
+        "import os, sys\nfrom hspec.files import write_whole\n"
+        "write_whole(sys.argv[1], lambda file: (file.write(b'half'), os.kill(os.getpid(), 9)))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x")])
+    assert len(list(tmp_path.glob(".*.partial"))) == 1 and not (tmp_path / "x").exists()
+    write_whole(tmp_path / "z", lambda file: file.write(b"whole"))
+    assert [path.name for path in tmp_path.iterdir()] == ["z"]
