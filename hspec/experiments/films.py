@@ -101,7 +101,8 @@ def published_films(
     films: dict[str, list[Record]] = {}
     for record in (store or Store()).published_records(training_spectrum.name):
         setting, mode = record.meta["setting"], record.meta["options"]["batch_norm"]
-        if (setting["norm"], setting["recipe"]["batch_norm"], mode) == (norm, statistics, batch_norm):
+        wanted = (setting["norm"], setting["recipe"]["batch_norm"], mode) == (norm, statistics, batch_norm)
+        if wanted and "weights" not in setting:  # a net that came trained has no film
             films.setdefault(film_key(record), []).append(record)
     in_order = [sorted(frames, key=lambda r: int(r["step"])) for frames in films.values()]
     return sorted(in_order, key=size, reverse=True)

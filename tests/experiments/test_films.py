@@ -16,7 +16,7 @@ from hspec.chapters.gradient_concentration.figures import (
 )
 from hspec.chapters.learning_rate_drop.figures import fall_table, falls
 from hspec.curvature import Risk, hessian
-from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments import Experiment, Recipe, Record, Setting, Store, load_or_run
 from hspec.experiments.film_quantities import gradient_concentration
 from hspec.experiments.films import (
     check_steps,
@@ -36,6 +36,7 @@ from hspec.experiments.task import Task
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.figures import film_axes, film_tables, nets, training
 from hspec.figures import films as pictures
+from hspec.keys import digest
 
 TINY = Setting(
     model="mlp:12-8",
@@ -170,6 +171,17 @@ def test_published_films_are_found_by_norm_and_mode(store, frames, plain):
     (bare,) = published_films(norm="none", batch_norm="eval", store=store)
     assert len(bare) == 2
     assert published_films(norm="batch", statistics="population", batch_norm="population", store=store) == []
+
+
+def test_a_net_that_came_trained_is_no_film(tmp_path, frames):
+    """Its step 0 is the end of somebody's training, not the beginning of one."""
+    published = Store(tmp_path, tmp_path / "results")
+    setting = frames[0].meta["setting"] | {"weights": "net.pt", "weights_sha256": "12ab"}
+    configuration = {n: frames[0].meta[n] for n in ("measure", "version", "options")} | {"setting": setting}
+    record = Record(frames[0].arrays, frames[0].meta | configuration | {"key": digest(configuration)})
+    Store(published.published).put(record)
+    assert len(published.published_records("training_spectrum")) == 1
+    assert published_films(norm="batch", batch_norm="batch", store=published) == []
 
 
 def test_film_shows_every_frame_the_drop_and_the_ends(store, frames):
