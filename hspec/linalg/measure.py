@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # its parts are loaded when they are first used
 
 from hspec.linalg import smoothing
 from hspec.statistics import mean_and_error, mean_and_interval
