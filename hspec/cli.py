@@ -16,11 +16,20 @@ from hspec.papers.nets import PUBLISHED_NETS, compared
 
 def main(arguments=None):
     """Run the command; returns the exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a locale that has no "–" or "λ"
     options = parser().parse_args(_negative_values(sys.argv[1:] if arguments is None else arguments))
     try:
         options.command(options)
     except (BookError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         print(f"hspec: {error}", file=sys.stderr)
+        return 1
+    except UnicodeEncodeError as error:
+        print(
+            f"hspec: this locale cannot write {error.object[error.start]!a}: set PYTHONUTF8=1",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print(

@@ -78,6 +78,18 @@ def test_parameters_are_typed_and_commented(path, notebook):
     assert papermill.inspect_notebook(path).keys() == listed, "papermill --help-notebook shows others"
 
 
+def test_parameters_are_checked_before_anything_else_happens(notebook):
+    """Also under plain papermill, which takes any name and any type."""
+    cells = code_cells(notebook)
+    statements_behind = [
+        ast.unparse(node)
+        for cell in cells[cells.index(parameters_cell(notebook)) + 1 :]
+        for node in statements(cell).body
+        if not isinstance(node, ast.ImportFrom)
+    ]
+    assert statements_behind[0] == "check_parameters(globals())"
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_profiles_name_parameters_of_the_right_type(path, notebook, profile):
     check_parameters(read_parameters(notebook), REPOSITORY.profile(profile)[path.stem])

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from hspec.book import provenance
 from hspec.book.concordance import concordance_page
 from hspec.book.errors import BookError
+from hspec.book.folders import temporary_folder
 from hspec.book.pages import status_page
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook
@@ -55,11 +55,10 @@ def build_html(repository, *, force=False, report=print):
         return
     report("pages: building …")
     started = time.monotonic()
-    repository.build.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="building-", dir=repository.build) as folder:
-        built = _jupyter_book(repository, Path(folder))
+    with temporary_folder(repository.build, "building-") as folder:
+        built = _jupyter_book(repository, folder)
         if html.exists():
-            html.replace(Path(folder) / "last")
+            html.replace(folder / "last")
         built.replace(html)
     stamp.write_text(fingerprint)
     report(f"pages: done in {time.monotonic() - started:.0f} s")

@@ -5,12 +5,14 @@ papermill injects whatever it is given; here unknown names and ill-typed values 
 
 import ast
 import io
+import math
 import tokenize
 from dataclasses import dataclass
 
 import yaml
 
 from hspec.book.errors import BookError
+from hspec.book.plain_yaml import parse_yaml
 
 SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -48,7 +50,10 @@ def read_parameters(notebook):
     Raises BookError for a line that is not `name: type = value  # help`.
     """
     source = parameters_cell(notebook).source
-    return {parameter.name: parameter for parameter in map(_declared(source), ast.parse(source).body)}
+    try:
+        return {parameter.name: parameter for parameter in map(_declared(source), ast.parse(source).body)}
+    except (SyntaxError, ValueError, tokenize.TokenError) as error:
+        raise BookError(f"The parameters cell is not Python with plain values: {error}") from error
 
 
 def check_parameters(known, given):
@@ -61,7 +66,7 @@ def check_parameters(known, given):
     for name in given.keys() & known.keys():
         try:
             values[name] = _fit(ast.parse(known[name].annotation, mode="eval").body, given[name])
-        except (ValueError, yaml.YAMLError):
+        except (ValueError, OverflowError, RecursionError, yaml.YAMLError):
             problems.append(f"{name} must be {known[name].annotation}, not {given[name]!r}")
     if problems:
         listing = "\n".join(f"    {parameter}" for parameter in known.values())
@@ -107,12 +112,11 @@ def _fit(annotation, value):
 
 
 def _of_type(expected, value):
-    """`value` if it is of the type; text is read as YAML first, and an integer is also a float."""
+    """`value` if it is of the type; text is read as YAML first, and an integer is also a float, which is finite."""
     if isinstance(value, str) and expected is not str:
-        # YAML 1.1 reads 1e-3 as text, Python reads it as a number.
-        value = float(value) if expected is float else yaml.safe_load(value)
+        value = parse_yaml(value)
     if expected is float and type(value) is int:
-        return float(value)
-    if type(value) is not expected:
+        value = float(value)
+    if type(value) is not expected or (expected is float and not math.isfinite(value)):
         raise ValueError(value)
     return value

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from types import NoneType
 
 from hspec.book.errors import BookError
+from hspec.book.plain_yaml import read_yaml
 
 PROFILES = ("smoke", "laptop", "paper")
 
@@ -54,9 +54,9 @@ class Repository:
 
         Raises BookError if one of them has no file.
         """
-        toc = _read_yaml(self.book / "_toc.yml")
-        pages = [Path(page) for page in _files(toc)]
-        names = [page.name for page in pages if page.parts[0] == "notebooks"]
+        toc = read_yaml(self.book / "_toc.yml")
+        pages = [Path(str(page)) for page in _files(toc)]
+        names = [page.name for page in pages if page.parts[:1] == ("notebooks",)]
         for name in names:
             if not self.source(name).is_file():
                 raise BookError(
@@ -73,7 +73,7 @@ class Repository:
         path = self.book / "profiles" / f"{name}.yaml"
         if not path.is_file():
             raise BookError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")
-        profile, chapters = _read_yaml(path) or {}, self.chapters()
+        profile, chapters = read_yaml(path), self.chapters()
         missing, unknown = sorted(set(chapters) - set(profile)), sorted(set(profile) - set(chapters))
         if missing or unknown:
             raise BookError(
@@ -81,6 +81,11 @@ class Repository:
                 f"missing {missing}, unknown {unknown}.\n"
                 "  A profile has one entry for each notebook; {} stands for the notebook's own defaults."
             )
+        for chapter, values in profile.items():
+            if not isinstance(values, dict | NoneType):
+                raise BookError(
+                    f"book/profiles/{name}.yaml, {chapter}: write its parameters as name: value, not {values!r}"
+                )
         return {chapter: profile[chapter] or {} for chapter in chapters}
 
 
@@ -92,10 +97,3 @@ def _files(node):
         return []
     here = [node[key] for key in ("root", "file") if key in node]
     return here + [page for value in node.values() for page in _files(value)]
-
-
-def _read_yaml(path):
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BookError(f"{path.name} is not valid YAML: {error}") from error

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-import tempfile
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import nbformat
@@ -12,18 +12,29 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 
 from hspec.book.errors import BookError
+from hspec.book.folders import temporary_folder
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.provenance import digest
+
+# What nbformat raises for files that are not UTF-8, not JSON, no object, or lack what a notebook has.
+NO_NOTEBOOK = (
+    *(ValueError, TypeError, AttributeError, KeyError, RecursionError),
+    nbformat.reader.NotJSONError,
+    nbformat.ValidationError,
+)
 
 
 def read_notebook(path):
     """The notebook at `path`; BookError if it is missing or no notebook."""
     try:
-        return nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        return notebook
     except FileNotFoundError as error:
         raise BookError(f"There is no notebook {path}.") from error
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise BookError(f"{path} is not a notebook: {str(error).splitlines()[0]}") from error
+    except NO_NOTEBOOK as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BookError(f"{path} is not a notebook: {reason}") from error
 
 
 def run_notebook(repository, source, parameters, output, *, progress=False):
@@ -35,7 +46,7 @@ def run_notebook(repository, source, parameters, output, *, progress=False):
     """
     parameters = check_parameters(read_parameters(read_notebook(source)), parameters)
     with _folder_beside(output) as folder:
-        executed = Path(folder) / source.name
+        executed = folder / source.name
         try:
             _papermill(source, executed, parameters, repository.root, progress)
         except (papermill.PapermillExecutionError, DeadKernelError) as error:
@@ -53,17 +64,19 @@ def default_output(repository, source, parameters):
     return repository.root / "runs" / f"{source.stem}-{short}.ipynb"
 
 
+@contextmanager
 def _folder_beside(output):
     """A temporary folder from which the executed notebook can be renamed to `output`."""
     if output.is_dir():
         raise BookError(f"{output} is a folder. Name the notebook to write: -o {output / 'out.ipynb'}")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".running-", dir=output.parent)
-    except OSError as error:
-        raise BookError(
-            f"Cannot write to {output.parent}: {error.strerror}. Choose another place by -o."
-        ) from error
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary_folder(output.parent, ".running-"))
+        except OSError as error:
+            raise BookError(
+                f"Cannot write to {output.parent}: {error.strerror}. Choose another place by -o."
+            ) from error
+        yield folder
 
 
 def _papermill(source, output, parameters, root, progress):

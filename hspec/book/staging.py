@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +11,12 @@ from pathlib import Path
 import nbformat
 
 from hspec.book import provenance
+from hspec.book.errors import BookError
+from hspec.book.folders import temporary_folder
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook, run_notebook
+
+RECORDED = {"key", "profile", "parameters", "revision", "versions", "date", "seconds"}
 
 
 def stage_chapter(repository, chapter, profile, parameters, *, force=False, report=print):
@@ -27,9 +30,8 @@ def stage_chapter(repository, chapter, profile, parameters, *, force=False, repo
         return
     report(f"{chapter}: running ({profile} profile) …")
     started = time.monotonic()
-    repository.build.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="staging-", dir=repository.build) as folder:
-        executed = Path(folder) / f"{chapter}.ipynb"
+    with temporary_folder(repository.build, "staging-") as folder:
+        executed = folder / f"{chapter}.ipynb"
         run_notebook(
             repository, repository.source(chapter), parameters, executed, progress=sys.stderr.isatty()
         )
@@ -62,10 +64,15 @@ def chapter_key(repository, chapter, parameters):
 
 
 def staged_record(repository, chapter):
-    """What is known of the chapter's last good run (the dict of `stage_chapter`); empty if there is none."""
-    if not repository.staged(chapter).is_file():
+    """What is known of the chapter's last good run (the dict of `stage_chapter`); empty if there is none.
+
+    A page that is damaged, or lacks a part of the record, counts as not run.
+    """
+    try:
+        record = read_notebook(repository.staged(chapter)).metadata.get("hspec", {})
+    except BookError:
         return {}
-    return dict(read_notebook(repository.staged(chapter)).metadata.get("hspec", {}))
+    return dict(record) if isinstance(record, dict) and record.keys() >= RECORDED else {}
 
 
 def rerun_command(chapter, parameters):

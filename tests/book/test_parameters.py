@@ -40,6 +40,9 @@ def test_reads_name_type_default_and_help(known):
     ("name", "text", "value"),
     [
         ("steps", "12", 12),
+        ("steps", "-1", -1),
+        ("rate", ".5", 0.5),
+        ("rate", "+1E2", 100.0),
         ("rate", "1e-3", 1e-3),
         ("rate", "2", 2.0),
         ("reorthogonalise", "false", False),
@@ -71,6 +74,21 @@ def test_text_becomes_the_declared_type(known, name, text, value):
         ("sizes", "[1, x]"),
         ("sizes", "[1, 2"),
         ("limit", "some"),
+        ("steps", "010"),
+        ("steps", "1:30"),
+        ("steps", "0x10"),
+        ("steps", "1_000"),
+        ("sizes", "[010]"),
+        ("sizes", "[1:30]"),
+        ("rate", "nan"),
+        ("rate", ".nan"),
+        ("rate", "inf"),
+        ("rate", "1e999"),
+        ("rate", float("nan")),
+        ("rates", "[.inf]"),
+        ("reorthogonalise", "no"),
+        ("reorthogonalise", "on"),
+        ("sizes", "[" * 10_000),
     ],
 )
 def test_an_ill_typed_value_is_refused_by_name_and_type(known, name, value):
@@ -91,6 +109,12 @@ def test_what_is_not_given_is_left_to_the_notebook(known):
 def test_an_untyped_line_is_refused():
     with pytest.raises(BookError, match="instead of `steps = 90`"):
         read_parameters(notebook("steps = 90"))
+
+
+@pytest.mark.parametrize("source", ["steps: int = ", "steps: int = ask()", "steps: int = (1"])
+def test_what_is_not_python_with_plain_values_is_refused(source):
+    with pytest.raises(BookError, match="The parameters cell is not Python with plain values"):
+        read_parameters(notebook(source))
 
 
 def test_a_type_that_no_command_line_can_give_is_refused():

@@ -44,7 +44,34 @@ def test_an_unknown_profile_names_the_known_ones(toy):
         toy.profile("huge")
 
 
-def test_broken_yaml_is_named(toy):
-    (toy.book / "profiles" / "smoke.yaml").write_text("one: [")
-    with pytest.raises(BookError, match=r"smoke\.yaml is not valid YAML"):
+BROKEN = {
+    "cut": b"one: [",
+    "not UTF-8": b"one: \xff\xfe",
+    "a list": b"[]",
+    "a number": b"3",
+    "empty": b"",
+    "an object": b"one: !!python/object/apply:os.getcwd []",
+    "nested too deeply": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("name", ["profiles/smoke.yaml", "_toc.yml"])
+def test_broken_yaml_is_named(toy, name, content):
+    (toy.book / name).write_bytes(content)
+    with pytest.raises(BookError, match=rf"{name.split('/')[-1]} (cannot be read as YAML|must hold names)"):
+        toy.profile("smoke")
+
+
+@pytest.mark.parametrize("entry", ["[1]", "text", "3"])
+def test_a_chapters_entry_that_is_no_mapping_is_named(toy, entry):
+    (toy.book / "profiles" / "smoke.yaml").write_text(f"one: {entry}\ntwo: {{}}\n")
+    with pytest.raises(BookError, match=r"smoke\.yaml, one: write its parameters as name: value"):
+        toy.profile("smoke")
+
+
+@pytest.mark.parametrize("file", ["[notebooks/one]", "3", "''", "{a: b}"])
+def test_a_table_of_contents_with_strange_entries_ends_in_one_sentence(toy, file):
+    (toy.book / "_toc.yml").write_text(f"root: intro\nchapters:\n- file: {file}\n")
+    with pytest.raises(BookError):
         toy.profile("smoke")

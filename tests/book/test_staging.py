@@ -1,13 +1,16 @@
 """A chapter runs when something it depends on changed, and a failure never replaces the last good page."""
 
 import json
+import os
 import shlex
+import subprocess
 
 import nbformat
 import pytest
 
-from hspec.book import BookError, run_notebook
-from hspec.book.staging import chapter_key, rerun_command, stage_chapter, staged_record
+from hspec.book import BookError, run_notebook, status_text
+from hspec.book.folders import MACHINE, temporary_folder
+from hspec.book.staging import RECORDED, chapter_key, rerun_command, stage_chapter, staged_record
 
 
 @pytest.fixture
@@ -96,6 +99,49 @@ def test_what_is_missing_or_no_notebook_is_named(toy):
         run_notebook(toy, toy.book / "intro.md", {}, output)
     with pytest.raises(BookError, match="is a folder"):
         run_notebook(toy, toy.source("one"), {}, toy.root)
+
+
+NO_NOTEBOOKS = {
+    "not UTF-8": b"\xff\xfe",
+    "empty": b"",
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"3",
+    "no cells": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
+    "no metadata": b'{"nbformat": 4, "nbformat_minor": 5, "cells": []}',
+    "cells that are none": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [3]}',
+    "nested too deeply": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", NO_NOTEBOOKS.values(), ids=NO_NOTEBOOKS)
+def test_a_damaged_notebook_is_named_and_a_damaged_page_counts_as_not_run(toy, content):
+    toy.staged("one").parent.mkdir()
+    toy.staged("one").write_bytes(content)
+    assert staged_record(toy, "one") == {}
+    assert "not run yet" in status_text(toy)
+    toy.source("one").write_bytes(content)
+    with pytest.raises(BookError, match=r"one\.ipynb is not a notebook"):
+        run_notebook(toy, toy.source("one"), {}, toy.root / "out.ipynb")
+
+
+@pytest.mark.parametrize("missing", [None, *sorted(RECORDED)])
+def test_a_page_whose_record_lacks_a_part_counts_as_not_run(toy, missing):
+    record = {part: "x" for part in RECORDED if part != missing}
+    toy.staged("one").parent.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(metadata={"hspec": record}), toy.staged("one"))
+    assert staged_record(toy, "one") == ({} if missing else record)
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left, running = (tmp_path / f".running-{MACHINE}-{process}-abc" for process in (dead.pid, os.getpid()))
+    for folder in (left, running):
+        folder.mkdir()
+    with temporary_folder(tmp_path, ".running-") as folder:
+        assert folder.is_dir() and running.is_dir() and not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [running.name]
 
 
 def test_the_rerun_command_survives_the_shell():

@@ -1,0 +1,65 @@
+"""What a notebook was given: names it declares, values of their types, or it stops before anything runs.
+
+``hspec run`` checks before it starts. Plain papermill injects whatever it is given: a misspelt name
+would become a variable that nobody reads, and the notebook would run to its end with the default.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from hspec.fields import coerced
+
+INJECTED = "# Parameters"  # how papermill begins the cell that it puts behind the notebook's own parameters
+
+
+def check_parameters(namespace: Mapping[str, Any]) -> None:
+    """Called by a notebook behind its parameters, as ``check_parameters(globals())``.
+
+    Args:
+        namespace: The notebook's variables. Those with an annotation, ``name: type = value``, are its
+            parameters; what papermill injected is read from the cells that have run.
+
+    Raises:
+        ValueError: A parameter that was injected is none of the notebook's, or a value is not of its
+            type; with the name, the remedy, and all parameters.
+    """
+    declared = namespace.get("__annotations__", {})
+    problems = [
+        f"unknown parameter {name!r}{_suggestion(name, declared)}"
+        for name in injected_names(namespace.get("In", ()))
+        if name not in declared
+    ]
+    for name, kind in declared.items():
+        try:
+            coerced(name, namespace[name], kind)
+        except TypeError as error:
+            problems.append(f"{error}{_remedy(name, namespace[name])}")
+    if problems:
+        listing = "\n".join(f"    {name}: {_spelled(kind)}" for name, kind in declared.items())
+        raise ValueError("; ".join(problems) + f".\n  The notebook's parameters:\n{listing}")
+
+
+def injected_names(cells: Iterable[str]) -> list[str]:
+    """Variables that the cells injected by papermill assign, of all cells that have run."""
+    trees = [ast.parse(cell) for cell in cells if cell.startswith(INJECTED)]
+    assignments = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
+    return [target.id for node in assignments for target in node.targets if isinstance(target, ast.Name)]
+
+
+def _suggestion(name: str, declared: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, declared, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _remedy(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        return ""
+    return f": papermill's -p takes it for text; write -y '{name}: {value}', or use hspec run … -p {name} '{value}'"
+
+
+def _spelled(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
