@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from hspec.curvature import batch_norm as bn
+from hspec import batch_norm as bn
 from hspec.curvature import refusals
 from hspec.curvature.data import Batch, Data, Forward, same, sketched
 from hspec.curvature.engine.batch_graph import Objective
@@ -84,7 +84,7 @@ class Risk:
                 those that make up θ; None for all trainable ones.
             dtype: torch.float64 or torch.float32 to compute in; None for the module's own.
             batch_norm: "eval" (running statistics), "batch" (each batch's own, differentiated through)
-                or "population" (the whole sample's at θ, constants): see `hspec.curvature.batch_norm`.
+                or "population" (the whole sample's at θ, constants): see `hspec.batch_norm`.
             precision: "exact", or "fast" for TF32 products: for densities only.
             memory_budget: bytes that graphs kept between products may take; None for a third of what
                 is free.
@@ -121,7 +121,8 @@ class Risk:
             bn.use_batch_statistics(network.module)
         elif batch_norm == "population":
             with numerics(network.device, precision):
-                bn.use_population_statistics(network.module, lambda: _evaluations(network, data))
+                bn.set_population_statistics(network.module, lambda: _evaluations(network, data))
+            bn.use_running_statistics(network.module)
         couples = batch_norm == "batch" and bool(bn.batch_norm_layers(network.module))
         risk = cls(
             network,

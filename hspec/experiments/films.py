@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from hspec.curvature.batch_norm import check_mode
+from hspec.batch_norm import check_mode
 from hspec.experiments.experiment import Experiment, load_or_run_all
 from hspec.experiments.loss_curves import loss_curves
 from hspec.experiments.records import Record

@@ -2,7 +2,6 @@
 
 from hspec.training.checkpoints import CheckpointError
 from hspec.training.loop import ladder_epochs, train
-from hspec.training.population import set_population_statistics
 from hspec.training.recipe import PUBLISHED_EPOCHS, Recipe
 from hspec.training.run import TrainingRun
 from hspec.training.trainer import Diverged, evaluate
@@ -15,6 +14,5 @@ __all__ = [
     "TrainingRun",
     "evaluate",
     "ladder_epochs",
-    "set_population_statistics",
     "train",
 ]

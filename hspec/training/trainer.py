@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hspec.batch_norm import (
+    batch_norm_layers,
+    evaluation_mode,
+    set_population_statistics,
+    use_running_statistics,
+)
 from hspec.data import ImageSet
 from hspec.training.order import epoch_batches
-from hspec.training.population import (
-    batch_norms,
-    evaluation_mode,
-    freeze_batch_norms,
-    set_population_statistics,
-)
 from hspec.training.recipe import FEW_FOR_BATCH_NORM, Recipe
 
 _STEPS_BETWEEN_READINGS = 100  # of losses from a CUDA device: each reading waits for it
@@ -62,7 +62,7 @@ class Trainer:
     def _check_last_batch(self) -> None:
         """Warn where batch norm's running statistics would come from a handful of examples."""
         size = self.recipe.last_batch_size(len(self.train_set))
-        uses_batches = self.recipe.batch_norm == "batch" and batch_norms(self.model)
+        uses_batches = self.recipe.batch_norm == "batch" and batch_norm_layers(self.model)
         if uses_batches and size < FEW_FOR_BATCH_NORM and self.total > 0:
             warnings.warn(
                 f"the last mini-batch of each epoch has {size} examples: batch norm's statistics of so few "
@@ -79,7 +79,7 @@ class Trainer:
         self.optimiser.param_groups[0]["lr"] = rate
         self.model.train()
         if self.recipe.batch_norm == "population":
-            freeze_batch_norms(self.model)
+            use_running_statistics(self.model)
         logits = self.model(x)
         loss = functional.cross_entropy(logits, y)
         self.optimiser.zero_grad()
@@ -108,8 +108,8 @@ class Trainer:
 
     def _refresh_population(self) -> None:
         if self.recipe.batch_norm == "population" and self.step % self.recipe.population_every == 0:
-            images = self.train_set.images[: self.recipe.population_size]
-            set_population_statistics(self.model, images.to(self.dtype))
+            images = self.train_set.images[: self.recipe.population_size].to(self.dtype)
+            set_population_statistics(self.model, lambda: [lambda: self.model(images)])
 
     def read_losses(self) -> None:
         """Move the losses since the last reading into the history; `Diverged` at the first not finite."""

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from hspec import models, training
+from hspec.batch_norm import set_population_statistics
 from hspec.data import ImageSet
 from hspec.training.trainer import Trainer
 
@@ -20,11 +21,15 @@ def net():
 IMAGES = torch.randn(12, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
+def renew(model, images):
+    set_population_statistics(model, lambda: [lambda: model(images)])
+
+
 def test_eval_mode_equals_train_mode_on_the_whole_set(net):
     net.train()
     expected = net(IMAGES)
     modes = [m.training for m in net.modules()]
-    training.set_population_statistics(net, IMAGES)
+    renew(net, IMAGES)
     assert modes == [m.training for m in net.modules()]
     torch.testing.assert_close(net.eval()(IMAGES), expected, rtol=1e-12, atol=1e-12)
 
@@ -32,7 +37,7 @@ def test_eval_mode_equals_train_mode_on_the_whole_set(net):
 def test_statistics_are_constants_in_the_gradient(net):
     """One step of population training is one step of SGD on the eval-mode loss, statistics frozen."""
     images = ImageSet(IMAGES, torch.arange(12) % 3, 3, "toy", "train")
-    training.set_population_statistics(net.eval(), IMAGES)
+    renew(net.eval(), IMAGES)
     loss = nn.functional.cross_entropy(net(IMAGES), images.labels)
     gradients = torch.autograd.grad(loss, list(net.parameters()))
     recipe = training.Recipe(
@@ -56,7 +61,7 @@ def test_statistics_follow_the_parameters_every_so_many_steps(net, every, fresh)
     for step in range(1, 5):
         trainer.advance()
         fresh_model = copy.deepcopy(trainer.model)
-        training.set_population_statistics(fresh_model, IMAGES[:9])
+        renew(fresh_model, IMAGES[:9])
         kept, recomputed = trainer.model.state_dict(), fresh_model.state_dict()
         if all(torch.equal(kept[name], recomputed[name]) for name in kept):
             found.append(step)
