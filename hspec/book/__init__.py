@@ -5,6 +5,11 @@
 Nothing here computes or draws: a chapter calls `hspec.experiments` and `hspec.figures` for that.
 """
 
+from hspec.extras import need
+
+need("hspec.book", "nbclient", "nbformat", "papermill", "yaml")
+
+
 from hspec.book.building import make_book
 from hspec.book.errors import BookError
 from hspec.book.pages import chapter_states, status_text

@@ -1,5 +1,7 @@
-"""The one error that the commands report in a line instead of a traceback."""
+"""The error of the book's commands."""
+
+from hspec.errors import CommandError
 
 
-class BookError(Exception):
-    """Something in the reader's hands went wrong; the message names the fact and the remedy."""
+class BookError(CommandError):
+    """A notebook, a profile or a page is not as it must be; the message names the fact and the remedy."""

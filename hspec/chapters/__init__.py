@@ -2,3 +2,7 @@
 
 No chapter imports another; what two of them share lies in `hspec.experiments` and `hspec.figures`.
 """
+
+from hspec.extras import need
+
+need("hspec.chapters", "pandas", "seaborn", "sklearn")

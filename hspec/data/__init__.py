@@ -1,5 +1,10 @@
 """Images with labels: named data sets, balanced samples, the papers' normalisation and padding."""
 
+from hspec.extras import need
+
+need("hspec.data", "PIL", "sklearn", "torchvision")
+
+
 from hspec.data.errors import DamagedData, MissingData
 from hspec.data.imageset import ImageSet
 from hspec.data.load import load

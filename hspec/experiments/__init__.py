@@ -1,5 +1,10 @@
 """Names, keys, tasks and the store: where the mathematics and the learning wing meet."""
 
+from hspec.extras import need
+
+need("hspec.experiments", "filelock")
+
+
 from hspec.experiments.claims import CLAIMS, Verdict
 from hspec.experiments.experiment import Experiment, load_or_run, load_or_run_all
 from hspec.experiments.grid import Cell, Grid, grid

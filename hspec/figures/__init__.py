@@ -1,5 +1,10 @@
 """Draws records and spectra: what several chapters share; computes nothing that a claim rests on."""
 
+from hspec.extras import need
+
+need("hspec.figures", "IPython", "pandas", "seaborn")
+
+
 from hspec.figures.style import COLOURS, set_style
 from hspec.figures.tables import download, scale_note, table, verdict_table
 

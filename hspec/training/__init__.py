@@ -1,5 +1,10 @@
 """Training by the papers' recipe: repeatable to the bit, resumable after a kill, with checkpoints."""
 
+from hspec.extras import need
+
+need("hspec.training", "tqdm")
+
+
 from hspec.training.checkpoints import CheckpointError
 from hspec.training.loop import ladder_epochs, train
 from hspec.training.recipe import PUBLISHED_EPOCHS, Recipe

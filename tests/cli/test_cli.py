@@ -4,6 +4,7 @@ import pytest
 
 from hspec import cli
 from hspec.book import BookError
+from hspec.commands import book, measure
 from hspec.experiments import Record
 from hspec.papers.nets import PUBLISHED_NETS
 
@@ -30,7 +31,7 @@ def test_misuse_is_told_by_status_2(arguments, capsys):
 
 def test_negative_numbers_in_scientific_notation_are_values():
     words = ["run", "instrument", "-p", "learning_rate", "-1e-3", "-p", "seed", "-1"]
-    given = dict(cli.parser().parse_args(cli._negative_values(words)).parameters)
+    given = dict(cli.parser(words).parse_args(cli._negative_values(words)).parameters)
     assert float(given["learning_rate"]) == -1e-3 and given["seed"] == "-1"
 
 
@@ -53,7 +54,7 @@ def test_an_error_is_one_message_and_a_status(monkeypatch, capsys, raised, statu
     def fail(*_, **__):
         raise raised
 
-    monkeypatch.setattr(cli, "make_book", fail)
+    monkeypatch.setattr(book, "make_book", fail)
     assert cli.main(["book"]) == status
     error = capsys.readouterr().err
     assert told in error
@@ -68,7 +69,7 @@ def test_a_net_of_the_papers_is_measured_and_compared(monkeypatch, capsys, tmp_p
         asked.append(experiment)
         return Record({}, {"seconds": 12.3, "device": "CPU"})
 
-    monkeypatch.setattr(cli, "load_or_run", measured)
+    monkeypatch.setattr(measure, "load_or_run", measured)
     assert cli.main(["measure", "resnet18"]) == 0
     assert asked == list(PUBLISHED_NETS["resnet18"].experiments.values())
     assert capsys.readouterr().out.startswith(

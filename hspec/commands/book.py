@@ -1,0 +1,41 @@
+"""`hspec book`: run the chapters that changed and build the pages."""
+
+import argparse
+import os
+from functools import partial
+
+from hspec.book import PROFILES, Repository, make_book
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Run the chapters whose notebook, parameters, code or versions changed; build the pages."
+    )
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="laptop",
+        help="scale: smoke takes seconds a chapter, laptop (default) minutes, paper a large GPU",
+    )
+    parser.add_argument(
+        "--only", metavar="NAME", help="run only this chapter; the other pages stay as they are"
+    )
+    parser.add_argument("--force", action="store_true", help="run and build even what has not changed")
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="measure everything anew instead of drawing results that come with the book",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.fresh:
+        os.environ["HSPEC_FRESH"] = "1"  # read by the store in the chapters' kernels
+    index = make_book(
+        Repository.find(),
+        options.profile,
+        only=options.only,
+        force=options.force,
+        report=partial(print, flush=True),
+    )
+    print(f"The book is ready. Open {index.as_uri()}")

@@ -1,0 +1,178 @@
+"""The package as others install it: what the core needs and loads, and what a part without its packages says."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import import_module
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import hspec
+from hspec import cli
+from hspec.extras import MissingExtra, need
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CORE = {Requirement(line).name for line in PROJECT["dependencies"]}
+EXTRA = {Requirement(line).name for line in PROJECT["optional-dependencies"]["book"]}
+SOLD_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel", "PIL": "torchvision"}
+
+
+def parts():
+    """The packages hspec.X, by name."""
+    return sorted(path.parent.name for path in (ROOT / "hspec").glob("*/__init__.py"))
+
+
+def imported(part):
+    """What a part imports from outside the standard library and hspec, without what tools alone read."""
+    names = set()
+    for path in (ROOT / "hspec" / part).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names - {"hspec"}
+
+
+def needed(part):
+    """What the part's `__init__` looks for by `need`."""
+    tree = ast.parse((ROOT / "hspec" / part / "__init__.py").read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        argument.value for call in calls if ast.unparse(call.func) == "need" for argument in call.args[1:]
+    }
+
+
+def run(code, *, path=None, **environment):
+    """A fresh Python runs the code; returns what it printed."""
+    options = [] if path is None else ["-S"]
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code],
+        cwd=ROOT if path is None else path,
+        env={**os.environ, "PYTHONPATH": str(path or ROOT), "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_core_is_four_packages():
+    assert {"torch", "numpy", "scipy", "matplotlib"} == CORE
+    for part in ("linalg", "curvature", "models"):
+        assert imported(part) <= CORE
+
+
+@pytest.mark.parametrize("part", parts())
+def test_a_part_looks_for_all_that_it_needs_beyond_the_core(part):
+    assert needed(part) == imported(part) - CORE
+    assert {SOLD_AS.get(name, name) for name in needed(part)} <= EXTRA
+
+
+def test_a_missing_package_is_one_sentence_with_the_remedy(monkeypatch, capsys):
+    told = "hspec.data needs no_such_package: pip install 'hspec[book]'"
+    with pytest.raises(MissingExtra, match=re.escape(told)):
+        need("hspec.data", "json", "no_such_package")
+
+    def missing(name):
+        raise MissingExtra(told)
+
+    monkeypatch.setattr(cli, "import_module", missing)
+    assert cli.main(["book"]) == 1
+    assert capsys.readouterr().err == f"hspec: {told}\n"
+
+
+def test_import_hspec_loads_nothing_and_has_the_names():
+    loaded = run("import hspec, sys; print(*sys.modules)").split()
+    assert not CORE & set(loaded)
+    for part in hspec.PARTS:
+        for name in import_module(f"hspec.{part}").__all__:
+            assert getattr(hspec, name) is getattr(import_module(f"hspec.{part}"), name)
+            assert name in dir(hspec)
+    with pytest.raises(AttributeError, match="module 'hspec' has no attribute 'Rsik'"):
+        _ = hspec.Rsik
+
+
+def test_no_public_name_hides_behind_a_module():
+    modules = {path.stem for path in (ROOT / "hspec").iterdir()}
+    assert not modules & set(dir(hspec)) - set(hspec.PARTS)
+
+
+def test_the_core_is_quick_to_import():
+    """What it loads beyond torch decides, and can be told without a clock: SciPy's parts and
+    Matplotlib take a second, hspec's own files a fifth of one."""
+    code = "import torch, sys; before = set(sys.modules); import hspec.linalg, hspec.curvature; "
+    beyond = run(code + "print(*(set(sys.modules) - before))").split()
+    heavy = re.compile(r"(matplotlib|pandas|sklearn|torchvision|scipy\.(special|stats|linalg|sparse))\b")
+    assert not [name for name in beyond if heavy.match(name)]
+
+
+def closure(names):
+    """The distributions that the names need, themselves included, as they are installed here."""
+    found, waiting = {}, list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = distribution(name)
+        for line in found[name].requires or ():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)
+    return found.values()
+
+
+def link(names, folder):
+    """A folder with the core's packages alone, as links to those installed: a clean environment
+    without 6 GB of copies."""
+    for dist in closure(names):
+        for top in {Path(str(file)).parts[0] for file in dist.files or ()} - {"..", "__pycache__"}:
+            target = folder / top
+            if not target.exists():
+                target.symlink_to(Path(dist.locate_file(top)).resolve())
+
+
+SMOKE = """
+import hspec, torch
+net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).eval()
+batches = [(torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2]))]
+risk = hspec.Risk.from_module(net, batches, num_classes=3)
+measure = hspec.slq(hspec.hessian(risk), 6, 2, generator=torch.Generator().manual_seed(0))
+assert measure.nodes.shape == (2, 6) and hspec.__file__.startswith(HERE)
+from hspec.cli import main
+print(main(["book"]))
+try:
+    import hspec.data
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_wheel_and_sdist_build_and_run_with_the_core_alone(tmp_path):
+    built, site = tmp_path / "dist", tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", built, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = built.glob("*.whl")  # made from the sdist
+    (sdist,) = built.glob("*.tar.gz")
+    site.mkdir()
+    zipfile.ZipFile(wheel).extractall(site)
+    assert (site / "hspec" / "py.typed").is_file()
+    assert not (site / "tests").exists() and sdist.stat().st_size < 1e6
+    link(CORE, site)
+    printed = run(SMOKE.replace("HERE", repr(str(site))), path=site)
+    assert printed.splitlines()[0] == "1"
+    assert re.fullmatch(
+        r"hspec\.data needs .*sklearn.*: pip install 'hspec\[book\]'", printed.splitlines()[-1]
+    )
