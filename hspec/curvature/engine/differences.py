@@ -16,7 +16,10 @@ NOISE = 100.0  # times rounding, of a difference of two evaluations
 
 @dataclass(frozen=True)
 class Finding:
-    """Of one derivative: "agrees", "contradicted" or "undecided", and how far off it is, relatively."""
+    """Of one derivative: "agrees", "contradicted" or "undecided" (kinks, or too small beside rounding).
+
+    `off` is how far it is from differences, relative to its size.
+    """
 
     verdict: str
     off: float
@@ -60,8 +63,9 @@ def _judge(derivative: Tensor, size: float, sides, noise: list[float], tolerance
     off = [_size(c - derivative) for c in central]
     sizes = [max(size, _size(c)) for c in central]
     relative = min(o / s if s else 0.0 for o, s in zip(off, sizes, strict=True))
-    if any(o <= tolerance * s + n for o, s, n in zip(off, sizes, noise, strict=True)):
-        return Finding("agrees", relative)
+    for o, s, n in zip(off, sizes, noise, strict=True):
+        if o <= tolerance * s + n:
+            return Finding("agrees" if o == 0 or n <= SMOOTH * s else "undecided", relative)
     smooth = any(_size(a - b) <= SMOOTH * o for (a, b), o in zip(sides, off, strict=True))
     steady = all(_size(c - central[0]) <= STEADY * min(off) for c in central[1:])
     return Finding("contradicted" if smooth and steady else "undecided", relative)

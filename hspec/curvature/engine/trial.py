@@ -98,4 +98,6 @@ def _said(kind: str, finding: differences.Finding, attempt: Attempt) -> str:
         return f"agrees with differences to {finding.off:.1g} ({dtype}, on a batch of {n} numbers)"
     if finding.is_wrong:
         return f"contradicted by differences, off by {finding.off:.2g}"
-    return f"not decided: differences to the two sides disagree ({dtype}), as at kinks"
+    return (
+        f"not decided by differences ({dtype}): a kink lies between them, or it is too small beside rounding"
+    )
