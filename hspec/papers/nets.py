@@ -124,7 +124,7 @@ def vgg11_on_13_per_class(dataset: str, *, epochs: int, smallest_batch: int) -> 
 
 def vgg11_experiments(setting: Setting, epoch: int) -> dict[str, Experiment]:
     """Hess, G and H, and the levels of G, after ``epoch``; few steps, for a product takes seconds."""
-    few = {"epoch": epoch, "num_steps": 24, "num_probes": 1}
+    few = {"epoch": epoch, "num_steps": 16, "num_probes": 1}
     return {
         "ownership": Experiment(ownership, setting, few),
         "levels": Experiment(level_spectra, setting, few),
@@ -230,7 +230,7 @@ SQUEEZENET = Setting(
     width=1.0,
     norm="none",
     image_size=224,
-    per_class=100,
+    per_class=50,
     test_per_class=50,
     recipe=Recipe(epochs=0),
     checkpoints=(0,),
