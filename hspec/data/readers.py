@@ -55,6 +55,10 @@ def read_idx_set(home: str, checksums: dict[str, str], class_names: tuple[str, .
         labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte", 1, checksums)
         if len(images) != len(labels):
             raise DamagedData(f"{folder}: {len(images)} images but {len(labels)} labels for {split!r}")
+        if len(labels) and labels.max() >= len(class_names):
+            raise DamagedData(
+                f"{folder}: a label of {split!r} is {labels.max()}, of {len(class_names)} classes: {_REMEDY}"
+            )
         return Table(
             labels, class_names, lambda indices: torch.from_numpy(images[indices]).float()[:, None] / 255
         )
@@ -152,7 +156,7 @@ def read_image(path: Path, image_size: int) -> torch.Tensor:
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise DamagedData(f"{path} cannot be read as an image ({error}): {_REMEDY}") from error
     if image.size != (image_size, image_size):
         scale = round(image_size * 8 / 7) / min(image.size)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from torchvision import datasets
 
@@ -143,7 +143,12 @@ def find(name: str) -> Dataset:
     if name in DATASETS:
         return DATASETS[name]
     if name.startswith("folder:") and len(name) > len("folder:"):
-        return _image_folder(name.removeprefix("folder:"))
+        home = PurePath(name.removeprefix("folder:"))
+        if home.is_absolute() or ".." in home.parts:
+            raise ValueError(
+                f"{name!r} leads out of the data root: name a folder in it, or set HSPEC_DATA to another root"
+            )
+        return _image_folder(str(home))
     raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}, or 'folder:NAME'")
 
 

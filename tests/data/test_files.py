@@ -81,6 +81,28 @@ def test_idx_files_that_disagree_are_refused(fashion):
         data.load("FashionMNIST", root=fashion[0])
 
 
+def test_a_label_beyond_the_classes_is_refused(fashion):
+    """Not dropped without a word: the sample would be smaller than was asked for."""
+    (root, _), labels = fashion, LABELS.copy()
+    labels[3] = 77
+    write_idx(root / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte", labels)
+    with pytest.raises(data.DamagedData, match="a label of 'train' is 77, of 10 classes"):
+        data.load("FashionMNIST", root=root)
+
+
+def test_an_image_that_claims_to_be_huge_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.new("RGB", (8, 8)).save(tmp_path / "huge.png")
+    with pytest.raises(data.DamagedData, match=r"huge\.png cannot be read as an image"):
+        readers.read_image(tmp_path / "huge.png", 8)
+
+
+@pytest.mark.parametrize("name", ["folder:../elsewhere", "folder:/etc", "folder:a/../../b"])
+def test_folders_stay_within_the_data_root(name):
+    with pytest.raises(ValueError, match="leads out of the data root"):
+        data.load(name)
+
+
 def test_altered_mnist_file_fails_its_published_checksum(fashion):
     (fashion[0] / "FashionMNIST").rename(fashion[0] / "MNIST")
     with pytest.raises(data.DamagedData, match=r"train-images-idx3-ubyte is damaged .md5"):
