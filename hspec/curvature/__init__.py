@@ -1,8 +1,10 @@
 """Curvature of a network's risk: the Hessian, its parts, and the class and cross-class means they are made of."""
 
+from hspec.curvature.blocks import blocks
 from hspec.curvature.classes.gram import exact_gauss_newton_spectrum, exact_knock_out_spectra
 from hspec.curvature.classes.means import ClassMeans, class_means, delta_means
 from hspec.curvature.classes.parts import A1, A2, B1, B2, G0, G1, G2, G3, G12
+from hspec.curvature.fisher import empirical_fisher, gradient_covariance
 from hspec.curvature.hessian import gauss_newton, hessian, residual, split_product
 from hspec.curvature.risk import Risk
 
@@ -18,11 +20,14 @@ __all__ = [
     "G12",
     "ClassMeans",
     "Risk",
+    "blocks",
     "class_means",
     "delta_means",
+    "empirical_fisher",
     "exact_gauss_newton_spectrum",
     "exact_knock_out_spectra",
     "gauss_newton",
+    "gradient_covariance",
     "hessian",
     "residual",
     "split_product",

@@ -16,23 +16,29 @@ from hspec.linalg.operator import LinearOperator
 
 
 class RiskOperator(LinearOperator):
-    """A p-by-p matrix made of derivatives of a risk; `exact` is False where its precision is "fast"."""
+    """A matrix made of derivatives of a risk, p-by-p by default; `exact` is False where its precision is "fast"."""
 
-    def __init__(self, risk: Risk, name: str) -> None:
-        super().__init__(risk.num_parameters, risk.dtype, risk.device, name)
+    def __init__(self, risk: Risk, name: str, dimension: int | None = None) -> None:
+        super().__init__(dimension or risk.num_parameters, risk.dtype, risk.device, name)
         self.risk = risk
         self.exact = risk.precision == "exact"
 
     def __repr__(self) -> str:
-        facts = f"p={self.risk.num_parameters}, N={self.risk.num_examples}, {self.risk.graphs}"
+        facts = f"p={self.shape[0]}, N={self.risk.num_examples}, {self.risk.graphs}"
         return f"{self.name}({facts})"
 
 
-class _Summed(RiskOperator):
+class Summed(RiskOperator):
     """(1/W) Σ over batches of what a graph gives for rows of vectors."""
 
-    def __init__(self, risk: Risk, name: str, product: Callable[[BatchGraph, Tensor], Tensor]) -> None:
-        super().__init__(risk, name)
+    def __init__(
+        self,
+        risk: Risk,
+        name: str,
+        product: Callable[[BatchGraph, Tensor], Tensor],
+        dimension: int | None = None,
+    ) -> None:
+        super().__init__(risk, name, dimension)
         self.product = product
 
     def _matmat(self, X: Tensor) -> Tensor:
@@ -42,7 +48,7 @@ class _Summed(RiskOperator):
 
 def hessian(risk: Risk) -> LinearOperator:
     """Hess = ∂²L/∂θ² (p, p).  Source: P20, section 2."""
-    return _Summed(risk, "Hess", BatchGraph.hess)
+    return Summed(risk, "Hess", BatchGraph.hess)
 
 
 def gauss_newton(risk: Risk) -> LinearOperator:
@@ -50,7 +56,7 @@ def gauss_newton(risk: Risk) -> LinearOperator:
 
     Source: P20, section 2.
     """
-    return _Summed(risk, "G", BatchGraph.gauss_newton)
+    return Summed(risk, "G", BatchGraph.gauss_newton)
 
 
 def residual(risk: Risk) -> LinearOperator:
@@ -58,7 +64,7 @@ def residual(risk: Risk) -> LinearOperator:
 
     Source: P20, section 2.
     """
-    return _Summed(risk, "H", BatchGraph.residual)
+    return Summed(risk, "H", BatchGraph.residual)
 
 
 def split_product(risk: Risk, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:

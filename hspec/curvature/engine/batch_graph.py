@@ -11,7 +11,8 @@ All are reverse over reverse (never reverse over forward, which is wrong with ba
 training mode).
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -94,17 +95,34 @@ class BatchGraph:
                 g = torch.autograd.grad(f, parameters, z, **record)
         return cls(batch.rows, network, f, terms, z, switches, g, wrong or {})
 
+    def restricted(self, names: Collection[str]) -> "BatchGraph":
+        """The same graph, nothing built anew, for θ made of these parameters only: it gives diagonal blocks.
+
+        A sweep then visits the part of the graph that lies between them, and no more.
+        """
+        pairs = zip(self.network.slices, self.gradient, strict=True)
+        gradient = tuple(g for name, g in pairs if name in names)
+        return replace(self, network=self.network.restricted(names), gradient=gradient)
+
+    def hess_between(self, rows: "BatchGraph", V: Tensor) -> Tensor:
+        """Σ_n of the block of Hess_n with the coordinates of `rows` in its rows, mine in its columns."""
+        self._refuse("second")
+        return flat(self._differentiate(V, rows.network.parameters), rows.network.parameters, V)
+
     def hess(self, V: Tensor) -> Tensor:
         """Σ_n Hess_n V for rows V (k, p)."""
-        self._refuse("second")
-        return flat(self._differentiate(V, self.network.parameters), self.network.parameters, V)
+        return self.hess_between(self, V)
 
     def residual(self, V: Tensor) -> Tensor:
         """Σ_n H_n V for rows V (k, p)."""
+        return self.residual_between(self, V)
+
+    def residual_between(self, rows: "BatchGraph", V: Tensor) -> Tensor:
+        """The same of H, see `hess_between`."""
         self._refuse("second", "jacobian")
         with self.switches.off("through_loss"):
-            found = self._differentiate(V, self.network.parameters)
-        return flat(found, self.network.parameters, V)
+            found = self._differentiate(V, rows.network.parameters)
+        return flat(found, rows.network.parameters, V)
 
     def split(self, V: Tensor) -> Tensor:
         """(Σ_n H_n V, Σ_n G_n V), in one sweep and one more: (k, 2, p)."""
@@ -116,7 +134,17 @@ class BatchGraph:
 
     def gauss_newton(self, V: Tensor) -> Tensor:
         """Σ_n J_nᵀ M_n J_n V (k, p)."""
-        return self.jacobian_transpose(self.terms.middle(self.jacobian(V)))
+        return self.gauss_newton_between(self, V)
+
+    def gauss_newton_between(self, rows: "BatchGraph", V: Tensor) -> Tensor:
+        """The same of G, see `hess_between`."""
+        return rows.jacobian_transpose(self.terms.middle(self.jacobian(V)))
+
+    def empirical_fisher(self, V: Tensor) -> Tensor:
+        """Σ_n g_n (g_n·V), g_n = J_nᵀ z_n, for rows V (k, p)."""
+        along = self.jacobian(V)
+        z = self.terms.residual()
+        return self.jacobian_transpose(z * (z * along).sum(-1, keepdim=True))
 
     def jacobian(self, V: Tensor) -> Tensor:
         """J V (k, m, C)."""

@@ -3,7 +3,7 @@
 import copy
 import fnmatch
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +29,28 @@ class Network:
         self.dtype = _common_dtype(self.module, dtype)
         _convert(self.module, self.dtype)
         named = [(name, q) for name, q in self.module.named_parameters() if name in chosen]
-        self.parameters = [q.requires_grad_(True) for _, q in named]
-        ends = list(itertools.accumulate(map(num_coordinates, self.parameters)))
-        self.slices = {
-            name: slice(end - num_coordinates(q), end) for (name, q), end in zip(named, ends, strict=True)
-        }
-        self.num_parameters, self.device = ends[-1], self.parameters[0].device
-        self.sizes = [num_coordinates(q) for q in self.parameters]
+        self.device = named[0][1].device
+        self._lay_out(named)
+        for q in self.parameters:
+            q.requires_grad_(True)
         self.recurrent = any(isinstance(part, nn.RNNBase) for part in self.module.modules())
+
+    def _lay_out(self, named: list[tuple[str, nn.Parameter]]) -> None:
+        """θ consists of these, in this order."""
+        self.parameters = [q for _, q in named]
+        self.sizes = [num_coordinates(q) for q in self.parameters]
+        ends = list(itertools.accumulate(self.sizes))
+        self.slices = {
+            name: slice(end - size, end) for (name, _), size, end in zip(named, self.sizes, ends, strict=True)
+        }
+        self.num_parameters = ends[-1]
+
+    def restricted(self, names: Collection[str]) -> "Network":
+        """The same module (not a copy), of whose θ only these parameters are coordinates, in θ's order."""
+        other = copy.copy(self)
+        named = zip(self.slices, self.parameters, strict=True)
+        other._lay_out([(name, q) for name, q in named if name in names])
+        return other
 
     def unflatten(self, flat: Tensor) -> list[Tensor]:
         """(..., p) to a list of (..., *shape) views, one per parameter."""
