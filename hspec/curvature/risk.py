@@ -198,6 +198,16 @@ class Risk:
                 return False
             return all(self._keeps(x, rows) for x, rows in self._sorted_by_class())
 
+    @functools.cached_property
+    def keeps_examples_alone(self) -> bool:
+        """Whether every example, given to the module by itself, has the outputs that it has in its batch."""
+        with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
+            return all(
+                self._keeps(x, torch.tensor([batch.rows.start + i]))
+                for batch in self.data
+                for i, x in enumerate(batch.content[0].split(1))
+            )
+
     def _sorted_by_class(self):
         for c in self.labels.unique().tolist():
             members = (self.labels == c).nonzero()[:, 0]

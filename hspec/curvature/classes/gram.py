@@ -1,180 +1,210 @@
 """The exact spectrum of G at small N, from inner products: G = V Vᵀ has the nonzero eigenvalues of K = Vᵀ V (N·C, N·C).
 
 V's columns are δ_{n,c'} / √N, δ_{n,c'} = √p_{n,c'} J_nᵀ (e_{c'} − p_n). For a linear layer that sees one
-feature vector h_n an example, δ is an outer product of the error at its output with h_n, so its share of K is a
-Hadamard product,
+feature vector h_n an example, δ is an outer product of the error at its output with h_n, so its share
+of K is a Hadamard product,
 
     (errors' Gram matrix) ∘ (features' Gram matrix + 1 for the bias),
 
-and no Jacobian is formed. Every other parameter goes by chunks of per-example gradients.
+and no Jacobian is formed. Which layers these are is found out (see `engine.observed`), never read off
+shapes; every other parameter goes by backward sweeps, one for each column. What comes out is compared
+with products: aᵀ K a = ‖V a‖² for a random a, whose right side is one backward sweep.
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp, vmap
 
-from hspec.curvature.classes.levels import Levels
-from hspec.curvature.classes.means import class_means
+from hspec.curvature.classes.levels import WEIGHTINGS, Levels
+from hspec.curvature.classes.means import refuse_other_losses
+from hspec.curvature.engine.attempt import raise_if_out_of_memory
 from hspec.curvature.engine.batch_graph import pull_back
 from hspec.curvature.engine.memory import gib
+from hspec.curvature.engine.observed import affine_layers, observe, trainable
 from hspec.curvature.engine.precision import numerics
+from hspec.curvature.engine.switches import Switches
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 
 PARTS = {"A1": "class", "A2": "own", "B1": "cross", "B2": "within"}
+AGREES = {torch.float64: 1e-8, torch.float32: 5e-3}  # of aᵀKa and ‖Va‖²; examples alone flip ReLUs in float32
+COLUMNS = 1 << 16  # of rows converted to float64 at a time
 
 
 def exact_gauss_newton_spectrum(
-    risk: Risk, *, without: tuple[str, ...] = (), memory_limit: int | None = None
+    risk: Risk, *, without: tuple[str, ...] = (), memory_limit: int | None = None, check: bool = True
 ) -> np.ndarray:
     """Eigenvalues of G that can be nonzero, (N·C,) descending float64; the other p − N·C (if positive) are zero.
 
-    without: names among "A1", "A2", "B1", "B2": the exact spectrum of G with those parts knocked out,
-        without=("A1",) for G − A1. They are projections of the index set {(n, c')}, so K is projected on both sides.
-    memory_limit: bytes; None for the risk's memory budget. Raises MemoryError, with the size needed, above it.
+    N counts the rows of the logits: positions, where an example has several.
+
+    Args:
+        without: names among "A1", "A2", "B1", "B2": the exact spectrum of G with those parts knocked
+            out, without=("A1",) for G − A1. They are projections of the index set {(n, c')}, so K is
+            projected on both sides.
+        memory_limit: bytes; None for the risk's memory budget.
+        check: compare the Gram matrix with a product by a random vector. False leaves that out.
+
+    Raises:
+        MemoryError: with the size needed, above the limit; before anything is computed.
+        ValueError: for an unknown part, or parts of a loss that has none (see `class_means`).
+        RuntimeError: where the check fails by either route.
 
     Source: P20's G at small N; Hadamard form from the outer-product structure of layers.
+
+    Example:
+        >>> net = nn.Linear(4, 3)
+        >>> risk = Risk.from_module(net, [(torch.ones(5, 4), torch.tensor([0, 1, 2, 0, 1]))])
+        >>> exact_gauss_newton_spectrum(risk).shape
+        (15,)
     """
-    return exact_knock_out_spectra(risk, [tuple(without)], memory_limit=memory_limit)[0]
+    return exact_knock_out_spectra(risk, [tuple(without)], memory_limit=memory_limit, check=check)[0]
 
 
 def exact_knock_out_spectra(
-    risk: Risk, knock_outs: Sequence[tuple[str, ...]], *, memory_limit: int | None = None
+    risk: Risk,
+    knock_outs: Sequence[tuple[str, ...]],
+    *,
+    memory_limit: int | None = None,
+    check: bool = True,
 ) -> list[np.ndarray]:
     """`exact_gauss_newton_spectrum` for each of several ``without``, from one Gram matrix, which is what takes long."""
     unknown = {name for without in knock_outs for name in without} - set(PARTS)
     if unknown:
         raise ValueError(f"without={sorted(unknown)}: the parts of G are {', '.join(PARTS)}")
+    if any(knock_outs):
+        refuse_other_losses(risk)
     limit = risk.memory_budget if memory_limit is None else memory_limit
-    with numerics(risk.device, "exact"):
-        gram = gauss_newton_gram(risk, limit)
-    means = class_means(risk) if any(knock_outs) else None
+    with risk.graphs.lock, numerics(risk.device, "exact", recurrent=risk.network.recurrent):
+        gram, signs = gauss_newton_gram(risk, limit, check)
     spectra = []
     for without in knock_outs:
         K = gram
-        for name in without:
-            K = _knocked_out(means.levels, PARTS[name], K)
-        spectra.append(torch.linalg.eigvalsh(K).flip(0).cpu().numpy())
+        if without:
+            log_p = risk.logits().double().log_softmax(1)
+            levels, K = Levels.of(risk.labels, log_p, WEIGHTINGS["2020"]), gram.clone()
+            for name in without:
+                K = _knocked_out(levels, PARTS[name], K)
+        spectra.append(_eigenvalues(K, signs))
     return spectra
 
 
-def gauss_newton_gram(risk: Risk, limit: int) -> Tensor:
-    """K (N·C, N·C) float64, rows (n, c') with n major."""
-    layers = _plain_linear_layers(risk) if risk.independent else {}
-    hadamard = {id(q) for layer in layers.values() for q in layer.parameters(recurse=False)}
-    others = [q for q in risk.network.parameters if id(q) not in hadamard]
-    _refuse_too_large(risk, others, layers, limit)
-    U = _root_middle(risk)
-    size = risk.num_examples * risk.num_classes
-    K = torch.zeros(size, size, dtype=torch.float64, device=risk.device)
-    if layers:
-        for errors, features, has_bias in _errors_and_features(risk, layers, U):
-            share = features @ features.T + has_bias
-            K += (errors @ errors.T) * share.repeat_interleave(U.shape[0], 0).repeat_interleave(U.shape[0], 1)
-    for block in _blocks(others, size, limit - 3 * K.nbytes):
-        rows = torch.cat(list(_gradient_rows(risk, block, U)))
-        for columns in rows.split(1 << 16, 1):
-            K += columns.double() @ columns.double().T
-    return K / risk.num_examples
+def _eigenvalues(K: Tensor, signs: Tensor) -> np.ndarray:
+    """Of V diag(signs) Vᵀ from K = VᵀV, descending."""
+    if bool((signs < 0).any()):  # a loss that is not convex in the outputs
+        D, U = torch.linalg.eigh(K)
+        root = U * D.clamp(min=0).sqrt()
+        K = root.T @ (signs[:, None] * root)
+    return torch.linalg.eigvalsh(K).flip(0).cpu().numpy()
 
 
-def _root_middle(risk: Risk) -> Tensor:
-    """√p_{n,c'} (e_{c'} − p_n), as (c', n, C)."""
-    softmax = Softmax.of(risk.logits())
-    eye = torch.eye(risk.num_classes, dtype=risk.dtype, device=risk.device)
-    return softmax.spread(eye[:, None, :] * softmax.p.sqrt())
+def _knocked_out(levels: Levels, level: str, K: Tensor) -> Tensor:
+    """(I − P) K (I − P), P the level's orthogonal projection of functions of (n, c'); K is written into."""
+    for _ in range(2):  # its rows, then its columns
+        for rows in K.split(max(1, COLUMNS // len(K))):
+            rows -= levels.project(level, rows.unflatten(1, levels.unit.shape)).flatten(1)
+        K = K.T.contiguous()
+    return K
 
 
-def _refuse_too_large(risk: Risk, others: list[Tensor], layers: dict[str, nn.Linear], limit: int) -> None:
-    size = risk.num_examples * risk.num_classes
-    largest = max((q.nbytes for q in others), default=0)
+@dataclass(frozen=True)
+class _Middle:
+    """Roots of the middles M_n = Σ_i s_{n,i} r_{n,i} r_{n,i}ᵀ.
+
+    For the cross-entropy r_{n,c'} = √p_{n,c'} (e_{c'} − p_n), s = 1; of other losses eigenvectors.
+    """
+
+    columns: Tensor  # r (C, N, C), i first
+    signs: Tensor  # s (N·C,), n major
+
+    @classmethod
+    def of(cls, risk: Risk) -> "_Middle":
+        f = risk.logits()
+        eye = torch.eye(f.shape[1], dtype=torch.float64, device=f.device)
+        if risk.loss_function.plain and risk.labels is not None and len(risk.labels) == len(f):
+            softmax = Softmax.of(f.double())
+            columns = softmax.spread(eye[:, None, :] * softmax.p.sqrt())
+            signs = torch.ones(f.numel(), dtype=torch.float64, device=f.device)
+            return cls(columns.to(f), signs)
+        every = eye[:, None].to(f)
+        M = torch.cat(
+            risk.graphs.each(lambda graph: graph.middle(every.expand(-1, len(graph.outputs), -1))), 1
+        )
+        M = M.transpose(0, 1)  # (N, C, C), symmetric
+        values, vectors = torch.linalg.eigh(M.double())
+        tiny = M.shape[1] * torch.finfo(f.dtype).eps * values.abs().amax(1, keepdim=True)
+        values = torch.where(values.abs() <= tiny, 0.0, values)
+        columns = (vectors * values.abs().sqrt()[:, None]).permute(2, 0, 1)
+        return cls(columns.to(f), values.sign().reshape(-1))
+
+
+def gauss_newton_gram(risk: Risk, limit: int, check: bool) -> tuple[Tensor, Tensor]:
+    """K (N·C, N·C) float64, rows (n, c') with n major, and the signs s (N·C,) of its columns in G = V diag(s) Vᵀ."""
+    layers = _linear_layers(risk) if risk.independent else {}
+    _refuse_too_large(risk, layers, limit)
+    middle = _Middle.of(risk)
+    found = None
+    for trusted in (layers, {}) if layers else ({},):
+        K, observed = _hadamard(risk, trusted, middle)
+        known = {id(q) for layer in observed for q in trainable(layer)}
+        others = [q for q in risk.network.parameters if id(q) not in known]
+        for block in _blocks(others, len(K), limit - 3 * K.nbytes):
+            rows = torch.cat(list(_gradient_rows(risk, block, middle.columns)))
+            for columns in rows.split(COLUMNS, 1):
+                K.addmm_(columns.double(), columns.double().T)
+        K /= risk.num_terms
+        found = _contradiction(risk, K, middle) if check else None
+        if found is None:
+            return K, middle.signs
+    raise RuntimeError(
+        f"the exact spectrum of G contradicts a product with it: {found}. Examples have other derivatives by "
+        "themselves than in their batches; take float64 (dtype=torch.float64), or pass check=False"
+    )
+
+
+def _linear_layers(risk: Risk) -> dict[str, nn.Linear]:
+    """Those with parameters in θ."""
+    layers = affine_layers(risk.network.module.named_modules())
+    return {name: a for name, a in layers.items() if isinstance(a, nn.Linear) and trainable(a)}
+
+
+def _refuse_too_large(risk: Risk, layers: dict[str, nn.Linear], limit: int) -> None:
+    size = risk.logits().numel()
+    mine = {id(q) for layer in layers.values() for q in trainable(layer)}
+    largest = max((q.nbytes for q in risk.network.parameters if id(q) not in mine), default=0)
     widest = max((sum(layer.weight.shape) for layer in layers.values()), default=0)
-    needed = 5 * 8 * size**2 + size * max(
-        2 * largest, 8 * widest
-    )  # K and its temporaries; rows and their copy
+    # K and its temporaries; the rows of a parameter and their copy, or the errors and features of a layer
+    needed = 5 * 8 * size**2 + size * max(2 * largest, 8 * widest)
     if needed > limit:
         raise MemoryError(
-            f"the exact spectrum of G on N={risk.num_examples} examples and C={risk.num_classes} classes needs "
+            f"the exact spectrum of G on N={len(risk.logits())} examples and C={risk.num_classes} classes needs "
             f"{gib(needed)} (a Gram matrix of {size} rows), the limit is {gib(limit)}: "
             "take fewer examples, fewer parameters, or raise memory_limit"
         )
 
 
-def _linear_parameters(risk: Risk) -> list[tuple[Tensor, nn.Linear]]:
-    """(parameter, its layer), for parameters of θ that belong to one plain nn.Linear and to nothing else."""
-    named = [q for _, q in risk.network.module.named_parameters(remove_duplicate=False)]
-    uses = {id(q): sum(other is q for other in named) for q in risk.network.parameters}
-    return [
-        (q, layer)
-        for layer in risk.network.module.modules()
-        if type(layer) is nn.Linear and isinstance(layer._parameters.get("weight"), nn.Parameter)
-        for q in layer.parameters(recurse=False)
-        if uses.get(id(q)) == 1
-    ]
-
-
-def _plain_linear_layers(risk: Risk) -> dict[str, nn.Linear]:
-    """Linear layers, wholly in θ, that one pass calls once, on one feature vector (n, d) an example."""
-    candidates = {id(layer): [] for _, layer in _linear_parameters(risk)}
-    for q, layer in _linear_parameters(risk):
-        candidates[id(layer)].append(q)
-    layers = {
-        name: layer
-        for name, layer in risk.network.module.named_modules()
-        if len(candidates.get(id(layer), [])) == len(list(layer.parameters(recurse=False))) > 0
-    }
-    x, _ = next(iter(risk.data)).content
-    with _recording(layers) as calls, torch.no_grad():
-        risk.network.module(x)
-    return {
-        name: layer
-        for name, layer in layers.items()
-        if len(calls[name]) == 1 and calls[name][0][0].shape == (len(x), layer.in_features)
-    }
-
-
-@contextlib.contextmanager
-def _recording(layers: dict[str, nn.Linear]):
-    """Records (input, output) of every call; what flows on is a copy, so that in-place activations spare the output."""
-    calls = {name: [] for name in layers}
-
-    def hook_for(name):
-        def hook(_, inputs, output):
-            calls[name].append((inputs[0].detach(), output))
-            return output.clone()
-
-        return hook
-
-    hooks = [layer.register_forward_hook(hook_for(name)) for name, layer in layers.items()]
-    try:
-        yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _errors_and_features(
-    risk: Risk, layers: dict[str, nn.Linear], U: Tensor
-) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """For each layer: errors (N·C, d_out), rows (n, c'); features (N, d_in); and 1 if it has a bias; float64."""
+def _hadamard(risk: Risk, layers: dict[str, nn.Linear], middle: _Middle) -> tuple[Tensor, list[nn.Linear]]:
+    """(the share of K of those layers for which every batch allows it, these layers)."""
+    N, C = risk.logits().shape
+    K = torch.zeros(N * C, N * C, dtype=torch.float64, device=risk.device)
     errors, features = {name: [] for name in layers}, {name: [] for name in layers}
-    start = 0
-    for x, y in (batch.content for batch in risk.data):
-        with _recording(layers) as calls:
-            logits = risk.network.module(x)
-        outputs = [calls[name][0][1] for name in layers]
-        cotangents = U[:, start : start + len(y)]
-        start += len(y)
-        found = torch.autograd.grad(logits, outputs, cotangents, is_grads_batched=True)
-        for name, error in zip(layers, found, strict=True):
-            errors[name].append(error.transpose(0, 1).flatten(0, 1).double())
-            features[name].append(calls[name][0][0].double())
+    for batch in risk.data if layers else ():
+        seen, _ = observe(risk.graphs, batch.content[0], layers)
+        seen = seen.only(name for name, h in seen.inputs.items() if h.shape[1] == 1)
+        layers = seen.layers
+        found = seen.errors(middle.columns[:, batch.rows], risk.graphs.planned().block)
+        for name in layers:
+            errors[name].append(found[name][:, :, 0].transpose(0, 1).flatten(0, 1))
+            features[name].append(seen.inputs[name][:, 0])
     for name, layer in layers.items():
-        yield torch.cat(errors[name]), torch.cat(features[name]), float(layer.bias is not None)
+        e, h = torch.cat(errors[name]).double(), torch.cat(features[name]).double()
+        own = {id(q) for q in trainable(layer)}
+        share = (id(layer.weight) in own) * (h @ h.T) + (id(layer.bias) in own)
+        K += (e @ e.T).view(N, C, N, C).mul_(share[:, None, :, None]).view_as(K)
+    return K, list(layers.values())
 
 
 def _blocks(parameters: list[Tensor], num_rows: int, room: int) -> Iterator[list[Tensor]]:
@@ -189,38 +219,52 @@ def _blocks(parameters: list[Tensor], num_rows: int, room: int) -> Iterator[list
 
 
 def _gradient_rows(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tensor]:
-    """Rows (n, c'): √p_{n,c'} J_nᵀ (e_{c'} − p_n), on the parameters of `block`, in pieces."""
-    if not risk.independent:
-        yield from _rows_by_sweeps(risk, block, U)
-        return
-    names = {id(q): name for name, q in risk.network.module.named_parameters()}
-    theta = {names[id(q)]: q.detach() for q in block}
-
-    def of_example(x, u):  # u (C, C)
-        _, pull = vjp(lambda t: functional_call(risk.network.module, t, (x[None],))[0], theta)
-        return torch.cat([g.flatten(1) for g in vmap(pull)(u)[0].values()], 1)
-
-    start = 0
-    for x, y in (batch.content for batch in risk.data):
-        with torch.no_grad():  # outside of vjp: the other parameters, not in `theta`, record nothing
-            rows = vmap(of_example, in_dims=(0, 1), chunk_size=32)(x, U[:, start : start + len(y)])
-        start += len(y)
-        yield rows.flatten(0, 1)
+    """Rows (n, c'): J_nᵀ r_{n,c'}, on the parameters of `block`, an example at a time."""
+    sweep = 0
+    for f, switches, first in _graphs(risk):
+        for i in range(len(f)):
+            u = U[:, first + i]
+            cotangents = u.new_zeros(len(u), *f.shape)
+            cotangents[:, i] = u
+            sweep = sweep or _block_size(f, block, cotangents, switches)
+            yield torch.cat([pull_back(f, block, c, switches) for c in cotangents.split(sweep)])
 
 
-def _rows_by_sweeps(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tensor]:
-    """The same where examples are coupled by batch statistics: one cotangent for each (n, c')."""
-    for graph in risk.graphs:
-        u = U[:, graph.rows].transpose(0, 1)  # (n, c', C)
-        for n in range(len(u)):
-            cotangents = torch.zeros(len(u[n]), *graph.outputs.shape, dtype=u.dtype, device=u.device)
-            cotangents[:, n] = u[n]
-            yield pull_back(graph.outputs, block, cotangents, graph.switches)
+def _graphs(risk: Risk) -> Iterator[tuple[Tensor, Switches, int]]:
+    """(outputs with their graph, its switches, the first row of the sample that they are).
+
+    Of an example at a time, where they are those that it has in its batch; else of whole batches.
+    """
+    if risk.independent and risk.keeps_examples_alone:
+        for batch in risk.data:
+            for i, x in enumerate(batch.content[0].split(1)):
+                yield *risk.graphs.forward(x), batch.rows.start + i
+    else:
+        for graph in risk.graphs:
+            yield graph.outputs, graph.switches, graph.rows.start
 
 
-def _knocked_out(levels: Levels, level: str, K: Tensor) -> Tensor:
-    """(I − P) K (I − P), P the level's orthogonal projection of functions of (n, c')."""
-    for _ in range(2):  # K is symmetric: its rows, then its columns
-        tables = K.view(len(K), *levels.unit.shape)
-        K = (K - levels.project(level, tables).flatten(1)).T.contiguous()
-    return K
+def _block_size(f: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches) -> int:
+    """How many cotangents a sweep takes: all of U, if that is what they give one by one."""
+    alone = torch.cat([pull_back(f, parameters, u, switches) for u in U.split(1)])
+    try:
+        together = pull_back(f, parameters, U, switches)
+    except Exception as error:  # a function that knows no blocks
+        raise_if_out_of_memory(error)
+        return 1
+    off = torch.linalg.vector_norm(together - alone)
+    return len(U) if off <= AGREES[U.dtype] * torch.linalg.vector_norm(alone) else 1
+
+
+def _contradiction(risk: Risk, K: Tensor, middle: _Middle) -> str | None:
+    """What the comparison of K with a product says against it; None if nothing."""
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(len(K), generator=generator, dtype=torch.float64).to(K.device)
+    C = len(middle.columns)
+    U = torch.einsum("ni,inc->nc", a.view(-1, C).to(middle.columns), middle.columns)
+    z = risk.graphs.sum(lambda graph: graph.jacobian_transpose(U[None, graph.rows]))
+    product = float(torch.linalg.vector_norm(z, dtype=torch.float64)) ** 2 / risk.num_terms
+    found = float(a @ (K @ a))
+    if abs(found - product) <= AGREES[risk.dtype] * product:
+        return None
+    return f"aᵀ K a = {found:.6g} for a random a, where ‖V a‖² = {product:.6g}"

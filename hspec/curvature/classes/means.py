@@ -43,7 +43,7 @@ class ClassMeans:
     """
 
     def __init__(self, risk: Risk, definition: str) -> None:
-        _refuse_other_losses(risk)
+        refuse_other_losses(risk)
         size = 6 * risk.num_examples * risk.num_classes * risk.dtype.itemsize
         _ask(risk, size, f"tables of N={risk.num_examples} examples by C={risk.num_classes} labels")
         self.risk, self.definition = risk, definition
@@ -205,7 +205,8 @@ class ClassMeans:
         return (squares[:, None] + squares - 2 * inner).clamp_(min=0).fill_diagonal_(0).sqrt()
 
 
-def _refuse_other_losses(risk: Risk) -> None:
+def refuse_other_losses(risk: Risk) -> None:
+    """Raise ValueError where the loss is not the mean cross-entropy of one class index an example."""
     if not risk.loss_function.plain or risk.labels is None or len(risk.labels) != risk.num_examples:
         raise ValueError(
             "class and cross-class means exist for the cross-entropy of one class index an example, "

@@ -146,6 +146,11 @@ class BatchGraph:
         z = self.terms.residual()
         return self.jacobian_transpose(z * (z * along).sum(-1, keepdim=True))
 
+    def middle(self, T: Tensor) -> Tensor:
+        """M_n T_n (k, m, C) for T (k, m, C)."""
+        self._refuse()
+        return self.terms.middle(T)
+
     def jacobian(self, V: Tensor) -> Tensor:
         """J V (k, m, C)."""
         self._refuse("jacobian")

@@ -124,9 +124,14 @@ class Graphs:
         return BatchGraph.build(self.objective, batch, plan.rung, plan.wrong)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Switches]:
-        """(the network's outputs on x with their graph, its switches): for sums of Jᵀu only."""
-        switches = Switches()
-        with torch.enable_grad(), self.planned().rung(switches):
+        """(the network's outputs on x with their graph, its switches): for sums of Jᵀu only.
+
+        Raises ValueError where the first derivative was found wrong.
+        """
+        plan, switches = self.planned(), Switches()
+        if "first" in plan.wrong:
+            raise ValueError(plan.wrong["first"])
+        with torch.enable_grad(), plan.rung(switches):
             return self.network.module(x), switches
 
     def _build(self, batch: Batch) -> BatchGraph:
