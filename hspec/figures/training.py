@@ -27,11 +27,17 @@ def stills(frames: list[Record], *, columns: int = 3, preset: str = "P20") -> Fi
         left = min(axis.get_xlim()[0], -1e-12)
         axis.axvspan(left, 0, color="#EEEEEE", zorder=0)
         axis.set_xlim(left=left)
-        axis.set_title(f"step {int(record['step']):,}: loss {float(record['loss']):.3g}", fontsize=9)
+        axis.set_title(f"{moment(record)}: loss {float(record['loss']):.3g}", fontsize=9)
         axis.set_xlabel("eigenvalue λ")
     for axis in axes[::columns]:
         axis.set_ylabel("spectral density")
     return figure
+
+
+def moment(record: Record) -> str:
+    """When in its training a net was measured; "as it came" where its weights are from a file."""
+    step = int(record["step"])
+    return "as it came" if step == 0 and "weights" in record.meta["setting"] else f"step {step:,}"
 
 
 def ends(films: dict[str, list[Record]], *, drops=()) -> Figure:

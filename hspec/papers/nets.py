@@ -218,9 +218,13 @@ def resnet_experiments(setting: Setting) -> dict[str, Experiment]:
     }
 
 
-RESNET32_NUMBERS = (
-    Number("λ_min", -0.0006, "batch", lambda record: record["bottom"][0]),
-    Number("λ_max", 1.0, "batch", lambda record: record["top"][0]),
+RESNET32_NUMBERS = tuple(
+    number
+    for mode in ("eval", "batch")
+    for number in (
+        Number(f"λ_min, {mode}", -0.0006, mode, lambda record: record["bottom"][0]),
+        Number(f"λ_max, {mode} (printed: of order 1)", 1.0, mode, lambda record: record["top"][0]),
+    )
 )
 # --- SqueezeNet on photographs of ten classes of ImageNet ---------------------------------------------------
 
