@@ -45,7 +45,7 @@ class Data:
     ) -> None:
         self.source, self.forward, self.dtype, self.device = batches, forward, dtype, device
         self.random_state = torch.get_rng_state()
-        self.held: list[Batch] | None = None
+        self.held: list | None = None  # the batches themselves, where they fit
         self.ends: list[int] = []  # of each batch's rows
         self.sketch: Tensor | None = None
         self.needs_grad = False  # the module or the loss differentiates inside: fails under no_grad
@@ -70,13 +70,14 @@ class Data:
         return self.forward is None
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.held is not None:
-            yield from self.held
-            return
-        for index, content in self._read():
-            content = moved(content, self.device, self.dtype)
+        contents = enumerate(self.held) if self.held is not None else self._moved()
+        for index, content in contents:
             start, stop = (self._end(i) for i in (index - 1, index))
             yield Batch(index, content, slice(start, stop))
+
+    def _moved(self) -> Iterator[tuple[int, object]]:
+        for index, content in self._read():
+            yield index, moved(content, self.device, self.dtype)
 
     def _read(self) -> Iterator[tuple[int, object]]:
         """The batches as they are given, each drawn under this sample's own state of the generator."""
@@ -98,22 +99,40 @@ class Data:
     def _end(self, index: int) -> int:
         return self.ends[index] if 0 <= index < len(self.ends) else 0
 
-    def hold(self, budget: int) -> int:
-        """Keep the batches, if they fit in `budget` bytes; returns the bytes that this takes.
+    def read_in(self, budget: int, inspect: Callable[[str, object], None]) -> int:
+        """Go through the source, `inspect` each batch as it is given, and hold them if they fit in `budget` bytes.
 
-        A list whose tensors are already where they are needed costs nothing.
+        Returns the bytes that this takes: a list whose tensors are already where they are needed costs
+        nothing. Raises ValueError for an empty source, and for one that is read anew and has changed.
         """
-        held, size = [], 0
-        own = isinstance(self.source, list | tuple)
-        given = {t.untyped_storage().data_ptr() for t in tensors(self.source)} if own else set()
-        for batch in self:
-            new = [t for t in tensors(batch.content) if t.untyped_storage().data_ptr() not in given]
-            size += sum(t.nbytes for t in new)
-            if size > budget:
-                return 0
-            held.append(batch)
+        held, size, empty = [], 0, True
+        for index, content in self._read():
+            empty = False
+            inspect(f"batch {index}", content)
+            if held is None:
+                continue
+            here = moved(content, self.device, self.dtype)
+            given = {t.untyped_storage().data_ptr() for t in tensors(content)}
+            new = [t for t in tensors(here) if t.untyped_storage().data_ptr() not in given]
+            size += sum(t.nbytes for t in (new if self._is_list else tensors(here)))
+            if size <= budget:
+                held.append(here)
+            else:
+                held = None
+        if empty:
+            raise ValueError("there are no batches: the sample is empty")
+        if held is None:
+            return 0
+        if not self._is_list:
+            again = [content for _, content in self._moved()]
+            if len(again) != len(held) or not all(map(equal, held, again)):
+                raise changed("")
         self.held = held
         return size
+
+    @property
+    def _is_list(self) -> bool:
+        return isinstance(self.source, list | tuple)
 
     def evaluate(self, module: nn.Module, batch: Batch) -> tuple[Tensor, object]:
         """(outputs, targets) of `module` on a batch."""
@@ -198,6 +217,27 @@ def tensors(content) -> Iterator[Tensor]:
     elif isinstance(content, list | tuple):
         for value in content:
             yield from tensors(value)
+
+
+def equal(a, b) -> bool:
+    """Whether two batches hold the same tensors, in the same places."""
+    pairs = list(zip(tensors(a), tensors(b), strict=False))
+    count = sum(1 for _ in tensors(a)), sum(1 for _ in tensors(b))
+    return count[0] == count[1] and all(torch.equal(s, t) for s, t in pairs)
+
+
+def changed(layer: str) -> ValueError:
+    """Two passes saw different outputs: because of a layer of the module, or else because of the data."""
+    found = (
+        "two passes over the data gave different outputs or labels, so the matrix would change between "
+        "products"
+    )
+    if layer:
+        return ValueError(f"{found}: {layer} gives another output each time. Switch its randomness off")
+    return ValueError(
+        f"{found}, though the module repeats itself: switch off shuffling and augmentation in the loader, "
+        "or pass list(batches), which fixes one draw of them"
+    )
 
 
 def moved(content, device: torch.device, dtype: torch.dtype):

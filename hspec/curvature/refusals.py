@@ -103,14 +103,3 @@ def failed(where: str, content, error: Exception) -> ValueError:
     if any(t.dtype == torch.uint8 for t in tensors(content)) and "dtype" in str(error).lower() + "Byte":
         hint = ". Images of bytes must be converted, x.float() / 255"
     return ValueError(f"{where} ({kinds}): the module fails on it: {error}{hint}")
-
-
-def changed(layer: str) -> ValueError:
-    """Two passes saw different outputs: because of a layer of the module, or else because of the data."""
-    found = "two passes over the data gave different outputs or labels, so the matrix would change between products"
-    if layer:
-        return ValueError(f"{found}: {layer} gives another output each time. Switch its randomness off")
-    return ValueError(
-        f"{found}, though the module repeats itself: switch off shuffling and augmentation in the loader, or pass "
-        "list(batches), which fixes one draw of them"
-    )

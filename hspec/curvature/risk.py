@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hspec import batch_norm as bn
 from hspec.curvature import refusals
-from hspec.curvature.data import Batch, Data, Forward, same, sketched
+from hspec.curvature.data import Batch, Data, Forward, changed, same, sketched
 from hspec.curvature.engine.batch_graph import Objective
 from hspec.curvature.engine.blame import where_examples_couple, where_passes_differ
 from hspec.curvature.engine.copying import refuse_computed_tensors_in_use, unwrapped
@@ -35,7 +35,15 @@ class Risk:
     """
 
     def __init__(
-        self, network: Network, data: Data, loss: Loss, *, couples: bool, precision: str, budget, check: bool
+        self,
+        network: Network,
+        data: Data,
+        loss: Loss,
+        *,
+        couples: bool,
+        precision: str,
+        budget: int,
+        check: bool,
     ) -> None:
         self.network, self.data, self.loss_function = network, data, loss
         self.precision, self.check, self._couples = precision, check, couples
@@ -44,8 +52,7 @@ class Risk:
         self.dtype, self.device = network.dtype, network.device
         data.needs_grad = loss.needs_graph
         self._survey()
-        budget = free_memory(self.device) // 3 if budget is None else int(budget)
-        self.memory_budget = budget - data.hold(budget // 2)
+        self.memory_budget = budget
         self.graphs = Graphs(Objective(network, data, loss), self.memory_budget, precision, check)
 
     @classmethod
@@ -116,7 +123,8 @@ class Risk:
         refusals.refuse_dropout(module)
         bn.refuse_wrong_state(module, batch_norm)
         data = Data(batches, forward, network.dtype, network.device)
-        _check_batches(data, converts=dtype is not None)
+        budget = free_memory(network.device) // 3 if memory_budget is None else int(memory_budget)
+        budget -= data.read_in(budget // 2, functools.partial(_inspect, data, dtype is not None))
         if batch_norm == "batch":
             bn.use_batch_statistics(network.module)
         elif batch_norm == "population":
@@ -130,7 +138,7 @@ class Risk:
             loss,
             couples=couples,
             precision=precision,
-            budget=memory_budget,
+            budget=budget,
             check=check,
         )
         risk._check_width(num_classes)
@@ -241,7 +249,7 @@ class Risk:
         if not first.repeats(second):
             with numerics(self.device, self.precision), self.data.without_graph():
                 layer = where_passes_differ(self.network, self.data, next(iter(self.data)))
-            raise refusals.changed(layer)
+            raise changed(layer)
         self.num_examples, self.num_classes = first.num_examples, first.width
         self.labels, self._total, self._errors = first.labels, first.total, first.errors
         self.num_terms = first.weight if first.weight or self._averages(first) else 1.0
@@ -307,16 +315,10 @@ class Risk:
             )
 
 
-def _check_batches(data: Data, converts: bool) -> None:
-    empty = True
-    for index, content in data._read():
-        empty = False
-        where = f"batch {index}"
-        if data.is_paired:
-            refusals.check_pair(where, content)
-        refusals.check_numbers(where, content, data.dtype, converts or not data.is_paired)
-    if empty:
-        raise ValueError("there are no batches: the sample is empty")
+def _inspect(data: Data, converts: bool, where: str, content: object) -> None:
+    if data.is_paired:
+        refusals.check_pair(where, content)
+    refusals.check_numbers(where, content, data.dtype, converts or not data.is_paired)
 
 
 def _evaluations(network: Network, data: Data):

@@ -40,6 +40,7 @@ class Attempt:
     errors: dict[str, Exception] = field(default_factory=dict)
     findings: dict[str, differences.Finding] = field(default_factory=dict)
     compared_in: torch.dtype | None = None
+    not_compared: str = ""  # why, where nothing is said
     differs: bool = False  # from the same products in float64, more than PyTorch's own layers do
 
     @property
@@ -103,6 +104,7 @@ def _compare(tried: Attempt, objective: Objective) -> None:
     """Fill in what differences say: in float64 where the net can be computed in it, else in its own dtype."""
     network = objective.network
     if network.num_parameters * COPY_BYTES > free_memory(network.device):
+        tried.not_compared = "no memory for a copy of the network"
         return
     for dtype in dict.fromkeys((torch.float64, network.dtype)):
         try:
@@ -112,7 +114,9 @@ def _compare(tried: Attempt, objective: Objective) -> None:
             findings, errors = _against_differences(tried.rung, other, batch)
         except Exception as error:  # the net cannot be computed in this dtype
             raise_if_out_of_memory(error)
+            tried.not_compared = first_line(error)
             continue
+        tried.not_compared = ""
         tried.findings, tried.compared_in, tried.differs = findings, dtype, differs
         tried.errors |= errors
         return

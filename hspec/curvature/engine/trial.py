@@ -56,6 +56,8 @@ def make_plan(objective: Objective, check: bool) -> Plan:
     fixed, slope = graph_bytes(objective, chosen.batch, rung)
     block = block_size(objective, chosen)
     checks = {kind: _said(kind, finding, chosen) for kind, finding in chosen.findings.items()}
+    if chosen.not_compared:
+        checks = dict.fromkeys(KINDS, f"not compared with differences: {chosen.not_compared}")
     return Plan(rung, block, wrong, note, checks, fixed, slope)
 
 
