@@ -19,9 +19,9 @@ class RiskOperator(LinearOperator):
     """A matrix made of derivatives of a risk, p-by-p by default; `exact` is False where its precision is "fast"."""
 
     def __init__(self, risk: Risk, name: str, dimension: int | None = None) -> None:
-        super().__init__(dimension or risk.num_parameters, risk.dtype, risk.device, name)
+        exact, p = risk.precision == "exact", dimension or risk.num_parameters
+        super().__init__(p, risk.dtype, risk.device, name, exact=exact)
         self.risk = risk
-        self.exact = risk.precision == "exact"
 
     def __repr__(self) -> str:
         facts = f"p={self.shape[0]}, N={self.risk.num_examples}, {self.risk.graphs}"

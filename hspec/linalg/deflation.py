@@ -4,21 +4,21 @@ import numpy as np
 import torch
 
 from hspec.linalg.inner_products import cross
-from hspec.linalg.operator import LinearOperator, aslinearoperator
+from hspec.linalg.operator import LinearOperator, Wrapper, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
 
 
-class Deflated(LinearOperator):
+class Deflated(Wrapper):
     """(I − QQᵀ) A (I − QQᵀ); made by `deflate`."""
 
-    def __init__(self, A: LinearOperator, Q: torch.Tensor):
-        super().__init__(A.shape[0], A.dtype, A.device, f"{A.name} deflated by {Q.shape[1]}")
-        self.A, self.removed_basis = A, Q
+    def __init__(self, A: LinearOperator, Q: torch.Tensor) -> None:
+        super().__init__(f"{A.name} deflated by {Q.shape[1]}", A)
+        self.removed_basis = Q
 
-    def _matmat(self, X):
-        return self._project(self.A._matmat(self._project(X)))
+    def _matmat(self, X: torch.Tensor) -> torch.Tensor:
+        return self._project(self.parts[0]._matmat(self._project(X)))
 
-    def _project(self, X):
+    def _project(self, X: torch.Tensor) -> torch.Tensor:
         return X - self.removed_basis @ cross(self.removed_basis.T, X.T).to(X.dtype)
 
 
@@ -33,15 +33,19 @@ def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) 
     operator draws its probes orthogonal to Q and measures the p − k others; `SpectralMeasure.with_spikes`
     puts the removed eigenvalues back.
 
+    No vector at all, (p, 0), leaves A as it is.
+
     Source: P18a, P20 (low-rank deflation).
     """
     A = aslinearoperator(A)
     Q = pairs.vectors if isinstance(pairs, EigenPairs) else pairs
     A._check(Q, "deflated by")
+    if Q.ndim == 2 and not Q.shape[1]:
+        return A
     Q = orthonormal_basis(Q if Q.ndim == 2 else Q[:, None])
     if A.removed_basis is not None:
         Q = orthonormal_basis(torch.cat([A.removed_basis, Q], dim=1))
-        A = getattr(A, "A", A)
+        A = A.parts[0] if isinstance(A, Deflated) else A  # one projection by both, not two
     if Q.shape[1] >= A.shape[0]:
         raise ValueError(f"Deflating {Q.shape[1]} vectors of dimension {A.shape[0]} leaves nothing.")
     return Deflated(A, Q)

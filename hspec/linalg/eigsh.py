@@ -13,6 +13,7 @@ from hspec.linalg.copies import CHANCE, ROOM, Search
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
+from hspec.linalg.recurrence import left_of
 from hspec.linalg.remembered import Remembered
 from hspec.linalg.subspace import Ritz, Subspace
 from hspec.linalg.trace import draw_probe
@@ -95,7 +96,7 @@ def eigsh(
     k, wanted = _number_of_pairs(A, k, which, space.dimension)
     space.allocate(_number_of_rows(max_basis, space.dimension, wanted, block_size))
     solver = _Solver(space, k, wanted, tol, limit or 100 + 40 * wanted, block_size, generator, callback)
-    solver.extend(_start(A, start, min(block_size, space.dimension), random_source(generator)).T)
+    solver.extend(_start(A, start, min(block_size, space.dimension), random_source(generator)))
     ritz, chance = solver.converge(), float("nan")
     while "copies" in guards and solver.has_converged(ritz):
         found, chance = solver.search(ritz)
@@ -205,7 +206,7 @@ def _number_of_rows(max_basis: int | None, dimension: int, wanted: int, block_si
 
 
 def _start(A: LinearOperator, start: torch.Tensor | None, block_size: int, generator: torch.Generator):
-    """Start vectors (p, block_size): random, or random combinations of those given plus a little noise.
+    """Start vectors (block_size, p): random, or random combinations of those given plus a little noise.
 
     A Krylov space from one combination needs about half the products of one from all the columns, each of
     which would have to be raised to a power of A by itself; the noise keeps it out of invariant subspaces.
@@ -217,7 +218,7 @@ def _start(A: LinearOperator, start: torch.Tensor | None, block_size: int, gener
         options = {"generator": generator, "device": generator.device, "dtype": torch.float64}
         mixed = hints @ torch.randn(hints.shape[1], block_size, **options).to(hints)
         X = mixed / torch.linalg.vector_norm(mixed, dim=0) + NOISE * X
-    return X
+    return left_of(A.removed_basis, X.T)
 
 
 def _unit(v: torch.Tensor) -> torch.Tensor:

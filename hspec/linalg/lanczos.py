@@ -1,10 +1,11 @@
 """The Lanczos recurrence: an orthonormal basis in which a symmetric matrix is tridiagonal."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 
+from hspec.linalg.arguments import guards_of, whole_number
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.recurrence import Recurrence
 from hspec.linalg.tridiagonal import Tridiagonal
@@ -20,12 +21,13 @@ def lanczos(
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 10,
     callback: Callable[[int, int], None] | None = None,
-    check: bool = True,
+    check: bool | str | Collection[str] = True,
 ) -> Tridiagonal:
     """m Lanczos steps from v, one product each: A V = V T + r e_mᵀ, V's first column v/‖v‖.
 
     A                  symmetric operator or dense matrix (p, p)
-    v                  (p,) start vector of A's dtype, of any length but zero
+    v                  (p,) start vector of A's dtype, of any length but zero; of a deflated A its part in
+                       what is left
     num_steps          m ≤ p; fewer are done if the Krylov space turns out to be invariant: β ≤ 1e-6 ‖T‖ in
                        float32, 1e-12 ‖T‖ in float64
     reorthogonalize    "full" (the default), "partial" or "none": see `reorthogonalization`
@@ -35,7 +37,8 @@ def lanczos(
                        with the same arguments goes on from there, to the same numbers, after one product
                        that makes sure that A is still the same matrix
     callback           called with (steps done, num_steps) after each step
-    check              compare q_1·A q_2 with q_2·A q_1, which costs no product
+    check              the guard "symmetry": compare q_1·A q_2 with q_2·A q_1, which costs no product; True,
+                       False, or its name
 
     Scalars are float64 and stay on the device: on a GPU they are looked at every 8 steps only.
 
@@ -51,7 +54,12 @@ def lanczos(
         raise ValueError(f"The start vector must be a tensor of shape ({A.shape[0]},); got {shape}.")
     A._check(v, "started from")
     run = Recurrence(
-        A, v[None], num_steps, reorthogonalize=reorthogonalize, basis_dtype=basis_dtype, check=check
+        A,
+        v[None],
+        whole_number(num_steps, "The number of Lanczos steps"),
+        reorthogonalize=reorthogonalize,
+        basis_dtype=basis_dtype,
+        check=bool(guards_of(check, ("symmetry",))),
     )
     if checkpoint is not None:
         run.resume_from(checkpoint, checkpoint_every)

@@ -16,12 +16,14 @@ class LowRank(LinearOperator):
     Source: P18a, P20 (the decomposition of G): the means are few, so these spectra need no Lanczos.
     """
 
-    def __init__(self, F: torch.Tensor, s: torch.Tensor, name: str = "F diag(s) Fᵀ"):
+    def __init__(
+        self, F: torch.Tensor, s: torch.Tensor, name: str = "F diag(s) Fᵀ", *, exact: bool = True
+    ) -> None:
         if F.ndim != 2 or s.shape != (F.shape[1],):
             raise ValueError(
                 f"F (p, k) and s (k,) are needed; got shapes {tuple(F.shape)} and {tuple(s.shape)}."
             )
-        super().__init__(F.shape[0], F.dtype, F.device, name)
+        super().__init__(F.shape[0], F.dtype, F.device, name, exact=exact)
         if not (torch.isfinite(F).all() and torch.isfinite(s).all()):
             raise ValueError(f"{name}: F or s has entries that are not finite.")
         self.F, self.s = F.detach(), s.detach().to(F)

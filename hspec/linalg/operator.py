@@ -1,111 +1,155 @@
 """Symmetric linear operators and their algebra: a matrix is its products, a shape, a dtype and a device."""
 
-from abc import ABC, abstractmethod
+import math
 from numbers import Real
 
+import numpy as np
 import torch
+from torch import Tensor
 
-DTYPES = (torch.float32, torch.float64)
+from hspec.linalg.base import OperatorBase
+from hspec.linalg.foreign import Products, products_of
 
 
-class LinearOperator(ABC):
+class LinearOperator(OperatorBase):
     """A symmetric p-by-p matrix known by its products.
 
-    Subclasses implement `_matmat(X)`, X and the result (p, k); everything else follows:
+    Subclasses implement `_matmat(X)`, X and the result (p, k); everything else follows and reads as on paper:
 
-        A @ v, A @ X           (p,) or (p, k); a block of columns is one call of `_matmat`
-        A + B, A - B, 2.0 * A  lazily, named after their parts: repr(G - A1) == "G - A1"
+        A @ v, A @ X, v @ A    (p,), or a block of columns (p, k), which is one call of `_matmat`
+        A + B, A - B, sum(...) lazily, named after their parts: repr(G - A1) == "G - A1"
+        2.0 * A, A / 2, -A     multiples; A + 0.1 adds a multiple of the identity, "A + 0.1 I"
+        A.T                    A itself
 
     Symmetry is the caller's promise; `lanczos`, `slq` and `eigsh` test it on the way, at no cost.
 
-    `removed_basis` is None, or the orthonormal columns (p, k) that a deflation has taken out: `slq` then
-    measures the p − k eigenvalues that are left (see `deflate`).
+    Attributes:
+        shape: (p, p).
+        dtype: of the vectors that are multiplied, float32 or float64.
+        device: where they are.
+        name: how the matrix is called in formulas and messages.
+        exact: False for products in reduced precision: good for a density, not for digits.
+        removed_basis: None, or the orthonormal columns (p, k) that a deflation has taken out: `slq` then
+            measures the p − k eigenvalues that are left (see `deflate`).
     """
 
-    removed_basis: torch.Tensor | None = None
-    exact: bool = True  # False for products in reduced precision: good for a density, not for digits
-
-    def __init__(self, dimension: int, dtype: torch.dtype, device: torch.device | str, name: str):
-        if dimension < 1:
-            raise ValueError(f"An operator needs at least one dimension; {name} has {dimension}.")
-        if dtype not in DTYPES:
-            raise ValueError(f"Operators are float32 or float64; {name} is {dtype}: convert it first.")
-        self.shape = (dimension, dimension)
-        self.dtype = dtype
-        self.device = torch.empty(0, device=device).device  # "cuda" → "cuda:0", so that devices compare equal
-        self.name = name
-
-    @abstractmethod
-    def _matmat(self, X: torch.Tensor) -> torch.Tensor:
-        """The product with a block of columns: (p, k) → (p, k), same dtype and device."""
-
-    def __matmul__(self, X: torch.Tensor) -> torch.Tensor:
-        self._check(X, "multiplied by")
-        Y = self._matmat(X[:, None] if X.ndim == 1 else X)
-        self._check(Y, "returned")
-        return Y[:, 0] if X.ndim == 1 else Y
-
-    def _check(self, X: torch.Tensor, role: str) -> None:
-        if not isinstance(X, torch.Tensor):
-            raise TypeError(f"{self.name} can be multiplied by a torch.Tensor only; got {type(X).__name__}.")
-        if X.ndim not in (1, 2) or X.shape[0] != self.shape[0]:
-            raise ValueError(
-                f"{self.name} has shape {self.shape} and was {role} a tensor of shape {tuple(X.shape)}: "
-                f"a vector ({self.shape[0]},) or a block ({self.shape[0]}, k) is needed."
-            )
-        if X.dtype != self.dtype:
-            raise ValueError(
-                f"{self.name} is {self.dtype} and was {role} a tensor of {X.dtype}: convert one."
-            )
-        if X.device != self.device:
-            raise ValueError(
-                f"{self.name} is on {self.device} and was {role} a tensor on {X.device}: move one."
-            )
-
-    def __repr__(self) -> str:
-        return self.name
+    @property
+    def T(self) -> "LinearOperator":
+        """The transpose, which is the matrix itself."""
+        return self
 
     def named(self, name: str) -> "LinearOperator":
         """The same operator under another name: `(G - A1 - A2 - B1).named("B2")`."""
-        return Combination([(1.0, self)], name)
+        return Named(name, self)
 
-    def __add__(self, other) -> "LinearOperator":
-        return Combination([*_terms(self), *_terms(aslinearoperator(other))])
+    def __add__(self, other: object) -> "LinearOperator":
+        shift = _number(other)
+        if shift is None:
+            return Combination([*_terms(self), *_terms(aslinearoperator(other))])
+        if shift == 0:  # what sum() begins with
+            return self
+        return Combination([*_terms(self), (shift, identity(self.shape[0], self.dtype, self.device))])
 
-    def __sub__(self, other) -> "LinearOperator":
-        return self + -1.0 * aslinearoperator(other)
+    __radd__ = __add__
 
-    def __mul__(self, scalar: float) -> "LinearOperator":
-        if not isinstance(scalar, Real):
+    def __sub__(self, other: object) -> "LinearOperator":
+        shift = _number(other)
+        return self + (-1.0 * aslinearoperator(other) if shift is None else -shift)
+
+    def __rsub__(self, other: object) -> "LinearOperator":
+        return -self + other
+
+    def __mul__(self, factor: object) -> "LinearOperator":
+        number = _number(factor)
+        if number is None:
             return NotImplemented
-        return Combination([(float(scalar) * c, A) for c, A in _terms(self)])
+        return Combination([(number * c, A) for c, A in _terms(self)])
 
     __rmul__ = __mul__
+
+    def __truediv__(self, factor: object) -> "LinearOperator":
+        number = _number(factor)
+        return NotImplemented if number is None else self * (1.0 / number)
 
     def __neg__(self) -> "LinearOperator":
         return -1.0 * self
 
-    def to_dense(self, block_size: int = 64) -> torch.Tensor:
-        """The matrix itself, (p, p), `block_size` columns a product. For small p."""
-        eye = torch.eye(self.shape[0], dtype=self.dtype, device=self.device)
-        return torch.cat([self @ columns for columns in eye.split(block_size, dim=1)], dim=1)
+
+class Wrapper(LinearOperator):
+    """An operator made of others, whose facts it hands on.
+
+    It is exact where all parts are, what is removed from all of them is removed from it, and a diagnosis is
+    that of its parts. Subclasses implement `_matmat` and, where one of these is not so, say so.
+    """
+
+    def __init__(self, name: str, *parts: LinearOperator) -> None:
+        first = parts[0]
+        for other in parts[1:]:
+            for fact in ("shape", "dtype", "device"):
+                a, b = getattr(first, fact), getattr(other, fact)
+                if a != b:
+                    raise ValueError(f"{first} and {other} cannot be added: their {fact}s are {a} and {b}.")
+        exact, removed = all(A.exact for A in parts), _removed_from_all(parts)
+        super().__init__(first.shape[0], first.dtype, first.device, name, exact=exact, removed_basis=removed)
+        self.parts = parts
+
+    def diagnosis(self) -> str:
+        return " ".join(dict.fromkeys(filter(None, (A.diagnosis() for A in self.parts))))
+
+
+class Named(Wrapper):
+    """Another name for an operator; made by `named`."""
+
+    def _matmat(self, X: Tensor) -> Tensor:
+        return self.parts[0]._matmat(X)
+
+
+class Combination(Wrapper):
+    """Σ c_i A_i, computed term by term when it is multiplied."""
+
+    def __init__(self, terms: list[tuple[float, LinearOperator]]) -> None:
+        super().__init__(_formula(terms), *(A for _, A in terms))
+        if len(terms) > 1 and not self.exact:
+            raise ValueError(
+                f"{self.name}: sums and differences lose the digits that reduced precision leaves: "
+                'use precision="exact"'
+            )
+        self.terms = tuple(terms)
+
+    def _matmat(self, X: Tensor) -> Tensor:
+        (c, A), *rest = self.terms
+        total = c * A._matmat(X)
+        for c, A in rest:
+            total = total.add(A._matmat(X), alpha=c)
+        return total
 
 
 class Dense(LinearOperator):
     """A symmetric matrix given by its entries; `aslinearoperator` is the checked way to make one."""
 
-    def __init__(self, matrix: torch.Tensor, name: str = "A"):
+    def __init__(self, matrix: Tensor, name: str = "A") -> None:
         super().__init__(matrix.shape[0], matrix.dtype, matrix.device, name)
         self.matrix = matrix
 
-    def _matmat(self, X):
+    def _matmat(self, X: Tensor) -> Tensor:
         return self.matrix @ X
+
+
+class Foreign(LinearOperator):
+    """Another library's matrix; made by `aslinearoperator`."""
+
+    def __init__(self, products: Products, name: str) -> None:
+        super().__init__(products.dimension, products.dtype, products.device, name)
+        self.products = products
+
+    def _matmat(self, X: Tensor) -> Tensor:
+        return self.products.matmat(X)
 
 
 class Identity(LinearOperator):
     """I; made by `identity`."""
 
-    def _matmat(self, X):
+    def _matmat(self, X: Tensor) -> Tensor:
         return X.clone()
 
 
@@ -116,61 +160,43 @@ def identity(
     return Identity(p, dtype, device, "I")
 
 
-class Combination(LinearOperator):
-    """Σ c_i A_i, computed term by term when it is multiplied."""
+def aslinearoperator(A: object, name: str = "A") -> LinearOperator:
+    """An operator from what is one: a symmetric matrix (p, p), or another library's operator.
 
-    def __init__(self, terms: list[tuple[float, LinearOperator]], name: str | None = None):
-        first = terms[0][1]
-        for _, other in terms[1:]:
-            for fact in ("shape", "dtype", "device"):
-                a, b = getattr(first, fact), getattr(other, fact)
-                if a != b:
-                    raise ValueError(f"{first} and {other} cannot be added: their {fact}s are {a} and {b}.")
-        super().__init__(first.shape[0], first.dtype, first.device, name or _formula(terms))
-        self.exact = all(A.exact for _, A in terms)
-        if len(terms) > 1 and not self.exact:
-            raise ValueError(
-                f"{self.name}: sums and differences lose the digits that reduced precision leaves: "
-                'use precision="exact"'
-            )
-        self.is_renamed = name is not None
-        self.terms = tuple(terms)
-        if len(terms) == 1:
-            self.removed_basis = first.removed_basis
+    Args:
+        A: a torch.Tensor or NumPy array, checked to be symmetric to √eps of its largest entry; a sparse
+            matrix or LinearOperator of SciPy, or an operator of curvlinops, whose symmetry is tested when it
+            is used; an operator of this package, returned unchanged.
+        name: how it is called in messages.
 
-    def _matmat(self, X):
-        (c, A), *rest = self.terms
-        total = c * A._matmat(X)
-        for c, A in rest:
-            total = total.add(A._matmat(X), alpha=c)
-        return total
+    Raises:
+        TypeError: anything else.
+        ValueError: a matrix that is not square, finite, symmetric, or of float32 or float64.
 
-
-def _terms(A: LinearOperator) -> tuple[tuple[float, LinearOperator], ...]:
-    """A sum's own terms, so that sums stay flat and read as written; a renamed sum is one term under its name."""
-    return A.terms if isinstance(A, Combination) and not A.is_renamed else ((1.0, A),)
-
-
-def _formula(terms: list[tuple[float, LinearOperator]]) -> str:
-    parts = []
-    for c, A in terms:
-        sign = "-" if c < 0 else "+"
-        size = "" if abs(c) == 1 else f"{abs(c):g} "
-        parts.append(f"{sign} {size}{A.name}")
-    text = " ".join(parts)
-    return text[2:] if text.startswith("+ ") else "-" + text[2:]
-
-
-def aslinearoperator(A: torch.Tensor | LinearOperator, name: str = "A") -> LinearOperator:
-    """An operator from a dense symmetric matrix (p, p); an operator is returned unchanged.
-
-    Raises TypeError for anything else, ValueError for a matrix that is not square, not finite or not
-    symmetric to √eps of its largest entry.
+    Example:
+        >>> aslinearoperator(torch.eye(3), "I") @ torch.ones(3)
+        tensor([1., 1., 1.])
     """
     if isinstance(A, LinearOperator):
         return A
-    if not isinstance(A, torch.Tensor):
-        raise TypeError(f"A LinearOperator or a symmetric torch.Tensor is needed; got {type(A).__name__}.")
+    if isinstance(A, np.ndarray) and A.dtype in (np.float32, np.float64):
+        A = torch.from_numpy(A)
+    if isinstance(A, Tensor):
+        return _dense(A, name)
+    products = products_of(A)
+    if products is None:
+        raise TypeError(
+            "A LinearOperator, a symmetric torch.Tensor, or an operator of SciPy or curvlinops is needed; "
+            f"got {type(A).__name__}."
+        )
+    return Foreign(products, name)
+
+
+def _dense(A: Tensor, name: str) -> LinearOperator:
+    if A.layout != torch.strided:
+        raise ValueError(
+            f"{name} is a tensor of layout {A.layout}: pass {name}.to_dense(), or SciPy's sparse matrix."
+        )
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A symmetric matrix is needed; got a tensor of shape {tuple(A.shape)}.")
     operator = Dense(A.detach(), name)
@@ -183,3 +209,37 @@ def aslinearoperator(A: torch.Tensor | LinearOperator, name: str = "A") -> Linea
             "If that is noise, pass (A + A.T) / 2."
         )
     return operator
+
+
+def _number(x: object) -> float | None:
+    """A real number as a float: Python's, NumPy's or a tensor without dimensions; None for anything else."""
+    if isinstance(x, Tensor | np.ndarray):
+        x = x.item() if x.ndim == 0 else None
+    if not isinstance(x, Real):
+        return None
+    if not math.isfinite(x):
+        raise ValueError(f"A factor or shift must be finite; got {x}.")
+    return float(x)
+
+
+def _terms(A: LinearOperator) -> tuple[tuple[float, LinearOperator], ...]:
+    """A sum's own terms, so that sums stay flat and read as written."""
+    return A.terms if isinstance(A, Combination) else ((1.0, A),)
+
+
+def _formula(terms: list[tuple[float, LinearOperator]]) -> str:
+    parts = []
+    for c, A in terms:
+        sign = "-" if c < 0 else "+"
+        size = "" if abs(c) == 1 else f"{abs(c):g} "
+        parts.append(f"{sign} {size}{A.name}")
+    text = " ".join(parts)
+    return text[2:] if text.startswith("+ ") else "-" + text[2:]
+
+
+def _removed_from_all(parts: tuple[LinearOperator, ...]) -> Tensor | None:
+    """The basis that a deflation has taken out of every part; None where one part has it, or part of it."""
+    first = parts[0].removed_basis
+    if first is None or any(A.removed_basis is None for A in parts):
+        return None
+    return first if all(torch.equal(first, A.removed_basis) for A in parts[1:]) else None

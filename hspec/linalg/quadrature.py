@@ -1,12 +1,13 @@
 """Stochastic Lanczos quadrature: the spectrum of a matrix from a few random probes."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from hspec.linalg.arguments import guards_of, whole_number
 from hspec.linalg.measure import SpectralMeasure
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.recurrence import Recurrence
@@ -31,7 +32,7 @@ def slq(
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 10,
     callback: Callable[[int, int], None] | None = None,
-    check: bool = True,
+    check: bool | str | Collection[str] = True,
 ) -> SpectralMeasure:
     """The spectral measure of A: an m-node Gauss rule per random unit probe; num_steps · num_probes products.
 
@@ -56,9 +57,9 @@ def slq(
     A = aslinearoperator(A)
     removed = 0 if A.removed_basis is None else A.removed_basis.shape[1]
     dimension = A.shape[0] - removed
-    if num_steps < 1 or num_probes < 1:
-        raise ValueError(f"At least one step and one probe are needed; got {num_steps} and {num_probes}.")
-    num_steps = min(num_steps, dimension)
+    num_steps = min(whole_number(num_steps, "The number of Lanczos steps"), dimension)
+    num_probes = whole_number(num_probes, "The number of probes")
+    guards = guards_of(check, ("symmetry",))
     if reorthogonalize is None:
         reorthogonalize = "partial" if A.device.type == "cpu" else "full"
     if block is None:
@@ -74,7 +75,7 @@ def slq(
             num_steps,
             reorthogonalize=reorthogonalize,
             basis_dtype=basis_dtype,
-            check=check and number == 0,
+            check=bool(guards) and number == 0,
             keep_basis=False,
             buffer=buffer,
         )

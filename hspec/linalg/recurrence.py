@@ -5,6 +5,7 @@ import torch
 from hspec.linalg import reorthogonalization
 from hspec.linalg.checkpoint import Checkpoint, checksum
 from hspec.linalg.inner_products import inner, norms
+from hspec.linalg.symmetry import SYMMETRY, asymmetry_error
 from hspec.linalg.tridiagonal import Tridiagonal
 
 BASIS_DTYPES = (torch.bfloat16, torch.float32, torch.float64)
@@ -14,9 +15,6 @@ GPU_LOOK = 8  # steps between two looks at the scalars on a GPU, where each look
 # float32 value is hardly above the products' rounding; missing a stop is harmless there, for what follows enters
 # with weight zero.
 INVARIANT = {torch.float32: 1e-6, torch.float64: 1e-12}
-# u·Av and v·Au may differ by this share of |Av|. The first two Lanczos vectors are a far sharper test than random
-# u, v, whose products with a p-dimensional matrix of any kind are smaller than |Av| by √p.
-SYMMETRY = {torch.float32: 1e-3, torch.float64: 1e-8}
 
 
 class Recurrence:
@@ -45,10 +43,10 @@ class Recurrence:
         working = torch.promote_types(A.dtype, basis_dtype)  # bfloat16 bases work in A's precision
         self.eps = torch.finfo(A.dtype).eps
         self.reorthogonalize = reorthogonalization.make(reorthogonalize, num_probes, num_steps, self.eps)
-        starts = starts.to(working)
+        self.Q = None if A.removed_basis is None else A.removed_basis.to(working)
+        starts = left_of(self.Q, starts.to(working))
         self.q = starts / norms(starts)[:, None].to(working)
         self.q_before, self.spare = torch.zeros_like(self.q), torch.empty_like(self.q)
-        self.Q = None if A.removed_basis is None else A.removed_basis.to(working)
         keep = keep_basis or self.reorthogonalize.needs_basis
         self.V = None
         if keep:  # in the buffer of a run of the same shape that is over, or in memory of its own
@@ -144,11 +142,8 @@ class Recurrence:
         off = (mirrored - self.betas[:, 0]).abs()
         tolerance = SYMMETRY[self.A.dtype] * (size + self.betas[:, 0])
         if bool((off > tolerance).any()):
-            raise ValueError(
-                f"{self.A} is not symmetric, or changes between two products: u·Av and v·Au differ by "
-                f"{float(off.max()):.3g}, |Av| is {float(size.max()):.3g}. Pass (A + A.T) / 2, switch dropout "
-                "and shuffling off, or pass check=False if this is rounding."
-            )
+            worst, v = float(off.max()), self.q_before[int(off.argmax())].to(self.A.dtype)
+            raise asymmetry_error(self.A, worst, float(size.max()), v)
 
     def resume_from(self, folder, every: int) -> None:
         """Save the state in `folder` every so many steps, and start from what is there."""
@@ -207,6 +202,20 @@ class Recurrence:
             return Tridiagonal(alphas, betas[:-1], None, None, norm)
         after = self.q[i] if m == self.step else self.V[i, m].to(self.q)
         return Tridiagonal(alphas, betas[:-1], self.V[i, :m].T, after * norm, norm)
+
+
+def left_of(Q: torch.Tensor | None, starts: torch.Tensor) -> torch.Tensor:
+    """The starts (n_v, p) without their parts in what a deflation has taken out, Q (p, k).
+
+    Raises ValueError where nothing is left of one.
+    """
+    if Q is None or not bool((norms(starts @ Q) > torch.finfo(Q.dtype).eps ** 0.5 * norms(starts)).any()):
+        return starts
+    left = starts - (starts @ Q) @ Q.T
+    left = left - (left @ Q) @ Q.T
+    if bool((norms(left) <= torch.finfo(Q.dtype).eps ** 0.5 * norms(starts)).any()):
+        raise ValueError("The start vector lies in what was deflated: any other will do.")
+    return left
 
 
 def _check_arguments(p: int, num_steps: int, starts: torch.Tensor, basis_dtype) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import torch
 
 from hspec.linalg.checkpoint import Checkpoint, checksum
-from hspec.linalg.operator import LinearOperator
-from hspec.linalg.recurrence import SYMMETRY
+from hspec.linalg.operator import LinearOperator, Wrapper
+from hspec.linalg.symmetry import SYMMETRY
 
 EVERY = 10  # products written at a time: a kill loses fewer than that
 
 
-class Remembered(LinearOperator):
+class Remembered(Wrapper):
     """A, whose products are written to a folder, and read from there as long as the same ones are asked for.
 
     "The same" is bit by bit: a computation without chance repeats itself to where it was killed, and goes on. Its first
@@ -21,9 +21,9 @@ class Remembered(LinearOperator):
     Raises ValueError for a folder that belongs to another operator.
     """
 
-    def __init__(self, A: LinearOperator, folder: str | os.PathLike):
-        super().__init__(A.shape[0], A.dtype, A.device, A.name)
-        self.A, self.exact, self.removed_basis = A, A.exact, A.removed_basis
+    def __init__(self, A: LinearOperator, folder: str | os.PathLike, every: int = EVERY) -> None:
+        super().__init__(A.name, A)
+        self.A, self.every = A, every
         self.checkpoint = Checkpoint(folder, {"operator": f"{A.name} {A.shape} {A.dtype}"})
         self.past = self._stored()
         self.recent: list[tuple[int, torch.Tensor]] = []  # since the last piece: checksum of X, A X
@@ -58,7 +58,7 @@ class Remembered(LinearOperator):
 
     def _keep(self, asked: int, product: torch.Tensor, is_new: bool) -> None:
         self.recent.append((asked, product))
-        if len(self.recent) < EVERY:
+        if len(self.recent) < self.every:
             return
         if is_new:
             asked, products = zip(*self.recent, strict=True)

@@ -8,7 +8,7 @@ import torch
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.inner_products import cross, norms
 from hspec.linalg.operator import LinearOperator
-from hspec.linalg.recurrence import SYMMETRY
+from hspec.linalg.symmetry import SYMMETRY, asymmetry_error
 
 FLOOR = 50.0  # residuals below FLOOR · eps · ‖A‖ are rounding, and count as converged
 TINY = 1e-300  # instead, for the zero matrix
@@ -110,11 +110,7 @@ class Subspace:
         mirrored = cross(self.AV[:j], self.V[j : self.count]).cpu().numpy()
         off, size = np.abs(mirrored - rows[:j]).max(), np.abs(self.T).max()
         if off > SYMMETRY[self.A.dtype] * size:
-            raise ValueError(
-                f"{self.A} is not symmetric, or changes between two products: u·Av and v·Au differ by {off:.3g}, "
-                f"its entries in the basis reach {size:.3g}. Pass (A + A.T) / 2, switch dropout and shuffling off, "
-                "or pass check=False if this is rounding."
-            )
+            raise asymmetry_error(self.A, off, size, self.V[0])
 
     def ritz(self, k: int, *, exact: bool) -> Ritz:
         """The k wanted pairs of T (2k for both ends): with vectors and computed residuals, or with estimated ones."""

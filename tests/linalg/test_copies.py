@@ -7,7 +7,7 @@ import pytest
 import scipy.special
 import torch
 
-from hspec.linalg import eigsh
+from hspec.linalg import deflate, eigsh
 from hspec.linalg.copies import CHANCE, Search
 from hspec.linalg.operator import aslinearoperator
 from hspec.linalg.subspace import Subspace
@@ -114,6 +114,17 @@ def test_start_vectors_that_span_one_copy_hide_no_other():
     A = torch.diag(torch.tensor([4.0, 4.0, 4.0, 3.0] + [0.1] * 60, dtype=torch.float64))
     start = torch.eye(64, dtype=torch.float64)[:, [0, 3]]
     assert np.allclose(eigsh(A, 4, start=start, generator=seeded()).values, [4, 4, 4, 3])
+
+
+def test_of_a_deflated_operator_only_what_is_left_is_found(prescribed):
+    """Not the zeros that deflation makes, though all that is left is negative; whatever the start."""
+    D = torch.diag(torch.tensor([5.0, 4.0] + [-1.0, -1.0, -2.0] + [-3.0] * 40, dtype=torch.float64))
+    Q = torch.eye(45, dtype=torch.float64)
+    for start in (None, Q[:, 1:4]):
+        pairs = eigsh(deflate(D, Q[:, :2]), 3, start=start, generator=seeded())
+        assert np.allclose(pairs.values, [-1, -1, -2]) and pairs.vectors[:2].abs().max() < 1e-12
+    with pytest.raises(ValueError, match="44 eigenpairs asked of 43"):
+        eigsh(deflate(D, Q[:, :2]), 44, generator=seeded())
 
 
 def test_a_killed_search_goes_on_to_the_same_copies(tmp_path, prescribed):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hspec.linalg import eigenpairs_from, identity, lanczos, recurrence
+from hspec.linalg import deflate, eigenpairs_from, identity, lanczos, recurrence
 from hspec.linalg.operator import LinearOperator
 from hspec.linalg.recurrence import INVARIANT
 
@@ -121,6 +121,19 @@ def test_a_float64_basis_over_float32_products_is_orthonormal_to_float64(prescri
     assert orthogonality < 1e-13
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_deflated_operator_is_run_in_what_is_left(dtype, prescribed, normal):
+    A, Q = prescribed(SPECTRA["outliers"], dtype), torch.eye(120, dtype=dtype)[:, :3]
+    v, P = normal(120).to(dtype), torch.eye(120, dtype=dtype)
+    P[:3] = 0.0
+    result = lanczos(deflate(A, Q), v, 40)
+    assert relation_error(P @ A @ P, result)[0] < 300 * SCALE[dtype]
+    assert result.V[:3].abs().max() < SCALE[dtype]
+    assert torch.allclose(result.V[:, 0], P @ v / (P @ v).norm(), atol=SCALE[dtype])
+    with pytest.raises(ValueError, match="lies in what was deflated"):
+        lanczos(deflate(A, Q), Q[:, 1], 4)
+
+
 @pytest.mark.parametrize("which", ["largest", "smallest", "both"])
 def test_eigenpairs_of_a_kept_basis_have_the_residuals_they_state(which, prescribed, normal):
     A = prescribed(SPECTRA["outliers"])
@@ -152,7 +165,9 @@ def test_eigenpairs_refuses_more_than_there_are(normal):
         ({"v": torch.ones(4)}, "float64 and was started from a tensor of torch.float32"),
         ({"v": [1.0]}, "got list"),
         ({"num_steps": 5}, "5 Lanczos steps asked of dimension p = 4"),
-        ({"num_steps": 0}, "0 Lanczos steps"),
+        ({"num_steps": 0}, "number of Lanczos steps is a whole number of at least 1; got 0"),
+        ({"num_steps": 2.5}, "whole number of at least 1; got 2.5"),
+        ({"check": "copies"}, "guards that stay on, out of symmetry; got 'copies'"),
         ({"reorthogonalize": "twice"}, '"full", "partial" or "none"'),
         ({"basis_dtype": torch.float16}, "basis_dtype is"),
     ],
@@ -165,7 +180,9 @@ def test_refusals(change, message):
 
 def test_refuses_an_operator_that_is_not_symmetric(normal, wrapped):
     M = normal(50, 50)
-    with pytest.raises(ValueError, match="user's matrix is not symmetric, or changes between two products"):
+    with pytest.raises(
+        ValueError, match=r"user's matrix is not symmetric: u·Av and v·Au differ by .*made twice is the same"
+    ):
         lanczos(wrapped(50, lambda X: M @ X), normal(50), 10)
     assert len(lanczos(wrapped(50, lambda X: M @ X), normal(50), 10, check=False).alphas) == 10
 
@@ -173,8 +190,19 @@ def test_refuses_an_operator_that_is_not_symmetric(normal, wrapped):
 def test_refuses_a_matrix_that_changes_between_products(normal, wrapped):
     scale = iter(np.linspace(1, 2, 50))
     D = torch.arange(50.0, dtype=torch.float64)[:, None]
-    with pytest.raises(ValueError, match="changes between two products"):
+    with pytest.raises(ValueError, match="changes between two products: the same vector multiplied twice"):
         lanczos(wrapped(50, lambda X: next(scale) * D * X), normal(50), 10)
+
+
+@pytest.mark.parametrize("wrap", [lambda A: A, lambda A: 2.0 * A + 0.1, lambda A: A.named("Hess")])
+def test_an_operator_may_say_why_it_is_not_symmetric(wrap, normal, wrapped):
+    class Talking(wrapped):
+        def diagnosis(self):
+            return "Its second derivative is wrong."
+
+    M = normal(50, 50)
+    with pytest.raises(ValueError, match=r"is not symmetric: .* Its second derivative is wrong.$"):
+        lanczos(wrap(Talking(50, lambda X: M @ X)), normal(50), 10)
 
 
 def test_refuses_products_that_are_not_finite(normal, wrapped):

@@ -213,7 +213,7 @@ def test_probes_that_stop_at_different_steps_are_padded():
 
 def test_refusals(prescribed):
     A = prescribed([1.0, 2.0])
-    with pytest.raises(ValueError, match="At least one step and one probe"):
+    with pytest.raises(ValueError, match="number of probes is a whole number of at least 1; got 0"):
         slq(A, 2, 0, generator=seeded(0))
     with pytest.raises(ValueError, match="gaussian or rademacher; got 'uniform'"):
         slq(A, 2, 1, generator=seeded(0), probes="uniform")

@@ -73,9 +73,8 @@ def _level(means: ClassMeans, level: str, name: str, definition: str) -> LinearO
     if not means.fits(weights.numel()):
         return Level(means, level, name)
     vectors = means.class_vectors[:, None] if level == "class" else means.vectors(level)
-    low_rank = LowRank(vectors.flatten(0, 1).T, weights.reshape(-1) / means.risk.num_examples, name=name)
-    low_rank.exact = means.risk.precision == "exact"
-    return low_rank
+    F, s = vectors.flatten(0, 1).T, weights.reshape(-1) / means.risk.num_examples
+    return LowRank(F, s, name=name, exact=means.risk.precision == "exact")
 
 
 def _within(risk: Risk, means: ClassMeans, name: str, definition: str) -> LinearOperator:
