@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,8 +37,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], object]) ->
         b'1 2 3'
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{_writer()}.{uuid.uuid4().hex[:8]}{SUFFIX}")
-    file = None
+    temporary, file = _temporary(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
@@ -58,11 +57,35 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], object]) ->
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def temporary_folder(beside: str | os.PathLike) -> Iterator[Path]:
+    """A folder beside the path of what is being made in it, from which that can be renamed; gone afterwards.
+
+    What a killed writer left behind is removed by the next one.
+
+    Raises:
+        OSError: the folder of `beside` cannot be made or written to.
+    """
+    beside = Path(beside)
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(beside.parent)
+    temporary = _temporary(beside)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Remove from `folder` the temporary files of writers that are dead."""
+    """Remove from `folder` the temporary files and folders of writers that are dead."""
     for leftover in Path(folder).glob(f".*{SUFFIX}"):
         try:
-            if _is_abandoned(leftover):
+            if not _is_abandoned(leftover):
+                continue
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
                 leftover.unlink(missing_ok=True)
         except OSError:  # finished or removed by another process this moment, or not ours to remove
             continue
@@ -83,6 +106,10 @@ class _Faithful:
 
     def __getattr__(self, name: str):
         return getattr(self._file, name)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{_writer()}.{uuid.uuid4().hex[:8]}{SUFFIX}")
 
 
 def _writer() -> str:

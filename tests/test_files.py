@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hspec import files
-from hspec.files import remove_leftovers, write_whole
+from hspec.files import remove_leftovers, temporary_folder, write_whole
 
 
 def test_the_examples_run():
@@ -87,6 +87,8 @@ def test_leftovers_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path):
     }
     for name in names.values():
         (tmp_path / name).touch()
+    (tmp_path / f".x.{host}.{gone.pid}.76543210.partial").mkdir()
+    (tmp_path / f".x.{host}.{gone.pid}.76543210.partial" / "half").touch()
     (tmp_path / "y.partial").touch()  # a user's
     two_days_ago = time.time() - 2 * 24 * 3600
     os.utime(tmp_path / names["long ago"], (two_days_ago, two_days_ago))
@@ -104,3 +106,18 @@ def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
     assert len(list(tmp_path.glob(".*.partial"))) == 1 and not (tmp_path / "x").exists()
     write_whole(tmp_path / "z", lambda file: file.write(b"whole"))
     assert [path.name for path in tmp_path.iterdir()] == ["z"]
+
+
+def test_a_temporary_folder_is_gone_afterwards_whatever_happens(tmp_path):
+    with pytest.raises(KeyError), temporary_folder(tmp_path / "new" / "page.html") as folder:
+        (folder / "half").touch()
+        assert folder.parent == tmp_path / "new"
+        raise KeyError
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_from_a_temporary_folder_what_was_made_can_be_renamed(tmp_path):
+    with temporary_folder(tmp_path / "page.html") as folder:
+        (folder / "made").write_text("whole")
+        (folder / "made").replace(tmp_path / "page.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -11,11 +11,12 @@ from pathlib import Path
 from hspec.book import provenance
 from hspec.book.concordance import concordance_page
 from hspec.book.errors import BookError
-from hspec.book.folders import temporary_folder
 from hspec.book.pages import status_page
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook
 from hspec.book.staging import stage_chapter
+from hspec.experiments.provenance import git
+from hspec.files import temporary_folder
 
 
 def make_book(repository, profile="laptop", *, only=None, force=False, report=print):
@@ -47,7 +48,7 @@ def build_html(repository, *, force=False, report=print):
     fingerprint = provenance.digest(
         provenance.files_digest(repository.root, "book/**/*", "benchmarks/results/cpu/*", "_config.yml"),
         provenance.revision(repository.root),
-        provenance.git(repository.root, "remote", "get-url", "origin") or "",
+        git(repository.root, "remote", "get-url", "origin") or "",
         *(f"{name} {_version(name)}" for name in ("jupyter-book", "sphinx-book-theme", "hspec")),
     )
     if not force and repository.index.is_file() and stamp.is_file() and stamp.read_text() == fingerprint:
@@ -55,7 +56,7 @@ def build_html(repository, *, force=False, report=print):
         return
     report("pages: building …")
     started = time.monotonic()
-    with temporary_folder(repository.build, "building-") as folder:
+    with temporary_folder(html) as folder:
         built = _jupyter_book(repository, folder)
         if html.exists():
             html.replace(folder / "last")

@@ -1,39 +1,21 @@
 """Which code and which packages made a page. No host names, no folders: a page reads the same everywhere."""
 
 import hashlib
-import platform
-import subprocess
-from importlib.metadata import version
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "matplotlib",
-    "seaborn",
-    "pandas",
-)
+from hspec.experiments.provenance import RECORDED_PACKAGES, git_revision, package_versions
+
+# What a chapter's numbers and pictures can depend on; hspec itself is known by its revision and its files.
+PACKAGES = (*RECORDED_PACKAGES[1:], "matplotlib", "seaborn", "pandas")
 
 
 def versions():
-    """{package: version} of what a chapter's numbers and pictures can depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-
-
-def git(root, *arguments):
-    """The output of a git command in `root`, or None where there is no git, no repository or no answer."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    """{package: version}."""
+    return package_versions(PACKAGES)
 
 
 def revision(root):
-    """The short git revision, marked `-dirty` when tracked files differ from it; `unknown` outside git."""
-    return git(root, "describe", "--always", "--dirty", "--exclude=*") or "unknown"
+    """The short git revision of a clone; `unknown` outside git."""
+    return git_revision(root) or "unknown"
 
 
 def digest(*parts):

@@ -12,9 +12,9 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 
 from hspec.book.errors import BookError
-from hspec.book.folders import temporary_folder
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.provenance import digest
+from hspec.files import temporary_folder
 
 # What nbformat raises for files that are not UTF-8, not JSON, no object, or lack what a notebook has.
 NO_NOTEBOOK = (
@@ -71,7 +71,7 @@ def _folder_beside(output):
         raise BookError(f"{output} is a folder. Name the notebook to write: -o {output / 'out.ipynb'}")
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(temporary_folder(output.parent, ".running-"))
+            folder = stack.enter_context(temporary_folder(output))
         except OSError as error:
             raise BookError(
                 f"Cannot write to {output.parent}: {error.strerror}. Choose another place by -o."

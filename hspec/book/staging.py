@@ -12,9 +12,9 @@ import nbformat
 
 from hspec.book import provenance
 from hspec.book.errors import BookError
-from hspec.book.folders import temporary_folder
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook, run_notebook
+from hspec.files import temporary_folder
 
 RECORDED = {"key", "profile", "parameters", "revision", "versions", "date", "seconds"}
 
@@ -30,7 +30,7 @@ def stage_chapter(repository, chapter, profile, parameters, *, force=False, repo
         return
     report(f"{chapter}: running ({profile} profile) …")
     started = time.monotonic()
-    with temporary_folder(repository.build, "staging-") as folder:
+    with temporary_folder(repository.build / chapter) as folder:
         executed = folder / f"{chapter}.ipynb"
         run_notebook(
             repository, repository.source(chapter), parameters, executed, progress=sys.stderr.isatty()

@@ -10,6 +10,7 @@ import numpy as np
 from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure, wasserstein
+from hspec.statistics import mean_and_error
 
 ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
 
@@ -32,7 +33,7 @@ def negative_share(measure: SpectralMeasure) -> tuple[float, float]:
     """
     sizes = np.where(measure.weights > 0, measure.weights * np.abs(measure.nodes), 0.0)
     shares = np.where(measure.nodes < 0, sizes, 0.0).sum(axis=1) / sizes.sum(axis=1)
-    return mean_and_sem(shares)
+    return mean_and_error(shares)
 
 
 def count_below(measure: SpectralMeasure, t: float) -> tuple[float, float]:
@@ -48,7 +49,7 @@ def spectral_change(a: SpectralMeasure, b: SpectralMeasure) -> tuple[float, floa
     nothing. Measures made by the same probes are compared probe by probe, which cancels most of the sampling error.
     """
     ratios = [w1_ratio(x, y) for x, y in zip(single_probes(a), single_probes(b), strict=True)]
-    return mean_and_sem(np.array(ratios))
+    return mean_and_error(ratios)
 
 
 def w1_ratio(a: SpectralMeasure, b: SpectralMeasure) -> float:
@@ -60,13 +61,6 @@ def single_probes(measure: SpectralMeasure) -> list[SpectralMeasure]:
     """Each probe's estimate as a measure by itself."""
     rows = zip(measure.nodes, measure.weights, measure.plain_weights, measure.exact, strict=True)
     return [SpectralMeasure(n, w, own, measure.dimension, exact) for n, w, own, exact in rows]
-
-
-def mean_and_sem(values: np.ndarray) -> tuple[float, float]:
-    """Mean, and standard error of the mean; NaN for the latter where there is one value only."""
-    values = np.asarray(values, dtype=np.float64)
-    sem = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
-    return float(values.mean()), float(sem)
 
 
 def gradient_concentration(gradient: SpectralMeasure, top: np.ndarray, k: int) -> tuple[float, float, float]:
@@ -124,7 +118,7 @@ def compared_ratios(ones: list[Record], others: list[Record], rank: int) -> tupl
     logs = np.log(
         [rank_ratio(a["top"], rank) / rank_ratio(b["top"], rank) for a, b in zip(ones, others, strict=True)]
     )
-    mean, sem = mean_and_sem(logs)
+    mean, sem = mean_and_error(logs)
     return (mean, sem), ratio_with_error(mean, sem)
 
 

@@ -10,30 +10,30 @@ from pathlib import Path
 
 import torch
 
+PACKAGE = Path(__file__).resolve().parents[1]
 RECORDED_PACKAGES = ("hspec", "torch", "torchvision", "numpy", "scipy", "scikit-learn")
 
 
 @cache
-def package_versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in RECORDED_PACKAGES}
+def package_versions(packages: tuple[str, ...] = RECORDED_PACKAGES) -> dict[str, str]:
+    """{package: version}, Python first."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 @cache
-def git_revision() -> str | None:
-    """Short hash of the checked-out commit, with "+changes" where the package differs from it; None outside git."""
-    package = Path(__file__).resolve().parents[1]
+def git_revision(folder: Path = PACKAGE) -> str | None:
+    """Short hash of the checked-out commit, with "+changes" where ``folder`` differs from it; None outside git."""
+    revision = git(folder, "rev-parse", "--short=12", "HEAD")
+    return revision and revision + ("+changes" if git(folder, "status", "--porcelain", "--", ".") else "")
 
-    def git(*arguments):
-        done = subprocess.run(
-            ["git", "-C", str(package), *arguments], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else None
 
+def git(folder: Path, *arguments: str) -> str | None:
+    """What a git command says in ``folder``; None where there is no git, no repository or no answer."""
     try:
-        revision = git("rev-parse", "--short=12", "HEAD")
-    except FileNotFoundError:  # git itself is not installed
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return revision and revision + ("+changes" if git("status", "--porcelain", "--", str(package)) else "")
+    return done.stdout.strip()
 
 
 def device_name(device: torch.device) -> str:

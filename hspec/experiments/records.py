@@ -1,7 +1,7 @@
 """A record: one measured result, as a folder of two files that a reader finds whole or not at all.
 
 ``meta.json`` says what was measured, with what, and which file holds the numbers: ``arrays-….npz``,
-named by its own content. That file is written first; the moment ``meta.json`` is renamed into place
+under a name that nobody else uses. That file is written first; the moment ``meta.json`` is renamed into place
 is the moment the record is there, or another in the place of an older one. A reader who came before
 that moment and finds the older numbers gone reads again.
 """
@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
-import tempfile
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from hspec.files import ABANDONED, write_whole
 from hspec.keys import digest
 
 CONFIGURATION = ("measure", "version", "setting", "options")  # of meta: what the key is the digest of
 META, ARRAYS = "meta.json", "arrays.npz"
-ABANDONED_AFTER = 24 * 3600  # seconds after which nobody still writes a file
 NAME = re.compile(r"\w[\w-]*")
 
 
@@ -78,11 +77,12 @@ def write_record(folder: Path, record: Record) -> Path:
     content = buffer.getvalue()
     checksum = hashlib.sha256(content).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
-    arrays, replaced = folder / f"arrays-{checksum[:12]}.npz", _arrays_now(folder)
+    arrays, replaced = folder / f"arrays-{uuid.uuid4().hex[:12]}.npz", _arrays_now(folder)
     meta = record.meta | {"arrays": arrays.name, "checksum": checksum}
+    text = json.dumps(meta, indent=1, sort_keys=True) + "\n"
     try:
-        _write(arrays, content)
-        _write(folder / META, (json.dumps(meta, indent=1, sort_keys=True) + "\n").encode())
+        write_whole(arrays, lambda file: file.write(content))
+        write_whole(folder / META, lambda file: file.write(text.encode()))
     except BaseException:
         _forget_unfinished(folder, arrays)
         raise
@@ -134,21 +134,6 @@ def _arrays_now(folder: Path) -> str | None:
         return None
 
 
-def _write(path: Path, content: bytes) -> None:
-    """To a temporary file beside ``path``, then by rename: a kill leaves the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's files are their owner's alone
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def _forget_unfinished(folder: Path, arrays: Path) -> None:
     """After a failed write: the older record stays, and where there was none no trace does."""
     with suppress(OSError):
@@ -158,11 +143,10 @@ def _forget_unfinished(folder: Path, arrays: Path) -> None:
 
 
 def _remove_old_files(folder: Path, arrays: Path, replaced: str | None) -> None:
-    """The replaced numbers, and what killed writers left; not what another writer may be about to name."""
-    with suppress(OSError):
+    """The replaced numbers, and those of killed writers; not what another writer may be about to name."""
+    with suppress(OSError):  # another process has replaced this record in turn
         now = arrays.stat().st_mtime  # by the file system's own clock
-        for other in folder.iterdir():
-            if other.name not in (arrays.name, META):
-                with suppress(OSError):
-                    if other.name == replaced or now - other.stat().st_mtime > ABANDONED_AFTER:
-                        other.unlink()
+        for other in folder.glob("arrays*.npz"):
+            old = now - other.stat().st_mtime > ABANDONED
+            if other.name != arrays.name and (old or other.name == replaced):
+                other.unlink(missing_ok=True)

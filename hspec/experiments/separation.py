@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.records import Record
+from hspec.statistics import mean_and_error
 
 READINGS = {"trace": "by trace", "count": "by number"}
 ROUNDING = 1e-6  # relative to the largest eigenvalue: ten times the rounding of single-precision gradients
@@ -101,6 +102,6 @@ def level_separation(
     rows = [weighted(n, w) for n, w in zip(nodes, weights, strict=True)]
     if not all((multiplicity > 0).any() for _, multiplicity in (group, *rows)):
         return float("nan"), float("nan")
-    found = np.array([separation(group, row) for row in rows])
-    sem = found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
-    return float(found.mean()), float(sem)
+    found = [separation(group, row) for row in rows]
+    mean, error = mean_and_error(found)
+    return float(mean), float(error)

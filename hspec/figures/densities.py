@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from hspec.experiments.quantities import mean_and_interval
 from hspec.figures.style import COLOURS, LINE_STYLES
 from hspec.linalg import SpectralMeasure
+from hspec.statistics import mean_and_interval
 
 GRID_POINTS = 2048
 MARGIN = 0.05  # of the range, on both sides: P20's margin

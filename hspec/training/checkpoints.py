@@ -1,16 +1,13 @@
 """Files that are whole or absent: written atomically, checked when read, refused where they do not belong."""
 
-import contextlib
-import os
 import pickle
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
 import torch
 
-_SECONDS_PER_DAY = 86_400
+from hspec.files import remove_leftovers, write_whole
 
 
 class CheckpointError(RuntimeError):
@@ -27,9 +24,7 @@ def prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"0")
-        for leftover in folder.glob(".*.tmp"):  # of a killed process, or of one that is writing this moment
-            if time.time() - leftover.stat().st_mtime > _SECONDS_PER_DAY:
-                leftover.unlink()
+        remove_leftovers(folder)
     except OSError as error:
         raise CheckpointError(
             f"cannot write to the training folder {folder} ({error}): choose another"
@@ -37,19 +32,11 @@ def prepare_folder(folder: Path) -> None:
 
 
 def write(path: Path, content: dict) -> None:
-    """Save to a temporary file beside `path`, then rename: a kill leaves the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Save `content` at `path`: a kill leaves the old file or the new one."""
     try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, lambda file: torch.save(content, file))
     except OSError as error:
-        raise CheckpointError(f"cannot write {path} ({error}): earlier checkpoints are kept") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        raise CheckpointError(f"{error}: earlier checkpoints are kept") from error
 
 
 def read(path: Path, identity: dict) -> dict:

@@ -1,15 +1,12 @@
 """A chapter runs when something it depends on changed, and a failure never replaces the last good page."""
 
 import json
-import os
 import shlex
-import subprocess
 
 import nbformat
 import pytest
 
 from hspec.book import BookError, run_notebook, status_text
-from hspec.book.folders import MACHINE, temporary_folder
 from hspec.book.staging import RECORDED, chapter_key, rerun_command, stage_chapter, staged_record
 
 
@@ -131,17 +128,6 @@ def test_a_page_whose_record_lacks_a_part_counts_as_not_run(toy, missing):
     toy.staged("one").parent.mkdir()
     nbformat.write(nbformat.v4.new_notebook(metadata={"hspec": record}), toy.staged("one"))
     assert staged_record(toy, "one") == ({} if missing else record)
-
-
-def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    left, running = (tmp_path / f".running-{MACHINE}-{process}-abc" for process in (dead.pid, os.getpid()))
-    for folder in (left, running):
-        folder.mkdir()
-    with temporary_folder(tmp_path, ".running-") as folder:
-        assert folder.is_dir() and running.is_dir() and not left.exists()
-    assert [path.name for path in tmp_path.iterdir()] == [running.name]
 
 
 def test_the_rerun_command_survives_the_shell():

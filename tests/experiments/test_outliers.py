@@ -15,7 +15,6 @@ from hspec.chapters.power_law.verdict import verdict_power_law
 from hspec.curvature import A1, A2, B1, class_means, gauss_newton, hessian, residual
 from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
-from hspec.experiments.quantities import mean_and_interval
 from hspec.experiments.records import Record
 from hspec.experiments.task import Task
 from hspec.linalg import SpectralMeasure
@@ -146,12 +145,6 @@ def test_energy_ratio_is_that_of_the_squares_and_knows_its_error():
     assert energy_ratio(twice, SpectralMeasure(nodes, weights, weights, 7)) == pytest.approx((4, 0))
     with pytest.raises(ValueError, match="probes must be the same"):
         energy_ratio(part, twice)
-
-
-def test_interval_is_students():
-    mean, half = mean_and_interval(np.array([1.0, 2.0, 3.0]))
-    assert (mean, half) == pytest.approx((2.0, 4.302653 / 3**0.5), rel=1e-6)
-    assert np.isnan(mean_and_interval(np.array([1.0]))[1])
 
 
 def measure_arrays(prefix, nodes, dimension=100):

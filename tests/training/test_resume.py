@@ -176,6 +176,8 @@ def test_full_disk_is_one_message_and_keeps_what_was_saved(problem, monkeypatch)
 
     advance = Trainer.advance
     monkeypatch.setattr(Trainer, "advance", fill_the_disk)
-    with pytest.raises(CheckpointError, match=r"cannot write .*No space left.*earlier checkpoints are kept"):
+    with pytest.raises(
+        CheckpointError, match=r"cannot be written.*No space left.*earlier checkpoints are kept"
+    ):
         start(problem, checkpoints=[0, 1])
     assert sorted(p.name for p in problem.folder.iterdir()) == ["state.pt", "step-00000000.pt"]

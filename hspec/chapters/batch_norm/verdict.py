@@ -10,19 +10,19 @@ from hspec.experiments.film_quantities import (
     TWICE,
     UNDEFINED,
     compared_ratios,
-    mean_and_sem,
     rank_ratio,
     seeds,
     with_error,
 )
 from hspec.experiments.records import Record
+from hspec.statistics import mean_and_error
 
 
 def verdict_outliers(with_norm: list[Record], without: list[Record]) -> list[Verdict]:
     """GKX-6, one record of each net per seed."""
     rank = int(without[0]["num_classes"]) + 1
     ratio, text = compared_ratios(without, with_norm, rank)
-    present = mean_and_sem([rank_ratio(r["top"], rank) for r in with_norm])
+    present = mean_and_error([rank_ratio(r["top"], rank) for r in with_norm])
     return [
         Verdict(
             "GKX-6",

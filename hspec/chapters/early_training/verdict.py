@@ -11,11 +11,11 @@ from hspec.experiments.film_quantities import (
     depth,
     epoch_changes,
     frame_at,
-    mean_and_sem,
     with_error,
 )
 from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
+from hspec.statistics import mean_and_error
 
 PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
 LARGE = 0.1  # of λ_max: a negative eigenvalue larger than this is large
@@ -49,7 +49,7 @@ def verdict_settling(film: list[Record], epoch: int) -> list[Verdict]:
     """GKX-3, from frames one epoch (of so many steps) apart, the first of them at step 0."""
     changes = epoch_changes(film, epoch)
     first, later = changes[0], changes[1:]
-    value, sem = mean_and_sem([mean for mean, _ in later])
+    value, sem = mean_and_error([mean for mean, _ in later])
     return [
         Verdict(
             "GKX-3",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.film_quantities import CLEARLY, depth, mean_and_sem, negative_share, seeds, with_error
+from hspec.experiments.film_quantities import CLEARLY, depth, negative_share, seeds, with_error
 from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
+from hspec.statistics import mean_and_error
 
 LITTLE = 0.1  # of the curvature
 ALMOST_NONE = 0.01  # of λ_max: below this a spectrum is almost non-negative; the paper's net has about 0.0006
@@ -16,9 +17,9 @@ ALMOST_NONE = 0.01  # of λ_max: below this a spectrum is almost non-negative; t
 def verdict_end(records: list[Record]) -> list[Verdict]:
     """GKX-5, from the last frame of each seed."""
     depths, slacks = zip(*(depth(r) for r in records), strict=True)
-    value, sem = mean_and_sem(depths)
+    value, sem = mean_and_error(depths)
     error = max(float(np.nan_to_num(sem)), *slacks)
-    shares = mean_and_sem([negative_share(stored_measure(r, "hess_"))[0] for r in records])
+    shares = mean_and_error([negative_share(stored_measure(r, "hess_"))[0] for r in records])
     step, runs = f"step {int(records[0]['step'])}", seeds(records)
     return [
         Verdict(

@@ -7,6 +7,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.records import Record
 from hspec.experiments.separation import READINGS, separation_of
+from hspec.statistics import mean_and_error
 
 SIGNIFICANT = 0.01  # of the permutation test
 APART = 1.0  # in pooled interquartile ranges: the medians lie outside each other's middle halves, roughly
@@ -23,10 +24,10 @@ def silhouette_summary(record: Record, metric: str) -> dict[str, float]:
     values, labels, permuted = (
         record[name] for name in (f"{metric}_silhouette", "true_class", f"{metric}_permuted")
     )
-    by_class = np.array([values[labels == c].mean() for c in np.unique(labels)])
+    _, error = mean_and_error([values[labels == c].mean() for c in np.unique(labels)])
     return {
         "true": float(values.mean()),
-        "error": float(by_class.std(ddof=1) / np.sqrt(len(by_class))),
+        "error": float(error),
         "other": float(record[f"{metric}_other_silhouette"].mean()),
         "permuted": float(permuted.mean()),
         "p": float((1 + (permuted >= values.mean()).sum()) / (1 + len(permuted))),

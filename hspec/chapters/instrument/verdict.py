@@ -8,6 +8,7 @@ from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
+from hspec.statistics import mean_and_error
 
 NEAR_ZERO = (
     1e-3  # relative to |λ|max: inside lies a huge atom, which a Kolmogorov-Smirnov distance would only see
@@ -91,7 +92,7 @@ def verdict_instrument(record: Record) -> list[Verdict]:
     corrected, plain = single_probe_distances(record)
     ks = errors(record, "double")["ks"]
     outside, total = band_violations(record)
-    mean, sem = corrected.mean(), corrected.std(ddof=1) / np.sqrt(len(corrected))
+    mean, sem = mean_and_error(corrected)
     probes = len(corrected)
     scale = np.sqrt(TARGET_PARAMETERS / len(record["eigenvalues"]))
     return [

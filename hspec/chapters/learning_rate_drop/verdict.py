@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.film_quantities import CLEARLY, mean_and_sem, ratio_with_error, seeds
+from hspec.experiments.film_quantities import CLEARLY, ratio_with_error, seeds
 from hspec.experiments.records import Record
+from hspec.statistics import mean_and_error
 
 
 def verdict_drop(before: list[Record], after: list[Record], control: list[Record]) -> list[Verdict]:
@@ -26,7 +27,7 @@ def verdict_drop(before: list[Record], after: list[Record], control: list[Record
 
 def below_one(logarithms: np.ndarray) -> tuple[str, str, str]:
     """Value, criterion and outcome of "these ratios are below 1", given their natural logarithms."""
-    mean, sem = mean_and_sem(logarithms)
+    mean, sem = mean_and_error(logarithms)
     return (
         ratio_with_error(mean, sem),
         f"below 1 by {CLEARLY:g} standard errors of its logarithm",

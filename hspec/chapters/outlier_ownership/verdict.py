@@ -8,6 +8,7 @@ from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure
+from hspec.statistics import ratio_and_error
 
 SAME_SPACE = 0.9  # mean squared cosine between two eigenspaces that are called the same
 FAR_BELOW = 0.5  # of λ_C(Hess): a matrix whose largest eigenvalue is smaller has no outlier among Hess's
@@ -75,8 +76,4 @@ def energy_ratio(part: SpectralMeasure, whole: SpectralMeasure) -> tuple[float, 
             f"the probes must be the same: {part.num_probes} of one, {whole.num_probes} of the other"
         )
     above, below = (m.dimension * np.nansum(m.weights * m.nodes**2, axis=1) for m in (part, whole))
-    ratio = above.mean() / below.mean()
-    if len(above) < 2:
-        return float(ratio), float("nan")
-    scatter = (above - ratio * below).std(ddof=1) / np.sqrt(len(above))
-    return float(ratio), float(scatter / below.mean())
+    return ratio_and_error(above, below)

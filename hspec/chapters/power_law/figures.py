@@ -11,9 +11,9 @@ from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
 from hspec.experiments import Record
 from hspec.experiments.fits import Branch, Fit, branch, floors
 from hspec.experiments.quadrature import stored_measure
-from hspec.experiments.quantities import mean_and_interval
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import SpectralMeasure
+from hspec.statistics import mean_and_interval
 
 GRID_POINTS = 600
 LOG_WIDTH = 0.1  # decades: the kernel of a log-spectrum

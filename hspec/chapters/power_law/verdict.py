@@ -7,8 +7,8 @@ import numpy as np
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
 from hspec.experiments.quadrature import stored_measure
-from hspec.experiments.quantities import mean_and_interval
 from hspec.experiments.records import Record
+from hspec.statistics import mean_and_interval
 
 FOLLOWS = 0.1  # Kolmogorov-Smirnov distance up to which a law is said to describe the branch
 SAME = 0.5  # exponents of the two halves of a window that differ by less are called one

@@ -10,6 +10,7 @@ from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.experiments.trends import trend_verdicts
+from hspec.statistics import mean_and_error, ratio_and_error
 
 SURE = 2.0  # standard errors
 
@@ -37,9 +38,8 @@ def corner_verdict(grid: Grid, records, tail: float, where: str, end: int, *, ab
     if not found:
         return Verdict("P18-4", quantity, "not measured", criterion, outcome(False, decided=False))
     shares = np.array([tail_share(r["nodes"], r["g_parts"], r["weights"], tail) for r in found])
-    share, error = shares[:, 0].mean(), shares[0, 1]
-    if len(found) > 1:
-        error = shares[:, 0].std(ddof=1) / np.sqrt(len(found))
+    share, over_repeats = mean_and_error(shares[:, 0])
+    error = over_repeats if len(found) > 1 else shares[0, 1]
     decided = bool(abs(share - 0.5) > SURE * error)
     return Verdict(
         "P18-4",
@@ -69,8 +69,4 @@ def tail_share(
     inside = np.where(before < tail, weights, 0.0)
     part = (inside * np.nan_to_num(g_parts)).sum(1)
     whole = (inside * np.nan_to_num(nodes)).sum(1)
-    share = part.sum() / whole.sum()
-    if len(whole) < 2:
-        return float(share), float("nan")
-    scatter = (part - share * whole).std(ddof=1) / np.sqrt(len(whole))
-    return float(share), float(scatter / abs(whole.mean()))
+    return ratio_and_error(part, whole)
