@@ -14,6 +14,7 @@ COMMANDS = {  # each is the module hspec.commands.NAME, loaded when it is called
     "run": "run one notebook with your own parameters",
     "measure": "measure one of the papers' nets, and show its numbers beside the printed ones",
     "publish": "copy results of this machine's store to data/results, to be committed",
+    "verify": "measure stored results again, and say which this machine reproduces",
     "status": "what was run, when, at which scale, and what is out of date",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -40,6 +41,31 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
+
+
+def machine_name(device: torch.device | str) -> str:
+    """The GPU's model, or the CPU's: "2 cores of an AMD EPYC 7B13 64-Core Processor, AVX2"."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{torch.get_num_threads()} cores of an {_cpu_model()}, {instructions}"
+
+
+def memory() -> int:
+    """Bytes of main memory of this machine; 0 where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0].replace("(R)", "") if names else platform.machine()
 
 
 def default_device() -> torch.device:

@@ -1,0 +1,130 @@
+"""Stored records measured again: does this machine give what they say?
+
+The same code on the same kind of processor repeats a record to the last bit. Another processor, or
+another version of PyTorch, rounds differently; training carries that on, step by step, into another
+net of the same kind. So a record is *repeated* where every bit agrees, *reproduced* where what it
+says agrees within a hundredth, and *differs* where something does not, with its name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hspec.data import MissingData
+from hspec.experiments.experiment import Experiment, load_or_run
+from hspec.experiments.measure import Measure
+from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.records import Record
+from hspec.experiments.setting import Setting
+from hspec.experiments.store import Store
+from hspec.keys import completed
+from hspec.linalg import wasserstein
+
+TOLERANCE = 0.01  # of a spectrum's range (Wasserstein-1), of an array's largest entry
+
+# What is a different number in every run, or the place of another array's entries: it has no value
+# of its own to be compared.
+INCIDENTAL = ("residuals", "edges", "exact_cdf", "ghosts", "product_error", "map", "permuted")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A record, and what came of measuring it again.
+
+    Args:
+        record: The stored one.
+        outcome: "repeated", "reproduced", "differs", or "skipped".
+        worst: The array that is farthest off, or why it was skipped.
+        deviation: How far, as a share of its range or of its largest entry; NaN where skipped.
+        seconds: How long it took here.
+    """
+
+    record: Record
+    outcome: str
+    worst: str = ""
+    deviation: float = np.nan
+    seconds: float = 0.0
+
+
+def deviations(stored: Record, again: Record) -> dict[str, float]:
+    """How far the second record is from the first, array by array.
+
+    Returns:
+        For a quadrature, the Wasserstein-1 distance over the range of the spectrum, under the name of
+        its prefix; for any other array, the largest difference over the largest entry; infinite
+        where one of them is missing or has another shape.
+    """
+    prefixes = [n.removesuffix("dimension") for n in stored.arrays if n.endswith("dimension")]
+    quadratures = [p for p in prefixes if f"{p}nodes" in stored and f"{p}plain_weights" in stored]
+    found = {f"{p}spectrum": _distance(stored, again, p) for p in quadratures}
+    for name, value in stored.arrays.items():
+        if not name.endswith(INCIDENTAL) and not any(name.startswith(p) for p in quadratures if p):
+            found[name] = _difference(value, again.arrays.get(name))
+    return found
+
+
+def _distance(stored: Record, again: Record, prefix: str) -> float:
+    if f"{prefix}nodes" not in again:
+        return np.inf
+    a, b = (stored_measure(record, prefix) for record in (stored, again))
+    return wasserstein(a, b) / (a.support[1] - a.support[0])
+
+
+def _difference(a: np.ndarray, b: np.ndarray | None) -> float:
+    if b is None or a.shape != b.shape or a.dtype.kind != b.dtype.kind:
+        return np.inf
+    if a.dtype.kind not in "fiu":
+        return 0.0 if np.array_equal(a, b) else np.inf
+    if np.array_equal(a, b, equal_nan=True):
+        return 0.0
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return np.inf
+    return float(np.nanmax(np.abs(a - b)) / np.nanmax(np.abs(a)))
+
+
+def verify(record: Record, measures: Mapping[str, Measure], store: Store) -> Verification:
+    """Measure a stored record again, in ``store``, which must not answer from what is stored."""
+    meta, measure = record.meta, measures[record.meta["measure"]]
+    if meta["version"] != measure.version:
+        return Verification(record, "skipped", f"it is of version {meta['version']} of the measure")
+    setting = None if meta["setting"] is None else Setting.from_canonical(meta["setting"])
+    started = time.monotonic()
+    try:
+        options = completed(measure.function, meta["options"])
+        again = load_or_run(Experiment(measure, setting, options), store, progress=False)
+    except MissingData:
+        return Verification(record, "skipped", f"{setting.dataset} is not on this machine")
+    found = deviations(record, again)
+    worst = max(found, key=found.__getitem__)
+    outcome = "reproduced" if found[worst] <= TOLERANCE else "differs"
+    if meta["checksum"] == again.meta["checksum"]:
+        outcome = "repeated"
+    return Verification(record, outcome, worst, found[worst], time.monotonic() - started)
+
+
+def verify_all(
+    records: Iterable[Record], measures: Mapping[str, Measure], minutes: float
+) -> Iterator[Verification]:
+    """Measure records again, the quickest first, until the minutes are spent.
+
+    A record is not begun where it would overrun them, to judge by its own seconds and by how long
+    the others took here.
+    """
+    spent, foreseen = 0.0, 0.0
+    with tempfile.TemporaryDirectory(prefix="hspec-verify-") as folder:
+        store = Store(folder, fresh=True)
+        for record in sorted(records, key=lambda record: record.meta["seconds"]):
+            seconds = record.meta["seconds"]
+            pace = spent / foreseen if foreseen else 1.0
+            if spent + pace * seconds > 60 * minutes:
+                yield Verification(record, "skipped", f"it takes {pace * seconds:.0f} s")
+                continue
+            result = verify(record, measures, store)
+            if result.outcome != "skipped":
+                spent, foreseen = spent + result.seconds, foreseen + seconds
+            yield result
