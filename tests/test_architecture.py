@@ -36,6 +36,7 @@ LAYERS = {
     "statistics": (set(), {"numpy", "scipy"}),
     "linalg": (set(), {"torch", "numpy", "scipy"}),
     "curvature": ({"linalg"}, {"torch", "numpy"}),
+    "plotting": ({"linalg"}, {"numpy", "matplotlib"}),
     "data": (set(), {"torch", "torchvision", "numpy", "sklearn", "PIL"}),
     "models": (set(), {"torch", "torchvision", "numpy"}),
     "training": ({"data", "models"}, {"torch", "numpy", "tqdm"}),
@@ -43,7 +44,7 @@ LAYERS = {
         {"linalg", "curvature", "data", "models", "training"},
         {"torch", "numpy", "scipy", "sklearn", "filelock"},
     ),
-    "figures": ({"linalg", "experiments"}, {"numpy", "pandas", "matplotlib", "seaborn", "IPython"}),
+    "figures": ({"linalg", "experiments", "plotting"}, {"numpy", "pandas", "matplotlib", "seaborn", "IPython"}),
     "chapters": (
         {"linalg", "curvature", "experiments", "figures", "training"},
         {"torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "sklearn"},

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from hspec.figures.style import COLOURS, LINE_STYLES
 from hspec.linalg import SpectralMeasure
+from hspec.plotting.densities import probe_densities
 from hspec.statistics import mean_and_interval
 
 GRID_POINTS = 2048
@@ -61,10 +62,3 @@ def density_band(
         axis.fill_between(
             grid, np.maximum(mean - half, lowest), mean + half, color=colour, alpha=0.2, linewidth=0
         )
-
-
-def probe_densities(measure: SpectralMeasure, grid, width: float) -> np.ndarray:
-    """Each probe's smoothed density: (n_v, len(grid))."""
-    rows = zip(measure.nodes, measure.weights, measure.plain_weights, measure.exact, strict=True)
-    single = (SpectralMeasure(n, w, plain, measure.dimension, exact) for n, w, plain, exact in rows)
-    return np.stack([one.density(grid, width) for one in single])

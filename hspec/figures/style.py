@@ -1,71 +1,24 @@
-"""One look for every figure: colours with a fixed meaning, thin axes, vector output."""
+"""The book's look for every figure; colours, panels and their style are those of `hspec.plotting`."""
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-# Okabe-Ito: told apart by readers with any colour vision. One matrix, one colour, in the whole book.
-COLOURS = {
-    "Hess": "#0072B2",
-    "G": "#D55E00",
-    "H": "#009E73",
-    "A1": "#CC79A7",
-    "A2": "#E69F00",
-    "B1": "#56B4E9",
-    "B2": "#7A5195",
-    "exact": "#222222",
-    "neutral": "#6E6E6E",
-    "pale": "#BDBDBD",  # what lies under another line
-}
-LINE_STYLES = {"Hess": "-", "G": "--", "H": "-.", "A1": ":", "exact": "-"}
-SEQUENTIAL = "cividis"  # even in lightness, also for colour-blind readers
-DIVERGING = "RdBu_r"
+from hspec.plotting.style import COLOURS, DIVERGING, LINE_STYLES, RC, SEQUENTIAL, panels
 
-_RC = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,  # bars hide the grid
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.6,
-    "axes.edgecolor": "#444444",
-    "axes.linewidth": 0.8,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "figure.facecolor": "white",  # a white card also in the dark theme: colours keep their meaning
-    "svg.fonttype": "path",
-    "svg.hashsalt": "hspec",  # the same figure gives the same bytes
-}
+__all__ = ["COLOURS", "DIVERGING", "LINE_STYLES", "SEQUENTIAL", "panels", "set_style", "spikes"]
 
 
 def set_style() -> None:
     """Set the book's look for every later figure, and vector output where a notebook is running."""
-    sns.set_theme(style="ticks", rc=_RC)
+    sns.set_theme(style="ticks", rc=RC)
     try:
         from_notebook = get_ipython()  # defined by IPython, and only there
     except NameError:
         return
     from_notebook.run_line_magic("config", "InlineBackend.figure_formats = ['svg']")
     from_notebook.run_line_magic("matplotlib", "inline")
-
-
-def panels(
-    rows: int = 1, columns: int = 1, *, width: float = 4.6, height: float = 3.3, **kwargs
-) -> tuple[Figure, list]:
-    """A figure and its axes, row by row; sizes in inches per panel. Not known to pyplot, so it is shown once."""
-    with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
-    return figure, list(axes.flat)
 
 
 def spikes(
