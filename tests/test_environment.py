@@ -8,6 +8,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from hspec.cli import parser
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -68,3 +70,27 @@ def test_the_makefile_checks_for_the_same_python():
 
 def test_setup_extras_exist():
     assert EXTRAS.keys() >= SETUP_EXTRAS
+
+
+WORKFLOW = ROOT / ".github" / "workflows" / "book.yml"
+
+
+def steps():
+    """Every line that the workflow runs."""
+    jobs = yaml.safe_load(WORKFLOW.read_text())["jobs"].values()
+    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+
+
+def test_the_workflow_runs_commands_that_there_are():
+    called = [line.split() for line in steps() if line.startswith("hspec ")]
+    assert {words[1] for words in called} >= {"book", "verify"}
+    for words in called:
+        parser(words[1:]).parse_args(words[1:])  # ends the test where an option is unknown
+
+
+def test_the_workflow_installs_under_the_lock_and_tests_the_lowest_and_the_highest_python():
+    workflow = yaml.safe_load(WORKFLOW.read_text())
+    assert workflow["env"]["INSTALL"].count("-c constraints.txt") == 2
+    assert 'eval "$INSTALL"' in steps()
+    lowest, beyond = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == [f"3.{lowest}", f"3.{int(beyond) - 1}"]
