@@ -143,12 +143,13 @@ class _Middle:
 
 def gauss_newton_gram(risk: Risk, limit: int, check: bool) -> tuple[Tensor, Tensor]:
     """K (N·C, N·C) float64, rows (n, c') with n major, and the signs s (N·C,) of its columns in G = V diag(s) Vᵀ."""
-    layers = _linear_layers(risk) if risk.independent else {}
-    _refuse_too_large(risk, layers, limit)
+    layers = _linear_layers(risk) if risk.data.is_paired else {}
+    _refuse_too_large(risk, list(layers.values()), limit)
     middle = _Middle.of(risk)
     found = None
     for trusted in (layers, {}) if layers else ({},):
         K, observed = _hadamard(risk, trusted, middle)
+        _refuse_too_large(risk, observed, limit)
         known = {id(q) for layer in observed for q in trainable(layer)}
         others = [q for q in risk.network.parameters if id(q) not in known]
         for block in _blocks(others, len(K), limit - 3 * K.nbytes):
@@ -171,13 +172,14 @@ def _linear_layers(risk: Risk) -> dict[str, nn.Linear]:
     return {name: a for name, a in layers.items() if isinstance(a, nn.Linear) and trainable(a)}
 
 
-def _refuse_too_large(risk: Risk, layers: dict[str, nn.Linear], limit: int) -> None:
+def _refuse_too_large(risk: Risk, layers: list[nn.Linear], limit: int) -> None:
+    """Raise MemoryError where K, with `layers`' errors or any other parameter's rows, is beyond the limit."""
     size = risk.logits().numel()
-    mine = {id(q) for layer in layers.values() for q in trainable(layer)}
+    mine = {id(q) for layer in layers for q in trainable(layer)}
     largest = max((q.nbytes for q in risk.network.parameters if id(q) not in mine), default=0)
-    widest = max((sum(layer.weight.shape) for layer in layers.values()), default=0)
-    # K and its temporaries; the rows of a parameter and their copy, or the errors and features of a layer
-    needed = 5 * 8 * size**2 + size * max(2 * largest, 8 * widest)
+    width = sum(sum(layer.weight.shape) for layer in layers)
+    # K and its temporaries; the rows of a parameter and their copy, or all errors and features
+    needed = 5 * 8 * size**2 + size * max(2 * largest, 8 * width)
     if needed > limit:
         raise MemoryError(
             f"the exact spectrum of G on N={len(risk.logits())} examples and C={risk.num_classes} classes needs "

@@ -110,6 +110,8 @@ def observe(graphs: Graphs, x: Tensor, layers: dict[str, nn.Module]) -> tuple[Ob
 
 
 def _unfit(calls: list[tuple[Tensor, Tensor]], f: Tensor, reached: set) -> str:
+    if f.dim() != 2:
+        return f"leads to outputs of shape {tuple(f.shape)}, not one row an example"
     if len(calls) != 1:
         return f"is called {len(calls)} times in a forward pass"
     h, y = calls[0]

@@ -158,3 +158,60 @@ def test_other_losses_are_refused(case):
     risk = Risk.from_module(case.net, case.batches, case.C, loss=nn.CrossEntropyLoss(label_smoothing=0.1))
     with pytest.raises(ValueError, match="one class index an example"):
         class_means(risk)
+
+
+class Centred(nn.Module):
+    """By its batch: an example's logits have no meaning by themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.b(torch.tanh(self.a(x - x.mean(0))))
+
+
+@pytest.fixture(scope="module")
+def coupled():
+    torch.manual_seed(0)
+    return Centred().double(), torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+
+
+@pytest.mark.parametrize("sizes", [[9], [5, 4], [3, 3, 3]], ids=str)
+@pytest.mark.parametrize("budget", [None, 0], ids=["in memory", "streamed"])
+def test_coupled_examples_keep_the_users_partition(coupled, sizes, budget, rel):
+    """Another partition is another matrix G; within each, A1 + A2 + B1 + B2 = G, and the means are its own."""
+    net, x, y = coupled
+    batches = list(zip(x.split(sizes), y.split(sizes), strict=True))
+    risk = Risk.from_module(net, batches, 3, memory_budget=budget)
+    assert not risk.independent
+    means = class_means(risk)
+    J = torch.cat([jacobian(net, x) for x, _ in batches])
+    p = risk.logits().softmax(1)
+    g = J - torch.einsum("nk,nkq->nq", p, J)[:, None]
+    G = torch.einsum("nk,nkq,nkr->qr", p, g, g) / 9
+    assert rel((A1(means) + A2(means) + B1(means) + B2(risk, means)).to_dense(), G) < 1e-12
+    assert rel(gauss_newton(risk).to_dense(), G) < 1e-12
+    looped = torch.stack(
+        [torch.einsum("nk,nkq->kq", p[y == c] / p[y == c].sum(0), g[y == c]) for c in range(3)]
+    ).flatten(0, 1)
+    assert rel(means.gram(), looped @ looped.T) < 1e-12
+    if budget is None:
+        assert rel(means.cross_class_vectors.flatten(0, 1), looped) < 1e-12
+        assert means.num_gradients("class") == 3
+
+
+def jacobian(net, x):
+    """(n, C, p) of one batch as it is."""
+    parameters = dict(net.named_parameters())
+    found = torch.func.jacrev(lambda t: torch.func.functional_call(net, t, (x,)))(parameters)
+    return torch.cat([t.flatten(2) for t in found.values()], 2).detach()
+
+
+def test_another_partition_is_another_matrix(coupled, rel):
+    net, x, y = coupled
+    whole, halves = (
+        gauss_newton(Risk.from_module(net, list(zip(x.split(n), y.split(n), strict=True)), 3)).to_dense()
+        for n in (9, 5)
+    )
+    assert rel(halves, whole) > 0.05
