@@ -27,6 +27,13 @@ class RiskOperator(LinearOperator):
         facts = f"p={self.shape[0]}, N={self.risk.num_examples}, {self.risk.graphs}"
         return f"{self.name}({facts})"
 
+    def diagnosis(self) -> str:
+        """What the risk's checks have found (see `Risk.checks`)."""
+        if not self.risk.check:
+            return "The risk was made with check=False: without it, derivatives are compared with differences first."
+        found = "; ".join(f"the {kind} {said}" for kind, said in self.risk.checks.items())
+        return f"Of the net's derivatives, {found}. If a layer is at fault, parameters=… finds it block by block."
+
 
 class Summed(RiskOperator):
     """(1/W) Σ over batches of what a graph gives for rows of vectors."""

@@ -23,6 +23,7 @@ from hspec.curvature import (
     hessian,
     residual,
 )
+from hspec.linalg import eigsh
 from tests.cases.nets import COUPLED, REFUSED, RIGHT, Activation, C, N, batch_first_false, mlp
 
 STEP = 1e-5
@@ -201,3 +202,15 @@ def test_kinks_are_told_and_not_blamed(batches):
     risk = Risk.from_module(net, [(x, y)], C)
     hessian(risk) @ torch.ones(risk.num_parameters)
     assert all("agrees" in found for found in risk.checks.values())
+
+
+def test_what_is_not_symmetric_is_said_with_what_is_known(batches):
+    """Not blamed on dropout: differences contradict a derivative, which unchecked products use."""
+    net = REFUSED["once_differentiable"][0]()
+    generator = torch.Generator().manual_seed(0)
+    unchecked = Risk.from_module(net, batches, C, check=False)
+    with pytest.raises(ValueError, match=r"Hess.* is not symmetric: .* made with check=False") as caught:
+        eigsh(hessian(unchecked), 1, generator=generator)
+    assert "dropout" not in str(caught.value)
+    checked = hessian(Risk.from_module(mlp(), batches, C)).diagnosis()
+    assert "the second agrees with differences" in checked
