@@ -3,6 +3,7 @@
 from hspec.linalg.deflation import deflate, subspace_cosines
 from hspec.linalg.distances import kolmogorov_smirnov, wasserstein
 from hspec.linalg.eigsh import eigsh
+from hspec.linalg.kronecker import Kronecker
 from hspec.linalg.lanczos import lanczos
 from hspec.linalg.low_rank import LowRank
 from hspec.linalg.measure import SpectralMeasure
@@ -16,6 +17,7 @@ from hspec.linalg.tridiagonal import Tridiagonal, eigenpairs_from
 __all__ = [
     "KERNEL_WIDTHS",
     "EigenPairs",
+    "Kronecker",
     "LinearOperator",
     "LowRank",
     "SpectralMeasure",

@@ -5,6 +5,7 @@ import torch
 # Entries summed in the vectors' own precision before float64 takes over: by dot products, which keep many partial sums
 # at a time, and by matrix products, which keep one.
 CHUNK, SHORT = 1 << 16, 1 << 9
+GRAM_BYTES = 1 << 28  # of a matrix converted to float64 at a time
 SQUARES = 1e-24, 1e37  # of norms whose parts are well within float32, for vectors of up to 1e9 entries
 
 
@@ -29,6 +30,16 @@ def cross(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     left, right = (M[:, :whole].unflatten(1, (-1, SHORT)).transpose(0, 1) for M in (A, B))
     rest = (A[:, whole:] @ B[:, whole:].T).double()
     return rest + (left @ right.mT).double().sum(0) if whole else rest
+
+
+def gram(F: torch.Tensor) -> torch.Tensor:
+    """FᵀF of columns F (p, k), in float64, (k, k)."""
+    k = F.shape[1]
+    total = torch.zeros(k, k, dtype=torch.float64, device=F.device)
+    for rows in F.split(max(1, GRAM_BYTES // (8 * max(1, k)))):
+        rows = rows.double()
+        total.addmm_(rows.T, rows)
+    return total
 
 
 def norms(A: torch.Tensor) -> torch.Tensor:

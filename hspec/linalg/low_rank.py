@@ -3,11 +3,9 @@
 import numpy as np
 import torch
 
-from hspec.linalg.inner_products import cross
+from hspec.linalg.inner_products import cross, gram
 from hspec.linalg.operator import LinearOperator
 from hspec.linalg.pairs import EigenPairs
-
-GRAM_BYTES = 1 << 28  # of F converted to float64 at a time
 
 
 class LowRank(LinearOperator):
@@ -38,7 +36,7 @@ class LowRank(LinearOperator):
         F diag(s) Fᵀ = Q (D^(1/2) Uᵀ diag(s) U D^(1/2)) Qᵀ, a k-by-k eigenproblem. Eigenvalues are exact to
         float64 rounding of the largest.
         """
-        D, U = torch.linalg.eigh(self._gram())
+        D, U = torch.linalg.eigh(gram(self.F))
         rounding = len(D) * torch.finfo(D.dtype).eps * D[-1]
         kept = rounding < D
         D, U = D[kept], U[:, kept]
@@ -58,15 +56,7 @@ class LowRank(LinearOperator):
         """
         if bool((self.s < 0).any()):
             return self.eigenpairs().values
-        return weighted_eigenvalues(self._gram(), self.s.double())
-
-    def _gram(self) -> torch.Tensor:
-        k = self.F.shape[1]
-        gram = torch.zeros(k, k, dtype=torch.float64, device=self.device)
-        for rows in self.F.split(max(1, GRAM_BYTES // (8 * k))):
-            rows = rows.double()
-            gram.addmm_(rows.T, rows)
-        return gram
+        return weighted_eigenvalues(gram(self.F), self.s.double())
 
 
 def weighted_eigenvalues(gram: torch.Tensor, weights: torch.Tensor) -> np.ndarray:
