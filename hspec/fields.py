@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from numbers import Integral, Real
 from types import UnionType
@@ -21,6 +22,14 @@ def check_fields(instance: Any) -> None:
     for f in fields(instance):
         value = coerced(f.name, getattr(instance, f.name), hints[f.name])
         object.__setattr__(instance, f.name, value)  # frozen: only here, while it is being built
+
+
+def unchecked(cls: type, values: Mapping[str, Any]) -> Any:
+    """A frozen dataclass of these values as they are, lists as tuples: what was valid when it was written down."""
+    instance = object.__new__(cls)
+    for name, value in values.items():
+        object.__setattr__(instance, name, tuple(value) if isinstance(value, list) else value)
+    return instance
 
 
 def check_seed(name: str, seed: int) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from hspec.chapters.bulk_and_outliers.figures import bulk_with_spikes
+from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.experiments import Record, Store
-from hspec.experiments.quadrature import stored_measure
 from hspec.figures.style import panels, set_style
 from hspec.linalg import KERNEL_WIDTHS
 
@@ -20,23 +20,22 @@ def main_record() -> Record:
     """The published training spectrum on MNIST with the most parameters."""
     found = [
         record
-        for record in Store().published_records("bulk_and_outliers")
-        if (record.meta["setting"]["dataset"], record.meta["options"]["split"]) == (DATASET, SPLIT)
+        for record in Store().published_records(bulk_and_outliers)
+        if (record.setting.dataset, record.options["split"]) == (DATASET, SPLIT)
     ]
     if not found:
         raise FileNotFoundError(f"no published record of bulk_and_outliers on {DATASET}, {SPLIT}")
-    return max(found, key=lambda record: int(record["num_parameters"]))
+    return max(found, key=lambda record: record.num_parameters)
 
 
 def main_figure(record: Record) -> Figure:
     """The bulk and its outliers, on one wide panel."""
-    width = KERNEL_WIDTHS["P20"](stored_measure(record, "plain_"), record.meta["options"]["num_steps"])
+    width = KERNEL_WIDTHS["P20"](record.spectrum("plain_"), record.options["num_steps"])
     figure, (axis,) = panels(1, 1, width=8.4, height=3.2)
-    bulk_with_spikes(axis, stored_measure(record, "deflated_"), record["outliers"], width)
-    setting = record.meta["setting"]
+    bulk_with_spikes(axis, record.spectrum("deflated_"), record["outliers"], width)
     axis.set_title(
-        f"Hessian of the training loss: {setting['model']} with {int(record['num_parameters']):,} parameters, "
-        f"{setting['dataset']}, {int(record['num_examples'])} images"
+        f"Hessian of the training loss: {record.setting.model} with {record.num_parameters:,} parameters, "
+        f"{record.setting.dataset}, {record.num_examples} images"
     )
     axis.set(xlabel="eigenvalue λ", ylabel="spectral density")
     axis.legend()

@@ -85,11 +85,11 @@ def _stored_results(repository):
     """What lies in data/results: one row for each measure, data set and net."""
     store = Store(published=repository.root / "data" / "results")
     groups = {}
-    for measure in MEASURES:
+    for name, measure in MEASURES.items():
         for record in store.published_records(measure):
-            setting = record.meta["setting"]
-            net = f"{setting['model']}, width {setting['width']:g}"
-            groups.setdefault((measure, setting["dataset"], net), []).append(record.meta)
+            of = record.setting
+            net, dataset = (f"{of.model}, width {of.width:g}", of.dataset) if of else ("–", "–")
+            groups.setdefault((name, dataset, net), []).append(record.meta)
     if not groups:
         return "None yet."
     rows = [

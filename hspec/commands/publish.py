@@ -21,6 +21,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     for measure in options.measures:
-        for folder in Store().publish(measure):
+        for folder in Store().publish(MEASURES[measure]):
             size = sum(file.stat().st_size for file in folder.iterdir())
             print(f"{measure}/{folder.name}: {size / 1000:.0f} kB")

@@ -72,7 +72,7 @@ def find_record(experiment: Experiment, store: Store) -> Record | None:
     Images that hspec holds against no published checksum (a folder's) are compared with those that the record is
     of, by their fingerprints. The old record is not used, with a warning that says so; measuring anew replaces it.
     """
-    record = store.get(experiment.measure.name, experiment.key)
+    record = store.get(experiment.measure, experiment.key)
     if record is None or experiment.setting is None or find(experiment.setting.dataset).checked:
         return record
     return record if shows_these_images(record, experiment.setting) else None
@@ -117,7 +117,7 @@ def load_or_run(
     record = find_record(experiment, store)
     if record:
         return record
-    store.require_room_for(experiment.measure.name, experiment.key)
+    store.require_room_for(experiment.measure, experiment.key)
     with store.claimed(experiment.name, wait=wait):
         record = find_record(experiment, store)  # of the process that held the claim
         task = Task(experiment.setting, store, experiment.key, device=device, progress=progress, wait=wait)
@@ -165,4 +165,4 @@ def run(experiment: Experiment, task: Task) -> Record:
     }
     folder = task.store.put(Record({name: np.asarray(value) for name, value in results.items()}, meta))
     shutil.rmtree(task.folder, ignore_errors=True)
-    return read_record(folder)
+    return experiment.measure.typed(read_record(folder))

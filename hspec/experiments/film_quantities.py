@@ -7,8 +7,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
+from hspec.experiments.training_spectrum import Frame
 from hspec.linalg import SpectralMeasure, wasserstein
 from hspec.statistics import mean_and_error
 
@@ -91,16 +91,16 @@ TWICE = 2.0  # the least factor by which outliers must differ between two nets
 UNDEFINED = "none: the denominator is negative, or zero to rounding"
 
 
-def depth(record: Record) -> tuple[float, float]:
+def depth(record: Frame) -> tuple[float, float]:
     """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by residual and rounding."""
-    largest, smallest = float(record["top"][0]), float(record["bottom"][0])
+    largest, smallest = float(record.top[0]), record.bottom
     rounding = ROUNDING * max(largest, -smallest)
-    return max(0.0, -smallest / largest), max(float(record["bottom_residuals"][0]), rounding) / largest
+    return max(0.0, -smallest / largest), max(record.bottom_residual, rounding) / largest
 
 
-def epoch_changes(film: list[Record], epoch: int) -> list[tuple[float, float]]:
+def epoch_changes(film: list[Frame], epoch: int) -> list[tuple[float, float]]:
     """:func:`spectral_change` from each multiple of ``epoch`` to the next, as far as the film has both."""
-    frames = {int(r["step"]): stored_measure(r, "hess_") for r in film}
+    frames = {r.step: r.hess for r in film}
     steps = [k * epoch for k in range(max(frames) // epoch + 1)]
     missing = [s for s in steps if s not in frames]
     if missing or len(steps) < 3:
@@ -113,10 +113,10 @@ def seeds(runs: Sequence) -> str:
     return "1 seed" if len(runs) == 1 else f"{len(runs)} seeds"
 
 
-def compared_ratios(ones: list[Record], others: list[Record], rank: int) -> tuple[tuple[float, float], str]:
+def compared_ratios(ones: list[Frame], others: list[Frame], rank: int) -> tuple[tuple[float, float], str]:
     """Mean and standard error of log((λ_1/λ_k of one) / (λ_1/λ_k of the other)) over seeds, and the ratio as text."""
     logs = np.log(
-        [rank_ratio(a["top"], rank) / rank_ratio(b["top"], rank) for a, b in zip(ones, others, strict=True)]
+        [rank_ratio(a.top, rank) / rank_ratio(b.top, rank) for a, b in zip(ones, others, strict=True)]
     )
     mean, sem = mean_and_error(logs)
     return (mean, sem), ratio_with_error(mean, sem)
@@ -137,11 +137,11 @@ def loss_until(record: Record, step: int) -> float:
     return float(record["step_loss"][seen].mean()) if seen.any() else float("nan")
 
 
-def frame_at(film: list[Record], step: int) -> Record:
+def frame_at(film: list[Frame], step: int) -> Frame:
     """The first frame at or after the step."""
-    later = [r for r in film if int(r["step"]) >= step]
+    later = [r for r in film if r.step >= step]
     if not later:
-        raise ValueError(f"the film ends at step {int(film[-1]['step'])}, before step {step}")
+        raise ValueError(f"the film ends at step {film[-1].step}, before step {step}")
     return later[0]
 
 
@@ -151,5 +151,5 @@ def with_error(value: float, sem: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}, one sample"
 
 
-def share(record: Record, rank: int) -> tuple[float, float, float]:
-    return gradient_concentration(stored_measure(record, "gradient_"), record["top"], rank)
+def share(record: Frame, rank: int) -> tuple[float, float, float]:
+    return gradient_concentration(record.gradient, record.top, rank)

@@ -11,7 +11,7 @@ from hspec.experiments.loss_curves import loss_curves
 from hspec.experiments.records import Record
 from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
-from hspec.experiments.training_spectrum import training_spectrum
+from hspec.experiments.training_spectrum import Frame, training_spectrum
 from hspec.keys import digest
 
 
@@ -23,7 +23,7 @@ def film(
     store: Store | None = None,
     progress: bool = True,
     **options,
-) -> list[Record]:
+) -> list[Frame]:
     """The records of ``training_spectrum`` after each of the steps, in their order; each is stored by itself.
 
     batch_norm   the mode of the Hessian; None takes that of the training: see :func:`trained_mode`
@@ -55,7 +55,7 @@ def check_steps(setting: Setting, steps: Iterable[int], *, frames: Iterable[int]
             )
 
 
-def stills(settings: Iterable[Setting], step: int, **options) -> list[Record]:
+def stills(settings: Iterable[Setting], step: int, **options) -> list[Frame]:
     """One frame of each setting, all after the same step; ``options`` are those of :func:`film`."""
     return [film(setting, [step], **options)[0] for setting in settings]
 
@@ -93,26 +93,26 @@ def with_recipe(setting: Setting, **changes) -> Setting:
 
 def published_films(
     *, norm: str, batch_norm: str, statistics: str = "batch", store: Store | None = None
-) -> list[list[Record]]:
+) -> list[list[Frame]]:
     """The films committed with the book, the longest of the largest nets and samples first; frames in order.
 
     norm        of the net; statistics  that it was trained with, where it has a norm; batch_norm  the Hessian's mode
     """
-    films: dict[str, list[Record]] = {}
-    for record in (store or Store()).published_records(training_spectrum.name):
-        setting, mode = record.meta["setting"], record.meta["options"]["batch_norm"]
-        wanted = (setting["norm"], setting["recipe"]["batch_norm"], mode) == (norm, statistics, batch_norm)
-        if wanted and "weights" not in setting:  # a net that came trained has no film
+    films: dict[str, list[Frame]] = {}
+    for record in (store or Store()).published_records(training_spectrum):
+        setting, mode = record.setting, record.options["batch_norm"]
+        wanted = (setting.norm, setting.recipe.batch_norm, mode) == (norm, statistics, batch_norm)
+        if wanted and setting.weights is None:  # a net that came trained has no film
             films.setdefault(film_key(record), []).append(record)
-    in_order = [sorted(frames, key=lambda r: int(r["step"])) for frames in films.values()]
+    in_order = [sorted(frames, key=lambda r: r.step) for frames in films.values()]
     return sorted(in_order, key=size, reverse=True)
 
 
-def film_key(record: Record) -> str:
+def film_key(record: Frame) -> str:
     """The same for the frames of one film: everything but the step."""
-    options = {k: v for k, v in record.meta["options"].items() if k != "step"}
+    options = {k: v for k, v in record.options.items() if k != "step"}
     return digest({"setting": record.meta["setting"], "options": options})
 
 
-def size(frames: list[Record]) -> int:
-    return len(frames) * int(frames[0]["num_parameters"]) * int(frames[0]["num_examples"])
+def size(frames: list[Frame]) -> int:
+    return len(frames) * frames[0].num_parameters * frames[0].num_examples

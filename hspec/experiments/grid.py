@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hspec.experiments.experiment import Experiment, find_record, load_or_run_all
+from hspec.experiments.measure import Measure
 from hspec.experiments.records import Record
 from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
@@ -62,7 +63,7 @@ class Grid:
 
 
 def grid(
-    measure: str,
+    measure: Measure,
     base: Setting,
     *,
     per_class: Sequence[int],
@@ -112,14 +113,14 @@ def present(records: Mapping[Cell, Record | None]) -> list[Record]:
     return [record for record in records.values() if record is not None]
 
 
-def published_grid(store: Store, measure: str) -> tuple[Grid | None, dict[Cell, Record | None]]:
+def published_grid(store: Store, measure: Measure) -> tuple[Grid | None, dict[Cell, Record | None]]:
     """The largest grid among the records that come with the book, by net and sample; (None, {}) where there is none.
 
     Records belong to one grid where their configurations differ in seeds, sample size and epoch only.
     """
     families: dict[str, list[Record]] = {}
     for record in store.published_records(measure):
-        if record.meta["options"].get("epoch") is not None:
+        if record.options.get("epoch") is not None:
             families.setdefault(digest(without_axes(record.meta)), []).append(record)
     if not families:
         return None, {}
@@ -128,7 +129,7 @@ def published_grid(store: Store, measure: str) -> tuple[Grid | None, dict[Cell, 
 
 def scale(family: list[Record]) -> tuple[int, int]:
     """Parameters times examples of the largest cell, then the number of cells."""
-    return max(int(r["num_parameters"]) * int(r["num_examples"]) for r in family), len(family)
+    return max(r.num_parameters * r.num_examples for r in family), len(family)
 
 
 def without_axes(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,11 +142,12 @@ def without_axes(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def assembled(family: list[Record]) -> tuple[Grid, dict[Cell, Record | None]]:
     """A grid from its records alone; the cells that they leave open are missing."""
-    seeds = sorted({record.meta["setting"]["init_seed"] for record in family})
+    seeds = sorted({record.setting.init_seed for record in family})
     found = {}
     for record in family:
-        setting, options = record.meta["setting"], record.meta["options"]
-        found[Cell(seeds.index(setting["init_seed"]), setting["per_class"], options["epoch"])] = record
+        setting = record.setting
+        cell = Cell(seeds.index(setting.init_seed), setting.per_class, record.options["epoch"])
+        found[cell] = record
     repeats, per_class, epochs = (tuple(sorted(set(axis))) for axis in zip(*found, strict=True))
     cells = map(Cell._make, product(repeats, per_class, epochs))
     return Grid(repeats, per_class, epochs, {}), {cell: found.get(cell) for cell in cells}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from hspec.experiments.records import Record
 from hspec.fields import coerced
 
 
@@ -16,10 +17,12 @@ class Measure:
     """What :func:`measure` makes of a function ``f(task, *, options) -> {name: array}``; called as that.
 
     version   raised when the meaning or the numbers change: older records are then no longer found
+    result    the type of its records, whose attributes are what it measured
     """
 
     function: Callable[..., Mapping[str, Any]]
     version: int
+    result: type[Record] = Record
 
     def __post_init__(self):
         of = {name: getattr(self.function, name) for name in functools.WRAPPER_ASSIGNMENTS}
@@ -32,6 +35,10 @@ class Measure:
     def name(self) -> str:
         """The function's name, which is part of every key: a function is renamed only with its records."""
         return self.function.__name__
+
+    def typed(self, record: Record) -> Record:
+        """A record of this measure as its own type."""
+        return self.result(record.arrays, record.meta)
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All options: those given, checked, and the defaults of the others.
@@ -52,10 +59,6 @@ class Measure:
         return {name: coerced(name, given.get(name, p.default), hints[name]) for name, p in known.items()}
 
 
-def measure(version: int) -> Callable[[Callable], Measure]:
-    """Decorates a function as a :class:`Measure`::
-
-    @measure(version=1)
-    def upper_tail(task: Task, *, tail: float = 1e-2) -> dict[str, np.ndarray]: ...
-    """
-    return lambda function: Measure(function, version)
+def measure(version: int, result: type[Record] = Record) -> Callable[[Callable], Measure]:
+    """Makes a :class:`Measure` of the function that ``@measure(version=1)`` stands before."""
+    return lambda function: Measure(function, version, result)

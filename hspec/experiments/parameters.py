@@ -20,17 +20,18 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
     """Called by a notebook behind its parameters, as ``check_parameters(globals())``.
 
     Args:
-        namespace: The notebook's variables. Those with an annotation, ``name: type = value``, are its
-            parameters; what papermill injected is read from the cells that have run.
+        namespace: The notebook's variables, with ``In``, the cells that have run: their annotated lines,
+            ``name: type = value``, declare its parameters; papermill's own cell tells what it injected.
 
     Raises:
         ValueError: A parameter that was injected is none of the notebook's, or a value is not of its
             type; with the name, the remedy, and all parameters.
     """
-    declared = namespace.get("__annotations__", {})
+    cells = namespace.get("In", ())
+    declared = declared_types(cells)
     problems = [
         f"unknown parameter {name!r}{_suggestion(name, declared)}"
-        for name in injected_names(namespace.get("In", ()))
+        for name in injected_names(cells)
         if name not in declared
     ]
     for name, kind in declared.items():
@@ -43,11 +44,30 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
         raise ValueError("; ".join(problems) + f".\n  The notebook's parameters:\n{listing}")
 
 
+def declared_types(cells: Iterable[str]) -> dict[str, Any]:
+    """The annotated variables of the cells that have run, with the types their annotations mean."""
+    return {
+        node.target.id: eval(
+            ast.unparse(node.annotation), {}
+        )  # the notebook's own words: list[int], int | None
+        for cell in cells
+        for node in _statements(cell)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+
 def injected_names(cells: Iterable[str]) -> list[str]:
     """Variables that the cells injected by papermill assign, of all cells that have run."""
-    trees = [ast.parse(cell) for cell in cells if cell.startswith(INJECTED)]
-    assignments = [node for tree in trees for node in tree.body if isinstance(node, ast.Assign)]
-    return [target.id for node in assignments for target in node.targets if isinstance(target, ast.Name)]
+    nodes = [node for cell in cells if cell.startswith(INJECTED) for node in _statements(cell)]
+    targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _statements(cell: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(cell).body
+    except SyntaxError:  # a cell with %magics, or one that failed
+        return []
 
 
 def _suggestion(name: str, declared: Mapping[str, Any]) -> str:

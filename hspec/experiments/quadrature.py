@@ -1,11 +1,11 @@
-"""Spectra in records: measured by Lanczos quadrature, stored under a prefix, read back."""
+"""Spectra for records: measured by Lanczos quadrature, stored under a prefix; `Record.spectrum` reads them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hspec.experiments.task import Task
-from hspec.linalg import LinearOperator, SpectralMeasure, slq
+from hspec.linalg import LinearOperator, slq
 
 
 def quadrature(
@@ -28,9 +28,3 @@ def quadrature(
             callback=advance,
         )
     return {prefix + name: value for name, value in measure.to_arrays().items()}
-
-
-def stored_measure(record, prefix: str = "") -> SpectralMeasure:
-    """The spectral measure whose arrays :func:`quadrature` put under ``prefix``."""
-    arrays = {k.removeprefix(prefix): v for k, v in record.arrays.items() if k.startswith(prefix)}
-    return SpectralMeasure.from_arrays(arrays)

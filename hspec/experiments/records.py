@@ -15,13 +15,16 @@ import re
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hspec.experiments.setting import Setting
 from hspec.files import ABANDONED, write_whole
 from hspec.keys import digest
+from hspec.linalg import SpectralMeasure
 
 CONFIGURATION = ("measure", "version", "setting", "options")  # of meta: what the key is the digest of
 META, ARRAYS = "meta.json", "arrays.npz"
@@ -35,6 +38,9 @@ class DamagedRecord(Exception):
 @dataclass(frozen=True)
 class Record:
     """A measured result: ``arrays`` by name, and ``meta`` with configuration and provenance.
+
+    A measure may have a type of record of its own (:class:`hspec.experiments.measure.Measure`), whose attributes are
+    what it measured.
 
     meta has the keys measure, version, setting and options, whose digest is key; images, the fingerprint
     of each sample that was looked at; packages, revision, device, seconds, written; arrays and checksum.
@@ -52,6 +58,46 @@ class Record:
 
     def __contains__(self, name: str) -> bool:
         return name in self.arrays
+
+    @cached_property
+    def setting(self) -> Setting | None:
+        """What was measured; None where it was no net."""
+        return self.meta["setting"] and Setting.from_canonical(self.meta["setting"])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of the measure."""
+        return self.meta["options"]
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return int(self["num_classes"])
+
+    @property
+    def num_examples(self) -> int:
+        """N, that the matrices are averages over."""
+        return int(self["num_examples"])
+
+    @property
+    def num_parameters(self) -> int:
+        """p."""
+        return int(self["num_parameters"])
+
+    @property
+    def loss(self) -> float:
+        """Of the net on these examples, in nats."""
+        return float(self["loss"])
+
+    @property
+    def error_rate(self) -> float:
+        """Of the net on these examples, from 0 to 1."""
+        return float(self["error_rate"])
+
+    def spectrum(self, prefix: str) -> SpectralMeasure:
+        """The spectrum whose nodes and weights the measure stored under names that begin with ``prefix``."""
+        arrays = {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
+        return SpectralMeasure.from_arrays(arrays)
 
 
 def record_folder(root: Path, measure: str, key: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from hspec.data import SUBSETS
 from hspec.data.normalization import find_normalization
 from hspec.data.registry import find
-from hspec.fields import check_fields, check_seed
+from hspec.fields import check_fields, check_seed, unchecked
 from hspec.keys import Added, completed, digest
 from hspec.models import check_net, model_version
 from hspec.training import Recipe
@@ -97,9 +97,12 @@ class Setting:
 
     @classmethod
     def from_canonical(cls, form: Mapping[str, Any]) -> Setting:
-        """The setting whose canonical form, as it stands in a record's ``meta["setting"]``, this is."""
-        recipe = Recipe(**completed(Recipe, form["recipe"]))
-        return cls(**completed(cls, form) | {"recipe": recipe})
+        """The setting whose canonical form, as it stands in a record's ``meta["setting"]``, this is.
+
+        It is not held against today's rules and names: it tells what was measured.
+        """
+        recipe = unchecked(Recipe, completed(Recipe, form["recipe"]))
+        return unchecked(cls, completed(cls, form) | {"recipe": recipe})
 
     @property
     def training_key(self) -> str:

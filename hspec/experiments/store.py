@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import SoftFileLease, Timeout
 
+from hspec.experiments.measure import Measure
 from hspec.experiments.records import (
     DamagedRecord,
     Record,
@@ -52,44 +53,47 @@ class Store:
         self.fresh = bool(os.environ.get("HSPEC_FRESH")) if fresh is None else fresh
         self._leases: dict[str, SoftFileLease] = {}
 
-    def get(self, measure: str, key: str) -> Record | None:
+    def get(self, measure: Measure, key: str) -> Record | None:
         """The record, or None where there is none. A damaged one is reported by a warning and counts as absent."""
         places = [self.root] if self.fresh else [self.root, self.published]
-        folders = [record_folder(place, measure, key) for place in places]
-        return next(_sound(folders, "it will be computed again"), None)
+        folders = [record_folder(place, measure.name, key) for place in places]
+        record = next(_sound(folders, "it will be computed again"), None)
+        return record and measure.typed(record)
 
-    def published_records(self, measure: str, besides: Iterable[Record] = ()) -> list[Record]:
+    def published_records(self, measure: Measure, besides: Iterable[Record] = ()) -> list[Record]:
         """The records of ``measure`` that are committed with the book, without those named in ``besides``.
 
         A damaged one is reported by a warning and left out.
         """
         shown = {record.meta["key"] for record in besides}
         folders = [
-            folder for folder in sorted((self.published / measure).glob("*")) if folder.name not in shown
+            folder for folder in sorted((self.published / measure.name).glob("*")) if folder.name not in shown
         ]
-        return list(_sound(folders, "it is left out"))
+        return [measure.typed(record) for record in _sound(folders, "it is left out")]
 
-    def largest_published(self, measure: str, besides: Iterable[Record] = ()) -> Record | None:
+    def largest_published(self, measure: Measure, besides: Iterable[Record] = ()) -> Record | None:
         """The published record of the net with most parameters (then of most examples); None where there is none."""
-        size = operator.itemgetter("num_parameters", "num_examples")
+        size = operator.attrgetter("num_parameters", "num_examples")
         return max(self.published_records(measure, besides), key=size, default=None)
 
-    def publish(self, measure: str) -> list[Path]:
+    def publish(self, measure: Measure) -> list[Path]:
         """Copy the records of ``measure`` that are not published yet to where the book's are; returns their folders.
 
         A damaged one is reported by a warning and left out.
         """
-        published = self.published / measure
-        new = [f for f in sorted((self.root / measure).glob("*")) if not holds_record(published / f.name)]
+        published = self.published / measure.name
+        new = [
+            f for f in sorted((self.root / measure.name).glob("*")) if not holds_record(published / f.name)
+        ]
         return [write_record(published / r.meta["key"], r) for r in _sound(new, "it is not published")]
 
     def put(self, record: Record) -> Path:
         """Write the record; an older or damaged one of the same key is replaced, at one moment."""
         return write_record(record_folder(self.root, record.meta["measure"], record.meta["key"]), record)
 
-    def require_room_for(self, measure: str, key: str) -> None:
+    def require_room_for(self, measure: Measure, key: str) -> None:
         """Raise before any work is done if its result could not be kept."""
-        target = record_folder(self.root, measure, key)
+        target = record_folder(self.root, measure.name, key)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):

@@ -6,13 +6,53 @@ import numpy as np
 
 from hspec.curvature import hessian
 from hspec.experiments.measure import measure
+from hspec.experiments.records import Record
 from hspec.experiments.task import Task
 from hspec.linalg import LinearOperator, SpectralMeasure, Tridiagonal, lanczos
 from hspec.linalg.quadrature import measure_from
 from hspec.linalg.trace import draw_probe
 
 
-@measure(version=1)
+class Frame(Record):
+    """One step of a training: the spectrum of its Hessian, both ends of it, and the gradient's place in it."""
+
+    @property
+    def step(self) -> int:
+        """Updates made."""
+        return int(self["step"])
+
+    @property
+    def top(self) -> np.ndarray:
+        """The largest eigenvalues (num_top,), descending; ``top_residuals`` are their errors at most."""
+        return self["top"]
+
+    @property
+    def top_residuals(self) -> np.ndarray:
+        """‖Hess y − θ y‖ of each of the largest (num_top,)."""
+        return self["top_residuals"]
+
+    @property
+    def bottom(self) -> float:
+        """The smallest eigenvalue, at most ``bottom_residual`` off."""
+        return float(self["bottom"][0])
+
+    @property
+    def bottom_residual(self) -> float:
+        """‖Hess y − θ y‖ of the smallest."""
+        return float(self["bottom_residuals"][0])
+
+    @property
+    def hess(self) -> SpectralMeasure:
+        """The spectrum of the Hessian, one row a probe."""
+        return self.spectrum("hess_")
+
+    @property
+    def gradient(self) -> SpectralMeasure:
+        """Where the gradient lies in it: Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i)."""
+        return self.spectrum("gradient_")
+
+
+@measure(version=1, result=Frame)
 def training_spectrum(
     task: Task,
     *,

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
-from hspec.experiments import Record
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.style import COLOURS
 from hspec.linalg import SpectralMeasure
 
@@ -66,9 +66,9 @@ def step_axis(axis: Axes, steps: np.ndarray) -> None:
     axis.set_xlabel("step")
 
 
-def falling_loss_axis(axis: Axes, frames: list[Record]) -> None:
+def falling_loss_axis(axis: Axes, frames: list[Frame]) -> None:
     """The loss as a logarithmic abscissa that falls to the right, so that training runs to the right."""
-    losses = [float(r["loss"]) for r in frames]
+    losses = [r.loss for r in frames]
     axis.set_xscale("log")
     axis.set_xlim(1.3 * max(losses), min(losses) / 1.3)
     axis.set_xlabel("loss (falling to the right)")

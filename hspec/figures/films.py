@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import SMOOTHING, bent, column, column_edges, eigenvalue_ticks, step_axis
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 
@@ -36,11 +36,11 @@ def film(
     figure, (above, below) = panels(
         2, 1, width=8.2, height=3.1, sharex=True, gridspec_kw={"height_ratios": [1, 2.2]}
     )
-    steps = np.array([int(r["step"]) for r in frames])
+    steps = np.array([r.step for r in frames])
     draw_losses(above, frames, curves)
-    unit = float(np.median([r["top"][0] for r in frames])) / LINEAR_UNIT
+    unit = float(np.median([r.top[0] for r in frames])) / LINEAR_UNIT
     heat_map(figure, below, frames, steps, unit)
-    draw_ends(below, frames, steps, rank or int(frames[0]["num_classes"]) + 1)
+    draw_ends(below, frames, steps, rank or frames[0].num_classes + 1)
     for axis in (above, below):
         for number, drop in enumerate(drops):
             label = "learning rate drops" if number == 0 and axis is above else None
@@ -53,23 +53,23 @@ def film(
 
 def draw_losses(axis: Axes, frames: list[Record], curves: Record | None) -> None:
     """The mini-batch loss as a line, the loss at each frame as dots."""
-    steps = [int(r["step"]) for r in frames]
+    steps = [r.step for r in frames]
     if curves is not None:
         seen = curves["step"] <= steps[-1]
         line = {"color": COLOURS["neutral"], "linewidth": 1, "label": "mini-batches"}
         axis.plot(curves["step"][seen], curves["step_loss"][seen], **line)
-    axis.plot(steps, [float(r["loss"]) for r in frames], "o", color=COLOURS["Hess"], label="at the frames")
+    axis.plot(steps, [r.loss for r in frames], "o", color=COLOURS["Hess"], label="at the frames")
     axis.set_yscale("log")
     axis.set_ylabel("loss")
 
 
-def heat_map(figure: Figure, axis: Axes, frames: list[Record], steps: np.ndarray, unit: float) -> None:
+def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray, unit: float) -> None:
     """log10 of eigenvalues per unit of the axis u = sign(λ) log10(1 + |λ|/unit), one column a frame."""
-    low = min(float(r["bottom"][0]) for r in frames)
-    high = max(float(r["top"][0]) for r in frames)
+    low = min(r.bottom for r in frames)
+    high = max(float(r.top[0]) for r in frames)
     margin = 3 * SMOOTHING
     grid = np.linspace(bent(low, unit) - margin, bent(high, unit) + margin, ROWS)
-    columns = [column(stored_measure(r, "hess_"), grid, unit) for r in frames]
+    columns = [column(r.hess, grid, unit) for r in frames]
     image = axis.pcolormesh(
         column_edges(steps),
         np.append(grid, 2 * grid[-1] - grid[-2]),
@@ -85,13 +85,13 @@ def heat_map(figure: Figure, axis: Axes, frames: list[Record], steps: np.ndarray
     axis.grid(False)
 
 
-def draw_ends(axis: Axes, frames: list[Record], steps: np.ndarray, rank: int) -> None:
+def draw_ends(axis: Axes, frames: list[Frame], steps: np.ndarray, rank: int) -> None:
     """λ_1, λ_rank and λ_min as outlined lines on a heat map's axis."""
-    unit = float(np.median([r["top"][0] for r in frames])) / LINEAR_UNIT
-    lines = [([r["top"][0] for r in frames], COLOURS["G"], "-", r"$\lambda_1$")]
-    if all(rank <= len(r["top"]) for r in frames):
-        lines.append(([r["top"][rank - 1] for r in frames], COLOURS["G"], "--", rf"$\lambda_{{{rank}}}$"))
-    lines.append(([r["bottom"][0] for r in frames], COLOURS["B1"], "-", r"$\lambda_{\min}$"))
+    unit = float(np.median([r.top[0] for r in frames])) / LINEAR_UNIT
+    lines = [([r.top[0] for r in frames], COLOURS["G"], "-", r"$\lambda_1$")]
+    if all(rank <= len(r.top) for r in frames):
+        lines.append(([r.top[rank - 1] for r in frames], COLOURS["G"], "--", rf"$\lambda_{{{rank}}}$"))
+    lines.append(([r.bottom for r in frames], COLOURS["B1"], "-", r"$\lambda_{\min}$"))
     for values, colour, style, label in lines:
         axis.plot(
             steps,
@@ -106,34 +106,34 @@ def draw_ends(axis: Axes, frames: list[Record], steps: np.ndarray, rank: int) ->
     axis.legend(loc="lower right", ncols=3, frameon=True, framealpha=0.85)
 
 
-def published(films: list[list[Record]]) -> Figure | None:
+def published(films: list[list[Frame]]) -> Figure | None:
     """The first of the stored films, under its own title; None where there is none."""
     if not films:
         return None
-    drops = films[0][0].meta["setting"]["recipe"]["drops"]
+    drops = films[0][0].setting.recipe.drops
     steps = [d for d in drops if isinstance(d, int)]
     return film(films[0], drops=steps, title=describe(films[0]))
 
 
-def describe(frames: list[Record]) -> str:
+def describe(frames: list[Frame]) -> str:
     """One line on the net and the images of a film."""
-    setting, record = frames[0].meta["setting"], frames[0]
-    net = f"{setting['model']} at width {setting['width']:g}"
-    norm = "" if setting["norm"] == "batch" else " without norm"
-    images = f"Hessian of {int(record['num_examples']):,} images"
-    return f"{net}{norm} ({int(record['num_parameters']):,} parameters), {setting['dataset']}, {images}"
+    record, setting = frames[0], frames[0].setting
+    net = f"{setting.model} at width {setting.width:g}"
+    norm = "" if setting.norm == "batch" else " without norm"
+    images = f"Hessian of {record.num_examples:,} images"
+    return f"{net}{norm} ({record.num_parameters:,} parameters), {setting.dataset}, {images}"
 
 
-def by_norm(films: list[list[Record]]) -> dict[str, list[Record]]:
+def by_norm(films: list[list[Frame]]) -> dict[str, list[Frame]]:
     """One film with batch normalisation and one without, under names short enough for a legend."""
     names = {"batch": "with batch norm", "none": "without"}
-    return {names[frames[0].meta["setting"]["norm"]]: frames for frames in films}
+    return {names[frames[0].setting.norm]: frames for frames in films}
 
 
-def by_mode(*films: list[Record]) -> dict[str, list[Record]]:
+def by_mode(*films: list[Frame]) -> dict[str, list[Frame]]:
     """Films of one training by the statistics that their Hessians use; the first one, where two use the same."""
-    named: dict[str, list[Record]] = {}
+    named: dict[str, list[Frame]] = {}
     for frames in films:
         if frames:
-            named.setdefault(STATISTICS[frames[0].meta["options"]["batch_norm"]], frames)
+            named.setdefault(STATISTICS[frames[0].options["batch_norm"]], frames)
     return named

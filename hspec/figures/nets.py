@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from hspec.experiments import Record
 from hspec.experiments.film_quantities import rank_ratio, share
-from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.densities import GRID_POINTS
 from hspec.figures.film_axes import (
     LOOKS,
@@ -46,18 +46,18 @@ def losses(curves: dict[str, Record], *, drops=()) -> Figure:
     return figure
 
 
-def outliers(records: dict[str, Record], rank: int | None = None) -> Figure:
+def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
     """Several nets on one axis: eigenvalues and densities in units of each net's own λ_rank; None: C + 1."""
     rank = rank or beyond_classes(records.values())
     figure, (left, right) = panels(1, 2, width=4.8, height=3.4)
     for (label, record), (colour, marker) in zip(records.items(), LOOKS, strict=False):
-        unit = float(record["top"][rank - 1])
+        unit = float(record.top[rank - 1])
         if unit <= 0:  # a net so little trained that its scale is not one
             left.plot([], [], marker, color=colour, label=rf"{label}: $\lambda_{{{rank}}} \leq 0$")
             continue
-        top = record["top"] / unit
+        top = record.top / unit
         left.plot(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
-        measure = in_units(stored_measure(record, "hess_"), unit)
+        measure = in_units(record.hess, unit)
         ends = bent(np.array([measure.support[0], top[0]]), LINEAR_PART)
         grid = np.linspace(ends[0] - 3 * SMOOTHING, ends[1] + 3 * SMOOTHING, GRID_POINTS)
         right.semilogy(grid, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2)
@@ -83,13 +83,13 @@ def in_units(measure: SpectralMeasure, unit: float) -> SpectralMeasure:
     )
 
 
-def outlier_ratios(films: dict[str, list[Record]], rank: int | None = None) -> Figure:
+def outlier_ratios(films: dict[str, list[Frame]], rank: int | None = None) -> Figure:
     """λ_1/λ_rank over the steps, one line a net; None: C + 1."""
     rank = rank or beyond_classes(frames[0] for frames in films.values())
     figure, (axis,) = panels(1, 1, width=6.4, height=3.3)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
-        steps = [int(r["step"]) for r in frames]
-        values = [rank_ratio(r["top"], rank) for r in frames]
+        steps = [r.step for r in frames]
+        values = [rank_ratio(r.top, rank) for r in frames]
         axis.plot(steps, values, color=colour, marker=marker, markersize=4, label=label)
     plain_log(axis)
     axis.set_xlabel("step")
@@ -98,20 +98,20 @@ def outlier_ratios(films: dict[str, list[Record]], rank: int | None = None) -> F
     return figure
 
 
-def over_loss(films: dict[str, list[Record]], quantity: str) -> Figure:
+def over_loss(films: dict[str, list[Frame]], quantity: str) -> Figure:
     """A number of each frame against the frame's loss, falling to the right: nets compared at the same loss.
 
     quantity  "outliers": λ_1/λ_{C+1}; "gradient": the share of the gradient in the top C eigenvectors
     """
     rank = beyond_classes(frames[0] for frames in films.values())
     value, name = {
-        "outliers": (lambda r: rank_ratio(r["top"], rank), rf"$\lambda_1 / \lambda_{{{rank}}}$"),
+        "outliers": (lambda r: rank_ratio(r.top, rank), rf"$\lambda_1 / \lambda_{{{rank}}}$"),
         "gradient": (lambda r: share(r, rank - 1)[0], f"share of ‖∇L‖² in the top {rank - 1}"),
     }[quantity]
     figure, (axis,) = panels(1, 1, width=6.4, height=3.3)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
-        in_order = sorted(frames, key=lambda r: -float(r["loss"]))
-        points = [(float(r["loss"]), value(r)) for r in in_order]
+        in_order = sorted(frames, key=lambda r: -r.loss)
+        points = [(r.loss, value(r)) for r in in_order]
         axis.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
     if quantity == "outliers":
         plain_log(axis)
@@ -121,17 +121,17 @@ def over_loss(films: dict[str, list[Record]], quantity: str) -> Figure:
     return figure
 
 
-def beyond_classes(records: Iterable[Record]) -> int:
+def beyond_classes(records: Iterable[Frame]) -> int:
     """C + 1: the first rank beyond as many outliers as there are classes."""
-    return max(int(record["num_classes"]) for record in records) + 1
+    return max(record.num_classes for record in records) + 1
 
 
-def at_step(films: dict[str, list[Record]], step: int) -> dict[str, Record]:
+def at_step(films: dict[str, list[Frame]], step: int) -> dict[str, Frame]:
     """The frame of each film at the step; films without one are left out.
 
     Raises ValueError where no film has one.
     """
-    found = {label: r for label, frames in films.items() for r in frames if int(r["step"]) == step}
+    found = {label: r for label, frames in films.items() for r in frames if r.step == step}
     if not found:
         raise ValueError(f"no film has a frame at step {step}: name it among the steps")
     return found

@@ -46,12 +46,12 @@ def scale_note(records: list[Record]) -> Markdown:
 
 
 def _scale(record: Record) -> dict[str, object]:
-    setting, meta = record.meta["setting"], record.meta
+    setting, meta = record.setting, record.meta
     return {
-        "net": f"{setting['model']}, width {setting['width']:g}",
-        "parameters": f"{int(record['num_parameters']):,}",
-        "data": setting["dataset"],
-        "examples": f"{int(record['num_examples']):,}",
+        "net": f"{setting.model}, width {setting.width:g}",
+        "parameters": f"{record.num_parameters:,}",
+        "data": setting.dataset,
+        "examples": f"{record.num_examples:,}",
         "device": meta["device"],
         "seconds": meta["seconds"],
         "measured": meta["written"][:10],

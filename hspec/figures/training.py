@@ -5,49 +5,48 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from hspec.experiments import Record
-from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.film_axes import LOOKS, plain_log
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import KERNEL_WIDTHS
 
 
-def stills(frames: list[Record], *, columns: int = 3, preset: str = "P20") -> Figure:
+def stills(frames: list[Frame], *, columns: int = 3, preset: str = "P20") -> Figure:
     """The density at single steps, one panel each with its own axis; negative eigenvalues on a grey ground."""
     rows = -(-len(frames) // columns)
     figure, axes = panels(rows, min(columns, len(frames)), width=3.2, height=2.5)
     for axis in axes[len(frames) :]:
         axis.set_visible(False)
     for axis, record in zip(axes, frames, strict=False):
-        measure = stored_measure(record, "hess_")
+        measure = record.hess
         width = KERNEL_WIDTHS[preset](measure, measure.num_steps)
         density_line(axis, measure, width, COLOURS["Hess"], "Hess")
         density_floor(axis, measure.dimension, width)
         left = min(axis.get_xlim()[0], -1e-12)
         axis.axvspan(left, 0, color="#EEEEEE", zorder=0)
         axis.set_xlim(left=left)
-        axis.set_title(f"{moment(record)}: loss {float(record['loss']):.3g}", fontsize=9)
+        axis.set_title(f"{moment(record)}: loss {record.loss:.3g}", fontsize=9)
         axis.set_xlabel("eigenvalue λ")
     for axis in axes[::columns]:
         axis.set_ylabel("spectral density")
     return figure
 
 
-def moment(record: Record) -> str:
+def moment(record: Frame) -> str:
     """When in its training a net was measured; "as it came" where its weights are from a file."""
-    step = int(record["step"])
-    return "as it came" if step == 0 and "weights" in record.meta["setting"] else f"step {step:,}"
+    step = record.step
+    return "as it came" if step == 0 and record.setting.weights else f"step {step:,}"
 
 
-def ends(films: dict[str, list[Record]], *, drops=()) -> Figure:
+def ends(films: dict[str, list[Frame]], *, drops=()) -> Figure:
     """λ_1 above and λ_min below of several films over the steps; bars are the residuals."""
     figure, axes = panels(1, 2, width=4.8, height=3.3)
     for axis, name, symbol in zip(
         axes, ("top", "bottom"), (r"$\lambda_1$", r"$\lambda_{\min}$"), strict=True
     ):
         for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
-            steps = [int(r["step"]) for r in frames]
+            steps = [r.step for r in frames]
             values = [float(r[name][0]) for r in frames]
             bars = [float(r[f"{name}_residuals"][0]) for r in frames]
             axis.errorbar(steps, values, bars, color=colour, marker=marker, markersize=4, label=label)
@@ -56,7 +55,7 @@ def ends(films: dict[str, list[Record]], *, drops=()) -> Figure:
         axis.set_xlabel("step")
         axis.set_ylabel(symbol)
     plain_log(axes[0])
-    deepest = max(abs(float(r["bottom"][0])) for frames in films.values() for r in frames)
+    deepest = max(abs(r.bottom) for frames in films.values() for r in frames)
     axes[1].set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(deepest) - 2))
     axes[1].set_ylim(-2 * deepest, 0)
     axes[0].legend()

@@ -31,9 +31,8 @@ from hspec.experiments.films import (
     without_norm,
 )
 from hspec.experiments.loss_curves import loss_curves
-from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.task import Task
-from hspec.experiments.training_spectrum import training_spectrum
+from hspec.experiments.training_spectrum import Frame, training_spectrum
 from hspec.figures import film_axes, film_tables, nets, training
 from hspec.figures import films as pictures
 from hspec.keys import digest
@@ -81,7 +80,7 @@ def test_frame_agrees_with_the_dense_hessian(store):
     np.testing.assert_allclose(record["bottom"], values[:1].numpy(), atol=2e-5 * float(values[-1]))
     projected = vectors.T @ risk.gradient()
     wanted = float((projected[-10:] ** 2).sum() / (projected**2).sum())
-    value, low, high = gradient_concentration(stored_measure(record, "gradient_"), record["top"], 10)
+    value, low, high = gradient_concentration(record.spectrum("gradient_"), record["top"], 10)
     assert value == pytest.approx(wanted, abs=1e-4)
     assert low - 1e-4 <= wanted <= high + 1e-4
 
@@ -180,7 +179,7 @@ def test_a_net_that_came_trained_is_no_film(tmp_path, frames):
     configuration = {n: frames[0].meta[n] for n in ("measure", "version", "options")} | {"setting": setting}
     record = Record(frames[0].arrays, frames[0].meta | configuration | {"key": digest(configuration)})
     Store(published.published).put(record)
-    assert len(published.published_records("training_spectrum")) == 1
+    assert len(published.published_records(training_spectrum)) == 1
     assert published_films(norm="batch", batch_norm="batch", store=published) == []
 
 
@@ -197,7 +196,7 @@ def test_film_shows_every_frame_the_drop_and_the_ends(store, frames):
 
 
 def test_a_column_of_the_film_holds_all_eigenvalues(frames):
-    measure = stored_measure(frames[0], "hess_")
+    measure = frames[0].spectrum("hess_")
     grid = np.linspace(-8, 8, 4001)
     total = np.trapezoid(film_axes.column(measure, grid, 0.1), grid)
     assert total == pytest.approx(measure.dimension, rel=1e-6)
@@ -237,8 +236,8 @@ def test_tables_have_a_row_for_each_frame_or_net(frames, plain):
     both = {"with": frames, "without": plain}
     assert len(film_tables.frame_table(both)) == len(gradient_table(both)) == 5
     assert len(share_summary(both)) == 2
-    assert film_tables.ratio_text({"top": np.array([4.0, 2.0])}, 2) == "2"
-    assert film_tables.ratio_text({"top": np.array([4.0, -2.0])}, 2) == "–"
+    assert film_tables.ratio_text(Frame({"top": np.array([4.0, 2.0])}, {}), 2) == "2"
+    assert film_tables.ratio_text(Frame({"top": np.array([4.0, -2.0])}, {}), 2) == "–"
     assert pictures.by_norm([frames, plain]) == {"with batch norm": frames, "without": plain}
     assert len(fall_table(frames, frames, frames)) == 3
     assert len(sample_table([frames, plain], 4)) == 1  # another net's frame is left out

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from hspec.chapters.bulk_and_outliers.figures import bulk_and_outliers, largest_eigenvalues, outlier_frame
+from hspec.chapters.bulk_and_outliers.figures import bulk_beside_outliers, largest_eigenvalues, outlier_frame
 from hspec.chapters.bulk_and_outliers.measure import spectra_experiments
 from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
 from hspec.chapters.instrument.figures import exact_and_estimated, ghosts
 from hspec.chapters.instrument.measure import between, instrument
 from hspec.chapters.instrument.verdict import band_violations, errors, ghost_copies, verdict_instrument
 from hspec.experiments import Experiment, Record, Setting, Store, load_or_run
-from hspec.experiments.quadrature import stored_measure
+from hspec.keys import canonical
 from hspec.training import Recipe
 
 NET = {
@@ -90,12 +90,12 @@ def test_top_eigenvalues_have_converged(spectra):
 def test_deflated_spectrum_lacks_the_outliers(spectra):
     for record in spectra:
         assert len(record["outliers"]) == int(record["num_classes"])
-        assert stored_measure(record, "deflated_").support[1] < record["outliers"][-1]
-        assert stored_measure(record, "plain_").support[1] == pytest.approx(record["outliers"][0], rel=1e-4)
+        assert record.spectrum("deflated_").support[1] < record["outliers"][-1]
+        assert record.spectrum("plain_").support[1] == pytest.approx(record["outliers"][0], rel=1e-4)
 
 
 def synthetic(top):
-    meta = {"setting": {"dataset": "toy"}, "options": {"split": "train"}}
+    meta = {"setting": canonical(Setting(**NET)), "options": {"split": "train"}}
     return Record({"top": np.array(top), "num_classes": np.array(3)}, meta)
 
 
@@ -116,7 +116,7 @@ def test_figures_show_what_they_should(measured, spectra):
     assert len(density.lines) == 2
     assert cdf.collections
     assert len(ghosts(measured).axes[0].get_yticklabels()) == 3
-    figure = bulk_and_outliers(spectra)
+    figure = bulk_beside_outliers(spectra)
     assert len(figure.axes) == 3 * len(spectra)
     stems = figure.axes[0].collections[0].get_segments()
     np.testing.assert_allclose([s[0][0] for s in stems], spectra[0]["outliers"])

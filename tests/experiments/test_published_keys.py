@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from hspec.chapters.measures import MEASURES
-from hspec.data.registry import DATASETS
 from hspec.experiments import Experiment, Recipe, Setting
 from hspec.experiments.store import REPOSITORY
 from hspec.keys import births, completed, digest
@@ -18,10 +17,6 @@ PINNED = json.loads((Path(__file__).parent / "pinned_keys.json").read_text(encod
 
 
 CONFIGURATION = ("measure", "version", "setting", "options")
-
-
-def is_known(dataset):
-    return dataset in DATASETS or dataset.startswith("folder:")
 
 
 def experiment_of(meta):
@@ -39,10 +34,7 @@ def key_of(meta):
 def test_every_published_record_is_found_under_its_folders_name(path):
     meta = json.loads(path.read_text(encoding="utf-8"))
     assert digest({name: meta[name] for name in CONFIGURATION}) == path.parent.name == meta["key"]
-    if meta["setting"] is None or is_known(
-        meta["setting"]["dataset"]
-    ):  # else nothing can ask for it any more
-        assert key_of(meta) == meta["key"]
+    assert key_of(meta) == meta["key"]
 
 
 @pytest.mark.parametrize("pinned", PINNED["records"], ids=lambda pinned: pinned["measure"])

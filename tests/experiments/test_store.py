@@ -5,56 +5,61 @@ from multiprocessing import get_context
 
 import pytest
 
-from hspec.experiments import Store
+from hspec.experiments import Store, measure
 from hspec.experiments.store import Held
+
+
+@measure(version=1)
+def toy(task): ...
+
 
 KEY = "57eddb19acef9b756872"
 
 
 def test_absent_is_none(store):
-    assert store.get("toy", "absent") is None
-    assert store.published_records("toy") == []
-    assert store.largest_published("toy") is None
+    assert store.get(toy, "absent") is None
+    assert store.published_records(toy) == []
+    assert store.largest_published(toy) is None
 
 
 def test_published_records_are_found(store, tmp_path, record):
     Store(tmp_path / "results", tmp_path / "nowhere").put(record(5.0))
-    assert store.get("toy", KEY)["x"][0] == 5.0
-    assert [r.meta["key"] for r in store.published_records("toy")] == [KEY]
-    assert store.published_records("toy", besides=[record()]) == []
+    assert store.get(toy, KEY)["x"][0] == 5.0
+    assert [r.meta["key"] for r in store.published_records(toy)] == [KEY]
+    assert store.published_records(toy, besides=[record()]) == []
 
 
 def test_fresh_store_does_not_answer_from_what_is_published(store, tmp_path, monkeypatch, record):
     Store(tmp_path / "results", tmp_path / "nowhere").put(record())
     monkeypatch.setenv("HSPEC_FRESH", "1")
     fresh = Store(store.root, store.published)
-    assert fresh.get("toy", KEY) is None
-    assert len(fresh.published_records("toy")) == 1
+    assert fresh.get(toy, KEY) is None
+    assert len(fresh.published_records(toy)) == 1
 
 
 def test_publishing_copies_what_is_new(store, record):
     store.put(record())
-    assert [folder.name for folder in store.publish("toy")] == [KEY]
-    assert store.publish("toy") == []
-    assert len(store.published_records("toy")) == 1
+    assert [folder.name for folder in store.publish(toy)] == [KEY]
+    assert store.publish(toy) == []
+    assert len(store.published_records(toy)) == 1
 
 
 def test_a_damaged_record_is_told_and_counts_as_absent(store, tmp_path, damage, record):
     damage(store.put(record()))
     damage(Store(store.published, tmp_path / "nowhere").put(record()))
     with pytest.warns(UserWarning, match=f"damaged record .*{KEY}: .*; it will be computed again"):
-        assert store.get("toy", KEY) is None
+        assert store.get(toy, KEY) is None
     with pytest.warns(UserWarning, match=f"damaged record .*{KEY}: .*; it is left out"):
-        assert store.published_records("toy") == []
+        assert store.published_records(toy) == []
     store.put(record(2.0))
-    assert store.get("toy", KEY)["x"][0] == 2.0
+    assert store.get(toy, KEY)["x"][0] == 2.0
 
 
 def test_a_damaged_record_does_not_keep_the_others_from_being_published(store, record):
     (store.put(record(epoch=1)) / "meta.json").write_text("")
     store.put(record())
     with pytest.warns(UserWarning, match="it is not published"):
-        assert [folder.name for folder in store.publish("toy")] == [KEY]
+        assert [folder.name for folder in store.publish(toy)] == [KEY]
 
 
 @pytest.mark.parametrize("place", [(), ("below",), ("x" * 300,)], ids=["a file", "below a file", "too long"])
@@ -63,18 +68,18 @@ def test_an_unwritable_store_is_refused_with_the_remedy(tmp_path, place):
     if place != ("x" * 300,):
         root.write_text("not a folder")
     store = Store(root.joinpath(*place))
-    assert store.get("toy", KEY) is None
+    assert store.get(toy, KEY) is None
     with pytest.raises(PermissionError, match="set HSPEC_STORE to a folder that is"):
-        store.require_room_for("toy", KEY)
+        store.require_room_for(toy, KEY)
 
 
 @pytest.mark.parametrize("at", ["toy", f"toy/{KEY}"])
 def test_a_file_in_a_records_place_is_told_before_the_work(store, at):
     (store.root / at).parent.mkdir(parents=True)
     (store.root / at).write_text("")
-    assert store.get("toy", KEY) is None
+    assert store.get(toy, KEY) is None
     with pytest.raises(FileExistsError, match="is a file where records belong in a folder: remove it"):
-        store.require_room_for("toy", KEY)
+        store.require_room_for(toy, KEY)
 
 
 def hold(root, pipe):

@@ -6,7 +6,6 @@ import torch
 
 from hspec.chapters.instrument.measure import heavy_tailed, spiked, synthetic
 from hspec.experiments import Experiment, load_or_run
-from hspec.experiments.quadrature import stored_measure
 from hspec.linalg import SpectralMeasure, wasserstein
 
 
@@ -33,7 +32,7 @@ def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
     for prefix, values in (("plain_", record["exact"]), ("deflated_", record["exact"][3:])):
         allowed = 4 * values.std() * (2 / (2 * len(values))) ** 0.5
         exact = SpectralMeasure.from_eigenvalues(values)
-        assert wasserstein(stored_measure(record, prefix), exact) < allowed
+        assert wasserstein(record.spectrum(prefix), exact) < allowed
 
 
 def test_unknown_matrix_is_refused(store):

@@ -10,6 +10,7 @@ from hspec.chapters.learning_rate_drop.verdict import verdict_drop
 from hspec.chapters.population_batch_norm.verdict import verdict_population
 from hspec.experiments.film_quantities import UNDEFINED
 from hspec.experiments.records import Record
+from hspec.experiments.training_spectrum import Frame
 from hspec.linalg import SpectralMeasure
 
 
@@ -27,7 +28,7 @@ def frame(eigenvalues, step=0, residual=0.0, classes=2):
         "num_classes": np.array(classes),
         **{f"hess_{k}": v for k, v in measure.to_arrays().items()},
     }
-    return Record(arrays, {"measure": "training_spectrum"})
+    return Frame(arrays, {"measure": "training_spectrum"})
 
 
 def curve(loss):

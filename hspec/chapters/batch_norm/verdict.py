@@ -14,19 +14,19 @@ from hspec.experiments.film_quantities import (
     seeds,
     with_error,
 )
-from hspec.experiments.records import Record
+from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import mean_and_error
 
 
-def verdict_outliers(with_norm: list[Record], without: list[Record]) -> list[Verdict]:
+def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdict]:
     """GKX-6, one record of each net per seed."""
-    rank = int(without[0]["num_classes"]) + 1
+    rank = without[0].num_classes + 1
     ratio, text = compared_ratios(without, with_norm, rank)
-    present = mean_and_error([rank_ratio(r["top"], rank) for r in with_norm])
+    present = mean_and_error([rank_ratio(r.top, rank) for r in with_norm])
     return [
         Verdict(
             "GKX-6",
-            f"λ_1/λ_{rank} without batch norm over the same with it, step {int(without[0]['step'])}, "
+            f"λ_1/λ_{rank} without batch norm over the same with it, step {without[0].step}, "
             f"{seeds(without)}",
             text,
             f"at least {TWICE:g}, by {CLEARLY:g} standard errors",

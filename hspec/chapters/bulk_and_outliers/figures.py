@@ -8,13 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.experiments.quadrature import stored_measure
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.style import COLOURS, panels, spikes
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
 
-def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
+def bulk_beside_outliers(records: list[Record], preset: str = "P20") -> Figure:
     """One row a record: the density with its top C eigenvalues deflated and drawn as spikes, the same without
     deflation, and the bulk close up.
 
@@ -24,8 +23,8 @@ def bulk_and_outliers(records: list[Record], preset: str = "P20") -> Figure:
     figure, axes = panels(len(records), 3, width=3.1, height=2.6)
     for row, record in enumerate(records):
         whole, plainly, close = axes[3 * row : 3 * row + 3]
-        bulk, plain = stored_measure(record, "deflated_"), stored_measure(record, "plain_")
-        sharp, wide = (KERNEL_WIDTHS[preset](m, record.meta["options"]["num_steps"]) for m in (bulk, plain))
+        bulk, plain = record.spectrum("deflated_"), record.spectrum("plain_")
+        sharp, wide = (KERNEL_WIDTHS[preset](m, record.options["num_steps"]) for m in (bulk, plain))
         bulk_with_spikes(whole, bulk, record["outliers"], wide)
         density_line(plainly, plain, wide, COLOURS["Hess"], "Hess", within=plain.support)
         density_line(close, plain, wide, COLOURS["pale"], "not deflated", within=bulk.support, linewidth=3.0)
@@ -49,14 +48,14 @@ def bulk_with_spikes(axis: Axes, bulk: SpectralMeasure, outliers: np.ndarray, wi
 
 def row_name(record: Record) -> str:
     """Data set and split, for titles and legends."""
-    return f"{record.meta['setting']['dataset']}, {record.meta['options']['split']}"
+    return f"{record.setting.dataset}, {record.options['split']}"
 
 
 def largest_eigenvalues(records: list[Record]) -> Figure:
     """The largest eigenvalues that have converged, in order, with the place where C outliers would end."""
     figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
     for record, colour, marker in zip(records, ("Hess", "H", "G", "A1", "A2", "B1"), "osD^vP", strict=False):
-        top, count = record["top"], int(record["num_classes"])
+        top, count = record["top"], record.num_classes
         rank = np.arange(1, len(top) + 1)
         axis.semilogy(rank, top, marker, color=COLOURS[colour], markersize=4, label=row_name(record))
     axis.axvline(count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}")
@@ -71,8 +70,8 @@ def outlier_frame(records: list[Record]) -> pd.DataFrame:
     return pd.concat(
         pd.DataFrame(
             {
-                "dataset": record.meta["setting"]["dataset"],
-                "split": record.meta["options"]["split"],
+                "dataset": record.setting.dataset,
+                "split": record.options["split"],
                 "rank": np.arange(1, len(record["top"]) + 1),
                 "eigenvalue": record["top"],
                 "residual": record["top_residuals"],

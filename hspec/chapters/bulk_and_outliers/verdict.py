@@ -17,10 +17,10 @@ def verdict_bulk_and_outliers(records: list[Record]) -> list[Verdict]:
 
 
 def _verdict(record: Record) -> Verdict:
-    classes = int(record["num_classes"])
+    classes = record.num_classes
     count, ratio = outlier_count(record["top"], classes)
     slack = max(1, round(NEARLY * classes))
-    name = f"{record.meta['setting']['dataset']}, {record.meta['options']['split']}"
+    name = f"{record.setting.dataset}, {record.options['split']}"
     return Verdict(
         "P18-1",
         f"{name}: position of the largest gap among the top {len(record['top'])} eigenvalues",

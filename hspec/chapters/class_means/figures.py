@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from hspec.chapters.class_means.measure import KNOCKED_OUT
 from hspec.chapters.class_means.verdict import survivors
 from hspec.experiments import Record
-from hspec.experiments.quadrature import stored_measure
 from hspec.figures.densities import density_band, density_floor
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure, kolmogorov_smirnov, wasserstein
@@ -29,7 +28,7 @@ def knock_out_name(suffix: str) -> str:
 def outliers_and_means(record: Record) -> Figure:
     """Left: eigenvalues of G, A1, A2 and B1 in order. Right: what each part gives to each of G's top eigenvalues."""
     figure, (left, right) = panels(1, 2, width=5.0, height=3.6)
-    classes = int(record["num_classes"])
+    classes = record.num_classes
     shown = len(record["g_top"])
     for name, values, marker in (
         ("G", record["g_top"], "o"),
@@ -65,17 +64,17 @@ def knock_outs(record: Record, preset: str = "P20") -> Figure:
 
     preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, of the range of the last row
     """
-    measures = {suffix: stored_measure(record, f"g{suffix}_") for suffix in KNOCKED_OUT}
+    measures = {suffix: record.spectrum(f"g{suffix}_") for suffix in KNOCKED_OUT}
     *_, least = measures.values()
-    width = KERNEL_WIDTHS[preset](least, record.meta["options"]["num_steps"])
-    edge = float(record["g_top"][int(record["num_classes"]) - 1])
+    width = KERNEL_WIDTHS[preset](least, record.options["num_steps"])
+    edge = float(record["g_top"][record.num_classes - 1])
     high = measures[""].support[1]
     grid = np.linspace(-0.03 * high, 1.05 * high, GRID_POINTS)
     figure, axes = panels(len(measures), 1, width=8.5, height=1.7, sharex=True, sharey=True)
     for axis, (suffix, measure) in zip(axes, measures.items(), strict=True):
         name = knock_out_name(suffix)
         density_band(axis, measure, grid, width, PART_COLOURS[suffix], label=name, style="-")
-        density_floor(axis, record["num_parameters"], width)
+        density_floor(axis, record.num_parameters, width)
         axis.axvline(edge, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_ylabel("density")
         axis.legend(loc="upper right")
@@ -98,7 +97,7 @@ def survivor_table(record: Record) -> pd.DataFrame:
 def exact_knock_outs(record: Record) -> Figure:
     """Left: exact eigenvalues of G and of G without its parts, by rank. Right: exact G beside the quadrature of G."""
     figure, (left, right) = panels(1, 2, width=5.0, height=3.6)
-    classes, top = int(record["num_classes"]), record["exact"][0]
+    classes, top = record.num_classes, record["exact"][0]
     for suffix in KNOCKED_OUT:
         values = record[f"exact{suffix}"]
         values = values[values > NEAR_ZERO * 1e-2 * top]
@@ -109,7 +108,7 @@ def exact_knock_outs(record: Record) -> Figure:
     left.set_xlabel("rank k (dashed: C)")
     left.set_ylabel("exact eigenvalue λ_k")
     left.legend()
-    exact, quadrature = exact_measure(record), stored_measure(record, "g_")
+    exact, quadrature = exact_measure(record), record.spectrum("g_")
     t = np.geomspace(1e-4 * top, 1.2 * top, 800)
     for measure, colour, style, label in (
         (exact, "exact", "-", "exact"),
@@ -125,7 +124,7 @@ def exact_knock_outs(record: Record) -> Figure:
 
 def exact_measure(record: Record) -> SpectralMeasure:
     """The exact spectrum of G: the Gram route's N·C eigenvalues and the p − N·C zeros that go with them."""
-    p, values = int(record["num_parameters"]), record["exact"][: int(record["num_parameters"])]
+    p, values = record.num_parameters, record["exact"][: record.num_parameters]
     nodes = np.append(np.sort(values), 0.0) if p > len(values) else np.sort(values)
     weights = np.full(len(nodes), 1 / p)
     if p > len(values):
@@ -137,8 +136,8 @@ def exact_measure(record: Record) -> SpectralMeasure:
 
 def yardstick_table(record: Record) -> pd.DataFrame:
     """How far the quadrature of G is from its exact spectrum; how much of each matrix is above λ_C(G)."""
-    exact, quadrature = exact_measure(record), stored_measure(record, "g_")
-    largest, edge = record["exact"][0], record["exact"][int(record["num_classes"]) - 1]
+    exact, quadrature = exact_measure(record), record.spectrum("g_")
+    largest, edge = record["exact"][0], record["exact"][record.num_classes - 1]
     rows = {
         "quadrature of G: Wasserstein-1 distance over λ_max": f"{wasserstein(exact, quadrature) / largest:.1e}",
         f"quadrature of G: Kolmogorov-Smirnov distance outside {NEAR_ZERO:g} λ_max": (
@@ -172,7 +171,7 @@ def collinearity_table(record: Record) -> pd.DataFrame:
 
 def part_table(record: Record) -> pd.DataFrame:
     """The top C eigenvalues of G beside the exact ones of A1, A1 + A2 and A2."""
-    classes = int(record["num_classes"])
+    classes = record.num_classes
     columns = {"G": "g_top", "A1": "a1", "A1 + A2": "a12", "A2": "a2"}
     cells = {name: [f"{v:.3g}" for v in record[key][:classes]] for name, key in columns.items()}
     ratio = record["a1"][:classes] / record["g_top"][:classes]

@@ -15,7 +15,7 @@ ROUNDING = 1e-3  # relative: the residual to which λ_C is known
 
 def verdict_class_structure(record: Record) -> list[Verdict]:
     """Four numbers: A1's share of the outliers, its eigenvalues beside G's, the two spaces, and what A1 leaves."""
-    classes = int(record["num_classes"])
+    classes = record.num_classes
     ratios = record["a1"][:classes] / record["g_top"][:classes]
     share = a1_share(record)
     left, largest = survivors(record)
@@ -48,7 +48,7 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
 
 def a1_share(record: Record) -> float:
     """tr(Qᵀ A1 Q)/tr(Qᵀ G Q), Q the top C eigenvectors of G."""
-    top = record["g_top"][: int(record["num_classes"])]
+    top = record["g_top"][: record.num_classes]
     return float(top @ record["shares"][: len(top), 0] / top.sum())
 
 
@@ -58,6 +58,6 @@ def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
     Ritz values of the probe that shows most of them: each is at most the eigenvalue it stands for, and at this end of
     the spectrum they have converged.
     """
-    edge = record["g_top"][int(record["num_classes"]) - 1]
+    edge = record["g_top"][record.num_classes - 1]
     nodes = np.nan_to_num(record[f"g{suffix}_nodes"])
     return int((nodes > edge * (1 + ROUNDING)).sum(axis=1).max()), float(nodes.max() / edge)

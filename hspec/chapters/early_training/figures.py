@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hspec.experiments import Record
 from hspec.experiments.film_quantities import depth, epoch_changes, sampling_noise
-from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.style import COLOURS, panels
 
 
-def changes_by_epoch(frames: list[Record], epoch: int) -> Figure:
+def changes_by_epoch(frames: list[Frame], epoch: int) -> Figure:
     """Normalised Wasserstein-1 distance from each epoch's end to the next one's, with standard errors over probes."""
     changes = np.array(epoch_changes(frames, epoch))
-    noise = np.nanmean([sampling_noise(stored_measure(r, "hess_")) for r in frames])
+    noise = np.nanmean([sampling_noise(r.hess) for r in frames])
     figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
     numbers = np.arange(1, len(changes) + 1)
     axis.errorbar(
@@ -39,20 +38,20 @@ def changes_by_epoch(frames: list[Record], epoch: int) -> Figure:
     return figure
 
 
-def sample_table(films: list[list[Record]], step: int) -> pd.DataFrame:
+def sample_table(films: list[list[Frame]], step: int) -> pd.DataFrame:
     """The ends of the spectrum after one step by the size of the Hessian's sample: one row a film that has the step.
 
     Films of other nets or trainings than the first one's are left out.
     """
-    setting = films[0][0].meta["setting"]
-    frames = [r for film in films for r in film if r.meta["setting"] == setting and int(r["step"]) == step]
+    setting = films[0][0].setting
+    frames = [r for film in films for r in film if r.setting == setting and r.step == step]
     return pd.DataFrame(
         {
-            "images": f"{int(r['num_examples']):,}",
-            "loss on them": f"{float(r['loss']):.3g}",
-            "λ_1": f"{float(r['top'][0]):.3g}",
-            "λ_min": f"{float(r['bottom'][0]):.3g}",
+            "images": f"{r.num_examples:,}",
+            "loss on them": f"{r.loss:.3g}",
+            "λ_1": f"{float(r.top[0]):.3g}",
+            "λ_min": f"{r.bottom:.3g}",
             "|λ_min|/λ_1": f"{depth(r)[0]:.3f}",
         }
-        for r in sorted(frames, key=lambda r: int(r["num_examples"]))
+        for r in sorted(frames, key=lambda r: r.num_examples)
     )

@@ -13,8 +13,7 @@ from hspec.experiments.film_quantities import (
     frame_at,
     with_error,
 )
-from hspec.experiments.quadrature import stored_measure
-from hspec.experiments.records import Record
+from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import mean_and_error
 
 PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
@@ -22,15 +21,15 @@ LARGE = 0.1  # of λ_max: a negative eigenvalue larger than this is large
 SETTLED = 1 / 3  # of the change during the first epoch
 
 
-def verdict_negative_start(film: list[Record], later: int) -> list[Verdict]:
+def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
     """GKX-2, from the first frame and the first frame at or after the step ``later``."""
     start, after = film[0], frame_at(film, later)
     (deep, slack), (shallow, rest) = depth(start), depth(after)
-    counts = [count_below(stored_measure(r, "hess_"), -LARGE * float(r["top"][0])) for r in (start, after)]
+    counts = [count_below(r.hess, -LARGE * float(r.top[0])) for r in (start, after)]
     return [
         Verdict(
             "GKX-2",
-            f"|λ_min|/λ_max at step {int(start['step'])}, then at step {int(after['step'])}",
+            f"|λ_min|/λ_max at step {start.step}, then at step {after.step}",
             f"{deep:.3f} ± {slack:.0e}, then {shallow:.3f} ± {rest:.0e}",
             f"at least {LARGE:g}, then less",
             outcome(deep - slack >= LARGE > shallow + rest, decided=max(slack, rest) < LARGE),
@@ -45,7 +44,7 @@ def verdict_negative_start(film: list[Record], later: int) -> list[Verdict]:
     ]
 
 
-def verdict_settling(film: list[Record], epoch: int) -> list[Verdict]:
+def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     """GKX-3, from frames one epoch (of so many steps) apart, the first of them at step 0."""
     changes = epoch_changes(film, epoch)
     first, later = changes[0], changes[1:]

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from hspec.experiments import Record
 from hspec.experiments.film_quantities import depth, negative_share
-from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import LOOKS, falling_loss_axis, plain_log
 from hspec.figures.style import COLOURS, panels
 
 
-def negative_parts(films: dict[str, list[Record]]) -> Figure:
+def negative_parts(films: dict[str, list[Frame]]) -> Figure:
     """|λ_min|/λ_max (left) and the share of the curvature that is negative (right) over the steps."""
     figure, (left, right) = panels(1, 2, width=4.8, height=3.3)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
-        steps = [int(r["step"]) for r in frames]
+        steps = [r.step for r in frames]
         look = {"color": colour, "marker": marker, "markersize": 4, "label": label}
         left.errorbar(steps, *np.transpose([depth(r) for r in frames]), **look)
-        shares = np.array([negative_share(stored_measure(r, "hess_")) for r in frames])
+        shares = np.array([negative_share(r.hess) for r in frames])
         right.errorbar(steps, shares[:, 0], np.nan_to_num(shares[:, 1]), **look)
     for axis in (left, right):
         axis.set_xlabel("step")
@@ -31,13 +30,13 @@ def negative_parts(films: dict[str, list[Record]]) -> Figure:
     return figure
 
 
-def fading(frames: list[Record]) -> Figure:
+def fading(frames: list[Frame]) -> Figure:
     """λ_1 and |λ_min| against the loss of the same frames, both logarithmic: parallel where they fade together."""
     figure, (axis,) = panels(1, 1, width=6.0, height=3.5)
-    order = sorted(frames, key=lambda r: float(r["loss"]))
-    losses = [float(r["loss"]) for r in order]
-    axis.loglog(losses, [float(r["top"][0]) for r in order], "o-", color=COLOURS["G"], label=r"$\lambda_1$")
-    sizes = [abs(min(0.0, float(r["bottom"][0]))) for r in order]
+    order = sorted(frames, key=lambda r: r.loss)
+    losses = [r.loss for r in order]
+    axis.loglog(losses, [float(r.top[0]) for r in order], "o-", color=COLOURS["G"], label=r"$\lambda_1$")
+    sizes = [abs(min(0.0, r.bottom)) for r in order]
     axis.loglog(losses, sizes, "s-", color=COLOURS["B1"], label=r"$|\lambda_{\min}|$")
     falling_loss_axis(axis, frames)
     axis.set_ylabel("eigenvalue")

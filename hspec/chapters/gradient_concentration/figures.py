@@ -6,20 +6,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hspec.experiments import Record
 from hspec.experiments.film_quantities import share
-from hspec.experiments.quadrature import stored_measure
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import LOOKS
 from hspec.figures.nets import beyond_classes
 from hspec.figures.style import COLOURS, panels
 
 
-def gradient_shares(films: dict[str, list[Record]], *, drops=()) -> Figure:
+def gradient_shares(films: dict[str, list[Frame]], *, drops=()) -> Figure:
     """The gradient's share in the top C eigenvectors over the steps, with its rigorous band."""
     rank = beyond_classes(frames[0] for frames in films.values()) - 1
     figure, (axis,) = panels(1, 1, width=6.8, height=3.5)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
-        steps = [int(r["step"]) for r in frames]
+        steps = [r.step for r in frames]
         shares = np.array([share(r, rank) for r in frames])
         bars = np.abs(shares[:, 1:] - shares[:, :1]).T
         axis.errorbar(
@@ -34,11 +33,11 @@ def gradient_shares(films: dict[str, list[Record]], *, drops=()) -> Figure:
     return figure
 
 
-def gradient_over_spectrum(records: dict[str, Record]) -> Figure:
+def gradient_over_spectrum(records: dict[str, Frame]) -> Figure:
     """Where along the spectrum the gradient lies: its energy at eigenvalues below λ, against λ/λ_1."""
     figure, (axis,) = panels(1, 1, width=6.4, height=3.4)
     for (label, record), (colour, _) in zip(records.items(), LOOKS, strict=False):
-        measure, largest = stored_measure(record, "gradient_"), float(record["top"][0])
+        measure, largest = record.gradient, float(record.top[0])
         nodes = measure.nodes[0][np.isfinite(measure.nodes[0])]
         axis.step(
             nodes / largest,
@@ -54,36 +53,36 @@ def gradient_over_spectrum(records: dict[str, Record]) -> Figure:
     return figure
 
 
-def gradient_table(films: dict[str, list[Record]]) -> pd.DataFrame:
+def gradient_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
     """Where the gradient lies: one row a frame."""
     return pd.DataFrame(gradient_row(label, r) for label, frames in films.items() for r in frames)
 
 
-def gradient_row(label: str, record: Record) -> dict[str, object]:
-    classes, measure = int(record["num_classes"]), stored_measure(record, "gradient_")
+def gradient_row(label: str, record: Frame) -> dict[str, object]:
+    classes, measure = record.num_classes, record.gradient
     value, low, high = share(record, classes)
     return {
         "net": label,
-        "step": int(record["step"]),
+        "step": record.step,
         "‖∇L‖": f"{float(record['gradient_norm']):.3g}",
         f"share in the top {classes}": f"{value:.3f} [{low:.3f}, {high:.3f}]",
         "share below zero": f"{measure.negative_mass()[0]:.3f}",
         "curvature along ∇L": f"{measure.moment(1):.3g}",
-        "λ_1": f"{float(record['top'][0]):.3g}",
+        "λ_1": f"{float(record.top[0]):.3g}",
     }
 
 
-def share_summary(films: dict[str, list[Record]]) -> pd.DataFrame:
+def share_summary(films: dict[str, list[Frame]]) -> pd.DataFrame:
     """The gradient's share in the top C eigenvectors after the start: mean and range over the frames."""
     return pd.DataFrame(share_row(label, frames) for label, frames in films.items())
 
 
-def share_row(label: str, frames: list[Record]) -> dict[str, str]:
-    classes = int(frames[0]["num_classes"])
-    shares = [share(r, classes)[0] for r in frames if int(r["step"]) > 0]
+def share_row(label: str, frames: list[Frame]) -> dict[str, str]:
+    classes = frames[0].num_classes
+    shares = [share(r, classes)[0] for r in frames if r.step > 0]
     return {
         "net": label,
         "share of ‖∇L‖² in the top C, mean over frames": f"{np.mean(shares):.3f}",
         "smallest and largest": f"{min(shares):.3f} to {max(shares):.3f}",
-        "a random direction, C/p": f"{classes / int(frames[0]['num_parameters']):.1e}",
+        "a random direction, C/p": f"{classes / frames[0].num_parameters:.1e}",
     }

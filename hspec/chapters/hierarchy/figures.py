@@ -11,7 +11,6 @@ from matplotlib.patheffects import withStroke
 
 from hspec.chapters.hierarchy.verdict import nearest_share, silhouette_summary
 from hspec.experiments import Record
-from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import SpectralMeasure
@@ -42,7 +41,7 @@ def map_of_means(record: Record) -> Figure:
 
 
 def draw_map(axis: Axes, record: Record, places: np.ndarray) -> None:
-    count = int(record["num_classes"])
+    count = record.num_classes
     colours, crossings = class_colours(count), places[count:]
     disc, letters = (15, 11) if count <= MOST_LABELS else (7, 6)
     if count <= MOST_LABELS:
@@ -65,7 +64,7 @@ def draw_map(axis: Axes, record: Record, places: np.ndarray) -> None:
 
 def map_frame(record: Record) -> pd.DataFrame:
     """One row a mean: its classes, its place in both maps, its norm and its silhouettes (of cross-class means)."""
-    count = int(record["num_classes"])
+    count = record.num_classes
     frame = pd.DataFrame({"c": np.r_[np.arange(count), record["true_class"]], "norm": record["norms"]})
     frame["c_prime"] = [*[""] * count, *record["other_class"]]
     for metric in METRICS:
@@ -78,12 +77,12 @@ def silhouettes(record: Record) -> Figure:
     """Left: the silhouettes of each class' means. Right: their mean, against label c' and against shuffled labels."""
     figure, (left, right) = panels(1, 2, width=4.6, height=3.3, gridspec_kw={"width_ratios": [1.3, 1]})
     values, labels = record["euclidean_silhouette"], record["true_class"]
-    for c, colour in enumerate(class_colours(int(record["num_classes"]))):
+    for c, colour in enumerate(class_colours(record.num_classes)):
         own = np.sort(values[labels == c])
         left.plot(np.linspace(c - 0.3, c + 0.3, len(own)), own, "o", markersize=3.5, color=colour)
     left.axhline(0, color=COLOURS["neutral"], linewidth=1)
-    if int(record["num_classes"]) <= MOST_LABELS:
-        left.set_xticks(range(int(record["num_classes"])))
+    if record.num_classes <= MOST_LABELS:
+        left.set_xticks(range(record.num_classes))
     left.set_xlabel("class c")
     left.set_ylabel("silhouette of $g_{c,c'}$ under label c")
     found = silhouette_summary(record, "euclidean")
@@ -149,16 +148,16 @@ def best_measure(record: Record, name: str) -> SpectralMeasure:
     """Exact where the record has it, else the quadrature."""
     if f"exact_{name}" in record:
         return SpectralMeasure.from_eigenvalues(record[f"exact_{name}"])
-    return stored_measure(record, f"{name}_")
+    return record.spectrum(f"{name}_")
 
 
 def level_frame(record: Record) -> pd.DataFrame:
     """Each part of G: rank, largest and median eigenvalue, share of the trace; as text."""
-    b2 = stored_measure(record, "B2_")
+    b2 = record.spectrum("B2_")
     traces = {name: (record[name].sum(), 0.0) for name in ("A1", "A2", "B1")} | {"B2": b2.trace()}
     whole = sum(value for value, _ in traces.values())
     largest = {name: record[name].max() for name in ("A1", "A2", "B1")} | {"B2": b2.support[1]}
-    c, n = int(record["num_classes"]), int(record["num_examples"])
+    c, n = record.num_classes, record.num_examples
     ranks = {"A1": c, "A2": c, "B1": c * (c - 2), "B2": n * (c - 1)}
     return pd.DataFrame(
         {

@@ -56,7 +56,7 @@ def nearest_verdict(record: Record) -> Verdict:
     return Verdict(
         "P18-6",
         "share of the g_{c,c'} whose nearest class mean is g_c",
-        f"{share:.2f} ± {error:.2f} (by chance {1 / int(record['num_classes']):.2f})",
+        f"{share:.2f} ± {error:.2f} (by chance {1 / record.num_classes:.2f})",
         "more than one half",
         outcome(share > 0.5, decided=bool(abs(share - 0.5) > SURE * error)),
     )

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from hspec.chapters.instrument.verdict import errors, ghost_copies, top_errors
 from hspec.experiments import Record
-from hspec.experiments.quadrature import stored_measure
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
@@ -19,8 +18,8 @@ SHOWN_GHOSTS = 12  # largest eigenvalues in the picture of ghosts
 def exact_and_estimated(record: Record, preset: str = "P20") -> Figure:
     """The exact density and the quadrature's, smoothed by the same kernel; below, one probe's CDF in its band."""
     exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
-    measure = stored_measure(record, "double_")
-    width = KERNEL_WIDTHS[preset](measure, record.meta["options"]["num_steps"])
+    measure = record.spectrum("double_")
+    width = KERNEL_WIDTHS[preset](measure, record.options["num_steps"])
     figure, (top, bottom) = panels(2, 1, width=8.4, height=3.0)
     density_line(top, exact, width, COLOURS["pale"], "exact, dense float64 solve", linewidth=4.0)
     density_line(top, measure, width, COLOURS["Hess"], f"quadrature, {measure.num_probes} probes", style="--")
@@ -115,7 +114,7 @@ def ghost_frame(record: Record) -> pd.DataFrame:
 
 def eigenvalue_frame(record: Record, count: int = 10) -> pd.DataFrame:
     """The largest eigenvalues, and the relative error of each as seen by the first probe."""
-    measure = stored_measure(record, "double_")
+    measure = record.spectrum("double_")
     return pd.DataFrame(
         {"λ": record["eigenvalues"][::-1][:count], "relative error": top_errors(record, measure, count)[0]}
     )

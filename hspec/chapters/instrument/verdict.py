@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
 from hspec.statistics import mean_and_error
@@ -29,7 +28,7 @@ def errors(record: Record, precision: str) -> dict[str, float]:
     bottom      relative error of the smallest eigenvalue, best probe
     """
     exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
-    measure = stored_measure(record, f"{precision}_")
+    measure = record.spectrum(f"{precision}_")
     plain = SpectralMeasure(measure.nodes, measure.plain_weights, measure.plain_weights, measure.dimension)
     width = exact.support[1] - exact.support[0]
     return {
@@ -51,7 +50,7 @@ def top_errors(record: Record, measure: SpectralMeasure, count: int = 10) -> np.
 def single_probe_distances(record: Record) -> tuple[np.ndarray, np.ndarray]:
     """W1 over the range, of each probe alone (n_v,): with converged-Ritz weights, and with the plain ones."""
     exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
-    measure = stored_measure(record, "double_")
+    measure = record.spectrum("double_")
     width = exact.support[1] - exact.support[0]
 
     def distances(weights):
@@ -65,7 +64,7 @@ def single_probe_distances(record: Record) -> tuple[np.ndarray, np.ndarray]:
 
 def band_violations(record: Record) -> tuple[int, int]:
     """How many points of the exact probe CDFs lie outside the rigorous band, of how many."""
-    measure = stored_measure(record, "double_")
+    measure = record.spectrum("double_")
     outside = total = 0
     for i, (points, exact) in enumerate(zip(record["edges"], record["exact_cdf"], strict=True)):
         between_nodes = points[

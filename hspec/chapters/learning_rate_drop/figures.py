@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hspec.experiments import Record
+from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import plain_log
 from hspec.figures.style import COLOURS, panels
 
 
-def falls(before: list[Record], after: list[Record], control: list[Record]) -> Figure:
+def falls(before: list[Frame], after: list[Frame], control: list[Frame]) -> Figure:
     """λ_1 before the drop, after it, and at the same step without it: one line a seed."""
     figure, (axis,) = panels(1, 1, width=5.2, height=3.3)
-    groups = np.array([[float(r["top"][0]) for r in records] for records in (before, after, control)])
+    groups = np.array([[float(r.top[0]) for r in records] for records in (before, after, control)])
     axis.plot(
         [0, 1], groups[:2], "o-", color=COLOURS["Hess"], label=["rate dropped"] + [None] * (len(after) - 1)
     )
     axis.plot([0, 1], groups[::2], "s--", color=COLOURS["G"], label=["rate kept"] + [None] * (len(after) - 1))
-    axis.set_xticks([0, 1], [f"step {int(before[0]['step']):,}", f"step {int(after[0]['step']):,}"])
+    axis.set_xticks([0, 1], [f"step {before[0].step:,}", f"step {after[0].step:,}"])
     axis.set_xlim(-0.2, 1.2)
     plain_log(axis)
     axis.set_ylabel(r"$\lambda_1$ of Hess")
@@ -27,15 +27,15 @@ def falls(before: list[Record], after: list[Record], control: list[Record]) -> F
     return figure
 
 
-def fall_table(before: list[Record], after: list[Record], control: list[Record]) -> pd.DataFrame:
+def fall_table(before: list[Frame], after: list[Frame], control: list[Frame]) -> pd.DataFrame:
     """The numbers of :func:`falls`: one row a seed."""
     return pd.DataFrame(
         {
-            "seed": b.meta["setting"]["init_seed"],
-            f"λ_1 at step {int(b['step']):,}": f"{float(b['top'][0]):.4g}",
-            f"at step {int(a['step']):,}, rate dropped": f"{float(a['top'][0]):.4g}",
-            "there, rate kept": f"{float(c['top'][0]):.4g}",
-            "loss there, dropped / kept": f"{float(a['loss']):.3g} / {float(c['loss']):.3g}",
+            "seed": b.setting.init_seed,
+            f"λ_1 at step {b.step:,}": f"{float(b.top[0]):.4g}",
+            f"at step {a.step:,}, rate dropped": f"{float(a.top[0]):.4g}",
+            "there, rate kept": f"{float(c.top[0]):.4g}",
+            "loss there, dropped / kept": f"{a.loss:.3g} / {c.loss:.3g}",
         }
         for b, a, c in zip(before, after, control, strict=True)
     )

@@ -6,15 +6,15 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.film_quantities import CLEARLY, ratio_with_error, seeds
-from hspec.experiments.records import Record
+from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import mean_and_error
 
 
-def verdict_drop(before: list[Record], after: list[Record], control: list[Record]) -> list[Verdict]:
+def verdict_drop(before: list[Frame], after: list[Frame], control: list[Frame]) -> list[Verdict]:
     """GKX-4, one record of each kind per seed; ``control`` was trained on without the drop."""
-    fall = np.log([a["top"][0] / b["top"][0] for a, b in zip(after, before, strict=True)])
-    against = np.log([a["top"][0] / c["top"][0] for a, c in zip(after, control, strict=True)])
-    steps = f"step {int(after[0]['step'])}"
+    fall = np.log([a.top[0] / b.top[0] for a, b in zip(after, before, strict=True)])
+    against = np.log([a.top[0] / c.top[0] for a, c in zip(after, control, strict=True)])
+    steps = f"step {after[0].step}"
     return [
         Verdict("GKX-4", f"λ_1 at {steps} over λ_1 just before the drop, {seeds(fall)}", *below_one(fall)),
         Verdict(

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.experiments.quadrature import stored_measure
 from hspec.figures.densities import MARGIN, density_band, density_floor
 from hspec.figures.style import COLOURS, LINE_STYLES, SEQUENTIAL, panels
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
@@ -18,11 +17,11 @@ ZOOM = 3.0  # the close-up ends at so many times λ_C: the first outliers and al
 
 def whole_spectra(record: Record) -> dict[str, SpectralMeasure]:
     """Hess, G and H: the first two with their deflated top C put back as spikes."""
-    classes = int(record["num_classes"])
+    classes = record.num_classes
     return {
-        "Hess": stored_measure(record, "hess_").with_spikes(record["hess_top"][:classes]),
-        "G": stored_measure(record, "g_").with_spikes(record["g_top"][:classes]),
-        "H": stored_measure(record, "h_"),
+        "Hess": record.spectrum("hess_").with_spikes(record["hess_top"][:classes]),
+        "G": record.spectrum("g_").with_spikes(record["g_top"][:classes]),
+        "H": record.spectrum("h_"),
     }
 
 
@@ -32,16 +31,16 @@ def three_spectra(record: Record, preset: str = "P20") -> Figure:
     preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, of the deflated Hessian's range
     """
     spectra = whole_spectra(record)
-    width = KERNEL_WIDTHS[preset](stored_measure(record, "hess_"), record.meta["options"]["num_steps"])
+    width = KERNEL_WIDTHS[preset](record.spectrum("hess_"), record.options["num_steps"])
     low = min(measure.support[0] for measure in spectra.values())
-    ends = record["hess_top"][0], ZOOM * record["hess_top"][int(record["num_classes"]) - 1]
+    ends = record["hess_top"][0], ZOOM * record["hess_top"][record.num_classes - 1]
     figure, axes = panels(1, 2, width=4.8, height=3.4, sharey=True)
     for axis, high, title in zip(axes, ends, ("the whole spectrum", "the bulk, close up"), strict=True):
         margin = MARGIN * (high - low)
         grid = np.linspace(low - margin, high + margin, GRID_POINTS)
         for name, measure in spectra.items():
             density_band(axis, measure, grid, width, name)
-        density_floor(axis, record["num_parameters"], width)
+        density_floor(axis, record.num_parameters, width)
         axis.set_xlim(grid[0], grid[-1])
         axis.set_title(title)
         axis.set_xlabel("eigenvalue λ")
@@ -53,7 +52,7 @@ def three_spectra(record: Record, preset: str = "P20") -> Figure:
 def eigenvalue_counts(record: Record) -> Figure:
     """How many eigenvalues lie above t: p (1 − Φ(t)), with the rigorous band and the band over probes."""
     figure, (axis,) = panels(1, 1, width=7.0, height=3.8)
-    classes, top = int(record["num_classes"]), float(record["hess_top"][0])
+    classes, top = record.num_classes, float(record["hess_top"][0])
     t = np.geomspace(top * 1e-5, top * 1.2, 1000)
     for name, measure in whole_spectra(record).items():
         p, colour = measure.dimension, COLOURS[name]
@@ -64,7 +63,7 @@ def eigenvalue_counts(record: Record) -> Figure:
             )
     axis.axhline(classes, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     axis.annotate(f"C = {classes}", (t[0], classes), xytext=(2, 3), textcoords="offset points", fontsize=9)
-    axis.set_ylim(0.5, 2 * record["num_parameters"])
+    axis.set_ylim(0.5, 2 * record.num_parameters)
     axis.set_xlabel("t")
     axis.set_ylabel("eigenvalues above t")
     axis.legend()
@@ -85,7 +84,7 @@ def eigenspace_overlap(record: Record) -> Figure:
     for name, marker in (("Hess", "o"), ("G", "x")):
         left.semilogy(rank, record[f"{name.lower()}_top"], marker, color=COLOURS[name], label=name)
     left.axhline(record["h_ends"][0], color=COLOURS["H"], linestyle="-.", label="λ_max(H)")
-    left.axvline(int(record["num_classes"]) + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
+    left.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     left.set_xlabel("rank k")
     left.set_ylabel("eigenvalue λ_k")
     left.legend()
@@ -103,17 +102,17 @@ def knocked_out(record: Record, preset: str = "P20") -> Figure:
     """Hess, Hess without G's top C, and H: what is left of the upper end once G's part of it is gone."""
     hess, h, knocked = (
         whole_spectra(record)["Hess"],
-        stored_measure(record, "h_"),
-        stored_measure(record, "knocked_"),
+        record.spectrum("h_"),
+        record.spectrum("knocked_"),
     )
-    width = KERNEL_WIDTHS[preset](knocked, record.meta["options"]["num_steps"])
+    width = KERNEL_WIDTHS[preset](knocked, record.options["num_steps"])
     figure, (axis,) = panels(1, 1, width=7.0, height=3.4)
-    high = ZOOM * float(record["hess_top"][int(record["num_classes"]) - 1])
+    high = ZOOM * float(record["hess_top"][record.num_classes - 1])
     grid = np.linspace(1.1 * min(hess.support[0], h.support[0]), high, GRID_POINTS)
     density_band(axis, hess, grid, width, "Hess")
     density_band(axis, knocked, grid, width, "A1", label="Hess, G's top C projected out")
     density_band(axis, h, grid, width, "H")
-    density_floor(axis, record["num_parameters"], width)
+    density_floor(axis, record.num_parameters, width)
     axis.set_xlabel("eigenvalue λ")
     axis.set_ylabel("spectral density")
     axis.legend()
@@ -122,7 +121,7 @@ def knocked_out(record: Record, preset: str = "P20") -> Figure:
 
 def energy_table(record: Record) -> pd.DataFrame:
     """Where the energy Σ λ² of the Hessian's bulk sits: beyond λ_max(H), where only G can have put it, and within."""
-    bulk, h = stored_measure(record, "hess_"), stored_measure(record, "h_")
+    bulk, h = record.spectrum("hess_"), record.spectrum("h_")
     reach = float(record["h_ends"][0])
     whole, beyond = _moment(bulk, 2, -np.inf), _moment(bulk, 2, reach)
     rows = {
@@ -142,7 +141,7 @@ def _moment(measure: SpectralMeasure, k: int, above: float) -> float:
 
 def ownership_table(record: Record) -> pd.DataFrame:
     """The top eigenvalues of Hess and G side by side, with residuals, and the cosine of each principal angle."""
-    classes = int(record["num_classes"])
+    classes = record.num_classes
     cosines = [f"{c:.5f}" for c in record["cosines"]] + [""] * (len(record["hess_top"]) - classes)
     return pd.DataFrame(
         {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import ratio_and_error
@@ -20,8 +19,8 @@ def verdict_ownership(record: Record) -> list[Verdict]:
     last = edge(record)
     overlap = float(np.mean(record["cosines"] ** 2))
     h_top = float(record["h_ends"][0]) / last
-    knocked = stored_measure(record, "knocked_").support[1] / last
-    ratio, error = energy_ratio(stored_measure(record, "h_"), stored_measure(record, "hess_"))
+    knocked = record.spectrum("knocked_").support[1] / last
+    ratio, error = energy_ratio(record.spectrum("h_"), record.spectrum("hess_"))
     uncertain = f" ± {error:.2f}" if np.isfinite(error) else " (one probe: no standard error)"
     clear = np.isfinite(error) and abs(ratio - OWNER) > 2 * error
     tolerance = record["hess_residuals"].max() / last
@@ -58,7 +57,7 @@ def verdict_ownership(record: Record) -> list[Verdict]:
 
 
 def classes(record: Record) -> int:
-    return int(record["num_classes"])
+    return record.num_classes
 
 
 def edge(record: Record) -> float:

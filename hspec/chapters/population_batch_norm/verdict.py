@@ -17,9 +17,9 @@ def verdict_population(
     batch: list[Record], population: list[Record], losses: Sequence[Record]
 ) -> list[Verdict]:
     """GKX-7, one record of each mode per seed, and the loss curves of the batch and the population mode."""
-    rank = int(batch[0]["num_classes"]) + 1
+    rank = batch[0].num_classes + 1
     ratio, text = compared_ratios(population, batch, rank)
-    step = int(population[0]["step"])
+    step = population[0].step
     fast, slow = (loss_until(record, step) for record in losses)
     return [
         Verdict(

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
 from hspec.experiments import Record
 from hspec.experiments.fits import Branch, Fit, branch, floors
-from hspec.experiments.quadrature import stored_measure
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import mean_and_interval
@@ -31,7 +30,7 @@ def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
     """
     figure, axes = panels(1, len(records), width=11 / max(2, len(records)), height=3.8)
     for axis, record in zip(axes, records, strict=True):
-        measure = stored_measure(record, "h_")
+        measure = record.spectrum("h_")
         for name, sign in SIGNS.items():
             _draw_branch(axis, measure, name, sign, width)
         bottom, top = axis.get_ylim()
@@ -70,17 +69,17 @@ def _draw_floors(axis: Axes, measure: SpectralMeasure) -> None:
 
 def title(record: Record) -> str:
     """The data and net of a record, or the law of a control."""
-    setting = record.meta["setting"]
+    setting = record.setting
     if setting is None:
-        return f"control: {record.meta['options']['law']}"
-    return f"H: {setting['model']}, {setting['dataset']}"
+        return f"control: {record.options['law']}"
+    return f"H: {setting.model}, {setting.dataset}"
 
 
 def law_fits(records: list[Record]) -> Figure:
     """Share of the window's eigenvalues above |λ|, with both laws fitted: a row a branch, a column a record."""
     figure, axes = panels(len(SIGNS), len(records), width=11 / max(2, len(records)), height=2.9)
     for column, record in enumerate(records):
-        measure, fits = stored_measure(record, "h_"), branch_fits(record)
+        measure, fits = record.spectrum("h_"), branch_fits(record)
         for axis, (name, sign) in zip(axes[column :: len(records)], SIGNS.items(), strict=True):
             _draw_fits(axis, branch(measure, sign), fits[name])
             axis.set_title(f"{title(record)}, {BRANCHES[name][1]}")
@@ -108,7 +107,7 @@ def law_fit_table(records: list[Record]) -> pd.DataFrame:
 
 
 def _fit_rows(record: Record):
-    measure = stored_measure(record, "h_")
+    measure = record.spectrum("h_")
     for name, fits in branch_fits(record).items():
         of = branch(measure, SIGNS[name])
         for law, one in fits.items():

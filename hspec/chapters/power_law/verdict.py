@@ -6,7 +6,6 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
 from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
-from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
 from hspec.statistics import mean_and_interval
 
@@ -17,7 +16,7 @@ SIGNS = {"positive": 1, "negative": -1}
 
 def branch_fits(record: Record) -> dict[str, dict[str, Fit]]:
     """{"positive" and "negative": {law: its fit}}."""
-    measure = stored_measure(record, "h_")
+    measure = record.spectrum("h_")
     branches = {name: branch(measure, sign) for name, sign in SIGNS.items()}
     return {name: {law: fit(law, of) for law in LAWS} for name, of in branches.items()}
 
@@ -31,7 +30,7 @@ def verdict_power_law(record: Record, controls: list[Record]) -> list[Verdict]:
 
 
 def _control(record: Record) -> Verdict:
-    law = record.meta["options"]["law"]
+    law = record.options["law"]
     both = branch_fits(record).values()
     right = [nearest(fits) == law for fits in both]
     distances = "; ".join(_distances(fits) for fits in both)
@@ -59,7 +58,7 @@ def _branch(name: str, fits: dict[str, Fit]) -> Verdict:
 
 def half_fits(record: Record, name: str) -> tuple[Fit, Fit] | None:
     """The power law fitted to either half of a branch's window by itself, lower first; None if too short."""
-    both = halves(stored_measure(record, "h_"), SIGNS[name])
+    both = halves(record.spectrum("h_"), SIGNS[name])
     return both and tuple(fit("power law", half) for half in both)
 
 

@@ -23,13 +23,13 @@ TAILS = np.geomspace(1e-3, 1, 16)  # relative to the largest tail measured
 
 def share_of(record: Record, tail: float) -> tuple[float, float]:
     """G's share of the record's upper tail, and its standard error over probes; ValueError beyond what was measured."""
-    check_tail(tail, record.meta["options"]["tail"])
+    check_tail(tail, record.options["tail"])
     return tail_share(record["nodes"], record["g_parts"], record["weights"], tail)
 
 
 def measured_tail(records: Mapping[Cell, Record | None], tail: float) -> float:
     """``tail``, or the largest that was measured in every record where that is less."""
-    return min(tail, *(r.meta["options"]["tail"] for r in records.values() if r is not None))
+    return min(tail, *(r.options["tail"] for r in records.values() if r is not None))
 
 
 def share_frame(records: Mapping[Cell, Record | None], tail: float) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def share_frame(records: Mapping[Cell, Record | None], tail: float) -> pd.DataFr
     quantities = {
         "share_of_G": lambda r: share_of(r, tail)[0],
         "standard_error": lambda r: share_of(r, tail)[1],
-        "training_loss": lambda r: float(r["loss"]),
+        "training_loss": lambda r: r.loss,
     }
     return grid_frame(records, quantities)
 
@@ -78,7 +78,7 @@ def tail_depth(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
     colours = ordered_colours(grid.epochs)
     for axis, size in zip(axes, grid.per_class, strict=True):
         for epoch, record in _present(grid, records, size):
-            tails = TAILS * record.meta["options"]["tail"]
+            tails = TAILS * record.options["tail"]
             share, error = np.array([share_of(record, tail) for tail in tails]).T
             axis.semilogx(tails, share, color=colours[epoch])
             axis.fill_between(
@@ -119,7 +119,7 @@ def tail_against_fit(grid: Grid, records: Mapping[Cell, Record | None], tail: fl
             if record is not None and cell.per_class == size:
                 share, error = share_of(record, tail)
                 style = {"color": colours[cell.epoch], "marker": marker, "markersize": 6, "linestyle": "none"}
-                axis.errorbar(float(record["loss"]), share, yerr=error, **style)
+                axis.errorbar(record.loss, share, yerr=error, **style)
         axis.plot([], [], marker, color=COLOURS["neutral"], label=f"{size} per class")
     axis.set_xscale("log")
     axis.axhline(HALF, color=COLOURS["neutral"], linewidth=1, linestyle="--")
