@@ -59,6 +59,16 @@ def read(path: Path, identity: dict) -> dict:
     return content
 
 
+def _is_checkpoint(content) -> bool:
+    """Whether it has the parts of a checkpoint, each of its type; a state has more of them."""
+    if not isinstance(content, dict) or not {"identity", "model", "step"} <= content.keys():
+        return False
+    step, parts = content["step"], ("identity", "model", "optimiser", "history", "random")
+    whole = all(isinstance(content.get(name, {}), dict) for name in parts)
+    tensors = whole and all(isinstance(t, torch.Tensor) for t in content["model"].values())
+    return tensors and isinstance(step, int) and step >= 0
+
+
 def _read_whole(path: Path) -> dict:
     """Check the archive's checksums, then unpickle plain tensors and numbers only."""
     try:
@@ -66,7 +76,7 @@ def _read_whole(path: Path) -> dict:
             broken = archive.testzip()
         if broken is None:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            if isinstance(content, dict) and {"identity", "model"} <= content.keys():
+            if _is_checkpoint(content):
                 return content
     except FileNotFoundError:
         raise

@@ -99,6 +99,10 @@ def _resumable_state(folder: Path, identity: dict, wanted: set[int]) -> dict | N
     if not (folder / _STATE).exists():
         return None
     state = files.read(folder / _STATE, identity)
+    if state["step"] > max(wanted) or not {"optimiser", "history", "random"} <= state.keys():
+        raise files.CheckpointError(
+            f"{folder / _STATE} is no state of this run of {max(wanted)} steps: delete it and train again"
+        )
     missing = [s for s in wanted if s <= state["step"] and not files.checkpoint_path(folder, s).exists()]
     return None if missing else state
 

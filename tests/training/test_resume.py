@@ -150,6 +150,20 @@ def test_damaged_file_is_named(problem, how):
     start(problem).load(7, problem.model)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"step": -3}, {"step": "7"}, {"step": 10**6}, {"identity": []}, {"model": {"a": 1}}, {"history": None}],
+    ids=str,
+)
+def test_a_sound_file_with_other_content_is_refused(problem, change):
+    """Not trained on for ever, nor ended in an error of another place."""
+    start(problem)
+    path = problem.folder / "state.pt"
+    torch.save(torch.load(path, weights_only=True) | change, path)
+    with pytest.raises(CheckpointError, match=r"state.pt is (damaged|no state).*delete it"):
+        start(problem)
+
+
 def test_nan_in_a_checkpoint_is_named(problem):
     run = start(problem)
     path = problem.folder / "step-00000007.pt"
