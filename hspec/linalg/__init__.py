@@ -10,6 +10,7 @@ from hspec.linalg.measure import SpectralMeasure
 from hspec.linalg.operator import LinearOperator, aslinearoperator, identity
 from hspec.linalg.pairs import EigenPairs
 from hspec.linalg.quadrature import slq
+from hspec.linalg.remembered import remembered
 from hspec.linalg.smoothing import KERNEL_WIDTHS, noise_floor
 from hspec.linalg.trace import hutchinson_trace
 from hspec.linalg.tridiagonal import Tridiagonal, eigenpairs_from
@@ -31,6 +32,7 @@ __all__ = [
     "kolmogorov_smirnov",
     "lanczos",
     "noise_floor",
+    "remembered",
     "slq",
     "subspace_cosines",
     "wasserstein",

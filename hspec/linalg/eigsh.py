@@ -103,6 +103,8 @@ def eigsh(
         if not found:
             break
         ritz = solver.converge()
+    if checkpoint is not None:
+        space.A.flush()
     solver.warn(ritz, chance)
     return EigenPairs(ritz.values, ritz.vectors, ritz.residuals, space.num_products, chance)
 

@@ -8,6 +8,7 @@ import torch
 from hspec.linalg.arguments import guards_of, whole_number
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.recurrence import Recurrence
+from hspec.linalg.remembered import Remembered
 from hspec.linalg.tridiagonal import Tridiagonal
 
 
@@ -33,9 +34,9 @@ def lanczos(
     reorthogonalize    "full" (the default), "partial" or "none": see `reorthogonalization`
     basis_dtype        of V: A's own by default; bfloat16 halves the memory; float64 over float32 products
                        runs the whole recurrence in float64
-    checkpoint         a folder in which the state is saved every `checkpoint_every` steps; a later call
-                       with the same arguments goes on from there, to the same numbers, after one product
-                       that makes sure that A is still the same matrix
+    checkpoint         a folder in which the products are kept, `checkpoint_every` at a time; a later call from
+                       the same v, with more steps too, takes them from there, to the same numbers, after one
+                       product that makes sure that A is still the same matrix (see `remembered`)
     callback           called with (steps done, num_steps) after each step
     check              the guard "symmetry": compare q_1·A q_2 with q_2·A q_1, which costs no product; True,
                        False, or its name
@@ -43,8 +44,8 @@ def lanczos(
     Scalars are float64 and stay on the device: on a GPU they are looked at every 8 steps only.
 
     Raises ValueError for arguments that do not fit (m > p, a zero or non-finite v, shape, dtype, device),
-    for an operator that is not symmetric, and for a checkpoint of another run; FloatingPointError for a
-    product that is not finite.
+    for an operator that is not symmetric, and for a checkpoint of another operator; FloatingPointError for
+    a product that is not finite.
 
     Source: UCS17 section 3; pitfalls of the bare recurrence: P19's code.
     """
@@ -53,14 +54,17 @@ def lanczos(
         shape = tuple(v.shape) if isinstance(v, torch.Tensor) else type(v).__name__
         raise ValueError(f"The start vector must be a tensor of shape ({A.shape[0]},); got {shape}.")
     A._check(v, "started from")
+    num_steps = whole_number(num_steps, "The number of Lanczos steps")
+    operator = A if checkpoint is None else Remembered(A, checkpoint, checkpoint_every)
     run = Recurrence(
-        A,
+        operator,
         v[None],
-        whole_number(num_steps, "The number of Lanczos steps"),
+        num_steps,
         reorthogonalize=reorthogonalize,
         basis_dtype=basis_dtype,
         check=bool(guards_of(check, ("symmetry",))),
     )
+    (result,) = run.finish(callback)
     if checkpoint is not None:
-        run.resume_from(checkpoint, checkpoint_every)
-    return run.finish(callback)[0]
+        operator.flush()
+    return result

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from hspec.linalg.arguments import guards_of, whole_number
+from hspec.linalg.finished import Finished
 from hspec.linalg.measure import SpectralMeasure
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.recurrence import Recurrence
+from hspec.linalg.remembered import Remembered
 from hspec.linalg.trace import draw_probe
 from hspec.linalg.tridiagonal import Tridiagonal
 
@@ -64,29 +67,56 @@ def slq(
         reorthogonalize = "partial" if A.device.type == "cpu" else "full"
     if block is None:
         block = num_probes * num_steps * A.shape[0] * (basis_dtype or A.dtype).itemsize <= LOCK_STEP
+    probe = _Probe(A, num_steps, reorthogonalize, basis_dtype, checkpoint, checkpoint_every, bool(guards))
     starts = (draw_probe(A, generator, probes)[None] for _ in range(num_probes))
-    blocks = [torch.cat(list(starts))] if block else starts
-    total = num_steps * num_probes
-    rows, buffer = [], None
-    for number, block_of_starts in enumerate(blocks):
+    rows = []
+    for number, some in enumerate([torch.cat(list(starts))] if block else starts):
+        before, total = len(rows) * num_steps, num_steps * num_probes
+        report = None if callback is None else _reporter(callback, before, len(some), total)
+        rows += [_row(run, dimension, reorthogonalize != "none") for run in probe.runs(number, some, report)]
+    return _measure(rows, num_steps, dimension)
+
+
+@dataclass
+class _Probe:
+    """How each start vector, or block of them, is run; and the memory of the last run, for the next one."""
+
+    A: LinearOperator
+    num_steps: int
+    reorthogonalize: str
+    basis_dtype: torch.dtype | None
+    checkpoint: str | os.PathLike | None
+    every: int
+    check: bool
+    buffer: torch.Tensor | None = None
+
+    def runs(self, number: int, starts: torch.Tensor, report: Callable | None) -> list[Tridiagonal]:
+        """The Lanczos runs from `starts` (n_v, p); where there is a checkpoint, what is left of them there."""
+        if self.checkpoint is None:
+            return self._run(self.A, number, starts, report)
+        settings = f"{self.num_steps} steps, reorthogonalize={self.reorthogonalize}, {self.basis_dtype}"
+        folder = Path(self.checkpoint) / f"probe-{number:04d}"
+        finished = Finished(folder / "finished.pt", self.A, starts, settings)
+        runs, operator = finished.load(test=number == 0), Remembered(self.A, folder, self.every)
+        if runs is None:
+            runs = self._run(operator, number, starts, report)
+            finished.save(runs)
+        operator.forget()
+        return runs
+
+    def _run(self, A: LinearOperator, number: int, starts: torch.Tensor, report) -> list[Tridiagonal]:
         run = Recurrence(
             A,
-            block_of_starts,
-            num_steps,
-            reorthogonalize=reorthogonalize,
-            basis_dtype=basis_dtype,
-            check=bool(guards) and number == 0,
+            starts,
+            self.num_steps,
+            reorthogonalize=self.reorthogonalize,
+            basis_dtype=self.basis_dtype,
+            check=self.check and number == 0,
             keep_basis=False,
-            buffer=buffer,
+            buffer=self.buffer,
         )
-        buffer = run.V
-        if checkpoint is not None:
-            run.resume_from(Path(checkpoint) / f"probe-{number:04d}", checkpoint_every)
-        before, width = len(rows) * num_steps, len(block_of_starts)
-        report = None if callback is None else _reporter(callback, before, width, total)
-        rows += [_row(t, dimension, reorthogonalize != "none") for t in run.finish(report)]
-        run.forget_basis()
-    return _measure(rows, num_steps, dimension)
+        self.buffer = run.V
+        return run.finish(report)
 
 
 def measure_from(runs: list[Tridiagonal], dimension: int) -> SpectralMeasure:
