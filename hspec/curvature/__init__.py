@@ -6,6 +6,8 @@ from hspec.curvature.classes.means import ClassMeans, class_means, delta_means
 from hspec.curvature.classes.parts import A1, A2, B1, B2, G0, G1, G2, G3, G12
 from hspec.curvature.fisher import empirical_fisher, gradient_covariance
 from hspec.curvature.hessian import gauss_newton, hessian, residual, split_product
+from hspec.curvature.kronecker_factors import cfac, kfac, layer_gauss_newton
+from hspec.curvature.layers import LayerData, layer_data
 from hspec.curvature.risk import Risk
 
 __all__ = [
@@ -19,8 +21,10 @@ __all__ = [
     "G3",
     "G12",
     "ClassMeans",
+    "LayerData",
     "Risk",
     "blocks",
+    "cfac",
     "class_means",
     "delta_means",
     "empirical_fisher",
@@ -29,6 +33,9 @@ __all__ = [
     "gauss_newton",
     "gradient_covariance",
     "hessian",
+    "kfac",
+    "layer_data",
+    "layer_gauss_newton",
     "residual",
     "split_product",
 ]

@@ -1,0 +1,187 @@
+"""A layer's Gauss-Newton matrix, and what Kronecker products make of it: KFAC, CFAC and their kin.
+
+With features h and errors ε of `layers`, H_n = Σ_t h hᵀ and D_n = (1/T) Σ_t Σ_{c'} p_{n,c'} ε εᵀ,
+
+    G     = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ,  γ_{n,c'} = vec(Σ_t ε hᵀ)        = mean_n D_n ⊗ H_n where T = 1
+    KFAC  = Δ ⊗ H,           the product of the means over n
+    CFAC  = Σ_c π_c Δ_c ⊗ H_c,  the means taken within classes             (1/C) Σ_c for balanced ones
+
+in the order in which torch flattens a weight (d_out, d_in). So CFAC − KFAC = Σ_c π_c (Δ_c − Δ) ⊗ (H_c − H), the
+covariance of the factors between classes, and G − CFAC (T = 1) is that within classes.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hspec.curvature.classes.means import ANY_BUDGET
+from hspec.curvature.engine.memory import gib
+from hspec.curvature.layers import LayerData, error_moment, feature_moment
+from hspec.linalg.inner_products import gram
+from hspec.linalg.kronecker import Kronecker
+from hspec.linalg.operator import LinearOperator
+
+TOLERANCE, MAX_STEPS = 1e-14, 10_000  # of the singular value's growth in a step of the power iteration
+
+
+def kfac(data: LayerData) -> Kronecker:
+    """KFAC = Δ ⊗ H (p_l, p_l); its eigenvalues are exact products of the factors'.
+
+    For convolutions features are summed and errors averaged over positions (our extension; it is the
+    KFC of Grosse and Martens 2016).
+
+    Source: P20, definition 7.1; Martens and Grosse 2015.
+    """
+    return Kronecker(*_in_dtype(data, error_moment(data), feature_moment(data)), f"KFAC[{data.name}]")
+
+
+def cfac(data: LayerData) -> LinearOperator:
+    """CFAC = Σ_c π_c Δ_c ⊗ H_c (p_l, p_l), means within classes; (1/C) Σ_c where classes are balanced.
+
+    Source: P20, definition 7.2 ("class-distinct factorized approximate curvature").
+    """
+    _ask(data, len(data.classes))
+    terms = [
+        float(share) * Kronecker(*_in_dtype(data, *factors), f"KFAC[{data.name}, {int(c)}]")
+        for share, c, *factors in zip(data.shares, data.classes, *class_factors(data), strict=True)
+    ]
+    return sum(terms[1:], terms[0]).named(f"CFAC[{data.name}]")
+
+
+def class_factors(data: LayerData) -> tuple[Tensor, Tensor]:
+    """(Δ_c (K, d_out, d_out), H_c (K, d_in, d_in)), float64: means of D_n and H_n over the examples of class c.
+
+    Source: P20, definition 7.2.
+    """
+    T = data.features.shape[1]
+    members = [data.risk.labels == c for c in data.classes]
+    errors = [gram(data.weighted_errors[rows].flatten(0, 2)) / (T * rows.sum()) for rows in members]
+    features = [gram(data.features[rows].flatten(0, 1)) / rows.sum() for rows in members]
+    return torch.stack(errors), torch.stack(features)
+
+
+def cross_class_factors(data: LayerData) -> LinearOperator:
+    """Σ_{c,c'} (p_{c,c'}/N) Δ_{c,c'} ⊗ H_{c,c'} (p_l, p_l), means over class c weighted by p_{n,c'}: C² products.
+
+    Pairs factors by cross-class, where CFAC pairs them by class. Not in the papers: ours.
+
+    Source: ours, after P20, definition 7.2.
+    """
+    C, N, T = data.errors.shape[1], len(data.features), data.features.shape[1]
+    _ask(data, len(data.classes) * C)
+    terms = []
+    for c in data.classes:
+        rows = data.risk.labels == c
+        for label in range(C):
+            log_p = data.log_probabilities[rows, label]
+            weight = log_p.exp().sum()
+            root = ((log_p - log_p.logsumexp(0)) / 2).exp()[:, None, None]
+            errors = gram((root * data.errors[rows, label]).flatten(0, 1)) / T
+            features = gram((root * data.features[rows]).flatten(0, 1))
+            name = f"KFAC[{data.name}, {int(c)}, {label}]"
+            terms.append(float(weight) / N * Kronecker(*_in_dtype(data, errors, features), name))
+    return sum(terms[1:], terms[0]).named(f"cross-class KFAC[{data.name}]")
+
+
+def best_kronecker(data: LayerData) -> Kronecker:
+    """The single product A ⊗ B (p_l, p_l) nearest to the layer's G in the Frobenius norm.
+
+    The leading singular pair of G's rearrangement (d_out² by d_in²), which is not formed: by power
+    iteration from KFAC's Δ, A = (1/N) Σ_{n,c'} p ε (hᵀ B h) εᵀ and B = (1/N) Σ_{n,c'} p h (εᵀ A ε) hᵀ in
+    turn. Not in the papers: ours.
+
+    Raises:
+        RuntimeError: where the iteration has not settled.
+
+    Source: Van Loan and Pitsianis 1993.
+    """
+    h, e = data.features.double(), data.weighted_errors.double()
+    A, sigma = error_moment(data), 0.0
+    for _ in range(MAX_STEPS):
+        A = A / torch.linalg.matrix_norm(A)
+        seen_by_A = torch.einsum("ncto,ncso->nts", e @ A, e)
+        B = torch.einsum("nti,ntj->ij", h, seen_by_A @ h) / len(h)
+        before, sigma = sigma, float(torch.linalg.matrix_norm(B))
+        if abs(sigma - before) <= TOLERANCE * sigma:
+            A, B = ((M + M.T) / 2 for M in (A, B))
+            return Kronecker(*_in_dtype(data, A, B), f"best A ⊗ B[{data.name}]")
+        B = B / sigma
+        seen_by_B = torch.einsum("nti,nsi->nts", h @ B, h)
+        A = torch.einsum("ncto,nctp->op", e, seen_by_B[:, None] @ e) / len(h)
+    raise RuntimeError(
+        f"the best Kronecker product of layer {data.name!r} has not settled in {MAX_STEPS} steps"
+    )
+
+
+class LayerGaussNewton(LinearOperator):
+    """The block of G of a layer's weight, from its features and errors; made by `layer_gauss_newton`."""
+
+    def __init__(self, data: LayerData) -> None:
+        self.features, self.errors = data.features, data.weighted_errors  # √p ε
+        self.d_out, self.d_in = self.errors.shape[3], self.features.shape[2]
+        self.num_columns = self.errors.shape[0] * self.errors.shape[1]
+        self.budget = max(data.risk.memory_budget, ANY_BUDGET)
+        size = self.d_out * self.d_in
+        exact = data.risk.precision == "exact"
+        super().__init__(size, data.features.dtype, data.features.device, f"G[{data.name}]", exact=exact)
+
+    def _matmat(self, X: Tensor) -> Tensor:
+        V = X.T.reshape(-1, self.d_out, self.d_in)
+        s = torch.einsum("ncto,knto->knc", self.errors, torch.einsum("koi,nti->knto", V, self.features))
+        back = torch.einsum("knc,ncto->knto", s, self.errors)
+        return torch.einsum("knto,nti->koi", back, self.features).flatten(1).T / len(self.features)
+
+    def eigenvalues(self) -> np.ndarray:
+        """The min(N·C, p_l) eigenvalues that can be nonzero, descending, float64: exact, by the smaller Gram matrix.
+
+        Raises:
+            MemoryError: where that does not fit in the risk's memory budget.
+        """
+        size = min(self.num_columns, self.shape[0])
+        if 3 * 8 * size**2 > self.budget:
+            raise MemoryError(
+                f"the exact spectrum of {self} needs a matrix of {size} rows, {gib(3 * 8 * size**2)}; the budget is "
+                f"{gib(self.budget)}: take fewer examples, raise Risk.from_module(memory_budget=…), or use slq or eigsh"
+            )
+        K = torch.zeros(size, size, dtype=torch.float64, device=self.device)
+        by_examples = size < self.num_columns
+        for rows in self._pieces(by_examples):
+            K.addmm_(*((rows.T, rows) if by_examples else (rows, rows.T)))
+        return torch.linalg.eigvalsh(K / len(self.features)).flip(0).cpu().numpy()
+
+    def _pieces(self, by_examples: bool):
+        """γ √p as rows (N·C, p_l), float64, a few examples at a time, or a few output coordinates."""
+        bytes_of_all = 8 * self.num_columns * self.shape[0]
+        pieces = max(1, -(-4 * bytes_of_all // self.budget))
+        if by_examples:
+            chunks = zip(self.errors.chunk(pieces), self.features.chunk(pieces), strict=True)
+        else:
+            chunks = ((e, self.features) for e in self.errors.chunk(pieces, 3))
+        for e, h in chunks:
+            yield torch.einsum("ncto,nti->ncoi", e.double(), h.double()).flatten(0, 1).flatten(1)
+
+
+def layer_gauss_newton(data: LayerData) -> LayerGaussNewton:
+    """G^l = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ (p_l, p_l), γ_{n,c'} = vec(Σ_t ε hᵀ): the exact block of the layer's weight.
+
+    The same matrix as the weight's block of `blocks(risk, by=lambda name: name)`, whose products go
+    through the net; these go through features and errors, and its spectrum is exact.
+
+    Source: P20, equations 7.3 to 7.8.
+    """
+    return LayerGaussNewton(data)
+
+
+def _in_dtype(data: LayerData, *matrices: Tensor) -> list[Tensor]:
+    return [M.to(data.features.dtype) for M in matrices]
+
+
+def _ask(data: LayerData, products: int) -> None:
+    d_out, d_in = data.errors.shape[3], data.features.shape[2]
+    needed = products * (d_out**2 + d_in**2) * data.features.dtype.itemsize
+    budget = max(data.risk.memory_budget, ANY_BUDGET)
+    if needed > budget:
+        raise MemoryError(
+            f"{products} pairs of factors of layer {data.name!r} need {gib(needed)}, the budget is {gib(budget)}: "
+            "raise Risk.from_module(memory_budget=…)"
+        )
