@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # the same names, for tools that read types
     from hspec.curvature import *  # noqa: F403
     from hspec.linalg import *  # noqa: F403
+    from hspec.plotting import *  # noqa: F403
+    from hspec.yours import *  # noqa: F403
 
 # No public name may be that of a module of hspec: loading the module would hide the name.
-PARTS = ("linalg", "curvature")
+PARTS = ("linalg", "curvature", "plotting", "yours")
 
 
 def __getattr__(name: str) -> Any:

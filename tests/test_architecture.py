@@ -37,6 +37,7 @@ LAYERS = {
     "linalg": (set(), {"torch", "numpy", "scipy"}),
     "curvature": ({"linalg"}, {"torch", "numpy"}),
     "plotting": ({"linalg"}, {"numpy", "matplotlib"}),
+    "yours": ({"linalg", "curvature", "plotting"}, {"torch", "numpy", "matplotlib", "tqdm"}),
     "data": (set(), {"torch", "torchvision", "numpy", "sklearn", "PIL"}),
     "models": (set(), {"torch", "torchvision", "numpy"}),
     "training": ({"data", "models"}, {"torch", "numpy", "tqdm"}),

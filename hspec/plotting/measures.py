@@ -126,7 +126,7 @@ def _logarithmic(axes: Axes, measure: SpectralMeasure, name: str, colour: str, w
         axes.plot([], [], color=colour, label=text)
     axes.set_xscale("symlog", linthresh=floor, linscale=0.3)
     locator = SymmetricalLogLocator(base=10, linthresh=floor)
-    locator.set_params(numticks=9)
+    locator.set_params(numticks=6)
     axes.xaxis.set_major_locator(locator)
     _ordinate(axes, 1 / (100 * measure.dimension))
     axes.set(xlabel="eigenvalue λ", ylabel="share of eigenvalues per decade")

@@ -205,9 +205,15 @@ class ClassMeans:
         return (squares[:, None] + squares - 2 * inner).clamp_(min=0).fill_diagonal_(0).sqrt()
 
 
+def has_classes(risk: Risk) -> bool:
+    """Whether the loss is the mean cross-entropy of one class index an example, so that the means exist."""
+    plain = risk.loss_function.plain and risk.labels is not None
+    return plain and len(risk.labels) == risk.num_examples
+
+
 def refuse_other_losses(risk: Risk) -> None:
-    """Raise ValueError where the loss is not the mean cross-entropy of one class index an example."""
-    if not risk.loss_function.plain or risk.labels is None or len(risk.labels) != risk.num_examples:
+    """Raise ValueError where there are no classes to take means over."""
+    if not has_classes(risk):
         raise ValueError(
             "class and cross-class means exist for the cross-entropy of one class index an example, "
             f"without weights, smoothing or ignored labels; this risk's loss is {risk!r}"

@@ -1,0 +1,31 @@
+"""One short name for a net, its data and its loss: what tells a computation's checkpoint from another's."""
+
+import hashlib
+
+from hspec.curvature.data import tensors
+from hspec.curvature.risk import Risk
+
+
+def fingerprint(risk: Risk) -> str:
+    """16 hexadecimal digits of all numbers that the risk is made of, bit by bit.
+
+    θ and which parameters it consists of, all other parameters and buffers, every tensor of every
+    batch, the loss's name and its value to six digits (a function has no numbers of its own).
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(4, 3)
+        >>> batch = torch.ones(5, 4), torch.tensor([0, 1, 2, 0, 1])
+        >>> one, other = (Risk.from_module(net, [batch]) for _ in range(2))
+        >>> fingerprint(one) == fingerprint(other)
+        True
+    """
+    digest = hashlib.sha256()
+    module = risk.network.module
+    said = (list(risk.parameter_slices), risk.loss_function.name, f"{risk.loss():.5e}", risk.precision)
+    digest.update(repr(said).encode())
+    numbers = [*module.parameters(), *module.buffers()]
+    for t in numbers + [t for batch in risk.data for t in tensors(batch.content)]:
+        digest.update(f"{tuple(t.shape)} {t.dtype}".encode())
+        digest.update(t.detach().cpu().contiguous().reshape(-1).view(-1).numpy().tobytes())
+    return digest.hexdigest()[:16]

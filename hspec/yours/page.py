@@ -1,0 +1,74 @@
+"""One HTML page about a spectrum: everything is in it, nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hspec.yours.result import Spectrum
+
+TEMPLATE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
+figure {{ margin: 1.5rem 0; background: white; color: #222; border-radius: 6px; padding: .5rem; }}
+figure svg {{ width: 100%; height: auto; }}
+figcaption {{ font-size: .9rem; padding: .5rem; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+th, td {{ text-align: right; padding: .2rem .8rem; border-bottom: 1px solid #8884; }}
+th:first-child, td:first-child {{ text-align: left; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{lead}</p>
+<figure>{svg}<figcaption>{caption}</figcaption></figure>
+<h2>Summary</h2>
+<div class="wide">{summary}</div>
+<p>± is one standard error over probes. The share below zero counts eigenvalues below −10⁻⁵ ‖A‖; its
+95 % interval holds the quadrature's rigorous bounds and the spread over probes.</p>
+<h2>Largest eigenvalues</h2>
+<div class="wide">{eigenvalues}</div>
+<p>An eigenvalue of the matrix lies within the residual ‖A q − λ q‖ of each value.{classes}</p>
+<h2>How it was measured</h2>
+<div class="wide">{facts}</div>
+</body>
+</html>
+"""
+
+CAPTION = (
+    "Spectral density on a linear axis; share of eigenvalues per decade on a signed logarithmic axis; how "
+    "many eigenvalues lie above t (thin: below −t). Bands: 95 % over probes, and in the counts the rigorous "
+    "band of the quadrature."
+)
+CLASSES = " A1 is the part of the Gauss-Newton matrix that the class means make; B1 the cross-class means."
+
+
+def page(spectrum: Spectrum, svg: str) -> str:
+    """The page, with the picture inside."""
+    facts = spectrum.facts
+    cells = "".join(
+        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>"
+        for name, value in facts.items()
+    )
+    lead = (
+        f"{', '.join(spectrum.matrices)} of {facts['num_parameters']:,} parameters on "
+        f"{facts['num_examples']:,} examples, {facts['loss']} {facts['loss_value']:.4g}."
+    )
+    return TEMPLATE.format(
+        title=html.escape(f"Spectrum of {facts['module']}"),
+        lead=html.escape(lead),
+        svg=svg[svg.index("<svg") :],
+        caption=CAPTION,
+        summary=spectrum.table()._repr_html_(),
+        eigenvalues=spectrum.eigenvalues()._repr_html_(),
+        classes=CLASSES if spectrum.class_values else "",
+        facts=f"<table><tbody>{cells}</tbody></table>",
+    )
