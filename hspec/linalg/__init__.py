@@ -11,6 +11,7 @@ from hspec.linalg.operator import LinearOperator, aslinearoperator, identity
 from hspec.linalg.pairs import EigenPairs
 from hspec.linalg.quadrature import slq
 from hspec.linalg.remembered import remembered
+from hspec.linalg.ritz import ritz_values
 from hspec.linalg.smoothing import KERNEL_WIDTHS, noise_floor
 from hspec.linalg.trace import hutchinson_trace
 from hspec.linalg.tridiagonal import Tridiagonal, eigenpairs_from
@@ -33,6 +34,7 @@ __all__ = [
     "lanczos",
     "noise_floor",
     "remembered",
+    "ritz_values",
     "slq",
     "subspace_cosines",
     "wasserstein",

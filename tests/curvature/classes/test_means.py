@@ -129,6 +129,7 @@ def test_a_class_without_examples_has_no_rows(case, some_classes, make, rel):
 def test_what_the_vectors_of_a_level_cost(risk):
     means = class_means(risk)
     assert [means.num_gradients(level) for level in ("class", "own", "cross", "between")] == [1, 1, 3, 4]
+    assert means.num_products("class") == 0.75 and means.num_products("between") == 2.25
 
 
 def test_thirty_thousand_labels_cost_what_their_logits_do():
