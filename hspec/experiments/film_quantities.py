@@ -153,3 +153,9 @@ def with_error(value: float, sem: float, digits: int = 3) -> str:
 
 def share(record: Frame, rank: int) -> tuple[float, float, float]:
     return gradient_concentration(record.gradient, record.top, rank)
+
+
+def moment(record: Frame) -> str:
+    """When in its training a net was measured; "as it came" where its weights are from a file."""
+    step = record.step
+    return "as it came" if step == 0 and record.setting.weights else f"step {step:,}"

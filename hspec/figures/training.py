@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from hspec.experiments.film_quantities import moment
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.film_axes import LOOKS, plain_log
@@ -31,12 +32,6 @@ def stills(frames: list[Frame], *, columns: int = 3, preset: str = "P20") -> Fig
     for axis in axes[::columns]:
         axis.set_ylabel("spectral density")
     return figure
-
-
-def moment(record: Frame) -> str:
-    """When in its training a net was measured; "as it came" where its weights are from a file."""
-    step = record.step
-    return "as it came" if step == 0 and record.setting.weights else f"step {step:,}"
 
 
 def ends(films: dict[str, list[Frame]], *, drops=()) -> Figure:

@@ -8,9 +8,11 @@ from hspec.chapters.early_training.verdict import verdict_negative_start, verdic
 from hspec.chapters.end_of_training.verdict import verdict_end
 from hspec.chapters.learning_rate_drop.verdict import verdict_drop
 from hspec.chapters.population_batch_norm.verdict import verdict_population
+from hspec.experiments import Setting
 from hspec.experiments.film_quantities import UNDEFINED
 from hspec.experiments.records import Record
 from hspec.experiments.training_spectrum import Frame
+from hspec.keys import canonical
 from hspec.linalg import SpectralMeasure
 
 
@@ -28,7 +30,7 @@ def frame(eigenvalues, step=0, residual=0.0, classes=2):
         "num_classes": np.array(classes),
         **{f"hess_{k}": v for k, v in measure.to_arrays().items()},
     }
-    return Frame(arrays, {"measure": "training_spectrum"})
+    return Frame(arrays, {"measure": "training_spectrum", "setting": canonical(Setting())})
 
 
 def curve(loss):
