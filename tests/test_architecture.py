@@ -45,7 +45,10 @@ LAYERS = {
         {"linalg", "curvature", "data", "models", "training"},
         {"torch", "numpy", "scipy", "sklearn", "filelock"},
     ),
-    "figures": ({"linalg", "experiments", "plotting"}, {"numpy", "pandas", "matplotlib", "seaborn", "IPython"}),
+    "figures": (
+        {"linalg", "experiments", "plotting"},
+        {"numpy", "pandas", "matplotlib", "seaborn", "IPython"},
+    ),
     "chapters": (
         {"linalg", "curvature", "experiments", "figures", "training"},
         {"torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "sklearn"},

@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from hspec.experiments import Record
 from hspec.experiments.film_quantities import rank_ratio, share
 from hspec.experiments.training_spectrum import Frame
+from hspec.figures.tables import tabulated
+
+BOUNDED = "{:.3f} [{:.3f}, {:.3f}]"  # an estimate and its rigorous bounds
 
 
 def frame_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
-    """The numbers behind the figures: one row a frame."""
-    return pd.DataFrame(frame_row(label, r) for label, frames in films.items() for r in frames)
+    """The numbers behind the figures: one row a frame; of the gradient's share, its bounds too."""
+    frames = [(label, frame) for label, film in films.items() for frame in film]
+    rank = frames[0][1].num_classes + 1
+    formats = {"loss": ".4g", "error": ".3f", "λ_1": ".4g", f"λ_{rank}": ".4g", "λ_min": ".3g"}
+    return tabulated(
+        (frame_row(label, frame, rank) for label, frame in frames),
+        formats | {f"λ_1/λ_{rank}": ".3g", f"gradient in the top {rank - 1}": BOUNDED},
+    )
 
 
-def frame_row(label: str, record: Frame) -> dict[str, object]:
-    rank = record.num_classes + 1
-    value, low, high = share(record, rank - 1)
+def frame_row(label: str, frame: Frame, rank: int) -> dict[str, object]:
     return {
         "net": label,
-        "step": record.step,
-        "loss": f"{record.loss:.4g}",
-        "error": f"{record.error_rate:.3f}",
-        "λ_1": f"{float(record.top[0]):.4g}",
-        f"λ_{rank}": f"{float(record.top[rank - 1]):.4g}",
-        f"λ_1/λ_{rank}": ratio_text(record, rank),
-        "λ_min": f"{record.bottom:.3g}",
-        f"gradient in the top {rank - 1}": f"{value:.3f} [{low:.3f}, {high:.3f}]",
+        "step": frame.step,
+        "loss": frame.loss,
+        "error": frame.error_rate,
+        "λ_1": frame.top[0],
+        f"λ_{rank}": frame.top[rank - 1],
+        f"λ_1/λ_{rank}": rank_ratio(frame.top, rank),
+        "λ_min": frame.bottom,
+        f"gradient in the top {rank - 1}": share(frame, rank - 1),
     }
-
-
-def ratio_text(record: Frame, rank: int) -> str:
-    """λ_1/λ_rank, or a dash where λ_rank is negative, or zero to rounding."""
-    ratio = rank_ratio(record.top, rank)
-    return "–" if np.isnan(ratio) else f"{ratio:.3g}"
 
 
 def learning_rate_table(records: list[Record]) -> pd.DataFrame:
     """Which learning rates train which net: one row a run."""
-    return pd.DataFrame(learning_rate_row(record) for record in records)
+    formats = {"learning rate": "g", "training loss, last epoch": ".3g", "test error": ".1%"}
+    return tabulated(map(learning_rate_row, records), formats)
 
 
-def learning_rate_row(record: Record) -> dict[str, str]:
-    setting = record.setting
-    diverged = bool(record["diverged"])
+def learning_rate_row(record: Record) -> dict[str, object]:
+    setting, diverged = record.setting, bool(record["diverged"])
     return {
         "norm": setting.norm,
         "statistics": setting.recipe.batch_norm if setting.norm == "batch" else "none",
-        "learning rate": f"{setting.recipe.learning_rate:g}",
-        "training loss, last epoch": "diverged" if diverged else f"{record['train_loss'][-1]:.3g}",
-        "test error": "" if diverged else f"{100 * record['test_error'][-1]:.1f} %",
+        "learning rate": setting.recipe.learning_rate,
+        "training loss, last epoch": "diverged" if diverged else record["train_loss"][-1],
+        "test error": None if diverged else record["test_error"][-1],
     }

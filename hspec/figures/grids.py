@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
 from hspec.figures.style import COLOURS, SEQUENTIAL
+from hspec.figures.tables import tabulated
 
 OWNERS = LinearSegmentedColormap.from_list("H to G", [COLOURS["H"], "#FFFFFF", COLOURS["G"]])
 LARGEST_WITH_NUMBERS = 60  # cells; a larger map has no room to print its values
@@ -92,13 +93,11 @@ def grid_frame(
 
 
 def training_frame(records: Mapping[Cell, Record | None]) -> pd.DataFrame:
-    """How well the nets of a grid do, as text: what a reader must know before comparing cells."""
+    """How well the nets of a grid do: what a reader must know before comparing cells."""
     names = {"loss": "training loss", "error_rate": "training error", "test_error": "test error"}
     frame = grid_frame(records, {text: lambda r, name=name: float(r[name]) for name, text in names.items()})
-    frame["training loss"] = frame["training loss"].map("{:.2g}".format)
-    for column in ("training error", "test error"):
-        frame[column] = frame[column].map("{:.1%}".format)
-    return frame.rename(columns={"per_class": "examples per class", "epoch": "epochs"})
+    rows = frame.rename(columns={"per_class": "examples per class", "epoch": "epochs"}).to_dict("records")
+    return tabulated(rows, {"training loss": ".2g", "training error": ".1%", "test error": ".1%"})
 
 
 def mean_over_repeats(table: np.ndarray) -> np.ndarray:

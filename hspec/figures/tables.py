@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from IPython.display import HTML, Markdown
@@ -12,10 +13,52 @@ from hspec.experiments import CLAIMS, Record, Verdict
 MARKS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive at this scale": "? inconclusive at this scale"}
 
 
+def tabulated(
+    cells: Iterable[Mapping[str, object]] | Mapping[str, Iterable], formats: Mapping[str, str]
+) -> pd.DataFrame:
+    """A data frame of rows or of columns, numbers as they are, and how :func:`table` writes them.
+
+    Args:
+        cells: Of each row, its cells by heading; or the columns by heading. A cell may hold several
+            numbers, as a tuple.
+        formats: By heading, a format specification, ".3g"; of several numbers, a text with their
+            places, "{:.2f} ± {:.2f}". What is not named is written as it is.
+
+    Example:
+        >>> rows = [{"net": "a", "λ": 2.34567, "share": (0.5, 0.01)}]
+        >>> print(table(tabulated(rows, {"λ": ".3g", "share": "{:.2f} ± {:.2f}"})).data)
+        | net | λ | share |
+        | --- | --- | --- |
+        | a | 2.35 | 0.50 ± 0.01 |
+    """
+    frame = pd.DataFrame(cells if isinstance(cells, Mapping) else list(cells))
+    frame.attrs["formats"] = dict(formats)
+    return frame
+
+
+def named_values(heading: str, values: Mapping[str, tuple[object, str]]) -> pd.DataFrame:
+    """Numbers of different kinds one below the other: by name, each with its format; as text."""
+    return pd.DataFrame({heading: values.keys(), "value": [written(*value) for value in values.values()]})
+
+
+def written(value: object, how: str = "") -> str:
+    """One cell as text: a dash for what is not a number, nothing for None."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    if value is None or isinstance(numbers[0], str):
+        return value or ""
+    if any(number != number for number in numbers[:1]):
+        return "–"
+    return (how if "{" in how else f"{{:{how}}}").format(*numbers).replace("nan", "–")
+
+
 def table(frame: pd.DataFrame) -> Markdown:
-    """A data frame as a Markdown table; its index is not shown."""
+    """A data frame as a Markdown table; its index is not shown, its formats are those of :func:`tabulated`."""
+    formats = frame.attrs.get("formats", {})
     cells = [[str(name) for name in frame.columns], ["---"] * frame.shape[1]]
-    cells += [[str(value) for value in row] for row in frame.itertuples(index=False)]
+    cells += [
+        [written(value, formats.get(name, "")) for name, value in zip(frame.columns, row, strict=True)]
+        for row in frame.itertuples(index=False, name=None)
+    ]
     return Markdown("\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells))
 
 
@@ -37,21 +80,22 @@ def verdict_table(verdicts: list[Verdict]) -> Markdown:
 
 def scale_note(records: list[Record]) -> Markdown:
     """What was measured, on what, and how long it took: one row for each net, data set and sample."""
-    facts = pd.DataFrame(_scale(record) for record in records)
+    facts = pd.DataFrame([_scale(record) for record in records])
     same = ["net", "parameters", "data", "examples", "device"]
-    rows = facts.groupby(same, sort=False, as_index=False).agg(
+    rows = facts.groupby(same, sort=False).agg(
         records=("seconds", "size"), seconds=("seconds", "sum"), measured=("measured", "max")
     )
-    return table(rows.assign(seconds=rows["seconds"].round().astype(int)))
+    formats = {"parameters": ",", "examples": ",", "seconds": ".0f"}
+    return table(tabulated(rows.reset_index().to_dict("records"), formats))
 
 
 def _scale(record: Record) -> dict[str, object]:
     setting, meta = record.setting, record.meta
     return {
         "net": f"{setting.model}, width {setting.width:g}",
-        "parameters": f"{record.num_parameters:,}",
+        "parameters": record.num_parameters,
         "data": setting.dataset,
-        "examples": f"{record.num_examples:,}",
+        "examples": record.num_examples,
         "device": meta["device"],
         "seconds": meta["seconds"],
         "measured": meta["written"][:10],
@@ -59,8 +103,19 @@ def _scale(record: Record) -> dict[str, object]:
 
 
 def download(frame: pd.DataFrame, filename: str) -> HTML:
-    """A link that saves the numbers behind a figure as CSV; they travel inside the page."""
-    content = base64.b64encode(frame.to_csv(index=False).encode()).decode()
+    """A link that saves the numbers behind a figure as CSV, all digits of them; they travel inside the page."""
+    content = base64.b64encode(one_number_a_cell(frame).to_csv(index=False).encode()).decode()
     return HTML(
         f'<a download="{filename}" href="data:text/csv;base64,{content}">Download the numbers: {filename}</a>'
     )
+
+
+def one_number_a_cell(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a column of its own for each number of a cell: "share", "share, 2", …"""
+    columns = {}
+    for name in frame.columns:
+        values = [value if isinstance(value, tuple) else (value,) for value in frame[name]]
+        for place in range(max(map(len, values), default=1)):
+            heading = name if place == 0 else f"{name}, {place + 1}"
+            columns[heading] = [value[place] if place < len(value) else None for value in values]
+    return pd.DataFrame(columns)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from IPython.display import Markdown
 
 from hspec.experiments.records import Record
 from hspec.experiments.store import Store
-from hspec.figures.tables import table
+from hspec.figures.tables import table, tabulated
 from hspec.papers.nets import PUBLISHED_NETS, PublishedNet, compared
 
 WAITING = "not measured yet"
@@ -19,13 +18,13 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
     rows = [
         {
             "quantity": row.quantity,
-            "published": f"{row.published:.4g}",
-            "measured": WAITING if np.isnan(row.measured) else f"{row.measured:.4g}",
-            "measured / published": "" if np.isnan(row.ratio) else f"{row.ratio:.3g}",
+            "published": row.published,
+            "measured": WAITING if np.isnan(row.measured) else row.measured,
+            "measured / published": None if np.isnan(row.ratio) else row.ratio,
         }
         for row in compared(net, store)
     ]
-    return table(pd.DataFrame(rows))
+    return table(tabulated(rows, {"published": ".4g", "measured": ".4g", "measured / published": ".3g"}))
 
 
 def stored_nets(store: Store | None = None) -> Markdown:
@@ -34,21 +33,21 @@ def stored_nets(store: Store | None = None) -> Markdown:
         {
             "net": net.title,
             "command": f"`hspec measure {key} {name}`",
-            "of 1e15 operations, all": f"{net.cost / 1e15:.2g}",
+            "of 1e15 operations, all": net.cost / 1e15,
             **_state(record),
         }
         for key, net in PUBLISHED_NETS.items()
         for name, record in net.records(store).items()
     ]
-    return table(pd.DataFrame(rows))
+    return table(tabulated(rows, {"of 1e15 operations, all": ".2g", "seconds": ".0f"}))
 
 
-def _state(record: Record | None) -> dict[str, str]:
+def _state(record: Record | None) -> dict[str, object]:
     if record is None:
-        return {"measured": WAITING, "seconds": "", "device": ""}
+        return {"measured": WAITING, "seconds": None, "device": None}
     meta = record.meta
     return {
         "measured": meta["written"][:10],
-        "seconds": f"{meta['seconds']:.0f}",
+        "seconds": meta["seconds"],
         "device": meta["device"],
     }

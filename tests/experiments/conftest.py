@@ -1,18 +1,12 @@
-"""A store of its own for every test, a record to put into it, and every way to damage that."""
+"""A record to put into a store, and every way to damage it."""
 
 import json
 
 import numpy as np
 import pytest
 
-from hspec.experiments import Store
 from hspec.experiments.records import Record
 from hspec.keys import digest
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "store", tmp_path / "results")
 
 
 def toy_record(value=1.0, size=3, **options):

@@ -32,7 +32,7 @@ from hspec.experiments.films import (
 )
 from hspec.experiments.loss_curves import loss_curves
 from hspec.experiments.task import Task
-from hspec.experiments.training_spectrum import Frame, training_spectrum
+from hspec.experiments.training_spectrum import training_spectrum
 from hspec.figures import film_axes, film_tables, nets, training
 from hspec.figures import films as pictures
 from hspec.keys import digest
@@ -236,8 +236,6 @@ def test_tables_have_a_row_for_each_frame_or_net(frames, plain):
     both = {"with": frames, "without": plain}
     assert len(film_tables.frame_table(both)) == len(gradient_table(both)) == 5
     assert len(share_summary(both)) == 2
-    assert film_tables.ratio_text(Frame({"top": np.array([4.0, 2.0])}, {}), 2) == "2"
-    assert film_tables.ratio_text(Frame({"top": np.array([4.0, -2.0])}, {}), 2) == "–"
     assert pictures.by_norm([frames, plain]) == {"with batch norm": frames, "without": plain}
     assert len(fall_table(frames, frames, frames)) == 3
     assert len(sample_table([frames, plain], 4)) == 1  # another net's frame is left out

@@ -11,6 +11,7 @@ from hspec.chapters.class_means.verdict import survivors
 from hspec.experiments import Record
 from hspec.figures.densities import density_band, density_floor
 from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import named_values, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure, kolmogorov_smirnov, wasserstein
 
 GRID_POINTS = 4096
@@ -85,12 +86,10 @@ def knock_outs(record: Record, preset: str = "P20") -> Figure:
 def survivor_table(record: Record) -> pd.DataFrame:
     """How many eigenvalues of each knock-out are still above λ_C(G), and how large the largest is."""
     rows = {knock_out_name(suffix): survivors(record, suffix) for suffix in KNOCKED_OUT if suffix}
-    return pd.DataFrame(
-        {
-            "matrix": rows.keys(),
-            "eigenvalues above λ_C(G)": [count for count, _ in rows.values()],
-            "largest / λ_C(G)": [f"{largest:.2f}" for _, largest in rows.values()],
-        }
+    counts, largest = zip(*rows.values(), strict=True)
+    return tabulated(
+        {"matrix": rows.keys(), "eigenvalues above λ_C(G)": counts, "largest / λ_C(G)": largest},
+        {"largest / λ_C(G)": ".2f"},
     )
 
 
@@ -138,41 +137,44 @@ def yardstick_table(record: Record) -> pd.DataFrame:
     """How far the quadrature of G is from its exact spectrum; how much of each matrix is above λ_C(G)."""
     exact, quadrature = exact_measure(record), record.spectrum("g_")
     largest, edge = record["exact"][0], record["exact"][record.num_classes - 1]
+    distance = kolmogorov_smirnov(exact, quadrature, outside=NEAR_ZERO)
     rows = {
-        "quadrature of G: Wasserstein-1 distance over λ_max": f"{wasserstein(exact, quadrature) / largest:.1e}",
-        f"quadrature of G: Kolmogorov-Smirnov distance outside {NEAR_ZERO:g} λ_max": (
-            f"{kolmogorov_smirnov(exact, quadrature, outside=NEAR_ZERO):.1e}"
-        ),
-        "quadrature of G: relative error of λ_max": f"{abs(quadrature.support[1] / largest - 1):.1e}",
+        "Wasserstein-1 distance over λ_max": wasserstein(exact, quadrature) / largest,
+        f"Kolmogorov-Smirnov distance outside {NEAR_ZERO:g} λ_max": distance,
+        "relative error of λ_max": abs(quadrature.support[1] / largest - 1),
     }
+    values = {f"quadrature of G: {name}": (value, ".1e") for name, value in rows.items()}
     for suffix in KNOCKED_OUT:
-        values = record[f"exact{suffix}"]
-        above = int((values > edge * (1 - 1e-9)).sum())
-        rows[f"{knock_out_name(suffix)}: eigenvalues ≥ λ_C(G); largest over λ_C(G)"] = (
-            f"{above}; {values[0] / edge:.3f}"
-        )
-    return pd.DataFrame({"exact spectra at the small sample": rows.keys(), "value": rows.values()})
+        left = record[f"exact{suffix}"]
+        pair = int((left > edge * (1 - 1e-9)).sum()), left[0] / edge
+        name = f"{knock_out_name(suffix)}: eigenvalues ≥ λ_C(G); largest over λ_C(G)"
+        values[name] = (pair, "{}; {:.3f}")
+    return named_values("exact spectra at the small sample", values)
 
 
 def collinearity_table(record: Record) -> pd.DataFrame:
     """Class by class: p_c and p_{c,c}, the cosine of g_c and g_{c,c}, and by how much the identity misses."""
     off, own = record["p_off"], record["p_own"]
-    return pd.DataFrame(
+    miss = "‖p_c g_c + p_cc g_cc‖ / ‖p_c g_c‖"
+    return tabulated(
         {
             "class": np.arange(len(off)),
-            "p_c / N": [f"{v:.2e}" for v in off],
-            "p_cc / N": [f"{v:.4f}" for v in own],
-            "p_c / p_cc": [f"{v:.2e}" for v in off / own],
-            "1 + cos(g_c, g_cc)": [f"{1 + v:.1e}" for v in record["cosine"]],
-            "‖p_c g_c + p_cc g_cc‖ / ‖p_c g_c‖": [f"{v:.1e}" for v in record["mismatch"]],
-        }
+            "p_c / N": off,
+            "p_cc / N": own,
+            "p_c / p_cc": off / own,
+            "1 + cos(g_c, g_cc)": 1 + record["cosine"],
+            miss: record["mismatch"],
+        },
+        {"p_c / N": ".2e", "p_cc / N": ".4f", "p_c / p_cc": ".2e", "1 + cos(g_c, g_cc)": ".1e", miss: ".1e"},
     )
 
 
 def part_table(record: Record) -> pd.DataFrame:
     """The top C eigenvalues of G beside the exact ones of A1, A1 + A2 and A2."""
     classes = record.num_classes
-    columns = {"G": "g_top", "A1": "a1", "A1 + A2": "a12", "A2": "a2"}
-    cells = {name: [f"{v:.3g}" for v in record[key][:classes]] for name, key in columns.items()}
-    ratio = record["a1"][:classes] / record["g_top"][:classes]
-    return pd.DataFrame({"rank": np.arange(1, classes + 1), **cells, "A1 / G": [f"{v:.2f}" for v in ratio]})
+    names = {"G": "g_top", "A1": "a1", "A1 + A2": "a12", "A2": "a2"}
+    columns = {name: record[key][:classes] for name, key in names.items()}
+    return tabulated(
+        {"rank": np.arange(1, classes + 1), **columns, "A1 / G": columns["A1"] / columns["G"]},
+        dict.fromkeys(names, ".3g") | {"A1 / G": ".2f"},
+    )

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from hspec.experiments.film_quantities import depth, epoch_changes, sampling_noise
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import tabulated
 
 
 def changes_by_epoch(frames: list[Frame], epoch: int) -> Figure:
@@ -45,13 +46,16 @@ def sample_table(films: list[list[Frame]], step: int) -> pd.DataFrame:
     """
     setting = films[0][0].setting
     frames = [r for film in films for r in film if r.setting == setting and r.step == step]
-    return pd.DataFrame(
-        {
-            "images": f"{r.num_examples:,}",
-            "loss on them": f"{r.loss:.3g}",
-            "λ_1": f"{float(r.top[0]):.3g}",
-            "λ_min": f"{r.bottom:.3g}",
-            "|λ_min|/λ_1": f"{depth(r)[0]:.3f}",
-        }
-        for r in sorted(frames, key=lambda r: r.num_examples)
+    return tabulated(
+        (
+            {
+                "images": frame.num_examples,
+                "loss on them": frame.loss,
+                "λ_1": frame.top[0],
+                "λ_min": frame.bottom,
+                "|λ_min|/λ_1": depth(frame)[0],
+            }
+            for frame in sorted(frames, key=lambda frame: frame.num_examples)
+        ),
+        {"images": ",", "loss on them": ".3g", "λ_1": ".3g", "λ_min": ".3g", "|λ_min|/λ_1": ".3f"},
     )

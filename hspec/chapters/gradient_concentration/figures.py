@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from hspec.experiments.film_quantities import share
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import LOOKS
+from hspec.figures.film_tables import BOUNDED
 from hspec.figures.nets import beyond_classes
 from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import tabulated
 
 
 def gradient_shares(films: dict[str, list[Frame]], *, drops=()) -> Figure:
@@ -54,35 +56,44 @@ def gradient_over_spectrum(records: dict[str, Frame]) -> Figure:
 
 
 def gradient_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
-    """Where the gradient lies: one row a frame."""
-    return pd.DataFrame(gradient_row(label, r) for label, frames in films.items() for r in frames)
+    """Where the gradient lies: one row a frame; of its share in the top C, the bounds too."""
+    frames = [(label, frame) for label, film in films.items() for frame in film]
+    classes = frames[0][1].num_classes
+    formats = {"‖∇L‖": ".3g", "share below zero": ".3f", "curvature along ∇L": ".3g", "λ_1": ".3g"}
+    return tabulated(
+        (gradient_row(label, frame, classes) for label, frame in frames),
+        formats | {f"share in the top {classes}": BOUNDED},
+    )
 
 
-def gradient_row(label: str, record: Frame) -> dict[str, object]:
-    classes, measure = record.num_classes, record.gradient
-    value, low, high = share(record, classes)
+def gradient_row(label: str, frame: Frame, classes: int) -> dict[str, object]:
     return {
         "net": label,
-        "step": record.step,
-        "‖∇L‖": f"{float(record['gradient_norm']):.3g}",
-        f"share in the top {classes}": f"{value:.3f} [{low:.3f}, {high:.3f}]",
-        "share below zero": f"{measure.negative_mass()[0]:.3f}",
-        "curvature along ∇L": f"{measure.moment(1):.3g}",
-        "λ_1": f"{float(record.top[0]):.3g}",
+        "step": frame.step,
+        "‖∇L‖": float(frame["gradient_norm"]),
+        f"share in the top {classes}": share(frame, classes),
+        "share below zero": frame.gradient.negative_mass()[0],
+        "curvature along ∇L": frame.gradient.moment(1),
+        "λ_1": frame.top[0],
     }
 
 
 def share_summary(films: dict[str, list[Frame]]) -> pd.DataFrame:
     """The gradient's share in the top C eigenvectors after the start: mean and range over the frames."""
-    return pd.DataFrame(share_row(label, frames) for label, frames in films.items())
+    formats = {
+        "share of ‖∇L‖² in the top C, mean over frames": ".3f",
+        "smallest and largest": "{:.3f} to {:.3f}",
+        "a random direction, C/p": ".1e",
+    }
+    return tabulated((share_row(label, frames) for label, frames in films.items()), formats)
 
 
-def share_row(label: str, frames: list[Frame]) -> dict[str, str]:
+def share_row(label: str, frames: list[Frame]) -> dict[str, object]:
     classes = frames[0].num_classes
-    shares = [share(r, classes)[0] for r in frames if r.step > 0]
+    shares = [share(frame, classes)[0] for frame in frames if frame.step > 0]
     return {
         "net": label,
-        "share of ‖∇L‖² in the top C, mean over frames": f"{np.mean(shares):.3f}",
-        "smallest and largest": f"{min(shares):.3f} to {max(shares):.3f}",
-        "a random direction, C/p": f"{classes / frames[0].num_parameters:.1e}",
+        "share of ‖∇L‖² in the top C, mean over frames": np.mean(shares),
+        "smallest and largest": (min(shares), max(shares)),
+        "a random direction, C/p": classes / frames[0].num_parameters,
     }

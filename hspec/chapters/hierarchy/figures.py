@@ -13,6 +13,7 @@ from hspec.chapters.hierarchy.verdict import nearest_share, silhouette_summary
 from hspec.experiments import Record
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 
 HALO = [withStroke(linewidth=2.5, foreground="white")]
@@ -21,6 +22,13 @@ METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
 DECADES = 400  # grid points of a log-spectrum
 FLOORS = (1e-6, 1e-5, 1e-4, 1e-3)  # relative to the largest eigenvalue
 KERNEL = 0.12  # decades: narrower than the bulks, wider than the spacing of the outer nodes
+
+LEVELS = {
+    "A1": "class means g_c",
+    "A2": "means g_{c,c}",
+    "B1": "cross-class means around g_c",
+    "B2": "examples around g_{c,c'}",
+}
 
 
 def class_colours(count: int) -> list:
@@ -98,21 +106,29 @@ def silhouettes(record: Record) -> Figure:
 
 
 def cluster_frame(record: Record) -> pd.DataFrame:
-    """The numbers of both metrics side by side, as text."""
-    rows = []
-    for metric, name in METRICS.items():
-        found = silhouette_summary(record, metric)
-        rows.append(
-            {
-                "metric": name,
-                "silhouette by c": f"{found['true']:.2f} ± {found['error']:.2f}",
-                "by c'": f"{found['other']:.2f}",
-                "shuffled": f"{found['permuted']:.2f}",
-                "p": f"{found['p']:.2g}",
-                "nearest class mean is g_c": f"{nearest_share(record, metric):.0%}",
-            }
-        )
-    return pd.DataFrame(rows)
+    """The numbers of both metrics side by side; errors over classes."""
+    return tabulated(
+        (cluster_row(record, metric) for metric in METRICS),
+        {
+            "silhouette by c": "{:.2f} ± {:.2f}",
+            "by c'": ".2f",
+            "shuffled": ".2f",
+            "p": ".2g",
+            "nearest class mean is g_c": ".0%",
+        },
+    )
+
+
+def cluster_row(record: Record, metric: str) -> dict[str, object]:
+    found = silhouette_summary(record, metric)
+    return {
+        "metric": METRICS[metric],
+        "silhouette by c": (found["true"], found["error"]),
+        "by c'": found["other"],
+        "shuffled": found["permuted"],
+        "p": found["p"],
+        "nearest class mean is g_c": nearest_share(record, metric),
+    }
 
 
 def level_densities(record: Record, floor: float = ROUNDING) -> Figure:
@@ -152,45 +168,38 @@ def best_measure(record: Record, name: str) -> SpectralMeasure:
 
 
 def level_frame(record: Record) -> pd.DataFrame:
-    """Each part of G: rank, largest and median eigenvalue, share of the trace; as text."""
+    """Each part of G: its rank at most, its largest eigenvalue, its share of the trace (of B2 with standard error)."""
     b2 = record.spectrum("B2_")
     traces = {name: (record[name].sum(), 0.0) for name in ("A1", "A2", "B1")} | {"B2": b2.trace()}
     whole = sum(value for value, _ in traces.values())
     largest = {name: record[name].max() for name in ("A1", "A2", "B1")} | {"B2": b2.support[1]}
     c, n = record.num_classes, record.num_examples
     ranks = {"A1": c, "A2": c, "B1": c * (c - 2), "B2": n * (c - 1)}
-    return pd.DataFrame(
-        {
-            "part": name,
-            "level": level,
-            "rank at most": f"{ranks[name]:,}",
-            "largest eigenvalue": f"{largest[name]:.3g}",
-            "share of tr G": f"{traces[name][0] / whole:.1%}"
-            + (f" ± {traces[name][1] / whole:.1%}" if traces[name][1] else ""),
-        }
-        for name, level in (
-            ("A1", "class means g_c"),
-            ("A2", "means g_{c,c}"),
-            ("B1", "cross-class means around g_c"),
-            ("B2", "examples around g_{c,c'}"),
-        )
+    return tabulated(
+        (
+            {
+                "part": name,
+                "level": level,
+                "rank at most": ranks[name],
+                "largest eigenvalue": largest[name],
+                "share of tr G": tuple(number / whole for number in traces[name]),
+            }
+            for name, level in LEVELS.items()
+        ),
+        {"rank at most": ",", "largest eigenvalue": ".3g", "share of tr G": "{:.1%} ± {:.1%}"},
     )
 
 
 def floor_frame(record: Record) -> pd.DataFrame:
     """The separation of B1 from B2 by number under several floors, and by trace: exact and by quadrature."""
-    rows = []
-    for floor in (*FLOORS, None):
-        row = {
-            "what counts": "every eigenvalue by its trace"
-            if floor is None
-            else f"λ > {floor:g} of the largest"
-        }
-        by = "trace" if floor is None else "count"
-        for exact in (True, False) if "exact_B2" in record else (False,):
-            value, error = separation_of(record, "B1", by, floor, exact=exact)
-            row["B2 exact" if exact else "B2 by quadrature"] = f"{value:.2f}" + (
-                "" if exact else f" ± {error:.2f}"
-            )
-        rows.append(row)
-    return pd.DataFrame(rows)
+    formats = {"B2 exact": ".2f", "B2 by quadrature": "{:.2f} ± {:.2f}"}
+    return tabulated((floor_row(record, floor) for floor in (*FLOORS, None)), formats)
+
+
+def floor_row(record: Record, floor: float | None) -> dict[str, object]:
+    by = "trace" if floor is None else "count"
+    name = "every eigenvalue by its trace" if floor is None else f"λ > {floor:g} of the largest"
+    row = {"what counts": name}
+    if "exact_B2" in record:
+        row["B2 exact"] = separation_of(record, "B1", by, floor, exact=True)[0]
+    return row | {"B2 by quadrature": separation_of(record, "B1", by, floor, exact=False)}

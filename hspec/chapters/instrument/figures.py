@@ -10,6 +10,7 @@ from hspec.chapters.instrument.verdict import errors, ghost_copies, top_errors
 from hspec.experiments import Record
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
 SHOWN_GHOSTS = 12  # largest eigenvalues in the picture of ghosts
@@ -80,36 +81,38 @@ def stacked(values: np.ndarray, tolerance: float) -> np.ndarray:
 
 def error_frame(record: Record) -> pd.DataFrame:
     """The errors of the stored quadratures, a row per precision of the products."""
-    rows = []
-    for name, label in (("double", "float64"), ("single", "float32")):
-        e = errors(record, name)
-        rows.append(
-            {
-                "products in": label,
-                "KS outside the atom": f"{e['ks']:.4f}",
-                "W1 / range": f"{e['w1']:.1e}",
-                "W1 / range, plain weights": f"{e['w1_plain']:.1e}",
-                "top ten eigenvalues": f"{e['top']:.0e}",
-                "smallest eigenvalue": f"{e['bottom']:.0e}",
-            }
-        )
-    return pd.DataFrame(rows)
+    headings = {  # of the errors, by their names
+        "ks": ("KS outside the atom", ".4f"),
+        "w1": ("W1 / range", ".1e"),
+        "w1_plain": ("W1 / range, plain weights", ".1e"),
+        "top": ("top ten eigenvalues", ".0e"),
+        "bottom": ("smallest eigenvalue", ".0e"),
+    }
+    found = {"float64": errors(record, "double"), "float32": errors(record, "single")}
+    return tabulated(
+        (
+            {"products in": label, **{heading: of[name] for name, (heading, _) in headings.items()}}
+            for label, of in found.items()
+        ),
+        dict(headings.values()),
+    )
 
 
 def ghost_frame(record: Record) -> pd.DataFrame:
     """Copies of the largest eigenvalue among the Ritz values, and what a count of outliers would make of them."""
-    bare, full = ghost_copies(record)
     exact = record["eigenvalues"][::-1][:10]
-    rows = []
-    for label, copies, values in (
-        ("bare recurrence", bare, record["ghosts"]),
-        ("full", full, record["no_ghosts"]),
-    ):
-        error = np.abs(np.sort(values)[::-1][:10] / exact - 1).max()
-        rows.append(
-            {"reorthogonalisation": label, "copies of λ₁": copies, "error of the “top ten”": f"{error:.0e}"}
-        )
-    return pd.DataFrame(rows)
+    found = {"bare recurrence": record["ghosts"], "full": record["no_ghosts"]}
+    return tabulated(
+        (
+            {
+                "reorthogonalisation": label,
+                "copies of λ₁": copies,
+                "error of the “top ten”": np.abs(np.sort(values)[::-1][:10] / exact - 1).max(),
+            }
+            for (label, values), copies in zip(found.items(), ghost_copies(record), strict=True)
+        ),
+        {"error of the “top ten”": ".0e"},
+    )
 
 
 def eigenvalue_frame(record: Record, count: int = 10) -> pd.DataFrame:

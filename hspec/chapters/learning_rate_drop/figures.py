@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import plain_log
 from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import tabulated
 
 
 def falls(before: list[Frame], after: list[Frame], control: list[Frame]) -> Figure:
@@ -29,13 +30,22 @@ def falls(before: list[Frame], after: list[Frame], control: list[Frame]) -> Figu
 
 def fall_table(before: list[Frame], after: list[Frame], control: list[Frame]) -> pd.DataFrame:
     """The numbers of :func:`falls`: one row a seed."""
-    return pd.DataFrame(
-        {
-            "seed": b.setting.init_seed,
-            f"λ_1 at step {b.step:,}": f"{float(b.top[0]):.4g}",
-            f"at step {a.step:,}, rate dropped": f"{float(a.top[0]):.4g}",
-            "there, rate kept": f"{float(c.top[0]):.4g}",
-            "loss there, dropped / kept": f"{a.loss:.3g} / {c.loss:.3g}",
-        }
-        for b, a, c in zip(before, after, control, strict=True)
+    at_drop, later, kept = (
+        f"λ_1 at step {before[0].step:,}",
+        f"at step {after[0].step:,}, rate dropped",
+        "there, rate kept",
+    )
+    losses = "loss there, dropped / kept"
+    return tabulated(
+        (
+            {
+                "seed": b.setting.init_seed,
+                at_drop: b.top[0],
+                later: a.top[0],
+                kept: c.top[0],
+                losses: (a.loss, c.loss),
+            }
+            for b, a, c in zip(before, after, control, strict=True)
+        ),
+        dict.fromkeys((at_drop, later, kept), ".4g") | {losses: "{:.3g} / {:.3g}"},
     )

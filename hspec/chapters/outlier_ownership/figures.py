@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from hspec.experiments import Record
 from hspec.figures.densities import MARGIN, density_band, density_floor
 from hspec.figures.style import COLOURS, LINE_STYLES, SEQUENTIAL, panels
+from hspec.figures.tables import named_values, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
 GRID_POINTS = 4096
@@ -123,15 +124,15 @@ def energy_table(record: Record) -> pd.DataFrame:
     """Where the energy Σ λ² of the Hessian's bulk sits: beyond λ_max(H), where only G can have put it, and within."""
     bulk, h = record.spectrum("hess_"), record.spectrum("h_")
     reach = float(record["h_ends"][0])
-    whole, beyond = _moment(bulk, 2, -np.inf), _moment(bulk, 2, reach)
-    rows = {
-        "energy of the bulk, ‖Hess − top C‖_F²": f"{whole:.3g}",
-        "eigenvalues of the bulk above λ_max(H)": f"{_moment(bulk, 0, reach):.0f}",
-        "their share of the bulk's energy": f"{beyond / whole:.2f}",
-        "energy of H, ‖H‖_F²": f"{_moment(h, 2, -np.inf):.3g}",
-        "‖H‖_F² over the energy of the bulk up to λ_max(H)": f"{_moment(h, 2, -np.inf) / (whole - beyond):.2f}",
+    whole, beyond, of_h = _moment(bulk, 2, -np.inf), _moment(bulk, 2, reach), _moment(h, 2, -np.inf)
+    values = {
+        "energy of the bulk, ‖Hess − top C‖_F²": (whole, ".3g"),
+        "eigenvalues of the bulk above λ_max(H)": (_moment(bulk, 0, reach), ".0f"),
+        "their share of the bulk's energy": (beyond / whole, ".2f"),
+        "energy of H, ‖H‖_F²": (of_h, ".3g"),
+        "‖H‖_F² over the energy of the bulk up to λ_max(H)": (of_h / (whole - beyond), ".2f"),
     }
-    return pd.DataFrame({"energy": rows.keys(), "value": rows.values()})
+    return named_values("energy", values)
 
 
 def _moment(measure: SpectralMeasure, k: int, above: float) -> float:
@@ -141,15 +142,15 @@ def _moment(measure: SpectralMeasure, k: int, above: float) -> float:
 
 def ownership_table(record: Record) -> pd.DataFrame:
     """The top eigenvalues of Hess and G side by side, with residuals, and the cosine of each principal angle."""
-    classes = record.num_classes
-    cosines = [f"{c:.5f}" for c in record["cosines"]] + [""] * (len(record["hess_top"]) - classes)
-    return pd.DataFrame(
-        {
-            "rank": np.arange(1, len(record["hess_top"]) + 1),
-            "Hess": [f"{v:.4g}" for v in record["hess_top"]],
-            "residual of Hess": [f"{v:.1e}" for v in record["hess_residuals"]],
-            "G": [f"{v:.4g}" for v in record["g_top"]],
-            "residual of G": [f"{v:.1e}" for v in record["g_residuals"]],
-            "principal cosine": cosines,
-        }
-    )
+    count = len(record["hess_top"])
+    cosines = [*record["cosines"], *[None] * (count - len(record["cosines"]))]
+    columns = {
+        "rank": np.arange(1, count + 1),
+        "Hess": record["hess_top"],
+        "residual of Hess": record["hess_residuals"],
+        "G": record["g_top"],
+        "residual of G": record["g_residuals"],
+        "principal cosine": pd.Series(cosines, dtype=object),
+    }
+    formats = {"Hess": ".4g", "residual of Hess": ".1e", "G": ".4g", "residual of G": ".1e"}
+    return tabulated(columns, formats | {"principal cosine": ".5f"})

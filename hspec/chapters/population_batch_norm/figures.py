@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from hspec.experiments.film_quantities import rank_ratio
 from hspec.experiments.training_spectrum import Frame
-from hspec.figures.film_tables import ratio_text
+from hspec.figures.tables import tabulated
 
 
 def cross_table(trained: dict[str, Frame], crossed: Frame, crossed_back: Frame) -> pd.DataFrame:
@@ -15,12 +16,15 @@ def cross_table(trained: dict[str, Frame], crossed: Frame, crossed_back: Frame) 
         "trained with batch statistics": (trained["batch statistics"], crossed),
         "trained with population statistics": (crossed_back, trained["population statistics"]),
     }
-    return pd.DataFrame(
-        {
-            f"λ_1/λ_{rank}": label,
-            "measured in the mode batch": ratio_text(batch, rank),
-            "measured in the mode population": ratio_text(population, rank),
-            "loss in either mode": f"{batch.loss:.3g}, {population.loss:.3g}",
-        }
-        for label, (batch, population) in rows.items()
+    headings = "measured in the mode batch", "measured in the mode population"
+    return tabulated(
+        (
+            {
+                f"λ_1/λ_{rank}": label,
+                **{name: rank_ratio(frame.top, rank) for name, frame in zip(headings, modes, strict=True)},
+                "loss in either mode": tuple(frame.loss for frame in modes),
+            }
+            for label, modes in rows.items()
+        ),
+        dict.fromkeys(headings, ".3g") | {"loss in either mode": "{:.3g}, {:.3g}"},
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +13,7 @@ from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
 from hspec.experiments import Record
 from hspec.experiments.fits import Branch, Fit, branch, floors
 from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import mean_and_interval
 
@@ -103,10 +106,17 @@ def _draw_fits(axis: Axes, of: Branch, fits: dict[str, Fit]) -> None:
 
 def law_fit_table(records: list[Record]) -> pd.DataFrame:
     """One row a record, branch and law: window, parameter with its 95 % interval over probes, distance."""
-    return pd.DataFrame(row for record in records for row in _fit_rows(record))
+    formats = {
+        "window": "{:.2g} … {:.2g}",
+        "share of all eigenvalues": ".2g",
+        "its a, or R": ".3g",
+        "95 % over probes": "{:.3g} … {:.3g}",
+        "KS distance": ".3f",
+    }
+    return tabulated((row for record in records for row in _fit_rows(record)), formats)
 
 
-def _fit_rows(record: Record):
+def _fit_rows(record: Record) -> Iterator[dict[str, object]]:
     measure = record.spectrum("h_")
     for name, fits in branch_fits(record).items():
         of = branch(measure, SIGNS[name])
@@ -115,28 +125,28 @@ def _fit_rows(record: Record):
             yield {
                 "spectrum": title(record),
                 "branch": BRANCHES[name][1],
-                "window": f"{of.size[0]:.2g} … {of.size[-1]:.2g}",
-                "share of all eigenvalues": f"{of.mass:.2g}",
+                "window": (of.size[0], of.size[-1]),
+                "share of all eigenvalues": of.mass,
                 "law": law,
-                "parameter": f"{'a' if law == 'power law' else 'R'} = {one.parameter:.3g}",
-                "95 % over probes": f"{mean - half:.3g} … {mean + half:.3g}"
-                if np.isfinite(half)
-                else "one probe",
-                "KS distance": f"{one.distance:.3f}",
+                "its a, or R": one.parameter,
+                "95 % over probes": (mean - half, mean + half) if np.isfinite(half) else "one probe",
+                "KS distance": one.distance,
             }
 
 
 def half_table(records: list[Record]) -> pd.DataFrame:
     """The exponent of the power law in the lower and in the upper half of each window, on a logarithmic scale."""
-    return pd.DataFrame(
-        {
-            "spectrum": title(record),
-            "branch": BRANCHES[name][1],
-            "a, lower half": lower,
-            "a, upper half": upper,
-            "difference": f"{difference:.2f}",
-        }
-        for record in records
-        for name in SIGNS
-        for lower, upper, difference in [half_exponents(record, name)]
+    rows = ((record, name, *half_exponents(record, name)) for record in records for name in SIGNS)
+    return tabulated(
+        (
+            {
+                "spectrum": title(record),
+                "branch": BRANCHES[name][1],
+                "a, lower half": lower,
+                "a, upper half": upper,
+                "difference": difference,
+            }
+            for record, name, lower, upper, difference in rows
+        ),
+        {"difference": ".2f"},
     )

@@ -1,16 +1,14 @@
-"""The measures, verdicts and figures of the first two chapters, on nets of a few dozen units."""
+"""The instrument against the exact spectrum of a net, and of matrices that anybody can make."""
 
 import numpy as np
 import pytest
+import torch
 
-from hspec.chapters.bulk_and_outliers.figures import bulk_beside_outliers, largest_eigenvalues, outlier_frame
-from hspec.chapters.bulk_and_outliers.measure import spectra_experiments
-from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
 from hspec.chapters.instrument.figures import exact_and_estimated, ghosts
-from hspec.chapters.instrument.measure import between, instrument
+from hspec.chapters.instrument.measure import between, heavy_tailed, instrument, spiked, synthetic
 from hspec.chapters.instrument.verdict import band_violations, errors, ghost_copies, verdict_instrument
 from hspec.experiments import Experiment, Record, Setting, Store, load_or_run
-from hspec.keys import canonical
+from hspec.linalg import SpectralMeasure, wasserstein
 from hspec.training import Recipe
 
 NET = {
@@ -33,12 +31,6 @@ def store(tmp_path_factory):
 def measured(store):
     options = {"num_steps": 90, "num_probes": 3}
     return load_or_run(Experiment(instrument, Setting(**NET), options), store, progress=False)
-
-
-@pytest.fixture(scope="module")
-def spectra(store):
-    experiments = spectra_experiments(["digits"], NET, {"num_steps": 30})
-    return [load_or_run(e, store, progress=False) for e in experiments]
 
 
 def test_ends_of_the_spectrum_are_exact(measured):
@@ -80,45 +72,39 @@ def test_instrument_verdicts_can_fail(measured):
     assert "fails" in [v.outcome for v in verdict_instrument(wrong)]
 
 
-def test_top_eigenvalues_have_converged(spectra):
-    for record in spectra:
-        assert 1 <= len(record["top"]) <= 3 * int(record["num_classes"]) + 1
-        assert (record["top_residuals"] <= 1e-3 * record["top"]).all()
-        np.testing.assert_allclose(record["outliers"][: len(record["top"])], record["top"][:10], rtol=1e-5)
+def test_spikes_leave_the_bulk_where_theory_says():
+    """Added to a white Wishart matrix of aspect ratio 1, whose bulk ends at 4, a spike ℓ > 2 lies at ℓ²/(ℓ − 1)."""
+    values = torch.linalg.eigvalsh(spiked(torch.Generator().manual_seed(0))).numpy()[::-1]
+    spikes = np.array([5.0, 4.0, 3.0])
+    assert values[:3] == pytest.approx(spikes**2 / (spikes - 1), rel=0.03)
+    assert values[3] == pytest.approx(4, rel=0.02)
 
 
-def test_deflated_spectrum_lacks_the_outliers(spectra):
-    for record in spectra:
-        assert len(record["outliers"]) == int(record["num_classes"])
-        assert record.spectrum("deflated_").support[1] < record["outliers"][-1]
-        assert record.spectrum("plain_").support[1] == pytest.approx(record["outliers"][0], rel=1e-4)
+def test_heavy_tails_are_paretos():
+    """Of N entries the smallest is about 1, half exceed 2, a tenth exceed 10."""
+    Y = heavy_tailed(torch.Generator().manual_seed(0))
+    assert Y.shape == (500, 500) and torch.equal(Y, Y.T)
+    values = torch.linalg.eigvalsh(Y)
+    assert values.min() > 0 and values.max() / values.median() > 1e3
 
 
-def synthetic(top):
-    meta = {"setting": canonical(Setting(**NET)), "options": {"split": "train"}}
-    return Record({"top": np.array(top), "num_classes": np.array(3)}, meta)
+def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
+    """Within four standard errors √(2/(p n_v)) of a probe's mean, in units of the spectrum's spread."""
+    record = load_or_run(Experiment(synthetic, None, {"num_probes": 2}), store, progress=False)
+    assert record["top"] == pytest.approx(record["exact"][:3], rel=1e-10)
+    for prefix, values in (("plain_", record["exact"]), ("deflated_", record["exact"][3:])):
+        allowed = 4 * values.std() * (2 / (2 * len(values))) ** 0.5
+        exact = SpectralMeasure.from_eigenvalues(values)
+        assert wasserstein(record.spectrum(prefix), exact) < allowed
 
 
-@pytest.mark.parametrize(
-    ("top", "outcome"),
-    [
-        ([9.0, 8.0, 7.0, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7], "holds"),
-        ([9.0, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.68, 0.66], "fails"),
-        ([1.3, 1.2, 1.1, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7], "inconclusive at this scale"),
-    ],
-)
-def test_outlier_verdict(top, outcome):
-    assert [v.outcome for v in verdict_bulk_and_outliers([synthetic(top)])] == [outcome]
+def test_unknown_matrix_is_refused(store):
+    with pytest.raises(ValueError, match="unknown matrix 'round': choose one of spiked, heavy-tailed"):
+        load_or_run(Experiment(synthetic, None, {"matrix": "round"}), store, progress=False)
 
 
-def test_figures_show_what_they_should(measured, spectra):
+def test_figures_show_the_density_the_band_and_the_ghosts(measured):
     density, cdf = exact_and_estimated(measured).axes
     assert len(density.lines) == 2
     assert cdf.collections
     assert len(ghosts(measured).axes[0].get_yticklabels()) == 3
-    figure = bulk_beside_outliers(spectra)
-    assert len(figure.axes) == 3 * len(spectra)
-    stems = figure.axes[0].collections[0].get_segments()
-    np.testing.assert_allclose([s[0][0] for s in stems], spectra[0]["outliers"])
-    assert len(largest_eigenvalues(spectra).axes[0].lines) == len(spectra) + 1
-    assert len(outlier_frame(spectra)) == sum(len(r["top"]) for r in spectra)

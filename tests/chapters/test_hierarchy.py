@@ -1,0 +1,123 @@
+"""Distances and silhouettes against other libraries, the means of a tiny net, and every outcome of a verdict."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import silhouette_samples
+
+from hspec.chapters.hierarchy.measure import class_geometry, distances, inner_products, silhouettes
+from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
+from hspec.curvature import class_means
+from hspec.experiments import Recipe, Setting, Store
+from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.records import Record
+from hspec.experiments.task import Task
+
+HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
+SETTING = Setting(
+    model="mlp:8",
+    width=1.0,
+    image_size=8,
+    per_class=6,
+    test_per_class=4,
+    recipe=Recipe(epochs=5, batch_size=10),
+    checkpoints="ladder",
+)
+
+
+def test_distances_are_those_of_the_vectors():
+    X = np.random.default_rng(1).standard_normal((12, 5))
+    plain = np.linalg.norm(X[:, None] - X, axis=-1)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    np.testing.assert_allclose(distances(X @ X.T, "euclidean"), plain, atol=1e-7)
+    np.testing.assert_allclose(distances(X @ X.T, "cosine"), 1 - unit @ unit.T, atol=1e-12)
+
+
+def test_silhouettes_are_those_of_another_library():
+    X, labels = np.random.default_rng(2).standard_normal((30, 3)), np.repeat(np.arange(5), 6)
+    d = distances(X @ X.T, "euclidean")
+    np.testing.assert_allclose(silhouettes(d, labels), silhouette_samples(d, labels, metric="precomputed"))
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    return Task(SETTING, Store(tmp_path_factory.mktemp("store")), "test", progress=False)
+
+
+def test_inner_products_are_those_of_the_means(task):
+    means = class_means(task.risk(dtype=torch.float64))
+    vectors = means.cross_class_vectors[~torch.eye(10, dtype=torch.bool)]  # (90, p), c major
+    both = torch.cat([means.class_vectors, vectors])
+    expected = (both @ both.T).numpy()
+    np.testing.assert_allclose(
+        inner_products(means.gram(), means.shares), expected, atol=1e-12 * np.abs(expected).max()
+    )
+
+
+def test_geometry_measures_the_original_distances(task):
+    found = class_geometry(task, epoch=2, num_permutations=19, seed=3)
+    means = class_means(task.risk(step=task.step_after(2)))
+    inner = inner_products(means.gram(), means.shares)
+    d = distances(inner, "euclidean")[10:, 10:]
+    np.testing.assert_allclose(
+        found["euclidean_silhouette"],
+        silhouette_samples(d, found["true_class"], metric="precomputed"),
+        atol=1e-5,
+    )
+    assert found["euclidean_map"].shape == found["cosine_map"].shape == (100, 2)
+    assert len(found["euclidean_permuted"]) == 19
+    again = class_geometry(task, epoch=2, num_permutations=19, seed=3)
+    np.testing.assert_array_equal(found["cosine_map"], again["cosine_map"])
+
+
+def cluster_record(true, other, permuted, nearest_right):
+    """Four classes of three means, with constant silhouettes."""
+    labels = np.repeat(np.arange(4), 3)
+    nearest = np.where(np.arange(12) < nearest_right, labels, (labels + 1) % 4)
+    spread = np.tile([-0.01, 0, 0.01], 4)
+    arrays = {
+        "true_class": labels,
+        "euclidean_silhouette": true + spread,
+        "euclidean_other_silhouette": other + spread,
+        "euclidean_permuted": np.full(199, permuted),
+        "euclidean_nearest": nearest,
+        "num_classes": np.array(4),
+    }
+    return Record(arrays, {})
+
+
+@pytest.mark.parametrize(
+    ("record", "outcomes"),
+    [
+        (cluster_record(0.3, -0.1, -0.2, 12), [HOLDS, HOLDS]),
+        (cluster_record(-0.1, 0.3, -0.2, 0), [FAILS, FAILS]),
+        (cluster_record(0.1, -0.1, 0.2, 6), [FAILS, INCONCLUSIVE]),
+    ],
+)
+def test_verdict_of_clusters(record, outcomes):
+    assert [v.outcome for v in verdict_clusters(record)] == outcomes
+
+
+def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01):
+    """B2 around 1 with an interquartile range of one decade, B1 and A1 of the same width so many decades above."""
+    values = np.logspace(-1, 1, 41)
+    nodes = np.stack([values * 10**-scatter, values * 10**scatter])
+    arrays = {
+        "A1": values * 10**a1_decade,
+        "B1": values * 10**b1_decade,
+        "B2_nodes": nodes,
+        "B2_weights": np.full(nodes.shape, 1 / 41),
+    }
+    return Record(arrays, {})
+
+
+@pytest.mark.parametrize(
+    ("record", "outcome"),
+    [
+        (level_record(2.0), HOLDS),
+        (level_record(0.2), FAILS),
+        (level_record(1.0, scatter=0.3), INCONCLUSIVE),
+    ],
+)
+def test_verdict_of_bulks(record, outcome):
+    assert [v.outcome for v in verdict_bulks(record)] == [outcome] * 2

@@ -1,0 +1,175 @@
+"""Whose the outliers are: against dense matrices of a tiny net, and both outcomes of every verdict."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hspec.chapters.outlier_ownership.figures import (
+    eigenspace_overlap,
+    eigenvalue_counts,
+    energy_table,
+    knocked_out,
+    ownership_table,
+    three_spectra,
+)
+from hspec.chapters.outlier_ownership.measure import ownership
+from hspec.chapters.outlier_ownership.verdict import energy_ratio, verdict_ownership
+from hspec.curvature import gauss_newton, hessian, residual
+from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.records import Record
+from hspec.experiments.task import Task
+from hspec.figures.style import COLOURS
+from hspec.linalg import SpectralMeasure
+
+HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
+SETTING = Setting(
+    model="mlp:5",
+    width=1.0,
+    image_size=8,
+    per_class=4,
+    test_per_class=2,
+    recipe=Recipe(epochs=15, batch_size=10),
+)
+OPTIONS = {"num_steps": 60, "num_probes": 2}
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    """A task of its own for each measure, as each has its own checkpoints; they share one trained net."""
+    folder = tmp_path_factory.mktemp("store")
+    return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
+
+
+@pytest.fixture(scope="module")
+def risk(tasks):
+    return tasks("risk").risk(dtype=torch.float64)
+
+
+def eigenvalues(operator):
+    return torch.linalg.eigvalsh(operator.to_dense()).flip(0).numpy()
+
+
+@pytest.fixture(scope="module")
+def owned(tasks):
+    return ownership(tasks("ownership"), **OPTIONS)
+
+
+def test_ownership_finds_the_eigenvalues_of_the_dense_matrices(owned, risk):
+    hess, h = eigenvalues(hessian(risk)), eigenvalues(residual(risk))
+    np.testing.assert_allclose(owned["hess_top"], hess[:13], rtol=1e-4)
+    np.testing.assert_allclose(owned["g_top"], eigenvalues(gauss_newton(risk))[:13], rtol=1e-4)
+    np.testing.assert_allclose(owned["h_ends"], h[[0, -1]], rtol=1e-4)
+
+
+def test_ownership_measures_overlaps_and_the_knock_out(owned, risk):
+    hess, g = (torch.linalg.eigh(matrix(risk).to_dense()) for matrix in (hessian, gauss_newton))
+    Q, M = hess[1][:, -10:].flip(1), g[1][:, -10:].flip(1)
+    np.testing.assert_allclose(owned["cosines"], torch.linalg.svdvals(M.T @ Q), atol=2e-3)
+    np.testing.assert_allclose(owned["overlaps"], (Q.T @ M) ** 2, atol=2e-2)
+    project = torch.eye(len(M), dtype=M.dtype) - M @ M.T
+    left = torch.linalg.eigvalsh(project @ hessian(risk).to_dense() @ project)
+    assert np.nanmax(owned["knocked_nodes"]) == pytest.approx(float(left[-1]), rel=1e-2)
+
+
+def test_energy_ratio_is_that_of_the_squares_and_knows_its_error():
+    part, whole = SpectralMeasure.from_eigenvalues([1.0, -2.0]), SpectralMeasure.from_eigenvalues([3.0, 4.0])
+    ratio, error = energy_ratio(part, whole)
+    assert ratio == pytest.approx(5 / 25)
+    assert np.isnan(error)
+    nodes, weights = np.array([[1.0, 2.0], [1.5, 3.0]]), np.full((2, 2), 0.5)
+    twice = SpectralMeasure(2 * nodes, weights, weights, 7)
+    assert energy_ratio(twice, SpectralMeasure(nodes, weights, weights, 7)) == pytest.approx((4, 0))
+    with pytest.raises(ValueError, match="probes must be the same"):
+        energy_ratio(part, twice)
+
+
+def measure_arrays(prefix, nodes, dimension=100):
+    measure = SpectralMeasure.from_eigenvalues(nodes)
+    measure = replace(measure, dimension=dimension)
+    return {prefix + name: value for name, value in measure.to_arrays().items()}
+
+
+def owned_record(cosine=0.99, h_top=0.1, knocked=0.5, h=(0.4,), probes=2):
+    arrays = {
+        "hess_top": np.array([9.0, 4.0, 1.0, 0.6]),
+        "hess_residuals": np.full(4, 1e-4),
+        "cosines": np.full(3, cosine),
+        "h_ends": np.array([h_top, -h_top]),
+        "num_classes": np.array(3),
+        **measure_arrays("knocked_", [0.0, knocked]),
+    }
+    for name, nodes in (("hess_", (0.5,)), ("h_", h)):
+        spread = np.array([[0.99], [1.01]])[:probes] * np.array(nodes)
+        ones = np.ones_like(spread)
+        arrays |= {name + k: v for k, v in SpectralMeasure(spread, ones, ones, 100).to_arrays().items()}
+    return Record(arrays, {})
+
+
+def outcomes(verdicts):
+    return [verdict.outcome for verdict in verdicts]
+
+
+def test_ownership_holds_or_fails_row_by_row():
+    assert outcomes(verdict_ownership(owned_record())) == [HOLDS] * 4
+    worse = owned_record(cosine=0.7, h_top=0.8, knocked=1.2, h=(0.1,))
+    assert outcomes(verdict_ownership(worse)) == [FAILS] * 4
+
+
+def test_energy_of_one_probe_or_near_the_half_is_inconclusive():
+    assert outcomes(verdict_ownership(owned_record(probes=1)))[3] == INCONCLUSIVE
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+
+    def measured(measure, setting=SETTING, **options):
+        store = Store(folder, folder / "none")
+        return load_or_run(Experiment(measure, setting, options), store, progress=False)
+
+    return measured
+
+
+def drawn(figure):
+    figure.canvas.draw()
+    return figure
+
+
+def lines(axis):
+    return {line.get_label(): line for line in axis.get_lines()}
+
+
+def test_three_spectra_share_one_axis(record):
+    found = record(ownership, num_steps=30, num_probes=2)
+    left, right = drawn(three_spectra(found)).axes
+    assert {"Hess", "G", "H"} <= lines(left).keys()
+    assert right.get_xlim()[1] == pytest.approx(3 * found["hess_top"][9], rel=0.2)
+    assert lines(left)["G"].get_color() == COLOURS["G"]
+
+
+def test_eigenvalue_counts_end_at_the_largest_eigenvalue(record):
+    found = record(ownership, num_steps=30, num_probes=2)
+    (axis,) = drawn(eigenvalue_counts(found)).axes
+    t, count = lines(axis)["Hess"].get_data()
+    assert count[t > found["hess_top"][0] * 1.01].max() < 1e-9
+    between = (t > found["hess_top"][1] * 1.01) & (t < found["hess_top"][0] * 0.99)
+    np.testing.assert_allclose(count[between], 1)
+
+
+def test_overlap_knock_out_and_tables_of_ownership(record):
+    found = record(ownership, num_steps=30, num_probes=2)
+    _, heat, _ = drawn(eigenspace_overlap(found)).axes
+    np.testing.assert_array_equal(heat.get_images()[0].get_array(), found["overlaps"])
+    assert any("projected out" in name for name in lines(drawn(knocked_out(found)).axes[0]))
+    assert len(ownership_table(found)) == 13
+    energies = dict(energy_table(found).itertuples(index=False))
+    assert float(energies["energy of H, ‖H‖_F²"]) > 0
+
+
+def test_one_probe_is_drawn_without_a_band(record):
+    found = record(ownership, num_steps=30, num_probes=1)
+    assert not drawn(three_spectra(found)).axes[0].collections
+    drawn(eigenvalue_counts(found))
