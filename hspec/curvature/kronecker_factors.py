@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hspec.curvature.classes.means import ANY_BUDGET
-from hspec.curvature.engine.memory import gib
+from hspec.curvature.engine.memory import ANY_BUDGET, ask
 from hspec.curvature.layers import LayerData, error_moment, feature_moment
 from hspec.linalg.inner_products import gram
 from hspec.linalg.kronecker import Kronecker
@@ -138,11 +137,10 @@ class LayerGaussNewton(LinearOperator):
             MemoryError: where that does not fit in the risk's memory budget.
         """
         size = min(self.num_columns, self.shape[0])
-        if 3 * 8 * size**2 > self.budget:
-            raise MemoryError(
-                f"the exact spectrum of {self} needs a matrix of {size} rows, {gib(3 * 8 * size**2)}; the budget is "
-                f"{gib(self.budget)}: take fewer examples, raise Risk.from_module(memory_budget=…), or use slq or eigsh"
-            )
+        remedy = "take fewer examples, raise Risk.from_module(memory_budget=…), or use slq or eigsh"
+        ask(
+            3 * 8 * size**2, self.budget, f"the exact eigenvalues of {self}, a matrix of {size} rows,", remedy
+        )
         K = torch.zeros(size, size, dtype=torch.float64, device=self.device)
         by_examples = size < self.num_columns
         for rows in self._pieces(by_examples):
@@ -179,9 +177,5 @@ def _in_dtype(data: LayerData, *matrices: Tensor) -> list[Tensor]:
 def _ask(data: LayerData, products: int) -> None:
     d_out, d_in = data.errors.shape[3], data.features.shape[2]
     needed = products * (d_out**2 + d_in**2) * data.features.dtype.itemsize
-    budget = max(data.risk.memory_budget, ANY_BUDGET)
-    if needed > budget:
-        raise MemoryError(
-            f"{products} pairs of factors of layer {data.name!r} need {gib(needed)}, the budget is {gib(budget)}: "
-            "raise Risk.from_module(memory_budget=…)"
-        )
+    what = f"{products} pairs of factors of layer {data.name!r}"
+    ask(needed, data.risk.memory_budget, what, "raise Risk.from_module(memory_budget=…)")

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from hspec.curvature.classes.levels import WEIGHTINGS, Levels
-from hspec.curvature.classes.means import ANY_BUDGET, refuse_other_losses
-from hspec.curvature.engine.memory import gib
+from hspec.curvature.classes.means import refuse_other_losses
+from hspec.curvature.engine.memory import ask
 from hspec.curvature.engine.observed import Observation, affine_layers, observe
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
@@ -169,12 +169,8 @@ def _refuse_too_large(risk: Risk, seen: Observation) -> None:
     features = sum(h.numel() for h in seen.inputs.values())
     errors = C * sum(y.numel() for y in seen.outputs.values())
     needed = 2 * risk.dtype.itemsize * (features + errors) * risk.num_examples // n
-    if needed > max(risk.memory_budget, ANY_BUDGET):
-        raise MemoryError(
-            f"features and errors of {len(seen.inputs)} layers need {gib(needed)}, the budget is "
-            f"{gib(max(risk.memory_budget, ANY_BUDGET))}: ask for a layer at a time, take fewer examples, or "
-            "raise Risk.from_module(memory_budget=…)"
-        )
+    remedy = "ask for a layer at a time, take fewer examples, or raise Risk.from_module(memory_budget=…)"
+    ask(needed, risk.memory_budget, f"features and errors of {len(seen.inputs)} layers", remedy)
 
 
 def feature_moment(data: LayerData) -> Tensor:

@@ -162,7 +162,7 @@ def test_against_dense_eigenvalues(make, batches):
 
 
 def test_plain_layers_need_no_jacobian(batches, monkeypatch):
-    monkeypatch.setattr(gram, "_gradient_rows", lambda *_: pytest.fail("a Jacobian was formed"))
+    monkeypatch.setattr(gram, "gradient_rows", lambda *_: pytest.fail("a Jacobian was formed"))
     for net in (RIGHT["plain"](), MORE["frozen backbone"](), MORE["frozen head"](), RIGHT["hooks"]()):
         exact_gauss_newton_spectrum(Risk.from_module(net, batches, C))
 
@@ -180,8 +180,8 @@ def test_a_wrong_gram_matrix_is_noticed_and_made_again(batches, monkeypatch):
 
 
 def test_what_is_wrong_by_either_route_is_refused(batches, monkeypatch):
-    rows = gram._gradient_rows
-    monkeypatch.setattr(gram, "_gradient_rows", lambda *given: (1.001 * r for r in rows(*given)))
+    rows = gram.gradient_rows
+    monkeypatch.setattr(gram, "gradient_rows", lambda *given: (1.001 * r for r in rows(*given)))
     with pytest.raises(RuntimeError, match=r"contradicts a product with it: aᵀ K a = .* check=False"):
         exact_gauss_newton_spectrum(Risk.from_module(RIGHT["GRU"](), batches, C))
 

@@ -269,7 +269,7 @@ def test_layers_that_are_not_of_this_kind_are_refused(risk, sample):
 
 
 def test_what_does_not_fit_is_refused_before_it_is_kept(net, sample, monkeypatch):
-    monkeypatch.setattr("hspec.curvature.layers.ANY_BUDGET", 1000)
+    monkeypatch.setattr("hspec.curvature.engine.memory.ANY_BUDGET", 1000)
     x, y = sample
     with pytest.raises(
         MemoryError, match=r"features and errors of 3 layers need .* ask for a layer at a time"

@@ -11,8 +11,7 @@ shapes; every other parameter goes by backward sweeps, one for each column. What
 with products: aᵀ K a = ‖V a‖² for a random a, whose right side is one backward sweep.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -20,14 +19,12 @@ from torch import Tensor, nn
 
 from hspec.curvature.classes.levels import WEIGHTINGS, Levels
 from hspec.curvature.classes.means import refuse_other_losses
-from hspec.curvature.engine.attempt import raise_if_out_of_memory
-from hspec.curvature.engine.batch_graph import pull_back
+from hspec.curvature.classes.rows import Middle, gradient_rows
+from hspec.curvature.classes.streamed_gram import parameter_blocks
 from hspec.curvature.engine.memory import gib
 from hspec.curvature.engine.observed import affine_layers, observe, trainable
 from hspec.curvature.engine.precision import numerics
-from hspec.curvature.engine.switches import Switches
 from hspec.curvature.risk import Risk
-from hspec.curvature.softmax import Softmax
 
 PARTS = {"A1": "class", "A2": "own", "B1": "cross", "B2": "within"}
 AGREES = {torch.float64: 1e-8, torch.float32: 5e-3}  # of aᵀKa and ‖Va‖²; examples alone flip ReLUs in float32
@@ -110,50 +107,19 @@ def _knocked_out(levels: Levels, level: str, K: Tensor) -> Tensor:
     return K
 
 
-@dataclass(frozen=True)
-class _Middle:
-    """Roots of the middles M_n = Σ_i s_{n,i} r_{n,i} r_{n,i}ᵀ.
-
-    For the cross-entropy r_{n,c'} = √p_{n,c'} (e_{c'} − p_n), s = 1; of other losses eigenvectors.
-    """
-
-    columns: Tensor  # r (C, N, C), i first
-    signs: Tensor  # s (N·C,), n major
-
-    @classmethod
-    def of(cls, risk: Risk) -> "_Middle":
-        f = risk.logits()
-        eye = torch.eye(f.shape[1], dtype=torch.float64, device=f.device)
-        if risk.loss_function.plain and risk.labels is not None and len(risk.labels) == len(f):
-            softmax = Softmax.of(f.double())
-            columns = softmax.spread(eye[:, None, :] * softmax.p.sqrt())
-            signs = torch.ones(f.numel(), dtype=torch.float64, device=f.device)
-            return cls(columns.to(f), signs)
-        every = eye[:, None].to(f)
-        M = torch.cat(
-            risk.graphs.each(lambda graph: graph.middle(every.expand(-1, len(graph.outputs), -1))), 1
-        )
-        M = M.transpose(0, 1)  # (N, C, C), symmetric
-        values, vectors = torch.linalg.eigh(M.double())
-        tiny = M.shape[1] * torch.finfo(f.dtype).eps * values.abs().amax(1, keepdim=True)
-        values = torch.where(values.abs() <= tiny, 0.0, values)
-        columns = (vectors * values.abs().sqrt()[:, None]).permute(2, 0, 1)
-        return cls(columns.to(f), values.sign().reshape(-1))
-
-
 def gauss_newton_gram(risk: Risk, limit: int, check: bool) -> tuple[Tensor, Tensor]:
     """K (N·C, N·C) float64, rows (n, c') with n major, and the signs s (N·C,) of its columns in G = V diag(s) Vᵀ."""
     layers = _linear_layers(risk) if risk.data.is_paired else {}
     _refuse_too_large(risk, list(layers.values()), limit)
-    middle = _Middle.of(risk)
+    middle = Middle.of(risk)
     found = None
     for trusted in (layers, {}) if layers else ({},):
         K, observed = _hadamard(risk, trusted, middle)
         _refuse_too_large(risk, observed, limit)
         known = {id(q) for layer in observed for q in trainable(layer)}
         others = [q for q in risk.network.parameters if id(q) not in known]
-        for block in _blocks(others, len(K), limit - 3 * K.nbytes):
-            rows = torch.cat(list(_gradient_rows(risk, block, middle.columns)))
+        for block in parameter_blocks(others, len(K), limit - 3 * K.nbytes):
+            rows = torch.cat(list(gradient_rows(risk, block, middle.columns)))
             for columns in rows.split(COLUMNS, 1):
                 K.addmm_(columns.double(), columns.double().T)
         K /= risk.num_terms
@@ -188,7 +154,7 @@ def _refuse_too_large(risk: Risk, layers: list[nn.Linear], limit: int) -> None:
         )
 
 
-def _hadamard(risk: Risk, layers: dict[str, nn.Linear], middle: _Middle) -> tuple[Tensor, list[nn.Linear]]:
+def _hadamard(risk: Risk, layers: dict[str, nn.Linear], middle: Middle) -> tuple[Tensor, list[nn.Linear]]:
     """(the share of K of those layers for which every batch allows it, these layers)."""
     N, C = risk.logits().shape
     K = torch.zeros(N * C, N * C, dtype=torch.float64, device=risk.device)
@@ -209,56 +175,7 @@ def _hadamard(risk: Risk, layers: dict[str, nn.Linear], middle: _Middle) -> tupl
     return K, list(layers.values())
 
 
-def _blocks(parameters: list[Tensor], num_rows: int, room: int) -> Iterator[list[Tensor]]:
-    block, size = [], 0
-    for q in parameters:
-        if block and 2 * num_rows * (size + q.nbytes) > room:
-            yield block
-            block, size = [], 0
-        block, size = [*block, q], size + q.nbytes
-    if block:
-        yield block
-
-
-def _gradient_rows(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tensor]:
-    """Rows (n, c'): J_nᵀ r_{n,c'}, on the parameters of `block`, an example at a time."""
-    sweep = 0
-    for f, switches, first in _graphs(risk):
-        for i in range(len(f)):
-            u = U[:, first + i]
-            cotangents = u.new_zeros(len(u), *f.shape)
-            cotangents[:, i] = u
-            sweep = sweep or _block_size(f, block, cotangents, switches)
-            yield torch.cat([pull_back(f, block, c, switches) for c in cotangents.split(sweep)])
-
-
-def _graphs(risk: Risk) -> Iterator[tuple[Tensor, Switches, int]]:
-    """(outputs with their graph, its switches, the first row of the sample that they are).
-
-    Of an example at a time, where they are those that it has in its batch; else of whole batches.
-    """
-    if risk.independent and risk.keeps_examples_alone:
-        for batch in risk.data:
-            for i, x in enumerate(batch.content[0].split(1)):
-                yield *risk.graphs.forward(x), batch.rows.start + i
-    else:
-        for graph in risk.graphs:
-            yield graph.outputs, graph.switches, graph.rows.start
-
-
-def _block_size(f: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches) -> int:
-    """How many cotangents a sweep takes: all of U, if that is what they give one by one."""
-    alone = torch.cat([pull_back(f, parameters, u, switches) for u in U.split(1)])
-    try:
-        together = pull_back(f, parameters, U, switches)
-    except Exception as error:  # a function that knows no blocks
-        raise_if_out_of_memory(error)
-        return 1
-    off = torch.linalg.vector_norm(together - alone)
-    return len(U) if off <= AGREES[U.dtype] * torch.linalg.vector_norm(alone) else 1
-
-
-def _contradiction(risk: Risk, K: Tensor, middle: _Middle) -> str | None:
+def _contradiction(risk: Risk, K: Tensor, middle: Middle) -> str | None:
     """What the comparison of K with a product says against it; None if nothing."""
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(len(K), generator=generator, dtype=torch.float64).to(K.device)

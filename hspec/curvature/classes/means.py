@@ -20,16 +20,13 @@ import torch
 from torch import Tensor
 
 from hspec.curvature.classes.levels import BETWEEN, WEIGHTINGS, Levels
+from hspec.curvature.classes.streamed_gram import bytes_of, num_coordinates_of, streamed_gram
 from hspec.curvature.engine.batch_graph import pull_back
-from hspec.curvature.engine.memory import gib
-from hspec.curvature.engine.network import num_coordinates
+from hspec.curvature.engine.memory import ask, gib
 from hspec.curvature.engine.precision import normal_tensors
 from hspec.curvature.engine.switches import Switches
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
-
-GRAM_BYTES, GRAM_ROWS = 1 << 28, 1 << 11  # of vectors converted to float64, and of rows multiplied, at a time
-ANY_BUDGET = 1 << 28  # bytes of tables that are allowed whatever the budget for graphs
 
 
 class ClassMeans:
@@ -44,9 +41,9 @@ class ClassMeans:
 
     def __init__(self, risk: Risk, definition: str) -> None:
         refuse_other_losses(risk)
-        size = 6 * risk.num_examples * risk.num_classes * risk.dtype.itemsize
-        _ask(risk, size, f"tables of N={risk.num_examples} examples by C={risk.num_classes} labels")
         self.risk, self.definition = risk, definition
+        size = 6 * risk.num_examples * risk.num_classes * risk.dtype.itemsize
+        self._ask(size, f"tables of N={risk.num_examples} examples by C={risk.num_classes} labels")
         self.softmax = Softmax.of(risk.logits())
         self.levels = Levels.of(risk.labels, self.softmax.log_p, WEIGHTINGS[definition])
         self.classes, self.counts = self.levels.classes, self.levels.counts
@@ -58,6 +55,13 @@ class ClassMeans:
         risk, K = self.risk, len(self.classes)
         classes = f"C={risk.num_classes}" + (f", {K} present" if risk.num_classes > K else "")
         return f"ClassMeans({self.definition}, p={risk.num_parameters}, N={risk.num_examples}, {classes})"
+
+    def _ask(self, num_bytes: int, what: str) -> None:
+        remedy = (
+            "take fewer classes or examples, raise Risk.from_module(memory_budget=…), or give the operators to "
+            "eigsh or slq, which need products only"
+        )
+        ask(num_bytes, self.risk.memory_budget, what, remedy)
 
     @functools.cached_property
     def class_vectors(self) -> Tensor:
@@ -71,7 +75,7 @@ class ClassMeans:
 
     def fits(self, num_vectors: int) -> bool:
         """Whether that many vectors of R^p fit in the risk's memory budget."""
-        return num_vectors * _bytes_of(self.risk.network.parameters) <= self.risk.memory_budget
+        return num_vectors * bytes_of(self.risk.network.parameters) <= self.risk.memory_budget
 
     def num_gradients(self, level: str) -> int:
         """What `vectors(level)` costs: backward sweeps over the whole sample, after one forward pass.
@@ -99,7 +103,7 @@ class ClassMeans:
         if not self.fits(K * m):
             raise MemoryError(
                 f"{K * m} vectors of p={self.risk.num_parameters} need "
-                f"{gib(K * m * _bytes_of(self.risk.network.parameters))}, the budget is "
+                f"{gib(K * m * bytes_of(self.risk.network.parameters))}, the budget is "
                 f"{gib(self.risk.memory_budget)}: raise Risk.from_module(memory_budget=…), or use gram(), "
                 "distances() and the streamed operators"
             )
@@ -110,7 +114,7 @@ class ClassMeans:
         """`vectors` for some of the classes present, on some of the parameters: (len(rows), m, p)."""
         parameters = self.risk.network.parameters if parameters is None else parameters
         m = self.levels.vector_weights(level).shape[1]
-        result = self.shares.new_empty((len(rows), m, _count(parameters)))
+        result = self.shares.new_empty((len(rows), m, num_coordinates_of(parameters)))
         for place, row in zip(result, rows, strict=True):
             self._write_class(place, row, self.levels.combinations(level, row), parameters)
         return result
@@ -152,9 +156,8 @@ class ClassMeans:
     def gram(self, level: str = BETWEEN, callback: Callable[[int, int], None] | None = None) -> Tensor:
         """Inner products of a level's vectors, float64 (K·m, K·m); by default of all g_{c,c'} (K·C, K·C).
 
-        Streamed over blocks of parameters, and over classes where even one parameter tensor is too large:
-        never more than the memory budget, however large C²p is (but for two classes' vectors on one
-        parameter tensor).
+        Streamed: never more vectors at a time than fit in the memory budget, however large C²p is (but
+        for two classes' on one parameter tensor).
 
         Args:
             callback: called with (done, total), in parameters times pairs of groups of classes.
@@ -163,38 +166,13 @@ class ClassMeans:
             MemoryError: where the matrix itself does not fit.
         """
         k, m = self.levels.vector_weights(level).shape
-        _ask(self.risk, 3 * 8 * (k * m) ** 2, f"a Gram matrix of {k * m} vectors")
-        K = torch.zeros(k * m, k * m, dtype=torch.float64, device=self.risk.device)
-        plan = [(block, self._tiles(block, k, m)) for block in self._parameter_blocks(k * m)]
-        total = sum(_count(block) * len(tiles) * (len(tiles) + 1) // 2 for block, tiles in plan)
-        done = 0
-        for parameters, tiles in plan:
-            for i, I in enumerate(tiles):
-                left = self.vectors_of(I, level, parameters)
-                for J in tiles[i:]:
-                    right = left if J is I else self.vectors_of(J, level, parameters)
-                    rows, columns = (slice(m * T.start, m * T.stop) for T in (I, J))
-                    for summed in _add_inner_products(K[rows, columns], left, right):
-                        done += summed
-                        if callback is not None:
-                            callback(done, total)
-        return K.triu_() + K.triu(1).T
+        self._ask(3 * 8 * (k * m) ** 2, f"a Gram matrix of {k * m} vectors")
+        parameters, budget = self.risk.network.parameters, self.risk.memory_budget
 
-    def _parameter_blocks(self, num_vectors: int) -> Iterator[list[Tensor]]:
-        """Consecutive parameters, as many at a time as leave room for that many vectors (at least one)."""
-        block, size = [], 0
-        for q in self.risk.network.parameters:
-            if block and 2 * num_vectors * (size + q.nbytes) > self.risk.memory_budget:
-                yield block
-                block, size = [], 0
-            block, size = [*block, q], size + q.nbytes
-        yield block
+        def vectors_of(rows: range, block: list[Tensor]) -> Tensor:
+            return self.vectors_of(rows, level, block)
 
-    def _tiles(self, parameters: list[Tensor], num_classes: int, m: int) -> list[range]:
-        """The classes, as many at a time as two groups' m vectors on these parameters fit in the budget."""
-        size = max(1, self.risk.memory_budget // (2 * m * _bytes_of(parameters)))
-        starts = range(0, num_classes, size)
-        return [range(start, min(start + size, num_classes)) for start in starts]
+        return streamed_gram(vectors_of, (k, m), parameters, budget, callback)
 
     def distances(self) -> Tensor:
         """Distances between all means, float64 (K + K·C, K + K·C): first the g_c, then the g_{c,c'}, c major.
@@ -202,7 +180,7 @@ class ClassMeans:
         Raises MemoryError where that many do not fit.
         """
         k, C = self.shares.shape
-        _ask(self.risk, 4 * 8 * (k + k * C) ** 2, f"distances between {k + k * C} means")
+        self._ask(4 * 8 * (k + k * C) ** 2, f"distances between {k + k * C} means")
         cells = self.gram()
         shares = self.shares.double()
         to_cells = torch.einsum("ki,kij->kj", shares, cells.view(k, C, k * C))  # g_c · g_{d,d'}
@@ -225,40 +203,6 @@ def refuse_other_losses(risk: Risk) -> None:
             "class and cross-class means exist for the cross-entropy of one class index an example, "
             f"without weights, smoothing or ignored labels; this risk's loss is {risk!r}"
         )
-
-
-def _ask(risk: Risk, num_bytes: int, what: str) -> None:
-    budget = max(risk.memory_budget, ANY_BUDGET)
-    if num_bytes > budget:
-        raise MemoryError(
-            f"{what} need {gib(num_bytes)}, the budget is {gib(budget)}: take fewer classes or examples, raise "
-            "Risk.from_module(memory_budget=…), or give the operators to eigsh or slq, which need products only"
-        )
-
-
-def _count(parameters: list[Tensor]) -> int:
-    return sum(map(num_coordinates, parameters))
-
-
-def _bytes_of(parameters: list[Tensor]) -> int:
-    return sum(q.nbytes for q in parameters)
-
-
-def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> Iterator[int]:
-    """K (a·m, b·m) += the inner products of left (a, m, p) and right (b, m, p), summed in float64.
-
-    Yields the number of coordinates summed, a block of them at a time. Where both are the same vectors, only
-    what lies on and above the diagonal blocks of GRAM_ROWS.
-    """
-    same, left, right = left is right, left.flatten(0, 1), right.flatten(0, 1)
-    columns = max(1, GRAM_BYTES // (8 * (len(left) + len(right))))
-    for start in range(0, left.shape[1], columns):
-        A = left[:, start : start + columns].double()
-        B = A if same else right[:, start : start + columns].double()
-        for row in range(0, len(A), GRAM_ROWS):
-            first = row if same else 0
-            K[row : row + GRAM_ROWS, first:].addmm_(A[row : row + GRAM_ROWS], B[first:].T)
-        yield A.shape[1]
 
 
 def class_means(risk: Risk) -> ClassMeans:

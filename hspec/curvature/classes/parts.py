@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from hspec.curvature.classes.levels import BETWEEN
-from hspec.curvature.classes.means import ANY_BUDGET, ClassMeans
+from hspec.curvature.classes.means import ClassMeans
+from hspec.curvature.engine.memory import ANY_BUDGET
 from hspec.curvature.hessian import RiskOperator
 from hspec.curvature.risk import Risk
 from hspec.linalg.low_rank import LowRank, weighted_eigenvalues

@@ -72,7 +72,8 @@ def _judge(derivative: Tensor, size: float, sides, noise: list[float], tolerance
 
 
 def _size(t: Tensor) -> float:
-    return float(torch.linalg.vector_norm(t.detach().double()))
+    t = torch.view_as_real(t.detach()) if t.is_complex() else t.detach()
+    return float(torch.linalg.vector_norm(t.double()))
 
 
 def direction(tensors: list[Tensor], generator: torch.Generator) -> list[Tensor]:

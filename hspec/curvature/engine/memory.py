@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 UNKNOWN = 4 << 30  # bytes assumed free where the system does not tell
+ANY_BUDGET = 1 << 28  # bytes that tables may take however little the budget for graphs is
 
 
 def free_memory(device: torch.device) -> int:
@@ -65,6 +66,13 @@ def resident(device: torch.device) -> int:
 def gib(num_bytes: float) -> str:
     """The number with its unit, to three digits."""
     return f"{num_bytes / 2**30:.3g} GiB"
+
+
+def ask(num_bytes: float, budget: int, what: str, remedy: str) -> None:
+    """Raise MemoryError, before it is allocated, for what needs more bytes than the budget for tables."""
+    budget = max(budget, ANY_BUDGET)
+    if num_bytes > budget:
+        raise MemoryError(f"{what} need {gib(num_bytes)}, the budget is {gib(budget)}: {remedy}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hspec.curvature import A1, A2, B1, B2, Risk, class_means, delta_means, gauss_newton
-from hspec.curvature.classes import means as module
+from hspec.curvature.classes import streamed_gram as module
 
 
 @pytest.fixture(scope="module")
