@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.minutes > 0:
         raise CommandError(f"--minutes must be positive, not {options.minutes:g}")
     store = Store()
-    records = [r for m in options.measures or sorted(MEASURES) for r in store.published_records(m)]
+    records = [r for m in options.measures or sorted(MEASURES) for r in store.published_records(MEASURES[m])]
     results = []
     for result in verify_all(records, MEASURES, options.minutes):
         results.append(result)
@@ -64,9 +64,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _name(result: Verification) -> str:
-    setting = result.record.meta["setting"] or {"model": "no net", "dataset": "synthetic"}
-    key = result.record.meta["key"][:8]
-    return f"{result.record.meta['measure']} {key} ({setting['model']}, {setting['dataset']})"
+    setting, meta = result.record.setting, result.record.meta
+    of = f"{setting.model}, {setting.dataset}" if setting else "no net, synthetic"
+    return f"{meta['measure']} {meta['key'][:8]} ({of})"
 
 
 def _said(result: Verification) -> str:

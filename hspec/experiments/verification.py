@@ -11,16 +11,14 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hspec.data import MissingData
 from hspec.experiments.experiment import Experiment, load_or_run
 from hspec.experiments.measure import Measure
-from hspec.experiments.quadrature import stored_measure
 from hspec.experiments.records import Record
-from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
 from hspec.keys import completed
 from hspec.linalg import wasserstein
@@ -71,7 +69,7 @@ def deviations(stored: Record, again: Record) -> dict[str, float]:
 def _distance(stored: Record, again: Record, prefix: str) -> float:
     if f"{prefix}nodes" not in again:
         return np.inf
-    a, b = (stored_measure(record, prefix) for record in (stored, again))
+    a, b = (record.spectrum(prefix) for record in (stored, again))
     return wasserstein(a, b) / (a.support[1] - a.support[0])
 
 
@@ -92,7 +90,13 @@ def verify(record: Record, measures: Mapping[str, Measure], store: Store) -> Ver
     meta, measure = record.meta, measures[record.meta["measure"]]
     if meta["version"] != measure.version:
         return Verification(record, "skipped", f"it is of version {meta['version']} of the measure")
-    setting = None if meta["setting"] is None else Setting.from_canonical(meta["setting"])
+    setting = record.setting
+    try:
+        today = setting and replace(setting)  # held against today's names and rules
+    except (ValueError, TypeError) as error:
+        return Verification(record, "skipped", str(error))
+    if today != setting:
+        return Verification(record, "skipped", f"{setting.model} is another net today")
     started = time.monotonic()
     try:
         options = completed(measure.function, meta["options"])

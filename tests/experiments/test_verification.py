@@ -58,6 +58,19 @@ def test_what_cannot_be_measured_here_says_why(stored, tmp_path, monkeypatch):
     assert (old.outcome, old.worst) == ("skipped", "it is of version 1 of the measure")
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"dataset": "CIFAR10-JPEG"}, "unknown data set"),
+        ({"model": "resnet32", "norm": "batch"}, "resnet32 is another net today"),
+    ],
+)
+def test_what_is_no_more_is_skipped_and_told(stored, tmp_path, change, why):
+    old = replace(stored, meta=stored.meta | {"setting": stored.meta["setting"] | change})
+    result = verify(old, {"toy": toy}, Store(tmp_path / "again", fresh=True))
+    assert result.outcome == "skipped" and why in result.worst
+
+
 def test_the_minutes_are_kept(stored):
     slow = replace(stored, meta=stored.meta | {"seconds": 600.0})
     results = list(verify_all([slow, stored], {"toy": toy}, minutes=1))
