@@ -1,7 +1,7 @@
 """Stochastic Lanczos quadrature: the spectrum of a matrix from a few random probes."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,11 @@ from hspec.linalg.measure import SpectralMeasure
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.recurrence import Recurrence
 from hspec.linalg.remembered import Remembered
+from hspec.linalg.ritz_weights import ritz_weights
 from hspec.linalg.trace import draw_probe
 from hspec.linalg.tridiagonal import Tridiagonal
 
-CONVERGED = 1e-6  # β_m |s_mi| below this share of λ_max: the Ritz pair is an eigenpair
 LOCK_STEP = 1 << 28  # bytes that the bases of all probes may take to be run in lock-step unasked
-SIMPLE = 10.8  # a χ²₁ draw is larger once in a thousand: such a node is a multiple eigenvalue
 
 
 def slq(
@@ -69,12 +68,12 @@ def slq(
         block = num_probes * num_steps * A.shape[0] * (basis_dtype or A.dtype).itemsize <= LOCK_STEP
     probe = _Probe(A, num_steps, reorthogonalize, basis_dtype, checkpoint, checkpoint_every, bool(guards))
     starts = (draw_probe(A, generator, probes)[None] for _ in range(num_probes))
-    rows = []
+    runs = []
     for number, some in enumerate([torch.cat(list(starts))] if block else starts):
-        before, total = len(rows) * num_steps, num_steps * num_probes
+        before, total = len(runs) * num_steps, num_steps * num_probes
         report = None if callback is None else _reporter(callback, before, len(some), total)
-        rows += [_row(run, dimension, reorthogonalize != "none") for run in probe.runs(number, some, report)]
-    return _measure(rows, num_steps, dimension)
+        runs += probe.runs(number, some, report)
+    return measure_from(runs, dimension, orthogonal=reorthogonalize != "none")
 
 
 @dataclass
@@ -119,54 +118,25 @@ class _Probe:
         return run.finish(report)
 
 
-def measure_from(runs: list[Tridiagonal], dimension: int) -> SpectralMeasure:
-    """The spectral measure of fully reorthogonalised Lanczos runs from random probes; `slq` where their bases are kept.
+def measure_from(runs: Sequence[Tridiagonal], dimension: int, *, orthogonal: bool = True) -> SpectralMeasure:
+    """The spectral measure of Lanczos runs from random probes; `slq` where they are to be kept.
 
-    dimension: the number of eigenvalues measured.   Source: as `slq`.
+    Args:
+        runs: one for each probe.
+        dimension: the number of eigenvalues measured.
+        orthogonal: the runs were reorthogonalised, so that weights can be corrected (see `ritz_weights`).
+
+    Source: as `slq`.
     """
-    rows = [_row(run, dimension, True) for run in runs]
-    return _measure(rows, max(len(run.alphas) for run in runs), dimension)
-
-
-def _reporter(callback, before, width, total):
-    return lambda step, num_steps: callback(before + step * width, total)
-
-
-def _row(
-    tridiagonal: Tridiagonal, dimension: int, orthogonal: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    theta, first, last = tridiagonal.ritz()
-    plain = first**2
-    weights = plain
-    if orthogonal:
-        weights = ritz_weights(theta, plain, tridiagonal.residual_norm * np.abs(last), dimension)
-    return theta, weights, plain
-
-
-def ritz_weights(theta: np.ndarray, plain: np.ndarray, residuals: np.ndarray, dimension: int) -> np.ndarray:
-    """Converged-Ritz weights (m,): 1/p for nodes that are simple eigenvalues, the other plain weights rescaled.
-
-    A Ritz pair with residual < 1e-6 max|θ| is an eigenvalue, and its weight in the spectrum is 1/p, whatever
-    the probe's own (vᵀq)², which is a χ²₁/p draw. A converged node whose weight · p is far beyond such a
-    draw is a multiple eigenvalue (the null space of dead weights, a rank-deficient G): its multiplicity is
-    not known, so its weight stays the probe's, like those of the nodes that stand for many eigenvalues. If
-    no node is left to carry the remaining mass, multiplicities are hiding among the small weights: the
-    plain rule is returned.
-    """
-    simple = (residuals < CONVERGED * np.abs(theta).max()) & (plain * dimension < SIMPLE)
-    rest = plain[~simple].sum()
-    remaining = 1.0 - simple.sum() / dimension
-    if simple.sum() == dimension:
-        return np.full(len(theta), 1.0 / dimension)
-    if remaining <= 0 or rest <= 0:
-        return plain
-    return np.where(simple, 1.0 / dimension, plain * (remaining / rest))
-
-
-def _measure(rows, num_steps: int, dimension: int) -> SpectralMeasure:
-    shape = (len(rows), min(num_steps, max(len(theta) for theta, *_ in rows)))
+    shape = (len(runs), max(len(run.alphas) for run in runs))
     nodes, weights, plain = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
-    for i, (theta, weight, own) in enumerate(rows):
-        m = len(theta)
-        nodes[i, :m], weights[i, :m], plain[i, :m] = theta, weight, own
+    for i, run in enumerate(runs):
+        theta, first, _ = run.ritz()
+        nodes[i, : len(theta)], plain[i, : len(theta)] = theta, first**2
+    for i, row in enumerate(ritz_weights(runs, dimension) if orthogonal else plain):
+        weights[i, : len(row)] = row
     return SpectralMeasure(nodes, weights, plain, dimension)
+
+
+def _reporter(callback: Callable[[int, int], None], before: int, width: int, total: int):
+    return lambda step, num_steps: callback(before + step * width, total)

@@ -11,7 +11,9 @@ from hspec.linalg import (
     slq,
     wasserstein,
 )
-from hspec.linalg.quadrature import ritz_weights
+from hspec.linalg.quadrature import measure_from
+from hspec.linalg.ritz_weights import ritz_weights
+from hspec.linalg.tridiagonal import Tridiagonal
 
 NET_LIKE = np.r_[
     np.geomspace(1, 0.1, 10),  # outliers
@@ -112,8 +114,36 @@ def test_an_exact_null_space_keeps_its_weight(prescribed):
 
 def test_no_node_left_to_carry_the_mass_means_the_plain_rule():
     """Two eigenvalues of multiplicity five: both converged, neither far beyond a χ²₁ draw."""
-    weights = ritz_weights(np.array([1.0, 2.0]), np.array([0.4, 0.6]), np.zeros(2), 10)
-    assert np.allclose(weights, [0.4, 0.6])
+    theta, S = np.array([1.0, 2.0]), np.sqrt([0.4, 0.6])
+    alphas = np.array([S**2 @ theta, S[::-1] ** 2 @ theta])
+    run = Tridiagonal(alphas, np.array([np.prod(S)]), None, None, 0.0)
+    assert np.allclose(run.ritz()[1] ** 2, [0.4, 0.6])
+    assert np.allclose(ritz_weights([run], 10)[0], [0.4, 0.6])
+
+
+def test_a_heavy_draw_does_not_make_an_outlier_multiple(prescribed):
+    """A thousand converged nodes over twenty measures of ten probes: each is known to be simple."""
+    values = np.r_[np.geomspace(1, 0.1, 10), np.linspace(-0.05, 0.05, 290)]
+    A, draws = prescribed(values), []
+    for seed in range(20):
+        measure = slq(A, 60, 10, generator=seeded(seed))
+        outliers = measure.nodes > 0.2
+        assert np.allclose(measure.weights[outliers], 1 / 300)
+        draws.append(measure.plain_weights[outliers] * 300)
+    assert np.concatenate(draws).max() > 10.8  # beyond what one draw in a thousand exceeds
+
+
+@pytest.mark.parametrize("num_probes", [1, 3])
+def test_multiple_eigenvalues_are_told_from_simple_ones_by_all_probes_together(num_probes, prescribed):
+    """Ten values nine times each and ten times zero: never worse than the plain rule."""
+    values = np.kron(np.r_[np.full(9, 1.0), 0.0], np.arange(1, 41) ** -1.5)
+    A, exact = prescribed(values), SpectralMeasure.from_eigenvalues(values)
+    errors = []
+    for seed in range(12):
+        measure = slq(A, 60, num_probes, generator=seeded(seed))
+        errors.append([wasserstein(measure, exact), wasserstein(plain(measure), exact)])
+    corrected, own = np.mean(errors, 0)
+    assert corrected <= 1.001 * own
 
 
 def test_without_reorthogonalisation_weights_are_plain(prescribed):
@@ -194,7 +224,6 @@ def test_all_zero_and_identity_operators():
 def test_probes_that_stop_at_different_steps_are_padded():
     """A block one of whose probes lies in an invariant subspace."""
     from hspec.linalg.operator import aslinearoperator
-    from hspec.linalg.quadrature import _measure, _row
     from hspec.linalg.recurrence import Recurrence
 
     starts = torch.ones(2, 6, dtype=torch.float64)
@@ -205,7 +234,7 @@ def test_probes_that_stop_at_different_steps_are_padded():
         5,
         reorthogonalize="full",
     )
-    measure = _measure([_row(t, 6, False) for t in run.finish()], 5, 6)
+    measure = measure_from(run.finish(), 6, orthogonal=False)
     assert np.isnan(measure.nodes[0, 2:]).all() and (measure.weights[0, 2:] == 0).all()
     assert np.allclose(measure.nodes[0, :2], [0, 1], atol=1e-12)
     assert np.isfinite(measure.cdf_bounds(0.5)).all() and measure.support[1] < 5

@@ -10,7 +10,7 @@ from hspec.experiments.facts import performance
 from hspec.experiments.measure import measure
 from hspec.experiments.task import Task
 from hspec.linalg import LinearOperator, Tridiagonal, deflate, eigenpairs_from, eigsh, lanczos
-from hspec.linalg.quadrature import ritz_weights
+from hspec.linalg.ritz_weights import ritz_weights
 from hspec.linalg.trace import draw_probe
 
 OUTLIER_TOLERANCE = 1e-2  # residual relative to λ_C: the deflated space is then that of the outliers
@@ -90,9 +90,8 @@ def check_tail(tail: float, measured: float = 1.0) -> float:
 
 def tail_of(run: Tridiagonal, G: LinearOperator, dimension: int, tail: float) -> dict[str, np.ndarray]:
     """The Ritz pairs of one run that hold the upper ``tail`` of its mass: θ, uᵀ G u, w and residual; all (r,)."""
-    theta, first, last = run.ritz()
-    weights = ritz_weights(theta, first**2, run.residual_norm * np.abs(last), dimension)[::-1]
-    count = min(1 + int(np.searchsorted(np.cumsum(weights), tail)), len(theta))
+    weights = ritz_weights([run], dimension)[0][::-1]
+    count = min(1 + int(np.searchsorted(np.cumsum(weights), tail)), len(weights))
     pairs = eigenpairs_from(run, count)
     return {
         "nodes": pairs.values,
