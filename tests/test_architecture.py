@@ -1,6 +1,7 @@
 """The layers of docs/architecture.md: who may import whom, nothing hidden in a function, no cycles."""
 
 import ast
+import re
 import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -43,7 +44,7 @@ LAYERS = {
     "training": ({"data", "models"}, {"torch", "numpy", "tqdm"}),
     "experiments": (
         {"linalg", "curvature", "data", "models", "training"},
-        {"torch", "numpy", "scipy", "sklearn", "filelock"},
+        {"torch", "numpy", "scipy", "filelock"},
     ),
     "figures": (
         {"linalg", "experiments", "plotting"},
@@ -178,3 +179,18 @@ def test_no_cycles():
 def test_the_table_names_every_layer():
     found = {layer_of(module) for module in MODULES} - {None}
     assert found == set(LAYERS)
+
+
+WALKS = (
+    (ROOT / "docs" / "architecture.md")
+    .read_text(encoding="utf-8")
+    .split("## Three walks")[1]
+    .split("\n## ")[0]
+)
+
+
+@pytest.mark.parametrize("walk", WALKS.split("\n### ")[1:], ids=lambda walk: walk.splitlines()[0])
+def test_a_walk_names_files_that_are_there_and_none_twice(walk):
+    named = re.findall(r"`((?:hspec|notebooks)/[\w/]+\.(?:py|ipynb))`", walk)
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    assert len(named) == len(set(named))
