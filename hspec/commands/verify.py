@@ -16,6 +16,7 @@ from hspec.files import write_whole
 SAID = {
     "repeated": "repeated to the last bit",
     "reproduced": "reproduced: {worst} within {deviation:.1e}",
+    "another net": "another net: {worst}",
     "differs": "DIFFERS: {worst} by {deviation:.1e}",
     "skipped": "skipped: {worst}",
 }
@@ -25,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure results that come with the book again, the quickest first, and say which this "
         f"machine reproduces: within {TOLERANCE:.0%} of a spectrum's range (Wasserstein-1) or of an "
-        "array's largest entry. Nothing that is stored is changed. Ends with status 1 where one differs."
+        "array's largest entry. Where training went another way, to another loss, that is "
+        "said. Nothing that is stored is changed. Ends with status 1 where one differs."
     )
     parser.add_argument(
         "--minutes",

@@ -1,9 +1,10 @@
 """Stored records measured again: does this machine give what they say?
 
 The same code on the same kind of processor repeats a record to the last bit. Another processor, or
-another version of PyTorch, rounds differently; training carries that on, step by step, into another
-net of the same kind. So a record is *repeated* where every bit agrees, *reproduced* where what it
-says agrees within a hundredth, and *differs* where something does not, with its name.
+another version of PyTorch, rounds differently, and training carries that on, step by step, into
+*another net* of the same kind: its loss is another one, and with it every number. So a record is
+*repeated* where every bit agrees, *reproduced* where what it says agrees within a hundredth, of
+*another net* where the loss does not, and *differs* where the loss agrees and something else does not.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ TOLERANCE = 0.01  # of a spectrum's range (Wasserstein-1), of an array's largest
 # What is a different number in every run, or the place of another array's entries: it has no value
 # of its own to be compared.
 INCIDENTAL = ("residuals", "edges", "exact_cdf", "ghosts", "product_error", "map", "permuted")
+OUTCOMES = ("repeated", "reproduced", "another net", "differs", "skipped")
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Verification:
 
     Args:
         record: The stored one.
-        outcome: "repeated", "reproduced", "differs", or "skipped".
-        worst: The array that is farthest off, or why it was skipped.
+        outcome: One of :data:`OUTCOMES`.
+        worst: The array that is farthest off, what the losses are, or why it was skipped.
         deviation: How far, as a share of its range or of its largest entry; NaN where skipped.
         seconds: How long it took here.
     """
@@ -105,10 +107,14 @@ def verify(record: Record, measures: Mapping[str, Measure], store: Store) -> Ver
         return Verification(record, "skipped", f"{setting.dataset} is not on this machine")
     found = deviations(record, again)
     worst = max(found, key=found.__getitem__)
-    outcome = "reproduced" if found[worst] <= TOLERANCE else "differs"
+    seconds = time.monotonic() - started
     if meta["checksum"] == again.meta["checksum"]:
-        outcome = "repeated"
-    return Verification(record, outcome, worst, found[worst], time.monotonic() - started)
+        return Verification(record, "repeated", worst, 0.0, seconds)
+    if found.get("loss", 0.0) > TOLERANCE:
+        losses = f"loss {again['loss']:.3g}, stored {record['loss']:.3g}"
+        return Verification(record, "another net", losses, found["loss"], seconds)
+    outcome = "reproduced" if found[worst] <= TOLERANCE else "differs"
+    return Verification(record, outcome, worst, found[worst], seconds)
 
 
 def verify_all(

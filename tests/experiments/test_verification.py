@@ -14,18 +14,20 @@ from hspec.experiments.records import Record
 from hspec.experiments.verification import TOLERANCE, deviations, verify, verify_all
 from hspec.linalg import SpectralMeasure
 
-DRIFT = {"by": 0.0}
+DRIFT = {"by": 0.0, "loss": 0.5}
 
 
 @measure(version=1)
 def toy(task, *, size: int = 3):
     """The weights of a net, off by as much as a test says."""
-    return {"x": np.arange(1.0, size + 1) * (1 + DRIFT["by"]), "residuals": np.array([DRIFT["by"]])}
+    return {"x": np.arange(1.0, size + 1) * (1 + DRIFT["by"]), "residuals": np.array([DRIFT["by"]])} | {
+        "loss": DRIFT["loss"]
+    }
 
 
 @pytest.fixture
 def stored(store):
-    DRIFT["by"] = 0.0
+    DRIFT.update(by=0.0, loss=0.5)
     return load_or_run(Experiment(toy, Setting("digits", "mlp:4", 1.0, recipe=Recipe(epochs=0)), {}), store)
 
 
@@ -38,6 +40,12 @@ def test_a_record_is_repeated_reproduced_or_differs(stored, tmp_path, by, outcom
     assert again.outcome == outcome
     assert again.deviation == pytest.approx(by)
     assert by == 0 or again.worst == "x"
+
+
+def test_a_net_that_training_took_elsewhere_is_another_net(stored, tmp_path):
+    DRIFT.update(by=0.4, loss=0.6)
+    again = verify(stored, {"toy": toy}, Store(tmp_path / "again", fresh=True))
+    assert (again.outcome, again.worst) == ("another net", "loss 0.6, stored 0.5")
 
 
 def test_spectra_are_compared_as_measures_and_residuals_not_at_all():
