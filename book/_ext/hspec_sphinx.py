@@ -1,4 +1,4 @@
-"""What the book's configuration can only know at build time: revision, public address, where MathJax lies."""
+"""What the book's configuration can only know at build time, and what the theme gets wrong for it."""
 
 import platform
 import re
@@ -6,17 +6,29 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from docutils import nodes
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.unsrt import Style
+from pybtex.style.labels import BaseLabelStyle
+from sphinx import addnodes
 from sphinx.errors import ExtensionError
 
-from hspec.book.provenance import git, revision
+from hspec.book.provenance import revision
+from hspec.experiments.provenance import git
 
 MATHJAX = "mathjax/tex-svg-full.js"  # one file, its fonts inside: works from file:// without a network
+CLAIM = re.compile(r"(?:P18|P19|P20|GKX)-\d+")
+VERDICT_COLUMNS = {"in this run", "verdict"}  # a table with one of these says what became of a claim
 
 
 def setup(app):
     # Before the theme reads its options.
     app.connect("config-inited", _configure, priority=100)
+    app.connect("config-inited", _without_thebe)
+    app.connect("doctree-read", _index_claims)
+    app.connect("doctree-read", _mark_verdicts)
     app.connect("build-finished", _copy_mathjax)
+    register_plugin("pybtex.style.formatting", "keys", KeyStyle)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -46,6 +58,53 @@ def github_address(remote):
     """https://github.com/OWNER/NAME of a git remote on GitHub, else None: the book then has no buttons."""
     found = re.fullmatch(r"(?:https://github\.com/|git@github\.com:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", remote)
     return f"https://github.com/{found[1]}" if found else None
+
+
+def _without_thebe(app, config):
+    """Jupyter Book loads Thebe whether it is used or not, twice: its scripts collide on every page."""
+    for listeners in app.events.listeners.values():
+        for listener in list(listeners):
+            if listener.handler.__module__.startswith("sphinx_thebe"):
+                app.disconnect(listener.id)
+    app.registry.css_files = [file for file in app.registry.css_files if "thebe" not in file[0]]
+
+
+class KeyLabels(BaseLabelStyle):
+    """Works are labelled by the keys by which docstrings and pages cite them."""
+
+    def format_labels(self, sorted_entries):
+        return [entry.key for entry in sorted_entries]
+
+
+class KeyStyle(Style):
+    """The bibliography in alphabetical order, each work under its key."""
+
+    default_sorting_style = "author_year_title"
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.format_labels = KeyLabels().format_labels
+
+
+def _index_claims(app, doctree):
+    """The quotation that states a claim goes into the index; search puts the page first."""
+    for quote in list(doctree.findall(nodes.block_quote)):  # the tree grows meanwhile
+        strong = next(iter(quote.findall(nodes.strong)), None)
+        if strong is None or not (claim := CLAIM.match(strong.astext())):
+            continue
+        place = f"claim-{claim[0].lower()}"
+        quote["ids"].append(place)
+        quote["classes"].append("claim")
+        entry = addnodes.index(entries=[("single", claim[0], place, "", None)])
+        quote.parent.insert(quote.parent.index(quote), entry)
+
+
+def _mark_verdicts(app, doctree):
+    """Tables of verdicts get a class: on a narrow screen their rows become cards."""
+    for table in doctree.findall(nodes.table):
+        head = next(iter(table.findall(nodes.thead)), None)
+        if head is not None and VERDICT_COLUMNS & {e.astext() for e in head.findall(nodes.entry)}:
+            table["classes"].append("verdicts")
 
 
 def _copy_mathjax(app, exception):

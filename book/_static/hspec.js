@@ -1,0 +1,31 @@
+// Tables of verdicts become cards on a narrow screen: each cell then shows its column's name.
+// Verdicts are coloured by the word in their cell. On paper the book is light and complete.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const table of document.querySelectorAll("table.verdicts")) {
+    const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
+    for (const row of table.querySelectorAll("tbody tr")) {
+      [...row.cells].forEach((cell, i) => {
+        cell.dataset.label = names[i];
+        const mark = { "✓": "holds", "✗": "fails", "?": "open" }[cell.textContent.trim()[0]];
+        if (mark) cell.classList.add("verdict", mark);
+      });
+    }
+  }
+  // Wide blocks scroll by keyboard, too.
+  for (const block of document.querySelectorAll(".bd-article pre, .bd-article .pst-scrollable-table-container"))
+    if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
+});
+
+let asOnScreen = () => {};
+window.addEventListener("beforeprint", () => {
+  const page = document.documentElement;
+  const theme = page.dataset.theme;
+  const closed = [...document.querySelectorAll("details:not([open])")];
+  page.dataset.theme = "light";
+  closed.forEach((block) => (block.open = true));
+  asOnScreen = () => {
+    page.dataset.theme = theme;
+    closed.forEach((block) => (block.open = false));
+  };
+});
+window.addEventListener("afterprint", () => asOnScreen());
