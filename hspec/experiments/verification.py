@@ -111,7 +111,7 @@ def verify(record: Record, measures: Mapping[str, Measure], store: Store) -> Ver
     if meta["checksum"] == again.meta["checksum"]:
         return Verification(record, "repeated", worst, 0.0, seconds)
     if found.get("loss", 0.0) > TOLERANCE:
-        losses = f"loss {again['loss']:.3g}, stored {record['loss']:.3g}"
+        losses = f"loss {again.loss:.3g}, stored {record.loss:.3g}"
         return Verification(record, "another net", losses, found["loss"], seconds)
     outcome = "reproduced" if found[worst] <= TOLERANCE else "differs"
     return Verification(record, outcome, worst, found[worst], seconds)

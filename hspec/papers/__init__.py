@@ -2,4 +2,4 @@
 
 from hspec.extras import need
 
-need("hspec.papers", "IPython", "pandas")
+need("hspec.papers", "IPython")
