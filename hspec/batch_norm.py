@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hspec.distributed import ALONE, Alone
+
 MODES = ("eval", "batch", "population")
 Passes = Callable[[], Iterable[Callable[[], object]]]
 
@@ -79,7 +81,7 @@ def use_batch_statistics(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def set_population_statistics(module: nn.Module, passes: Passes) -> None:
+def set_population_statistics(module: nn.Module, passes: Passes, ranks: Alone = ALONE) -> None:
     """Give every layer the mean and (biased) variance of its input over the whole sample.
 
     Each layer sees inputs that the layers before it have normalised by *their* population statistics;
@@ -89,6 +91,7 @@ def set_population_statistics(module: nn.Module, passes: Passes) -> None:
     Args:
         module: whose layers' running statistics are set.
         passes: goes over the sample: one function a batch, which evaluates the module on it.
+        ranks: the processes that each go over a share of the sample (see `distributed`).
 
     Raises:
         ValueError: for a layer that is used more than once in a forward pass.
@@ -98,13 +101,18 @@ def set_population_statistics(module: nn.Module, passes: Passes) -> None:
     layers = batch_norm_layers(module)
     for layer in layers.values():
         _give_buffers(layer, next(module.parameters()))
-    first_two = list(itertools.islice(passes(), 2))
     with evaluation_mode(*layers.values()):
-        if len(first_two) == 1:
-            _in_one_pass(layers, first_two[0])
-            return
-        for layer in _execution_order(layers, first_two[0]):
-            moments = _input_moments(layer, passes())
+        with ranks.agreed():
+            first_two = list(itertools.islice(passes(), 2))
+            if ranks.size == 1 and len(first_two) == 1:
+                _in_one_pass(layers, first_two[0])
+                return
+            order = _execution_order(layers, first_two[0]) if first_two else []
+        for name in max(ranks.gather(order), key=len):  # a rank without batches learns it from another
+            layer = layers[name]
+            with ranks.agreed():
+                mine = _input_moments(layer, passes())
+            moments = _Moments.merged(ranks.gather(mine))
             layer.running_mean.copy_(moments.mean)
             layer.running_var.copy_(moments.square / moments.count)
 
@@ -128,12 +136,12 @@ def _in_one_pass(layers: dict[str, _BatchNorm], evaluate: Callable[[], object]) 
 
 def _execution_order(
     layers: dict[str, _BatchNorm], evaluate: Callable[[], object], on_the_way: Callable | None = None
-) -> list[_BatchNorm]:
-    """The layers in the order in which one batch meets them; `on_the_way` is called with each and its input."""
-    order = []
+) -> list[str]:
+    """The layers' names in the order in which one batch meets them; `on_the_way` is called with each and its input."""
+    order, names = [], {layer: name for name, layer in layers.items()}
 
     def note(layer: _BatchNorm, inputs: tuple[Tensor]) -> None:
-        order.append(layer)
+        order.append(names[layer])
         if on_the_way is not None:
             on_the_way(layer, inputs)
 
@@ -143,8 +151,8 @@ def _execution_order(
     finally:
         for hook in hooks:
             hook.remove()
-    for name, layer in layers.items():
-        if order.count(layer) > 1:
+    for name in layers:
+        if order.count(name) > 1:
             raise ValueError(
                 f"batch normalisation layer {name!r} is used more than once in a forward pass: "
                 "its population statistics are ambiguous. Give every use its own layer"
@@ -164,12 +172,24 @@ class _Moments:
 
     def add(self, x: Tensor) -> None:
         x = x.detach().double().transpose(0, 1).flatten(1)  # (channels, everything else)
-        count, mean = x.shape[1], x.mean(1)
+        mean = x.mean(1)
+        self.merge(x.shape[1], mean.cpu(), (x - mean[:, None]).square().sum(1).cpu())
+
+    def merge(self, count: int, mean: Tensor, square: Tensor) -> None:
+        """Take in another stream's."""
         total, shift = self.count + count, mean - self.mean
-        within = (x - mean[:, None]).square().sum(1)
-        self.square = self.square + within + shift**2 * (self.count * count / total)
+        self.square = self.square + square + shift**2 * (self.count * count / total)
         self.mean = self.mean + shift * (count / total)
         self.count = total
+
+    @classmethod
+    def merged(cls, parts: Iterable["_Moments"]) -> "_Moments":
+        """Of several streams together; those with nothing in them add nothing."""
+        whole = cls()
+        for part in parts:
+            if part.count:
+                whole.merge(part.count, part.mean, part.square)
+        return whole
 
 
 def _input_moments(layer: _BatchNorm, evaluations: Iterable[Callable[[], object]]) -> _Moments:

@@ -16,6 +16,7 @@ MODULES = {
 
 GROUND_FLOOR = {
     "batch_norm",
+    "distributed",
     "errors",
     "extras",
     "fields",
@@ -29,6 +30,7 @@ DOORS = {"hspec", "hspec.cli"}  # load what is asked for, when it is asked for; 
 # layer: (hspec layers it may import, packages it may import)
 LAYERS = {
     "batch_norm": (set(), {"torch"}),
+    "distributed": (set(), {"torch"}),
     "errors": (set(), set()),
     "extras": (set(), set()),
     "fields": (set(), set()),

@@ -9,6 +9,7 @@ from hspec.curvature.hessian import gauss_newton, hessian, residual, split_produ
 from hspec.curvature.kronecker_factors import cfac, kfac, layer_gauss_newton
 from hspec.curvature.layers import LayerData, layer_data
 from hspec.curvature.risk import Risk
+from hspec.distributed import shard
 
 __all__ = [
     "A1",
@@ -37,5 +38,6 @@ __all__ = [
     "layer_data",
     "layer_gauss_newton",
     "residual",
+    "shard",
     "split_product",
 ]

@@ -179,13 +179,14 @@ class _OneWay(RiskOperator):
     def __init__(self, block: CrossBlock) -> None:
         super().__init__(block.parts.risk, block.name, block.shape[1])
         self.rows, self.columns = (block.parts.parameters[name] for name in (block.row, block.column))
-        self.between = block.between
+        self.between, self.num_rows = block.between, block.shape[0]
 
     def _matmat(self, X: Tensor) -> Tensor:
         def product(graph: BatchGraph, V: Tensor) -> Tensor:
             return self.between(graph.restricted(self.columns), graph.restricted(self.rows), V)
 
-        return self.risk.graphs.apply(product, X.T.contiguous()).div_(self.risk.num_terms).T
+        shape = X.shape[1], self.num_rows
+        return self.risk.graphs.apply(product, X.T.contiguous(), shape).div_(self.risk.num_terms).T
 
 
 class _Dilation(RiskOperator):

@@ -37,14 +37,19 @@ class Data:
 
     batches: a sequence, or anything that can be gone through again and again to the same content. It
     is always gone through with the same state of PyTorch's global generator (which is given back as it
-    was), so that a loader that shuffles by it repeats itself.
+    was), so that a loader that shuffles by it repeats itself: `random_state`, the generator's own by default.
     """
 
     def __init__(
-        self, batches: Iterable, forward: Forward | None, dtype: torch.dtype, device: torch.device
+        self,
+        batches: Iterable,
+        forward: Forward | None,
+        dtype: torch.dtype,
+        device: torch.device,
+        random_state: Tensor | None = None,
     ) -> None:
         self.source, self.forward, self.dtype, self.device = batches, forward, dtype, device
-        self.random_state = torch.get_rng_state()
+        self.random_state = torch.get_rng_state() if random_state is None else random_state
         self.held: list | None = None  # the batches themselves, where they fit
         self.ends: list[int] = []  # of each batch's rows
         self.sketch: Tensor | None = None
@@ -103,11 +108,10 @@ class Data:
         """Go through the source, `inspect` each batch as it is given, and hold them if they fit in `budget` bytes.
 
         Returns the bytes that this takes: a list whose tensors are already where they are needed costs
-        nothing. Raises ValueError for an empty source, and for one that is read anew and has changed.
+        nothing. Raises ValueError for a source that is read anew and has changed.
         """
-        held, size, empty = [], 0, True
+        held, size = [], 0
         for index, content in self._read():
-            empty = False
             inspect(f"batch {index}", content)
             if held is None:
                 continue
@@ -119,8 +123,6 @@ class Data:
                 held.append(here)
             else:
                 held = None
-        if empty:
-            raise ValueError("there are no batches: the sample is empty")
         if held is None:
             return 0
         if not self._is_list:

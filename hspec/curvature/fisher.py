@@ -69,4 +69,4 @@ def _num_gradients(risk: Risk) -> float:
     """m: where the mean counts rows one by one, as many as it counts; else all rows of the outputs."""
     loss = getattr(risk.loss_function, "of_logits", risk.loss_function)
     counts_rows = getattr(loss, "class_weights", 0) is None and loss.mean
-    return risk.num_terms if counts_rows else float(len(risk.logits()))
+    return risk.num_terms if counts_rows else float(risk.num_rows)

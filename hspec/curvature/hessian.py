@@ -21,7 +21,7 @@ class RiskOperator(LinearOperator):
     def __init__(self, risk: Risk, name: str, dimension: int | None = None) -> None:
         exact, p = risk.precision == "exact", dimension or risk.num_parameters
         super().__init__(p, risk.dtype, risk.device, name, exact=exact)
-        self.risk = risk
+        self.risk, self.ranks = risk, risk.ranks
 
     def __repr__(self) -> str:
         facts = f"p={self.shape[0]}, N={self.risk.num_examples}, {self.risk.graphs}"
@@ -81,6 +81,6 @@ def split_product(risk: Risk, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     hessian(risk)._check(X, "multiplied by")
     V = X.reshape(len(X), -1).T.contiguous()
-    both = risk.graphs.apply(BatchGraph.split, V) / risk.num_terms
+    both = risk.graphs.apply(BatchGraph.split, V, (len(V), 2, risk.num_parameters)) / risk.num_terms
     H, G = (part.T.reshape(X.shape) for part in both.unbind(1))
     return H + G, G, H

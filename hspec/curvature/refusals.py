@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from hspec.curvature.data import tensors
+from hspec.distributed import Alone
 
 
 def refuse_dropout(module: nn.Module) -> None:
@@ -21,6 +22,15 @@ def refuse_dropout(module: nn.Module) -> None:
                 f"layer {name or type(layer).__name__!r} is in training mode with dropout {rate}. "
                 "Call model.eval() first: dropout makes another matrix at every product"
             )
+
+
+def refuse_ranks(ranks: Alone, what: str) -> None:
+    """Raise ValueError for what is computed in one process only."""
+    if ranks.size > 1:
+        raise ValueError(
+            f"{what}: in one process only, and this risk is shared by {ranks.size}: make one without group=, "
+            "on a sample that one process can go through"
+        )
 
 
 def number_of_classes(num_classes) -> int | None:

@@ -3,8 +3,10 @@
 import contextlib
 import functools
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from hspec import batch_norm as bn
@@ -18,7 +20,8 @@ from hspec.curvature.engine.memory import free_memory, is_out_of_memory
 from hspec.curvature.engine.network import Network, coordinates
 from hspec.curvature.engine.precision import PRECISIONS, normal_tensors, numerics
 from hspec.curvature.loss import Loss, Terms, as_loss
-from hspec.curvature.survey import Survey
+from hspec.curvature.survey import Survey, Totals
+from hspec.distributed import ALONE, Alone, ranks_of, refuse_padding
 
 
 class Risk:
@@ -26,8 +29,9 @@ class Risk:
 
     Attributes:
         num_parameters: p, real coordinates of θ; parameter_slices: {name: slice of θ}.
-        num_examples: N, rows of the outputs' first dimension; num_terms: W, what the sum of losses is
-            divided by (N for the cross-entropy of one label an example).
+        num_examples: N, rows of the outputs' first dimension; num_rows: of `logits`, more than N where
+            an example has several positions; num_terms: W, what the sum of losses is divided by (N for
+            the cross-entropy of one label an example). Of several ranks, these are of all together.
         num_classes: C, the width of the outputs; labels: (N,) class indices, None where there are none.
         dtype, device, precision, memory_budget (bytes for kept graphs).
 
@@ -44,16 +48,17 @@ class Risk:
         precision: str,
         budget: int,
         check: bool,
+        ranks: Alone = ALONE,
     ) -> None:
-        self.network, self.data, self.loss_function = network, data, loss
+        self.network, self.data, self.loss_function, self.ranks = network, data, loss, ranks
         self.precision, self.check, self._couples = precision, check, couples
         self.coupled_by = ""  # the layer, once `independent` has found one
         self.num_parameters, self.parameter_slices = network.num_parameters, network.slices
         self.dtype, self.device = network.dtype, network.device
         data.needs_grad = loss.needs_graph
         self._survey()
-        self.memory_budget = budget
-        self.graphs = Graphs(Objective(network, data, loss), self.memory_budget, precision, check)
+        self.memory_budget = min(ranks.gather(budget))
+        self.graphs = Graphs(Objective(network, data, loss), self.memory_budget, precision, check, ranks)
 
     @classmethod
     @normal_tensors()
@@ -72,6 +77,7 @@ class Risk:
         precision: str = "exact",
         memory_budget: int | None = None,
         check: bool = True,
+        group: "dist.ProcessGroup | None" = None,
     ) -> "Risk":
         """The risk of `module` on `batches`; the module is copied, never modified.
 
@@ -97,6 +103,10 @@ class Risk:
                 is free.
             check: before the first product, compare derivatives with differences on a few examples
                 (see `checks`). False leaves that out.
+            group: processes that each have a share of the batches, such as dist.group.WORLD (see
+                `shard`). The risk is that of all shares together, the same on every rank, which all
+                must make and use alike; `logits` and `labels` are of the rank's own share. A share
+                may be empty. None for one process.
 
         Raises:
             ValueError: saying what is wrong and what to do, for dropout or batch normalisation in
@@ -104,7 +114,9 @@ class Risk:
                 weights, inputs or outputs, empty batches, targets that do not fit the loss, data or
                 outputs that change between two passes; and, at the first product, for derivatives
                 that differences contradict.
-            TypeError: for arguments that are no module, no batches, no loss.
+                With a group: what one rank finds wrong, on all; ranks with other weights or settings.
+            TypeError: for arguments that are no module, no batches, no loss, no group.
+            ConnectionError: for ranks that have ended or do not answer.
 
         Example:
             >>> net = nn.Sequential(nn.Linear(4, 3)).eval()
@@ -112,25 +124,31 @@ class Risk:
             >>> risk.num_parameters, risk.num_examples, risk.num_classes
             (15, 5, 3)
         """
-        num_classes = refusals.number_of_classes(num_classes)
-        refusals.check_batches(batches)
-        if precision not in PRECISIONS:
-            choices = ", ".join(map(repr, PRECISIONS))
-            raise ValueError(f"precision={precision!r} is unknown: choose one of {choices}")
-        loss = as_loss(loss, reduction)
-        network = Network(module, parameters, dtype)
-        module = unwrapped(module)
-        refusals.refuse_dropout(module)
-        bn.refuse_wrong_state(module, batch_norm)
-        data = Data(batches, forward, network.dtype, network.device)
-        budget = free_memory(network.device) // 3 if memory_budget is None else int(memory_budget)
-        budget -= data.read_in(budget // 2, functools.partial(_inspect, data, dtype is not None))
+        ranks = ranks_of(group)
+        state = ranks.gather(torch.get_rng_state())[0]  # loaders that shuffle by it do so alike
+        with ranks.agreed():
+            num_classes = refusals.number_of_classes(num_classes)
+            refusals.check_batches(batches)
+            if group is not None:
+                refuse_padding(batches)
+            if precision not in PRECISIONS:
+                choices = ", ".join(map(repr, PRECISIONS))
+                raise ValueError(f"precision={precision!r} is unknown: choose one of {choices}")
+            loss = as_loss(loss, reduction)
+            network = Network(module, parameters, dtype)
+            module = unwrapped(module)
+            refusals.refuse_dropout(module)
+            bn.refuse_wrong_state(module, batch_norm)
+            data = Data(batches, forward, network.dtype, network.device, state)
+            budget = free_memory(network.device) // 3 if memory_budget is None else int(memory_budget)
+            budget -= data.read_in(budget // 2, functools.partial(_inspect, data, dtype is not None))
         if batch_norm == "batch":
             bn.use_batch_statistics(network.module)
         elif batch_norm == "population":
             with numerics(network.device, precision):
-                bn.set_population_statistics(network.module, lambda: _evaluations(network, data))
+                bn.set_population_statistics(network.module, lambda: _evaluations(network, data), ranks)
             bn.use_running_statistics(network.module)
+        _refuse_different_ranks(ranks, network, (loss.name, batch_norm, precision, check))
         couples = batch_norm == "batch" and bool(bn.batch_norm_layers(network.module))
         risk = cls(
             network,
@@ -140,8 +158,10 @@ class Risk:
             precision=precision,
             budget=budget,
             check=check,
+            ranks=ranks,
         )
-        risk._check_width(num_classes)
+        with ranks.agreed():
+            risk._check_width(num_classes)
         return risk
 
     def __repr__(self) -> str:
@@ -158,8 +178,7 @@ class Risk:
 
         Keys are "first" (of the loss in θ), "jacobian" (of the outputs) and "second" (of the loss).
         """
-        with self.graphs.lock, self.graphs.numerics():
-            return dict(self.graphs.planned().checks)
+        return dict(self.graphs.planned().checks)
 
     @property
     def theta(self) -> Tensor:
@@ -167,25 +186,29 @@ class Risk:
         return torch.cat([coordinates(q.detach()) for q in self.network.parameters])
 
     def logits(self) -> Tensor:
-        """f(x_n; θ) (N, C), in the order of the sample; a row for each position where there are several."""
+        """f(x_n; θ) (N, C), in the order of the sample; a row for each position where there are several.
+
+        Of several ranks, each has the rows of its own share.
+        """
         return self._outputs
 
     def loss(self) -> float:
         """L(θ), in nats for cross-entropies."""
-        return self._total / self.num_terms
+        return self._totals.loss / self.num_terms
 
     def error_rate(self) -> float:
         """Share of examples whose largest logit is not that of their label.
 
         Raises ValueError where examples have no labels.
         """
-        if self._errors is None:
+        if self._totals.errors is None:
             raise ValueError(f"there is no error rate for {self.loss_function.name}: it knows no classes")
-        return self._errors / len(self.labels)
+        return self._totals.errors / self._totals.num_labels
 
     def gradient(self) -> Tensor:
         """∇L(θ) (p,)."""
-        return self.graphs.sum(lambda graph: graph.loss_gradient())[0] / self.num_terms
+        found = self.graphs.sum(lambda graph: graph.loss_gradient(), (1, self.num_parameters))
+        return found[0] / self.num_terms
 
     @functools.cached_property
     def independent(self) -> bool:
@@ -194,16 +217,24 @@ class Risk:
         Half of the first batch, and then the examples sorted by class, must have the logits that they
         have in their batches. False where there are no labels to sort by, or no (x, y) to sort.
         """
-        if self._couples or not self.data.is_paired or self.labels is None:
+        if self._couples or not self.data.is_paired or not self.is_labelled:
             return False
-        if len(self.labels) != self.num_examples:
-            return False
+        with self.ranks.agreed():
+            mine = self._keeps_logits_apart()
+        return all(self.ranks.gather(mine))
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every example has a label, on all ranks."""
+        return self._totals.num_labels == self.num_examples
+
+    def _keeps_logits_apart(self) -> bool:
         with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
-            first = next(iter(self.data))
-            x, _ = first.content
-            if not self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))):
-                self.coupled_by = where_examples_couple(self.network, self.data, first)
-                return False
+            for first in islice(self.data, 1):
+                x, _ = first.content
+                if not self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))):
+                    self.coupled_by = where_examples_couple(self.network, self.data, first)
+                    return False
             return all(self._keeps(x, rows) for x, rows in self._sorted_by_class())
 
     @functools.cached_property
@@ -235,7 +266,7 @@ class Risk:
     @functools.cached_property
     def _outputs(self) -> Tensor:
         with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
-            rows = []
+            rows = [torch.empty(0, self.num_classes, dtype=self.dtype, device=self.device)]
             for batch in self.data:
                 f, _ = self.loss_function.at(*self.data.evaluate(self.network.module, batch), batch.where)
                 rows.append(f.detach())
@@ -243,6 +274,17 @@ class Risk:
 
     def _survey(self) -> None:
         """Go through the sample twice: W, N, the labels, the sum of losses; and whether it repeats itself."""
+        with self.ranks.agreed():
+            survey = self._repeated_pass()
+        totals = Totals.together(self.ranks.gather(survey.totals()))
+        if not totals.weight and getattr(self.loss_function, "mean", None) is True:
+            raise ValueError("every target is ignored: the sample is empty")
+        self._totals, self.num_terms = totals, totals.weight or 1.0
+        self.num_examples, self.num_classes = totals.num_examples, totals.width
+        self.num_rows = totals.num_rows
+        self.labels = None if totals.num_labels is None else survey.labels.to(self.device)
+
+    def _repeated_pass(self) -> Survey:
         first = self._pass()
         self.data.ends, self.data.sketch = first.ends, first.sketch
         second = self._pass()
@@ -250,14 +292,7 @@ class Risk:
             with numerics(self.device, self.precision), self.data.without_graph():
                 layer = where_passes_differ(self.network, self.data, next(iter(self.data)))
             raise changed(layer)
-        self.num_examples, self.num_classes = first.num_examples, first.width
-        self.labels, self._total, self._errors = first.labels, first.total, first.errors
-        self.num_terms = first.weight if first.weight or self._averages(first) else 1.0
-
-    def _averages(self, survey: Survey) -> bool:
-        if getattr(self.loss_function, "mean", None) is True:
-            raise ValueError("every target is ignored: the sample is empty")
-        return False
+        return first
 
     def _pass(self) -> Survey:
         survey = Survey()
@@ -307,7 +342,7 @@ class Risk:
             t.requires_grad_(False)
 
     def _check_width(self, num_classes: int | None) -> None:
-        if num_classes not in (None, self.num_classes):
+        if self.data.ends and num_classes not in (None, self.num_classes):
             n = self.data.ends[0]
             raise ValueError(
                 f"batch 0: the module gives ({n}, {self.num_classes}), where logits of shape ({n}, {num_classes}) "
@@ -319,6 +354,20 @@ def _inspect(data: Data, converts: bool, where: str, content: object) -> None:
     if data.is_paired:
         refusals.check_pair(where, content)
     refusals.check_numbers(where, content, data.dtype, converts or not data.is_paired)
+
+
+def _refuse_different_ranks(ranks: Alone, network: Network, settings: tuple) -> None:
+    """Raise ValueError, on all ranks, where one would compute another matrix than rank 0."""
+    ranks.same(
+        "settings",
+        lambda: (*settings, str(network.dtype), *network.slices),
+        "call Risk.from_module with the same arguments on all",
+    )
+    ranks.same(
+        "weights",
+        network.checksum,
+        "load one checkpoint on all, or send rank 0's, dist.broadcast(t, 0) for t in net.state_dict().values()",
+    )
 
 
 def _evaluations(network: Network, data: Data):

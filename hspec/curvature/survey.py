@@ -1,10 +1,53 @@
-"""What one pass over the sample finds, and whether a second finds the same."""
+"""What one pass over the sample finds, and whether a second finds the same; and what all ranks find together."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hspec.curvature.data import Batch, same, sketched
 from hspec.curvature.loss import Terms
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of the whole sample: N, W, the sum of losses, C, and, where examples have labels, how many and how many wrong."""
+
+    num_examples: int
+    num_rows: int  # of the outputs: several an example where there are several positions
+    weight: float
+    loss: float
+    width: int | None  # None where there were no batches
+    num_labels: int | None
+    errors: int | None
+
+    @classmethod
+    def together(cls, parts: list["Totals"]) -> "Totals":
+        """The sample whose shares have these totals, by rank.
+
+        Raises ValueError where it is empty, or shares differ in width.
+        """
+        parts = {rank: part for rank, part in enumerate(parts) if part.width is not None}
+        if not parts:
+            raise ValueError("there are no batches: the sample is empty")
+        (first, width), *others = ((rank, part.width) for rank, part in parts.items())
+        for rank, other in others:
+            if other != width:
+                raise ValueError(
+                    f"rank {rank} has {other} outputs an example, rank {first} {width}: give all the same network"
+                )
+        if len(parts) == 1:
+            return parts[first]
+        known = all(part.num_labels is not None for part in parts.values())
+        return cls(
+            num_examples=sum(part.num_examples for part in parts.values()),
+            num_rows=sum(part.num_rows for part in parts.values()),
+            weight=sum(part.weight for part in parts.values()),
+            loss=sum(part.loss for part in parts.values()),
+            width=width,
+            num_labels=sum(part.num_labels for part in parts.values()) if known else None,
+            errors=sum(part.errors for part in parts.values()) if known else None,
+        )
 
 
 class Survey:
@@ -30,11 +73,16 @@ class Survey:
             self.wrong += int((f.argmax(1) != terms.labels).sum())
 
     def finished(self) -> "Survey":
-        self.sketch = torch.cat(self.sketches)
         known = len(self.all_labels) == len(self.ends)
-        self.labels = torch.cat(self.all_labels) if known else None
-        self.errors = self.wrong if known else None
+        nothing = torch.empty(0)
+        self.sketch = torch.cat(self.sketches or [nothing])
+        self.labels = torch.cat(self.all_labels or [nothing.long()]) if known else None
         return self
+
+    def totals(self) -> Totals:
+        """In numbers that can be added to those of other ranks."""
+        labelled = (len(self.labels), self.wrong) if self.labels is not None else (None, None)
+        return Totals(self.num_examples, len(self.sketch), self.weight, self.total, self.width, *labelled)
 
     def repeats(self, other: "Survey") -> bool:
         """Whether another pass has found the same batches, labels and outputs."""

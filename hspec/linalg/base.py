@@ -7,12 +7,15 @@ import scipy  # its parts are loaded when they are first used
 import torch
 from torch import Tensor
 
+from hspec.distributed import ALONE, Alone
+
 DTYPES = (torch.float32, torch.float64)
 
 
 class OperatorBase(ABC):
     """A symmetric p-by-p matrix that is multiplied; `LinearOperator` adds the algebra."""
 
+    ranks: Alone = ALONE  # the processes that share its products
     __array_ufunc__ = None  # so that NumPy's numbers leave `2 * A` to A
 
     def __init__(

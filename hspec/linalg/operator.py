@@ -91,7 +91,7 @@ class Wrapper(LinearOperator):
                     raise ValueError(f"{first} and {other} cannot be added: their {fact}s are {a} and {b}.")
         exact, removed = all(A.exact for A in parts), _removed_from_all(parts)
         super().__init__(first.shape[0], first.dtype, first.device, name, exact=exact, removed_basis=removed)
-        self.parts = parts
+        self.parts, self.ranks = parts, max((A.ranks for A in parts), key=lambda ranks: ranks.size)
 
     def diagnosis(self) -> str:
         return " ".join(dict.fromkeys(filter(None, (A.diagnosis() for A in self.parts))))

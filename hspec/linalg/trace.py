@@ -14,7 +14,8 @@ PROBES = ("gaussian", "rademacher")
 def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gaussian") -> torch.Tensor:
     """A random vector (p,) of A's dtype and device with E[v vᵀ] = I (I − QQᵀ if A is deflated by Q).
 
-    Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same probe.
+    Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same probe. Of several
+    ranks, the first one draws for all.
     """
     random_source(generator)
     options = {"generator": generator, "device": generator.device, "dtype": torch.float64}
@@ -24,7 +25,7 @@ def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gauss
         v = 2.0 * torch.randint(0, 2, A.shape[:1], **options) - 1.0
     else:
         raise ValueError(f"Probes are {' or '.join(PROBES)}; got {kind!r}.")
-    v = v.to(A.device, A.dtype)
+    v = A.ranks.first(v.to(A.device, A.dtype))
     for _ in range(0 if A.removed_basis is None else 2):  # twice, so that rounding leaves nothing of Q
         v = v - A.removed_basis @ (A.removed_basis.T @ v)
     return v

@@ -24,6 +24,7 @@ from hspec.curvature.classes.streamed_gram import parameter_blocks
 from hspec.curvature.engine.memory import gib
 from hspec.curvature.engine.observed import affine_layers, observe, trainable
 from hspec.curvature.engine.precision import numerics
+from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
 
 PARTS = {"A1": "class", "A2": "own", "B1": "cross", "B2": "within"}
@@ -74,6 +75,7 @@ def exact_knock_out_spectra(
         raise ValueError(f"without={sorted(unknown)}: the parts of G are {', '.join(PARTS)}")
     if any(knock_outs):
         refuse_other_losses(risk)
+    refuse_ranks(risk.ranks, "the exact spectrum of G")
     limit = risk.memory_budget if memory_limit is None else memory_limit
     with risk.graphs.lock, numerics(risk.device, "exact", recurrent=risk.network.recurrent):
         gram, signs = gauss_newton_gram(risk, limit, check)
@@ -181,7 +183,8 @@ def _contradiction(risk: Risk, K: Tensor, middle: Middle) -> str | None:
     a = torch.randn(len(K), generator=generator, dtype=torch.float64).to(K.device)
     C = len(middle.columns)
     U = torch.einsum("ni,inc->nc", a.view(-1, C).to(middle.columns), middle.columns)
-    z = risk.graphs.sum(lambda graph: graph.jacobian_transpose(U[None, graph.rows]))
+    row = (1, risk.num_parameters)
+    z = risk.graphs.sum(lambda graph: graph.jacobian_transpose(U[None, graph.rows]), row)
     product = float(torch.linalg.vector_norm(z, dtype=torch.float64)) ** 2 / risk.num_terms
     found = float(a @ (K @ a))
     if abs(found - product) <= AGREES[risk.dtype] * product:

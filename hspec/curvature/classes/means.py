@@ -25,6 +25,7 @@ from hspec.curvature.engine.batch_graph import pull_back
 from hspec.curvature.engine.memory import ask, gib
 from hspec.curvature.engine.precision import normal_tensors
 from hspec.curvature.engine.switches import Switches
+from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 
@@ -41,6 +42,7 @@ class ClassMeans:
 
     def __init__(self, risk: Risk, definition: str) -> None:
         refuse_other_losses(risk)
+        refuse_ranks(risk.ranks, "class and cross-class means")
         self.risk, self.definition = risk, definition
         size = 6 * risk.num_examples * risk.num_classes * risk.dtype.itemsize
         self._ask(size, f"tables of N={risk.num_examples} examples by C={risk.num_classes} labels")
@@ -192,8 +194,7 @@ class ClassMeans:
 
 def has_classes(risk: Risk) -> bool:
     """Whether the loss is the mean cross-entropy of one class index an example, so that the means exist."""
-    plain = risk.loss_function.plain and risk.labels is not None
-    return plain and len(risk.labels) == risk.num_examples
+    return risk.loss_function.plain and risk.is_labelled
 
 
 def refuse_other_losses(risk: Risk) -> None:

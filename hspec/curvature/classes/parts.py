@@ -49,7 +49,7 @@ class Level(RiskOperator):
         t = torch.cat(graphs.each(lambda graph: graphs.in_blocks(graph.jacobian, V)), 1)  # (k, N, C)
         d = levels.project(self.level, levels.root * softmax.centre(t))
         U = softmax.spread(levels.root * d)
-        rows = graphs.sum(lambda graph: graphs.in_blocks(graph.jacobian_transpose, U[:, graph.rows]))
+        rows = graphs.sum(lambda graph: graphs.in_blocks(graph.jacobian_transpose, U[:, graph.rows]), V.shape)
         return rows.div_(self.risk.num_examples)
 
     def eigenvalues(self, callback: Callable[[int, int], None] | None = None) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The graphs of all batches, kept between products as far as memory allows; the one loop over data."""
 
 import contextlib
+import functools
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +14,8 @@ from hspec.curvature.engine.batch_graph import BatchGraph, Objective
 from hspec.curvature.engine.memory import is_out_of_memory
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.engine.switches import Switches
-from hspec.curvature.engine.trial import Plan, make_plan
+from hspec.curvature.engine.trial import Plan, make_plan, united
+from hspec.distributed import ALONE, Alone
 
 
 class Graphs:
@@ -23,16 +25,18 @@ class Graphs:
     how many bytes. One thread at a time: a graph's switches and memory are its own.
     """
 
-    def __init__(self, objective: Objective, budget: int, precision: str, check: bool) -> None:
+    def __init__(
+        self, objective: Objective, budget: int, precision: str, check: bool, ranks: Alone = ALONE
+    ) -> None:
         self.objective, self.network, self.data = objective, objective.network, objective.data
-        self.budget, self.precision, self.check = budget, precision, check
+        self.budget, self.precision, self.check, self.ranks = budget, precision, check, ranks
         self.plan: Plan | None = None
         self.forget()
         self.verified: set[int] = set()
         self.lock = threading.RLock()
 
     def __str__(self) -> str:
-        return f"{len(self.kept)} of {self.data.num_batches} graphs kept"
+        return f"{len(self.kept)} of {self.data.num_batches} graphs kept{self.ranks}"
 
     def __getstate__(self) -> dict:
         """Without the graphs, which hold memory of this process; a copy builds its own."""
@@ -42,20 +46,27 @@ class Graphs:
         self.__dict__.update(state)
         self.lock = threading.RLock()
 
-    def apply(self, product: Callable[[BatchGraph, Tensor], Tensor], V: Tensor) -> Tensor:
-        """Σ over batches of product(graph, V) (k, …) for rows V (k, …): the one loop over data.
+    def apply(
+        self, product: Callable[[BatchGraph, Tensor], Tensor], V: Tensor, shape: Sequence[int] | None = None
+    ) -> Tensor:
+        """Σ over batches, of all ranks, of product(graph, V) (k, …) for rows V (k, …): the one loop over data.
 
-        Sums; whoever calls divides by W, once.
+        shape: of the result where it is not that of V. Sums; whoever calls divides by W, once.
         """
-        return self._guarded(lambda: self._sum(product, V))
+        self.planned()
+        local = functools.partial(self._guarded, lambda: self._sum(product, V))
+        return self.ranks.total(local, shape or V.shape, V)
 
     def each(self, product: Callable[[BatchGraph], Tensor]) -> list[Tensor]:
         """[product(graph) for every batch], in order."""
         return self._guarded(lambda: [product(graph) for graph in self])
 
-    def sum(self, product: Callable[[BatchGraph], Tensor]) -> Tensor:
-        """Σ over batches of product(graph)."""
-        return self.apply(lambda graph, _: product(graph), None)
+    def sum(self, product: Callable[[BatchGraph], Tensor], shape: Sequence[int]) -> Tensor:
+        """Σ over batches, of all ranks, of product(graph), of a shape known beforehand."""
+        self.planned()
+        local = functools.partial(self._guarded, lambda: self._sum(lambda graph, _: product(graph), None))
+        network = self.network
+        return self.ranks.total(local, shape, torch.zeros(1, dtype=network.dtype, device=network.device))
 
     def in_blocks(self, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
         """product over V's rows, cut into blocks of `plan.block`, concatenated again."""
@@ -83,7 +94,7 @@ class Graphs:
                     raise
             self.drop()
             warnings.warn(
-                "out of memory: kept graphs dropped, every product now recomputes them", stacklevel=5
+                "out of memory: kept graphs dropped, every product now recomputes them", stacklevel=6
             )
             return run()
 
@@ -115,7 +126,10 @@ class Graphs:
     def planned(self) -> Plan:
         """The plan, made now if there is none."""
         if self.plan is None:
-            self.plan = make_plan(self.objective, self.check)
+            with self.lock, self.numerics():
+                with self.ranks.agreed():
+                    mine = make_plan(self.objective, self.check) if self.data.num_batches else None
+                self.plan = united(mine, self.ranks.gather(mine))
         return self.plan
 
     def build(self, batch: Batch) -> BatchGraph:

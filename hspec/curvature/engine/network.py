@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hspec.curvature.engine.copying import private_copy, unwrapped
+from hspec.linalg.checkpoint import checksum
 
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
@@ -71,6 +72,11 @@ class Network:
         """Set θ, in place."""
         for q, value in zip(self.parameters, theta, strict=True):
             q.copy_(value)
+
+    def checksum(self) -> str:
+        """Of all the module's numbers, bit by bit: those that are no part of θ count as well."""
+        named = [*self.module.named_parameters(), *self.module.named_buffers()]
+        return " ".join(f"{name}:{checksum(t)}" for name, t in named)
 
 
 def num_coordinates(q: Tensor) -> int:

@@ -6,7 +6,7 @@ contradicted is refused before a number is returned.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hspec.curvature.data import Batch
 from hspec.curvature.engine import differences
@@ -59,6 +59,13 @@ def make_plan(objective: Objective, check: bool) -> Plan:
     if chosen.not_compared:
         checks = dict.fromkeys(KINDS, f"not compared with differences: {chosen.not_compared}")
     return Plan(rung, block, wrong, note, checks, fixed, slope)
+
+
+def united(mine: Plan | None, plans: list[Plan | None]) -> Plan:
+    """This rank's plan, or another's where it has no batches, with what any rank refuses."""
+    found = [plan for plan in plans if plan is not None]
+    worst = max(found, key=lambda plan: len(plan.wrong))
+    return replace(mine or worst, wrong=worst.wrong, checks=worst.checks)
 
 
 def _refusals(objective: Objective, chosen: Attempt) -> dict[str, str]:

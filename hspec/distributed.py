@@ -1,0 +1,213 @@
+"""Several processes, one risk each on its share of the data: `torch.distributed`, and what all must agree on.
+
+Start the processes with torchrun, give each its share, and leave the rest of the script as it is:
+
+    dist.init_process_group()
+    risk = Risk.from_module(net, shard(batches), group=dist.group.WORLD)
+    slq(hessian(risk), 90, 10, generator=generator)
+
+Sums over the data then are sums over all ranks, by one all-reduce a product, and every rank has the same
+numbers to the last bit. What one rank finds wrong is raised on all of them. A rank that was killed is
+noticed when the others next meet: at once with gloo, after the process group's timeout at the latest
+(`init_process_group(timeout=…)`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
+
+T = TypeVar("T")
+KINDS = (ValueError, TypeError, MemoryError, FloatingPointError, OSError)  # of errors, told to other ranks
+TAIL = 3  # numbers that travel with every sum: whether a rank failed, and two moments of what was asked
+APART = 100  # times the square of rounding: products asked for on different ranks differ
+
+
+class Alone:
+    """One process: every agreement is its own, every sum what it has. Also what `Ranks` offers."""
+
+    rank, size = 0, 1
+
+    def __str__(self) -> str:
+        return ""
+
+    def agreed(self) -> contextlib.AbstractContextManager:
+        """A block of local work; an error in it on one rank is raised on all, when all have come to its end."""
+        return contextlib.nullcontext()
+
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value, in their order; any object that pickle takes, tensors on the CPU."""
+        return [value]
+
+    def same(self, what: str, value: Callable[[], object], remedy: str) -> None:
+        """Raise ValueError on every rank where value() of one is not that of rank 0."""
+
+    def total(self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor) -> Tensor:
+        """Σ over ranks of compute() (shape), None standing for zeros; an error in it is raised on all ranks."""
+        return compute()
+
+    def first(self, t: Tensor) -> Tensor:
+        """Rank 0's t, in place."""
+        return t
+
+
+ALONE = Alone()
+
+
+class Ranks(Alone):
+    """The ranks of a process group of `torch.distributed`."""
+
+    def __init__(self, group: dist.ProcessGroup) -> None:
+        self.group = group
+        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+        if self.rank < 0:
+            raise ValueError(
+                "this process is no member of the group given: leave it out, or make another group"
+            )
+
+    def __str__(self) -> str:
+        return f", rank {self.rank} of {self.size}"
+
+    def __reduce__(self):
+        raise TypeError("what belongs to one rank of several cannot be pickled: save arrays instead")
+
+    @contextlib.contextmanager
+    def agreed(self) -> Iterator[None]:
+        try:
+            yield
+        except ConnectionError:
+            raise
+        except Exception as error:
+            self._tell(error)
+            raise
+        self._tell(None)
+
+    def gather(self, value: T) -> list[T]:
+        found = [None] * self.size
+        self._meet(dist.all_gather_object, found, value)
+        return found
+
+    def same(self, what: str, value: Callable[[], object], remedy: str) -> None:
+        for rank, other in enumerate(found := self.gather(value())):
+            if other != found[0]:
+                raise ValueError(f"rank {rank} has other {what} than rank 0: {remedy}")
+
+    def total(self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor) -> Tensor:
+        """As for one process; the sum, the flag of an error and the check below go by one all-reduce.
+
+        `like`, of the dtype and device wanted, is what the product is asked for: the same on all ranks.
+        """
+        mine, error = None, None
+        try:
+            mine = compute()
+        except Exception as met:
+            error = met
+        sample = like.flatten()[:: max(1, like.numel() // 64)].sum()
+        tail = torch.stack([sample.new_tensor(float(error is not None)), sample, sample.square()])
+        mine = like.new_zeros(tuple(shape)) if mine is None else mine
+        summed = torch.cat([mine.flatten(), tail])
+        self._meet(dist.all_reduce, summed)
+        failures, first, second = summed[-TAIL:].tolist()
+        if failures:
+            self._tell(error)
+        if self.size * second - first**2 > APART * torch.finfo(like.dtype).eps * self.size * second:
+            raise ValueError(
+                "the ranks ask for different products at the same time: give them the same vectors, drawn by "
+                "generators of the same seed, and let them call the same functions in the same order"
+            )
+        return summed[:-TAIL].view(tuple(shape))
+
+    def first(self, t: Tensor) -> Tensor:
+        t = t.contiguous()
+        self._meet(dist.broadcast, t, group_src=0)
+        return t
+
+    def _tell(self, error: Exception | None) -> None:
+        """Raise, on every rank, the error that one of them has met."""
+        kind = next((kind for kind in KINDS if isinstance(error, kind)), RuntimeError)
+        found = self.gather(None if error is None else (kind, str(error)))
+        if error is not None:
+            raise error
+        for rank, told in enumerate(found):
+            if told is not None:
+                kind, text = told
+                raise kind(f"rank {rank}: {text}")
+
+    def _meet(self, collective: Callable, *arguments, **options) -> None:
+        try:
+            collective(*arguments, group=self.group, **options)
+        except RuntimeError as error:
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConnectionError(
+                f"rank {self.rank} of {self.size} waits for another that has ended or does not answer ({said}). "
+                "Start all of them again: runs with a checkpoint go on from there"
+            ) from error
+
+
+def ranks_of(group: dist.ProcessGroup | None) -> Alone:
+    """The ranks of a process group; of None, this process alone.
+
+    Raises TypeError for anything else, ValueError where this process is no member.
+    """
+    if group is None:
+        return ALONE
+    if not (dist.is_available() and isinstance(group, dist.ProcessGroup)):
+        raise TypeError(
+            f"group is a {type(group).__name__}: pass dist.group.WORLD after dist.init_process_group(), "
+            "or what dist.new_group(…) gives"
+        )
+    return Ranks(group)
+
+
+class _Share:
+    """Every size-th batch, from the rank-th on, each time it is gone through."""
+
+    def __init__(self, batches: Iterable, rank: int, size: int) -> None:
+        self.batches, self.rank, self.size = batches, rank, size
+
+    def __iter__(self) -> Iterator:
+        return islice(self.batches, self.rank, None, self.size)
+
+
+def shard(batches: Iterable, group: dist.ProcessGroup | None = None) -> Iterable:
+    """This rank's share of the batches: every W-th, so that shares differ by one batch at most.
+
+    All ranks must be given the same batches in the same order. Batches stay whole, and none is repeated or left
+    out (as `DistributedSampler` does, to make shares equal): the sample is what it is in one process. A rank may
+    be left without batches.
+
+    Args:
+        batches: a list, or a DataLoader: each rank then loads all batches and evaluates its own.
+        group: None for all processes.
+
+    Raises ValueError before `dist.init_process_group()`, and for an iterator, which can be gone through once only.
+
+    Example:
+        >>> shard([1, 2, 3, 4, 5])  # doctest: +SKIP
+        [1, 3, 5]
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        raise ValueError("there are no ranks to share batches between: call dist.init_process_group() first")
+    if hasattr(batches, "__next__"):
+        raise ValueError("batches is an iterator, spent after one pass: give a sequence, list(batches)")
+    rank, size = dist.get_rank(group), dist.get_world_size(group)
+    if isinstance(batches, list | tuple):
+        return batches[rank::size]
+    return _Share(batches, rank, size)
+
+
+def refuse_padding(batches: Iterable) -> None:
+    """Raise ValueError for a DataLoader whose sampler makes shares equal by repeating or dropping examples."""
+    sampler = batches.sampler if isinstance(batches, DataLoader) else None
+    if isinstance(sampler, DistributedSampler) and sampler.total_size != len(sampler.dataset):
+        raise ValueError(
+            f"DistributedSampler makes {sampler.total_size} of {len(sampler.dataset)} examples, to have shares of one "
+            "size: the risk would be that of another sample. Use a plain DataLoader, and shard(loader)"
+        )

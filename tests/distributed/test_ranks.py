@@ -1,0 +1,125 @@
+"""Several processes, one risk: the numbers of one process, one meeting a product, and errors that all hear of."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hspec.curvature import Risk, hessian, shard
+from hspec.linalg import slq
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+spec = importlib.util.spec_from_file_location("workers", HERE / "workers.py")
+workers = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(workers)
+
+pytestmark = pytest.mark.slow
+
+
+def launch(scenario, size, folder):
+    """Start `size` ranks; (their exit codes, what those returned that came to their end)."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(HERE / "workers.py"), scenario]
+    ranks = [
+        subprocess.Popen([*command, str(rank), str(size), str(folder)], env=environment)
+        for rank in range(size)
+    ]
+    codes = [rank.wait(timeout=240) for rank in ranks]
+    files = [folder / f"{scenario}-{size}-{rank}.pt" for rank in range(size)]
+    return codes, [torch.load(file, weights_only=False) if file.exists() else None for file in files]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    codes, found = launch("together", 2, tmp_path_factory.mktemp("ranks"))
+    assert codes == [0, 0]
+    return found
+
+
+def alone(mode="eval", data=None):
+    return Risk.from_module(workers.net(), data or workers.batches(), workers.C, batch_norm=mode)
+
+
+def same(found, right, tolerance=1e-12):
+    for name, value in right.items():
+        assert found[name].shape == value.shape, name
+        assert (found[name] - value).norm() <= tolerance * value.norm(), name
+
+
+@pytest.mark.parametrize(("kind", "mode"), workers.MODES)
+def test_products_are_those_of_one_process(both, kind, mode):
+    same(both[0]["identities"][kind, mode], workers.products(alone(mode)))
+
+
+def test_what_is_made_of_products_is_that_of_one_process(both):
+    same(both[0]["identities"]["krylov"], workers.krylov(alone()), 1e-9)
+
+
+def test_ranks_have_the_same_numbers_to_the_last_bit(both):
+    for name, found in both[0]["identities"].items():
+        for quantity, value in found.items():
+            assert torch.equal(value, both[1]["identities"][name][quantity]), (name, quantity)
+
+
+def test_ranks_meet_once_a_product(both):
+    found = both[0]["collectives"]
+    p = found["p"]
+    assert found["lanczos"] == [("all_reduce", p + 3)] * 7
+    assert found["block"] == [("all_reduce", 3 * p + 3)]
+    assert found["gradient"] == [("all_reduce", p + 3)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "text"),
+    [
+        ("label", "ValueError", "batch 0"),
+        ("nan", "ValueError", "batch 0 has non-finite inputs"),
+        ("data lost", "RuntimeError", "the disk is gone"),
+        ("cut graph", "ValueError", "autograd's gradient is not the derivative of the loss"),
+    ],
+)
+def test_what_one_rank_finds_wrong_is_raised_on_all(both, wrong, kind, text):
+    (first, at_first, seconds), (second, at_second, _) = (rank["refusals"][wrong] for rank in both)
+    assert first == second == kind
+    assert text in at_first
+    assert text in at_second
+    assert at_first in (at_second, f"rank 1: {at_second}")
+    assert seconds < 20
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ("weights", "rank 1 has other weights than rank 0: load one checkpoint on all"),
+        ("settings", "rank 1 has other settings than rank 0"),
+        ("vectors", "the ranks ask for different products"),
+        ("padded", "DistributedSampler makes 25 of 24 examples"),
+        ("nothing", "there are no batches: the sample is empty"),
+    ],
+)
+def test_ranks_that_do_not_fit_together_are_refused(both, wrong, text):
+    for rank in both:
+        kind, said, _ = rank["refusals"][wrong]
+        assert kind == "ValueError"
+        assert text in said
+
+
+def test_after_refusals_the_ranks_go_on(both):
+    for rank in both:
+        assert rank["refusals"]["no group"][0] == "TypeError"
+        assert rank["refusals"]["after all"][1] == "nothing was wrong"
+
+
+def test_rank_0_draws_for_all(both):
+    assert torch.equal(both[0]["draws"]["nodes"], both[1]["draws"]["nodes"])
+    nodes = slq(hessian(alone()), 6, 2, generator=workers.seeded()).nodes
+    assert torch.allclose(both[0]["draws"]["nodes"], torch.from_numpy(nodes), rtol=1e-9)
+
+
+def test_shards_need_ranks():
+    with pytest.raises(ValueError, match="no ranks to share batches between"):
+        shard([1, 2, 3])
