@@ -25,6 +25,7 @@ from hspec.curvature.classes.levels import WEIGHTINGS, Levels
 from hspec.curvature.classes.means import refuse_other_losses
 from hspec.curvature.engine.memory import ask
 from hspec.curvature.engine.observed import Observation, affine_layers, observe
+from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 from hspec.linalg.deflation import orthonormal_basis
@@ -121,6 +122,7 @@ def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str
         {'2': LayerData(2, 3 → 2, N=5, C=2)}
     """
     refuse_other_losses(risk)
+    refuse_ranks(risk.ranks, "features and errors of layers")
     layers = _chosen(risk, names)
     features, errors = ({name: [] for name in layers} for _ in range(2))
     softmax = Softmax.of(risk.logits())

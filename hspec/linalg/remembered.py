@@ -22,24 +22,26 @@ class Remembered(Wrapper):
     was killed, and goes on. Made by `remembered`.
 
     The folder holds pieces `products-000010.pt`, `products-000020.pt`, …, named by their last product. Each
-    states its first one, so a gap ends what is read.
+    states its first one, so a gap ends what is read. Of several ranks, the first one reads and writes for all;
+    how many there are makes no difference.
     """
 
     def __init__(self, A: LinearOperator, folder: str | os.PathLike, every: int = EVERY) -> None:
         super().__init__(A.name, A)
         self.folder, self.every = Path(folder), whole_number(every, "checkpoint_every")
         self.fingerprint = {"operator": f"{A.name} {A.shape} {A.dtype}"}
-        self.past = self._stored()
+        self.past = self._stored() if self.ranks.rank == 0 else iter(())
         self.recent: list[tuple[int, torch.Tensor]] = []  # since the last piece: checksum of X, (A X)ᵀ
         self.num_calls = 0
         self.is_new = False  # whether one of the recent products is not on disk
 
     def _matmat(self, X: torch.Tensor) -> torch.Tensor:
         self.num_calls += 1
-        asked = int(checksum(X), 16)
-        stored, rows = next(self.past, (None, None))
-        if asked == stored:
-            product = rows.to(X).T
+        asked, rows = int(checksum(X), 16), torch.empty_like(X.T, memory_format=torch.contiguous_format)
+        with self.ranks.agreed():
+            stored, found = next(self.past, (None, rows))
+        if self.ranks.gather(asked == stored)[0]:
+            product = self.ranks.first(found.to(X)).T
             self._check_first(X, product)
         else:
             if stored is not None:
@@ -52,20 +54,24 @@ class Remembered(Wrapper):
 
     def flush(self) -> None:
         """Write what is not on disk yet: for the end of a computation."""
-        if self.is_new:
-            asked, rows = zip(*self.recent, strict=True)
-            piece = {
-                "first": torch.tensor(self.num_calls - len(rows) + 1),
-                "asked": torch.tensor(asked),
-                "widths": torch.tensor([len(Y) for Y in rows]),
-                "rows": torch.cat(rows),
-            }
-            write_piece(self._path(self.num_calls), self.fingerprint, piece)
+        with self.ranks.agreed():
+            if self.is_new and self.ranks.rank == 0:
+                self._write()
         self.recent, self.is_new = [], False
+
+    def _write(self) -> None:
+        asked, rows = zip(*self.recent, strict=True)
+        piece = {
+            "first": torch.tensor(self.num_calls - len(rows) + 1),
+            "asked": torch.tensor(asked),
+            "widths": torch.tensor([len(Y) for Y in rows]),
+            "rows": torch.cat(rows),
+        }
+        write_piece(self._path(self.num_calls), self.fingerprint, piece)
 
     def forget(self) -> None:
         """Remove the products from disk, the latest first."""
-        for path in self._paths()[::-1]:
+        for path in self._paths()[::-1] if self.ranks.rank == 0 else []:
             path.unlink(missing_ok=True)
 
     def _stored(self) -> Iterator[tuple[int, torch.Tensor]]:

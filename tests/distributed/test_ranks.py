@@ -120,6 +120,24 @@ def test_rank_0_draws_for_all(both):
     assert torch.allclose(both[0]["draws"]["nodes"], torch.from_numpy(nodes), rtol=1e-9)
 
 
+def test_a_killed_rank_is_told_and_other_numbers_of_ranks_go_on(tmp_path):
+    codes, (survivor, _) = launch("killed", 2, tmp_path)
+    assert codes == [0, 9]
+    kind, said, seconds = survivor["error"]
+    assert kind == "ConnectionError"
+    assert "Start all of them again: runs with a checkpoint go on from there" in said
+    assert seconds < 60
+    pieces = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
+    assert pieces == ["products-000004.pt", "products-000008.pt"]
+    codes, resumed = launch("resumed", 3, tmp_path)
+    assert codes == [0, 0, 0]
+    right = workers.measured(tmp_path / "elsewhere", None)["alphas"]
+    for found in resumed:
+        assert torch.equal(found["alphas"], resumed[0]["alphas"])
+        assert (found["alphas"] - right).norm() < 1e-10 * right.norm()
+        assert found["products"] == 14 - 8 + 1  # one more, to see that it is still the same matrix
+
+
 def test_shards_need_ranks():
     with pytest.raises(ValueError, match="no ranks to share batches between"):
         shard([1, 2, 3])
