@@ -10,6 +10,7 @@ from hspec.errors import CommandError
 from hspec.extras import MissingExtra
 
 COMMANDS = {  # each is the module hspec.commands.NAME, loaded when it is called
+    "spectrum": "the spectrum of your own net: numbers, pictures and a page",
     "book": "run the chapters that changed and build the HTML book",
     "run": "run one notebook with your own parameters",
     "measure": "measure one of the papers' nets, and show its numbers beside the printed ones",

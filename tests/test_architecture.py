@@ -25,7 +25,11 @@ GROUND_FLOOR = {
     "statistics",
 }  # single files that every layer may import
 LOADERS = {"__import__", "import_module", "resolve_name"}
-DOORS = {"hspec", "hspec.cli"}  # load what is asked for, when it is asked for; nothing else does
+DOORS = {
+    "hspec",
+    "hspec.cli",
+    "hspec.yours.named",
+}  # load what is asked for, when it is asked for; nothing else does
 
 # layer: (hspec layers it may import, packages it may import)
 LAYERS = {
@@ -64,7 +68,10 @@ LAYERS = {
         {"linalg", "experiments", "figures", "chapters", "papers"},
         {"papermill", "nbclient", "nbformat", "yaml", "matplotlib"},
     ),
-    "commands": ({"book", "experiments", "figures", "chapters", "papers"}, set()),
+    "commands": (
+        {"book", "experiments", "figures", "chapters", "papers", "curvature", "yours"},
+        {"torch"},
+    ),
     "cli": ({"commands"}, set()),
 }
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import SymmetricalLogLocator
 
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 from hspec.linalg.smoothing import EPSILON
@@ -69,9 +68,11 @@ def plot(
     if axes is None:
         _, (axes,) = panels(1, 1, width=6.4, height=3.6)
     others = iter(OTHERS * len(named))
+    floors = []
     for name, measure in named.items():
         shade = colour or COLOURS.get(name) or COLOURS[next(others)]
-        draw(axes, measure, name, shade, width, level)
+        floors.append(draw(axes, measure, name, shade, width, level))
+    _ordinate(axes, min(floors))
     if any(named):
         axes.legend()
     return axes
@@ -96,7 +97,7 @@ def _named(measures, label, colour) -> Mapping[str, SpectralMeasure]:
     return measures
 
 
-def _linear(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> None:
+def _linear(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> float:
     sigma = width or _default_width(measure)
     low, high = measure.support
     margin = max(MARGIN * (high - low), 4 * sigma)
@@ -107,11 +108,11 @@ def _linear(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width,
     grid = np.union1d(grid, spikes)  # no spike falls between two points
     _line(axes, grid, probe_densities(measure, grid, sigma), name, colour, level, name)
     one = 1 / (measure.dimension * sigma * np.sqrt(2 * np.pi))  # the peak of a single eigenvalue
-    _ordinate(axes, one / 100)
     axes.set(xlabel="eigenvalue λ", ylabel="spectral density")
+    return one / 100
 
 
-def _logarithmic(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> None:
+def _logarithmic(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> float:
     largest = max(np.abs(measure.support))
     floor = EPSILON * largest if largest else EPSILON
     below = float(measure.cdf(floor) - measure.cdf(np.nextafter(-floor, -np.inf)))
@@ -125,14 +126,15 @@ def _logarithmic(axes: Axes, measure: SpectralMeasure, name: str, colour: str, w
     if text:  # all of it is at zero
         axes.plot([], [], color=colour, label=text)
     axes.set_xscale("symlog", linthresh=floor, linscale=0.3)
-    locator = SymmetricalLogLocator(base=10, linthresh=floor)
-    locator.set_params(numticks=6)
-    axes.xaxis.set_major_locator(locator)
-    _ordinate(axes, 1 / (100 * measure.dimension))
+    top = int(np.floor(np.log10(largest or 1.0)))
+    ticks = 10.0 ** np.arange(top, np.log10(floor) + 1, -2)  # every second decade, none beside the zero
+    axes.set_xticks([*-ticks, 0, *ticks])
+    axes.minorticks_off()
     axes.set(xlabel="eigenvalue λ", ylabel="share of eigenvalues per decade")
+    return 1 / (100 * measure.dimension)
 
 
-def _counts(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> None:
+def _counts(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> float:
     p, largest = measure.dimension, max(np.abs(measure.support)) or 1.0
     t = np.geomspace(EPSILON * largest, 1.2 * largest, GRID_POINTS)
     above = np.maximum(p * (1 - measure.cdf(t)), TINY)
@@ -141,10 +143,11 @@ def _counts(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width,
     below = np.maximum(p * measure.cdf(np.nextafter(-t, -np.inf)), TINY)
     if below[0] > TINY:
         axes.loglog(t, below, LINE_STYLES.get(name, "-"), color=colour, linewidth=0.8)
-    _ordinate(axes, 0.5)
     axes.set(xlabel="t", ylabel="eigenvalues beyond t")
+    return 0.5
 
 
+# scale: how a measure is drawn; each returns the lowest ordinate that says something
 DRAWN = {"linear": _linear, "log": _logarithmic, "counts": _counts}
 
 
@@ -183,8 +186,7 @@ def _outliers(measure: SpectralMeasure) -> np.ndarray:
 
 
 def _ordinate(axes: Axes, floor: float) -> None:
-    """From the floor, or what was there before if that is lower, to above the lines."""
-    before = axes.get_ylim()[0] if len(axes.lines) > 1 else floor
+    """From the floor to above the lines."""
     highest = max((float(max(line.get_ydata(), default=0.0)) for line in axes.lines), default=0.0)
     axes.set_yscale("log")
-    axes.set_ylim(min(floor, before) if before > 0 else floor, 3 * max(highest, floor))
+    axes.set_ylim(floor, 3 * max(highest, floor))

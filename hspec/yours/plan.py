@@ -62,7 +62,7 @@ class Plan:
 
 
 def plan(risk: Risk, **settings: Any) -> Plan:
-    """Forecast `spectrum_of(risk, **settings)`; spends one product to build graphs and one or two a matrix.
+    """Forecast `spectrum_of(risk, **settings)`; spends one product to build graphs and three a matrix.
 
     Args:
         risk: what is to be measured; the graphs that the products build stay with it.
@@ -89,7 +89,7 @@ def forecast(risk: Risk, settings: Settings) -> Plan:
     p, probes = risk.num_parameters, settings.probes
     memory, operators = graph_memory(risk), {name: MATRICES[name](risk) for name in settings.matrices}
     seconds_of_product(next(iter(operators.values())))  # builds the graphs
-    seconds = {name: seconds_of_product(A) for name, A in operators.items()}
+    seconds = {name: min(seconds_of_product(A), seconds_of_product(A)) for name, A in operators.items()}
     lock_step = probes * settings.steps * p * risk.dtype.itemsize <= LOCK_STEP
     width = probes if lock_step else 1
     k = settings.pairs(p)

@@ -29,6 +29,8 @@ class MatrixSpectrum:
         vectors: (p, k) their eigenvectors; None in what was loaded from a folder.
         products: products with the matrix that were spent; seconds: they took, with all around them.
         is_exact: whether all eigenvalues were computed, and nothing was sampled.
+        is_semidefinite: whether none is negative by construction, as of G where the loss is convex in
+            the outputs.
     """
 
     measure: SpectralMeasure
@@ -38,6 +40,7 @@ class MatrixSpectrum:
     products: int
     seconds: float
     is_exact: bool
+    is_semidefinite: bool = False
 
     @property
     def trace(self) -> tuple[float, float]:
@@ -52,6 +55,8 @@ class MatrixSpectrum:
         eigenvalues on both sides of it, so the interval goes from the rigorous lower to the rigorous
         upper bound on each probe's share (`cdf_bounds`), widened by their spread over probes.
         """
+        if self.is_semidefinite:
+            return 0.0, 0.0, 0.0
         measure = self.measure
         at = np.nextafter(-EPSILON * max(np.abs(measure.support)), -np.inf)
         share = float(measure.cdf(at))
@@ -161,7 +166,7 @@ def load_spectrum(folder: str | os.PathLike) -> Spectrum:
             arrays[name]["values"],
             arrays[name]["residuals"],
             None,
-            **{key: numbers[name][key] for key in ("products", "seconds", "is_exact")},
+            **{key: numbers[name][key] for key in ("products", "seconds", "is_exact", "is_semidefinite")},
         )
         for name in numbers
     }

@@ -67,6 +67,7 @@ def record(spectrum: Spectrum) -> dict:
             "products": one.products,
             "seconds": one.seconds,
             "is_exact": one.is_exact,
+            "is_semidefinite": one.is_semidefinite,
         }
         for name, one in spectrum.matrices.items()
     }

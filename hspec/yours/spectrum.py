@@ -149,8 +149,16 @@ def _measured(
         else:
             measure, products = measure.with_spikes(pairs.values), products + pairs.num_products
     seconds = time.perf_counter() - start
-    is_exact = settings.is_dense(p)
-    return MatrixSpectrum(measure, pairs.values, pairs.residuals, pairs.vectors, products, seconds, is_exact)
+    return MatrixSpectrum(
+        measure,
+        pairs.values,
+        pairs.residuals,
+        pairs.vectors,
+        products,
+        seconds,
+        is_exact=settings.is_dense(p),
+        is_semidefinite=name == "G" and A.risk.loss_function.convex,
+    )
 
 
 def _top(A, name: str, settings: Settings, folder: Path | None, report: Report) -> EigenPairs | None:

@@ -40,6 +40,7 @@ class Loss(ABC):
 
     name: str
     plain = False  # the mean cross-entropy over examples with one class index each, the papers' own
+    convex = True  # in the outputs, so that M and G have no negative eigenvalue
     needs_graph = False  # whether it may have to differentiate the net
 
     @abstractmethod

@@ -55,6 +55,7 @@ class CustomLoss(Loss):
     function: Callable
     reduction: str | None
     name = "custom loss"
+    convex = False  # for all that is known
     needs_graph = True
 
     def at(self, outputs, targets, where):

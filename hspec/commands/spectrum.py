@@ -1,0 +1,136 @@
+"""`hspec spectrum`: the spectrum of one's own net, from the shell."""
+
+import argparse
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from torch import nn
+
+from hspec.curvature import Risk
+from hspec.errors import CommandError
+from hspec.yours import plan, spectrum_of
+from hspec.yours.named import named, network, sample
+from hspec.yours.settings import MATRICES, Settings
+
+LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "cross-entropy": nn.CrossEntropyLoss,
+    "mse": nn.MSELoss,
+    "bce": nn.BCEWithLogitsLoss,
+    "nll": nn.NLLLoss,
+}
+REFUSALS = (ValueError, TypeError, MemoryError, FloatingPointError)  # the library's, in a sentence
+DEFAULTS = Settings()
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "The spectrum of the Hessian of your own net, and of its parts G and H: eigenvalues with residuals, "
+        "densities with bands, on a page that opens offline. Interrupted, the same command goes on."
+    )
+    parser.epilog = "example: hspec spectrum mynet:make_model --data mynet:make_batches --weights net.pt"
+    name = "PACKAGE.MODULE:NAME"
+    parser.add_argument("model", metavar=name, help="a torch.nn.Module, or a function that makes it")
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar=name,
+        help="batches (a list, a DataLoader), or a function that makes them",
+    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="a state_dict: .pt or .safetensors")
+    parser.add_argument(
+        "--loss",
+        default="cross-entropy",
+        metavar="LOSS",
+        help=f"{', '.join(LOSSES)}, or a loss or function (outputs, targets), as {name}",
+    )
+    parser.add_argument("--reduction", choices=("mean", "sum"), help="of a function that gives one number")
+    parser.add_argument("--forward", metavar=name, help="a function (module, batch) -> (outputs, targets)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where results go (default: spectrum-NAME)"
+    )
+    parser.add_argument("--plan", action="store_true", help="only forecast time and memory")
+    parser.add_argument("--batches", type=int, metavar="N", help="take the first N batches only")
+    parser.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
+    parser.add_argument("--dtype", choices=("float32", "float64"), help="to compute in (default: the net's)")
+    parser.add_argument("--batch-norm", choices=("eval", "batch", "population"), default="eval")
+    parser.add_argument("--parameters", nargs="+", metavar="NAME", help="names, prefixes or globs of θ's")
+    parser.add_argument("--matrices", nargs="+", choices=tuple(MATRICES), default=list(MATRICES))
+    for name, kind, text in (
+        ("top", int, "largest eigenvalues"),
+        ("steps", int, "Lanczos steps a probe"),
+        ("probes", int, "random probes"),
+        ("tol", float, "residuals of the top eigenvalues, relative to the smallest of them"),
+        ("seed", int, "of all that is random"),
+    ):
+        default = getattr(DEFAULTS, name)
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text} (default: {default})")
+
+
+def run(options: argparse.Namespace) -> None:
+    folder = options.out or Path(f"spectrum-{options.model.rpartition(':')[2]}")
+    settings = {
+        name: getattr(options, name) for name in ("matrices", "top", "steps", "probes", "tol", "seed")
+    }
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", RuntimeWarning)
+        try:
+            Settings(**settings)  # before anything is loaded
+            risk = _risk(options)
+            if options.plan:
+                print(plan(risk, **settings))
+                return
+            checkpoint = folder / "checkpoint"
+            found = spectrum_of(
+                risk,
+                checkpoint=checkpoint,
+                progress=sys.stderr.isatty(),
+                on_plan=lambda forecast: print(forecast, flush=True),
+                **settings,
+            )
+        except REFUSALS as error:
+            raise CommandError(str(error)) from error
+        found.save(folder)
+        shutil.rmtree(checkpoint, ignore_errors=True)  # what it held is in the results now
+    print(found.table())
+    for note in dict.fromkeys(str(w.message) for w in notes if w.category is RuntimeWarning):
+        print(f"Note: {note}")
+    print(f"Open {(folder / 'index.html').resolve().as_uri()}")
+
+
+def _risk(options: argparse.Namespace) -> Risk:
+    module = network(options.model, options.weights)
+    batches = sample(options.data)
+    if options.batches is not None:
+        batches = list(islice(batches, options.batches))
+    return Risk.from_module(
+        _moved(module, options.device),
+        batches,
+        loss=_loss(options.loss),
+        forward=named(options.forward) if options.forward else None,
+        reduction=options.reduction,
+        parameters=options.parameters,
+        dtype=options.dtype,
+        batch_norm=options.batch_norm,
+    )
+
+
+def _moved(module: nn.Module, device: str) -> nn.Module:
+    try:
+        return module.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise CommandError(f"--device {device}: {str(error).splitlines()[0]}") from error
+
+
+def _loss(name: str) -> nn.Module | Callable:
+    if name in LOSSES:
+        return LOSSES[name]()
+    if ":" not in name:
+        raise CommandError(
+            f"--loss {name} is unknown: {', '.join(LOSSES)}, or your own as package.module:name"
+        )
+    found = named(name)
+    return found() if isinstance(found, type) else found
