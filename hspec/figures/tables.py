@@ -80,6 +80,8 @@ def verdict_table(verdicts: list[Verdict]) -> Markdown:
 
 def scale_note(records: list[Record]) -> Markdown:
     """What was measured, on what, and how long it took: one row for each net, data set and sample."""
+    if not records:
+        return Markdown("Nothing is measured yet.")
     facts = pd.DataFrame([_scale(record) for record in records])
     same = ["net", "parameters", "data", "examples", "device"]
     rows = facts.groupby(same, sort=False).agg(

@@ -14,7 +14,7 @@ import numpy as np
 
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.outlier_ownership.measure import ownership
-from hspec.experiments.experiment import Experiment, find_record
+from hspec.experiments.experiment import Experiment
 from hspec.experiments.level_spectra import level_spectra
 from hspec.experiments.records import Record
 from hspec.experiments.setting import Setting
@@ -53,7 +53,7 @@ class PublishedNet:
     def records(self, store: Store | None = None) -> dict[str, Record | None]:
         """What is stored of it; None for what is still to be measured."""
         store = store or Store()
-        return {name: find_record(e, store) for name, e in self.experiments.items()}
+        return {name: store.get(e.measure, e.key) for name, e in self.experiments.items()}
 
 
 class Comparison(NamedTuple):

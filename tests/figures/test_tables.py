@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
+from hspec.experiments import Experiment, Recipe, Setting, load_or_run, measure
 from hspec.figures import tables
-from hspec.figures.tables import download, named_values, table, tabulated, written
+from hspec.figures.tables import download, named_values, scale_note, table, tabulated, written
 
 
 def test_the_examples_run():
@@ -53,3 +54,16 @@ def test_a_download_has_all_digits_and_one_number_a_cell():
     html = download(tabulated(rows, {"share": "{:.1f} ± {:.1f}"}), "x.csv").data
     text = base64.b64decode(re.search('base64,([^"]+)', html)[1]).decode()
     assert text.splitlines() == ['net,share,"share, 2"', "a,0.3333333333333333,0.01", "b,none,"]
+
+
+def test_what_was_measured_is_one_row_a_net_and_sample(store):
+    @measure(version=1)
+    def toy(task, *, size: int):
+        return {"num_parameters": 1234 * size, "num_examples": 10}
+
+    settings = Setting("digits", "mlp:4", recipe=Recipe(epochs=0))
+    records = [load_or_run(Experiment(toy, settings, {"size": size}), store) for size in (1, 1, 2)]
+    head, _, *rows = scale_note(records).data.splitlines()
+    assert head.startswith("| net | parameters | data | examples | device | records |")
+    assert [row.split(" | ")[1] for row in rows] == ["1,234", "2,468"]
+    assert "Nothing is measured yet" in scale_note([]).data
