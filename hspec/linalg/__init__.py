@@ -1,6 +1,7 @@
 """Symmetric operators, Lanczos, and spectral measures: matrices known by their products. Knows nothing of networks."""
 
 from hspec.linalg.deflation import deflate, subspace_cosines
+from hspec.linalg.diagonals import diagonal, trace
 from hspec.linalg.distances import kolmogorov_smirnov, wasserstein
 from hspec.linalg.eigsh import eigsh
 from hspec.linalg.kronecker import Kronecker
@@ -12,6 +13,7 @@ from hspec.linalg.pairs import EigenPairs
 from hspec.linalg.quadrature import slq
 from hspec.linalg.remembered import remembered
 from hspec.linalg.ritz import ritz_values
+from hspec.linalg.scaled import scaled
 from hspec.linalg.smoothing import KERNEL_WIDTHS, noise_floor
 from hspec.linalg.trace import hutchinson_trace
 from hspec.linalg.tridiagonal import Tridiagonal, eigenpairs_from
@@ -26,6 +28,7 @@ __all__ = [
     "Tridiagonal",
     "aslinearoperator",
     "deflate",
+    "diagonal",
     "eigenpairs_from",
     "eigsh",
     "hutchinson_trace",
@@ -35,7 +38,9 @@ __all__ = [
     "noise_floor",
     "remembered",
     "ritz_values",
+    "scaled",
     "slq",
     "subspace_cosines",
+    "trace",
     "wasserstein",
 ]

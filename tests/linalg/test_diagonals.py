@@ -1,0 +1,111 @@
+"""Traces, diagonals, determinants and changes of units, against the dense matrix."""
+
+import numpy as np
+import pytest
+import torch
+
+from hspec.linalg import LowRank, aslinearoperator, deflate, hutchinson_trace, identity, scaled, slq
+from hspec.linalg.diagonals import diagonal, trace
+
+NET_LIKE = np.r_[
+    np.geomspace(1, 0.1, 10), 0.06 * 10.0 ** np.linspace(-5, 0, 190), -0.02 * 10.0 ** np.linspace(-5, 0, 100)
+]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("values", [NET_LIKE, np.linspace(-1, 1, 300) + 0.3], ids=["net-like", "flat"])
+def test_traces_are_unbiased_and_as_far_off_as_they_say(values, dtype, prescribed):
+    """Over 100 draws: the mean within four standard errors, the stated errors within a third of the spread."""
+    A = prescribed(values, dtype)
+    found = np.array([trace(A, 20, generator=seeded(seed)) for seed in range(100)])
+    spread = found[:, 0].std(ddof=1)
+    assert abs(found[:, 0].mean() - values.sum()) < 4 * spread / 10
+    assert 0.67 < np.sqrt((found[:, 1] ** 2).mean()) / spread < 1.5
+
+
+def test_a_falling_spectrum_needs_far_fewer_products_than_signs_do(prescribed):
+    A = prescribed(NET_LIKE)
+    ours, signs = (
+        np.mean([(f(A, 30, generator=seeded(s))[0] - NET_LIKE.sum()) ** 2 for s in range(40)])
+        for f in (trace, hutchinson_trace)
+    )
+    assert ours < signs / 9
+
+
+def test_low_rank_and_simple_matrices_are_exact(normal):
+    A = LowRank(normal(60, 5), torch.tensor([1.0, -2.0, 3.0, 0.5, 4.0], dtype=torch.float64))
+    value, error = trace(A, 14, generator=seeded())
+    assert value == pytest.approx(float(A.to_dense().trace()), rel=1e-10) and error < 1e-10
+    found, errors = diagonal(A, 14, generator=seeded())
+    assert torch.allclose(found, A.to_dense().diagonal(), atol=1e-10) and errors.max() < 1e-9
+    assert trace(3.0 * identity(9), 6, generator=seeded()) == pytest.approx((27.0, 0.0), abs=1e-10)
+    assert trace(0.0 * identity(9), 6, generator=seeded()) == (0.0, 0.0)
+
+
+def test_of_a_deflated_matrix_what_is_left(prescribed):
+    A = prescribed(NET_LIKE)
+    U = torch.linalg.eigh(A)[1].flip(1)[:, :10]
+    left = NET_LIKE[10:].sum()
+    found = np.array([trace(deflate(A, U), 20, generator=seeded(s)) for s in range(40)])
+    assert abs(found[:, 0].mean() - left) < 4 * found[:, 0].std(ddof=1) / 40**0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_diagonals_are_unbiased_and_as_far_off_as_they_say(dtype, prescribed):
+    A = prescribed(NET_LIKE, dtype)
+    runs = [diagonal(A, 20, generator=seeded(seed)) for seed in range(60)]
+    found, errors = (torch.stack(x).double() for x in zip(*runs, strict=True))
+    spread = found.std(0)
+    z = (found.mean(0) - A.diagonal().double()) / (spread / 60**0.5)
+    assert z.abs().max() < 5 and abs(float(z.square().mean()) - 1) < 0.4
+    assert 0.67 < float(errors.square().mean().sqrt() / spread.square().mean().sqrt()) < 1.5
+
+
+def test_a_diagonal_is_nearer_than_that_of_signs(prescribed):
+    A = prescribed(NET_LIKE)
+    right, errors = A.diagonal(), []
+    for seed in range(10):
+        V = 2.0 * torch.randint(0, 2, (300, 40), generator=seeded(seed), dtype=torch.float64) - 1
+        signs = (V * (A @ V)).mean(1)
+        ours = diagonal(A, 40, generator=seeded(seed))[0]
+        errors.append([(x - right).square().mean() for x in (ours, signs)])
+    ours, signs = np.mean(errors, 0)
+    assert ours < signs / 2
+
+
+def test_refusals(prescribed, wrapped):
+    for f in (trace, diagonal):
+        with pytest.raises(ValueError, match="number of products is a whole number of at least 4; got 3"):
+            f(prescribed(NET_LIKE), 3, generator=seeded())
+        with pytest.raises(FloatingPointError, match="not finite"):
+            f(wrapped(9, lambda X: X / 0), 6, generator=seeded())
+        with pytest.raises(TypeError, match=r"a torch\.Generator"):
+            f(prescribed(NET_LIKE), 6, generator=3)
+
+
+def test_log_determinants(prescribed):
+    A = prescribed(NET_LIKE)
+    measure = slq(A, 60, 20, generator=seeded())
+    for shift in (0.1, 0.05):
+        value, error = measure.log_determinant(shift)
+        exact = float(torch.logdet(A + shift * torch.eye(300, dtype=torch.float64)))
+        assert 0 < abs(value - exact) < 4 * error
+    with pytest.raises(ValueError, match=r"A \+ 0.01 I is not positive definite: .* node is -0.02"):
+        measure.log_determinant(0.01)
+
+
+def test_other_units(prescribed, normal):
+    A, d = prescribed(NET_LIKE), normal(300)
+    B = scaled(aslinearoperator(A, "Hess"), d)
+    assert repr(B) == "D Hess D"
+    assert torch.allclose(B.to_dense(), d[:, None] * A * d, atol=1e-13)
+    with pytest.raises(ValueError, match="scale first, then deflate"):
+        scaled(deflate(A, d), d)
+    with pytest.raises(ValueError, match=r"vector .* of finite factors"):
+        scaled(A, d * float("nan"))
+    with pytest.raises(ValueError, match="was scaled by a tensor of shape"):
+        scaled(A, d[:5])
