@@ -22,7 +22,6 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CORE = {Requirement(line).name for line in PROJECT["dependencies"]}
 EXTRA = {Requirement(line).name for line in PROJECT["optional-dependencies"]["book"]}
-OPTIONAL = {"yours": {"tqdm"}}  # used where it is there, and gone without where it is not
 SOLD_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel", "PIL": "torchvision"}
 
 
@@ -77,12 +76,12 @@ def run(code, *, path=None, **environment):
 def test_the_core_is_four_packages():
     assert {"torch", "numpy", "scipy", "matplotlib"} == CORE
     for part in (*hspec.PARTS, "models"):
-        assert imported(part) <= CORE | OPTIONAL.get(part, set())
+        assert imported(part) <= CORE
 
 
 @pytest.mark.parametrize("part", parts())
 def test_a_part_looks_for_all_that_it_needs_beyond_the_core(part):
-    assert needed(part) == imported(part) - CORE - OPTIONAL.get(part, set())
+    assert needed(part) == imported(part) - CORE
     assert {SOLD_AS.get(name, name) for name in needed(part)} <= EXTRA
 
 
