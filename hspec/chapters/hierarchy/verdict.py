@@ -36,12 +36,13 @@ def silhouette_summary(record: Record, metric: str) -> dict[str, float]:
 
 def silhouette_verdict(record: Record) -> Verdict:
     found = silhouette_summary(record, "euclidean")
+    ahead = found["true"] - max(0.0, found["other"])
     return Verdict(
         "P18-6",
         "silhouette of the g_{c,c'} under label c, Euclidean distance (± s.e. over classes)",
         f"{found['true']:.2f} ± {found['error']:.2f}, p = {found['p']:.2g}; under label c' {found['other']:.2f}",
         f"positive, more than under label c', p ≤ {SIGNIFICANT:g} under shuffled labels",
-        outcome(found["true"] > max(0.0, found["other"]) and found["p"] <= SIGNIFICANT),
+        outcome(ahead > 0 and found["p"] <= SIGNIFICANT, decided=abs(ahead) > found["error"]),
     )
 
 
