@@ -60,8 +60,8 @@ def gradient_covariance(risk: Risk) -> LinearOperator:
     """
     scale = _num_gradients(risk) / risk.num_terms
     mean = risk.gradient()[:, None]
-    moved = LowRank(mean, Tensor([1.0]).to(mean), name="∇L∇Lᵀ")
-    moved.exact = risk.precision == "exact"
+    exact = risk.precision == "exact"
+    moved = LowRank(mean, Tensor([1.0]).to(mean), name="∇L∇Lᵀ", exact=exact)
     return (scale * empirical_fisher(risk) - moved).named("Cov")
 
 

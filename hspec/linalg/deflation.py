@@ -33,7 +33,18 @@ def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) 
     operator draws its probes orthogonal to Q and measures the p − k others; `SpectralMeasure.with_spikes`
     puts the removed eigenvalues back.
 
-    No vector at all, (p, 0), leaves A as it is.
+    Args:
+        A: symmetric operator, or dense symmetric matrix (p, p).
+        pairs: eigenpairs, or vectors (p,), (p, k) of any lengths and angles: their span counts. No vector at
+            all, (p, 0), leaves A as it is.
+
+    Raises:
+        ValueError: vectors that do not fit, are not finite, or leave nothing.
+
+    Example:
+        >>> A = torch.diag(torch.tensor([3.0, 2.0, 1.0]))
+        >>> print(deflate(A, torch.tensor([1.0, 0.0, 0.0])))
+        A deflated by 1
 
     Source: P18a, P20 (low-rank deflation).
     """

@@ -26,26 +26,36 @@ def lanczos(
 ) -> Tridiagonal:
     """m Lanczos steps from v, one product each: A V = V T + r e_mᵀ, V's first column v/‖v‖.
 
-    A                  symmetric operator or dense matrix (p, p)
-    v                  (p,) start vector of A's dtype, of any length but zero; of a deflated A its part in
-                       what is left
-    num_steps          m ≤ p; fewer are done if the Krylov space turns out to be invariant: β ≤ 1e-6 ‖T‖ in
-                       float32, 1e-12 ‖T‖ in float64
-    reorthogonalize    "full" (the default), "partial" or "none": see `reorthogonalization`
-    basis_dtype        of V: A's own by default; bfloat16 halves the memory; float64 over float32 products
-                       runs the whole recurrence in float64
-    checkpoint         a folder in which the products are kept, `checkpoint_every` at a time; a later call from
-                       the same v, with more steps too, takes them from there, to the same numbers, after one
-                       product that makes sure that A is still the same matrix (see `remembered`)
-    callback           called with (steps done, num_steps) after each step
-    check              the guard "symmetry": compare q_1·A q_2 with q_2·A q_1, which costs no product; True,
-                       False, or its name
+    Args:
+        A: symmetric operator, or dense symmetric matrix (p, p).
+        v: (p,) start vector of A's dtype, of any length but zero; of a deflated A its part in what is left.
+        num_steps: m ≤ p; fewer are done if the Krylov space turns out to be invariant: β ≤ 1e-6 ‖T‖ in
+            float32, 1e-12 ‖T‖ in float64.
+        reorthogonalize: "full", "partial" or "none": see `reorthogonalization`.
+        basis_dtype: of V: A's own by default; bfloat16 halves the memory; float64 over float32 products
+            runs the whole recurrence in float64.
+        checkpoint: a folder in which the products are kept, `checkpoint_every` at a time; a later call from
+            the same v, with more steps too, takes them from there, to the same numbers, after one product
+            that makes sure that A is still the same matrix (see `remembered`).
+        checkpoint_every: products written at a time; a kill loses fewer.
+        callback: called with (steps done, num_steps) after each step.
+        check: the guard "symmetry": compare q_1·A q_2 with q_2·A q_1, which costs no product. True, False,
+            or its name.
 
-    Scalars are float64 and stay on the device: on a GPU they are looked at every 8 steps only.
+    Returns:
+        Scalars in float64, the basis, and the residual. Scalars stay on the device meanwhile: on a GPU they
+        are looked at every 8 steps only.
 
-    Raises ValueError for arguments that do not fit (m > p, a zero or non-finite v, shape, dtype, device),
-    for an operator that is not symmetric, and for a checkpoint of another operator; FloatingPointError for
-    a product that is not finite.
+    Raises:
+        ValueError: arguments that do not fit (m > p, a zero or non-finite v, shape, dtype, device), an
+            operator that is not symmetric, or a checkpoint of another operator.
+        FloatingPointError: a product that is not finite.
+        OSError: the checkpoint cannot be written; what is there stays.
+
+    Example:
+        >>> result = lanczos(torch.diag(torch.tensor([1.0, 2.0, 4.0])), torch.ones(3), 3)
+        >>> result.ritz()[0].round(4)
+        array([1., 2., 4.])
 
     Source: UCS17 section 3; pitfalls of the bare recurrence: P19's code.
     """

@@ -1,9 +1,10 @@
 """A spectrum as a measure: nodes and weights, kilobytes; pictures are drawn from it later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hspec.linalg import smoothing
 from hspec.statistics import mean_and_error, mean_and_interval
@@ -13,11 +14,16 @@ from hspec.statistics import mean_and_error, mean_and_interval
 class SpectralMeasure:
     """An estimate of φ(t) = (1/p) Σ_i δ(t − λ_i): one row of nodes and weights per probe, φ their mean.
 
-    nodes          (n_v, m) float64, ascending in each row; rows that stopped early end in NaN
-    weights        (n_v, m) the estimate; each row sums to 1, padding is 0
-    plain_weights  (n_v, m) the Gauss rule's own weights, to which the rigorous band belongs
-    dimension      number of eigenvalues measured: p, or p − k of a deflated operator
-    exact          (n_v, m) bool: nodes that are known eigenvalues with known weights, not quadrature nodes
+    Attributes:
+        nodes: (n_v, m) float64, ascending in each row; rows that stopped early end in NaN.
+        weights: (n_v, m) the estimate; each row sums to 1, padding is 0.
+        plain_weights: (n_v, m) the Gauss rule's own weights, to which the rigorous band belongs.
+        dimension: number of eigenvalues measured: p, or p − k of a deflated operator.
+        exact: (n_v, m) bool: nodes that are known eigenvalues with known weights, not quadrature nodes.
+
+    Example:
+        >>> SpectralMeasure.from_eigenvalues([-1.0, 1.0, 3.0]).trace()
+        (3.0, 0.0)
     """
 
     nodes: np.ndarray
@@ -26,7 +32,7 @@ class SpectralMeasure:
     dimension: int
     exact: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("nodes", "weights", "plain_weights"):
             object.__setattr__(self, name, np.atleast_2d(np.asarray(getattr(self, name), dtype=np.float64)))
         exact = np.zeros(self.nodes.shape, bool) if self.exact is None else np.atleast_2d(self.exact)
@@ -46,7 +52,7 @@ class SpectralMeasure:
             raise ValueError("The weights of each probe must be non-negative and sum to one.")
 
     @classmethod
-    def from_eigenvalues(cls, values) -> "SpectralMeasure":
+    def from_eigenvalues(cls, values: ArrayLike) -> "SpectralMeasure":
         """The exact measure of known eigenvalues (p,): one row, weights 1/p."""
         values = np.sort(np.asarray(values, dtype=np.float64).ravel())
         if not len(values) or not np.isfinite(values).all():
@@ -54,7 +60,7 @@ class SpectralMeasure:
         weights = np.full((1, len(values)), 1.0 / len(values))
         return cls(values[None], weights, weights, len(values), np.ones((1, len(values)), bool))
 
-    def with_spikes(self, values) -> "SpectralMeasure":
+    def with_spikes(self, values: ArrayLike) -> "SpectralMeasure":
         """(1 − k/p) · self + (1/p) Σ δ(t − λ_i): the k deflated eigenvalues put back, p = self.dimension + k.
 
         `self` measures the p − k eigenvalues that `deflate` left, so nothing is counted twice.
@@ -81,10 +87,12 @@ class SpectralMeasure:
 
     @property
     def num_probes(self) -> int:
+        """n_v, the rows."""
         return self.nodes.shape[0]
 
     @property
     def num_steps(self) -> int:
+        """m, the nodes of the longest row."""
         return self.nodes.shape[1]
 
     @property
@@ -139,15 +147,15 @@ class SpectralMeasure:
         """The share of eigenvalues below zero, and its standard error over probes."""
         return self.mean_and_sem(lambda t: (t < 0).astype(float))
 
-    def cdf(self, t) -> np.ndarray:
+    def cdf(self, t: ArrayLike) -> np.ndarray:
         """Φ(t), the share of eigenvalues ≤ t, mean over probes; t of any shape."""
         return self.probe_cdfs(t).mean(0)
 
-    def probe_cdfs(self, t) -> np.ndarray:
+    def probe_cdfs(self, t: ArrayLike) -> np.ndarray:
         """Each probe's Φ(t): (n_v, *t.shape)."""
         return self._cumulative(self.weights, t)
 
-    def cdf_bounds(self, t) -> tuple[np.ndarray, np.ndarray]:
+    def cdf_bounds(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Rigorous bounds on each probe's weighted CDF F(t) = Σ_i (v·q_i)² [λ_i ≤ t]: two (n_v, *t.shape).
 
         By the Chebyshev-Markov-Stieltjes inequalities Σ_{j<k} τ_j ≤ F(θ_k) ≤ Σ_{j≤k} τ_j at the node θ_k, so
@@ -170,7 +178,7 @@ class SpectralMeasure:
             upper[i] = sums[np.minimum(before + 1, len(theta))]
         return known + lower, known + upper
 
-    def confidence_band(self, t, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    def confidence_band(self, t: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Pointwise Student-t band for Φ(t) over probes, within [0, 1]: the sampling error. Two of t's shape.
 
         Raises ValueError for a single probe of an inexact measure, which says nothing about its own spread.
@@ -182,11 +190,13 @@ class SpectralMeasure:
             raise ValueError("A confidence band needs at least two probes; cdf_bounds works with one.")
         return np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
 
-    def density(self, t, width: float) -> np.ndarray:
+    def density(self, t: ArrayLike, width: float) -> np.ndarray:
         """Σ_k τ_k N(t; θ_k, width²), mean over probes; see `smoothing.density`."""
         return smoothing.density(self, t, width)
 
-    def log_density(self, log10_t, sign: int, width: float, epsilon: float = smoothing.EPSILON) -> np.ndarray:
+    def log_density(
+        self, log10_t: ArrayLike, sign: int, width: float, epsilon: float = smoothing.EPSILON
+    ) -> np.ndarray:
         """The density per decade of the positive or the negative branch; see `smoothing.log_density`."""
         return smoothing.log_density(self, log10_t, sign, width, epsilon)
 
@@ -196,7 +206,7 @@ class SpectralMeasure:
         return {name: getattr(self, name) for name in names} | {"dimension": np.array(self.dimension)}
 
     @classmethod
-    def from_arrays(cls, arrays) -> "SpectralMeasure":
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "SpectralMeasure":
         """The measure that `to_arrays` wrote."""
         names = ("nodes", "weights", "plain_weights", "dimension", "exact")
         missing = [name for name in names if name not in arrays]
@@ -204,7 +214,7 @@ class SpectralMeasure:
             raise ValueError(f"Not the arrays of a spectral measure: {', '.join(missing)} missing.")
         return cls(*(arrays[name] for name in names))
 
-    def _cumulative(self, weights: np.ndarray, t) -> np.ndarray:
+    def _cumulative(self, weights: np.ndarray, t: ArrayLike) -> np.ndarray:
         t = np.asarray(t, dtype=np.float64)
         result = np.empty((len(self.nodes), *t.shape))
         for i, (nodes, w) in enumerate(zip(self.nodes, weights, strict=True)):

@@ -10,12 +10,14 @@ import torch
 class EigenPairs:
     """k eigenpairs of a symmetric matrix A, and how far each is from being one.
 
-    values        (k,) float64 numpy, descending
-    vectors       (p, k) tensor with orthonormal columns, on the operator's device
-    residuals     (k,) float64 numpy, ‖A q_i − λ_i q_i‖: some eigenvalue of A lies within that distance of λ_i
-    num_products  products A @ v spent (a block of k columns counts as k)
-    chance_missed an upper bound on the chance that an eigenvalue belongs among these (beyond the last one by more
-                  than the tolerance) and is not there, such as one more copy of a multiple one; NaN: not looked for
+    Attributes:
+        values: (k,) float64 numpy, descending.
+        vectors: (p, k) tensor with orthonormal columns, on the operator's device.
+        residuals: (k,) float64 numpy, ‖A q_i − λ_i q_i‖: some eigenvalue of A is within that distance of λ_i.
+        num_products: products A @ v spent (a block of k columns counts as k).
+        chance_missed: an upper bound on the chance that an eigenvalue belongs among these (beyond the last
+            one by more than the tolerance) and is not there, such as one more copy of a multiple one; NaN
+            where none was looked for.
     """
 
     values: np.ndarray

@@ -38,21 +38,39 @@ def slq(
 ) -> SpectralMeasure:
     """The spectral measure of A: an m-node Gauss rule per random unit probe; num_steps · num_probes products.
 
-    probes          "gaussian" (uniform on the sphere) or "rademacher" (random signs)
-    block           run all probes in lock-step, one product with a block of columns a step: faster where
-                    blocks pay (small nets, GPUs), at num_probes times the memory for the basis; None where
-                    that comes to 256 MiB at most
-    reorthogonalize "full", "partial" or "none" (see `reorthogonalization`); None is partial on the CPU, which
-                    finds the same T to rounding and reads the basis at fewer steps, and full on a GPU, where
-                    the decision would stop the stream
-    generator       torch.Generator: the one source of randomness; the same probes for float32 and float64
-    checkpoint      a folder: finished probes and the current one's state survive a kill (see `lanczos`)
-    callback        called with (steps done, num_steps · num_probes)
+    Args:
+        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the probes are orthogonal to
+            what was removed, and the p − k other eigenvalues are measured.
+        num_steps: m, cut to the number of eigenvalues where that is smaller.
+        num_probes: start vectors; with two or more the result has standard errors.
+        generator: the one source of randomness; the same probes for float32 and float64.
+        probes: "gaussian" (uniform on the sphere) or "rademacher" (random signs).
+        reorthogonalize: "full", "partial" or "none" (see `reorthogonalization`); None is partial on the CPU,
+            which finds the same T to rounding and reads the basis at fewer steps, and full on a GPU, where
+            the decision would stop the stream.
+        basis_dtype: as in `lanczos`.
+        block: run all probes in lock-step, one product with a block of columns a step: faster where blocks
+            pay (small nets, GPUs), at num_probes times the memory for the basis; None where that comes to
+            256 MiB at most.
+        checkpoint: a folder; finished probes leave their scalars there, the current one its products.
+        checkpoint_every: products written at a time; a kill loses fewer.
+        callback: called with (steps done, num_steps · num_probes).
+        check: the guard "symmetry", as in `lanczos`.
 
-    Other arguments are those of `lanczos`; num_steps is cut to the number of eigenvalues where that is
-    smaller. Weights are converged-Ritz weights (see `ritz_weights`), the Gauss rule's own are in
-    `plain_weights`. For a deflated operator the probes are orthogonal to what was removed and the p − k
-    other eigenvalues are measured.
+    Returns:
+        Nodes and weights, one row a probe. Weights are converged-Ritz weights (see `ritz_weights`); the
+        Gauss rule's own are in `plain_weights`.
+
+    Raises:
+        ValueError, FloatingPointError, OSError: as `lanczos`.
+        TypeError: generator is no torch.Generator.
+
+    Example:
+        >>> A = torch.diag(torch.linspace(0, 1, 100))
+        >>> measure = slq(A, 20, 5, generator=torch.Generator().manual_seed(0))
+        >>> mean, error = measure.trace()
+        >>> abs(mean - 50) < 4 * error
+        True
 
     Source: UCS17, GKX19 (Gauss quadrature from Lanczos).
     """

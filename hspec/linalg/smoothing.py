@@ -6,9 +6,11 @@ shows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     from hspec.linalg.measure import SpectralMeasure
@@ -17,7 +19,7 @@ EPSILON = 1e-5  # relative to ‖A‖; P20 C.7: the density of log(|A| + ε I)
 CHUNK = 1 << 22  # kernel values held at a time
 
 
-def density(measure: SpectralMeasure, t, width: float) -> np.ndarray:
+def density(measure: SpectralMeasure, t: ArrayLike, width: float) -> np.ndarray:
     """φ_σ(t) = mean over probes of Σ_k τ_k exp(−(t − θ_k)²/2σ²)/√(2π)σ; σ = width, in the eigenvalues' units.
 
     It integrates to 1 over the line; over a grid that clips the spectrum, to less.
@@ -28,7 +30,7 @@ def density(measure: SpectralMeasure, t, width: float) -> np.ndarray:
 
 
 def log_density(
-    measure: SpectralMeasure, log10_t, sign: int, width: float, epsilon: float = EPSILON
+    measure: SpectralMeasure, log10_t: ArrayLike, sign: int, width: float, epsilon: float = EPSILON
 ) -> np.ndarray:
     """Density of the eigenvalues of one sign per unit of x = log10|λ|, smoothed in log space.
 
@@ -74,7 +76,7 @@ def _mixture(t: np.ndarray, nodes: np.ndarray, weights: np.ndarray, width: float
     return result / (np.sqrt(2 * np.pi) * width)
 
 
-def _papyan_width(kappa: float):
+def _papyan_width(kappa: float) -> Callable[[SpectralMeasure, int], float]:
     def width(measure: SpectralMeasure, num_steps: int) -> float:
         if num_steps < 2:
             raise ValueError(f"This width needs at least two Lanczos steps; got {num_steps}.")

@@ -14,8 +14,17 @@ PROBES = ("gaussian", "rademacher")
 def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gaussian") -> torch.Tensor:
     """A random vector (p,) of A's dtype and device with E[v vᵀ] = I (I − QQᵀ if A is deflated by Q).
 
-    Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same probe. Of several
-    ranks, the first one draws for all.
+    Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same probe. Of
+    several ranks, the first one draws for all.
+
+    Args:
+        A: the operator to be probed.
+        generator: the one source of randomness.
+        kind: "gaussian" or "rademacher" (random signs).
+
+    Raises:
+        TypeError: generator is no torch.Generator.
+        ValueError: another kind.
     """
     random_source(generator)
     options = {"generator": generator, "device": generator.device, "dtype": torch.float64}
@@ -34,7 +43,21 @@ def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gauss
 def hutchinson_trace(
     A: LinearOperator | torch.Tensor, num_probes: int, *, generator: torch.Generator
 ) -> tuple[float, float]:
-    """tr A as the mean of v·Av over random signs v, and its standard error (NaN for one probe); one product each.
+    """tr A as the mean of v·Av over random signs v, and its standard error; one product each.
+
+    The better choice for a spectrum without outliers and without decay; else see `trace`.
+
+    Args:
+        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the trace of what is left.
+        num_probes: the standard error is NaN for one.
+        generator: the one source of randomness.
+
+    Raises:
+        FloatingPointError: a product that is not finite.
+
+    Example:
+        >>> hutchinson_trace(3.0 * identity(5), 4, generator=torch.Generator().manual_seed(0))
+        (15.0, 0.0)
 
     Source: UCS17 section 2.
     """

@@ -13,9 +13,10 @@ from hspec.linalg.pairs import EigenPairs
 class Tridiagonal:
     """A V = V T + r e_mᵀ with VᵀV = I and T = tridiag(betas, alphas, betas).
 
-    alphas (m,), betas (m − 1,)   float64 numpy
-    V (p, m), residual r (p,)     tensors on the operator's device; None where the basis was not kept
-    residual_norm                 ‖r‖ = β_m; of the size of rounding where the run stopped early
+    Attributes:
+        alphas, betas: (m,) and (m − 1,) float64 numpy.
+        V, residual: (p, m) and r (p,), tensors on the operator's device; None where the basis was not kept.
+        residual_norm: ‖r‖ = β_m; of the size of rounding where the run stopped early.
     """
 
     alphas: np.ndarray
@@ -44,7 +45,16 @@ class Tridiagonal:
 def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") -> EigenPairs:
     """k Ritz pairs of a Lanczos run with kept basis: y = V s, residual ‖A y − θ y‖ = β_m |s_m|. No product.
 
-    which: "largest", "smallest" or "both" (k at each end, 2k pairs). One run so gives outliers, range and bulk.
+    One run so gives outliers, range and bulk. It shows each eigenvalue once, however multiple it is; `eigsh`
+    looks for copies.
+
+    Args:
+        tridiagonal: what `lanczos` returned.
+        k: number of pairs at an end, at most the number of steps.
+        which: "largest", "smallest" or "both" (k at each end, 2k pairs).
+
+    Raises:
+        ValueError: more pairs than steps, or a run without its basis.
     """
     if tridiagonal.V is None:
         raise ValueError("This run kept no basis: run lanczos itself, which does.")
