@@ -18,7 +18,7 @@ from hspec.experiments.provenance import git
 
 MATHJAX = "mathjax/tex-svg-full.js"  # one file, its fonts inside: works from file:// without a network
 CLAIM = re.compile(r"(?:P18|P19|P20|GKX)-\d+")
-VERDICT_COLUMNS = {"in this run", "verdict"}  # a table with one of these says what became of a claim
+VERDICT_COLUMNS = {"in this run", "full width"}  # a table with one of these says what became of a claim
 
 
 def setup(app):

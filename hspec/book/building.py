@@ -11,10 +11,13 @@ from pathlib import Path
 from hspec.book import provenance
 from hspec.book.concordance import concordance_page
 from hspec.book.errors import BookError
+from hspec.book.front import landing
 from hspec.book.pages import status_page
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook
+from hspec.book.scoreboard import scoreboard_page
 from hspec.book.staging import stage_chapter
+from hspec.experiments import Store
 from hspec.experiments.provenance import git
 from hspec.files import temporary_folder
 
@@ -32,10 +35,22 @@ def make_book(repository, profile="laptop", *, only=None, force=False, report=pr
         _checked(repository, chapter, values, profile)
     for chapter in _chosen(repository, list(parameters), only):
         stage_chapter(repository, chapter, profile, parameters[chapter], force=force, report=report)
-    _write(repository.book / "_generated" / "status.md", status_page(repository))
-    _write(repository.book / "_generated" / "concordance.md", concordance_page(repository.root))
+    write_generated_pages(repository)
     build_html(repository, force=force, report=report)
     return repository.index
+
+
+def write_generated_pages(repository):
+    """The pages that are made from results, docstrings and runs, in book/_generated."""
+    store = Store(published=repository.root / "data" / "results")
+    pages = {
+        "status": status_page(repository),
+        "concordance": concordance_page(repository.root),
+        "scoreboard": scoreboard_page(store),
+        "front": landing(store),
+    }
+    for name, text in pages.items():
+        _write(repository.book / "_generated" / f"{name}.md", text)
 
 
 def build_html(repository, *, force=False, report=print):

@@ -1,0 +1,127 @@
+"""The front door: what was found, in five sentences and a strip of verdicts, from the stored results.
+
+`python -m hspec.book.front` writes them into the README again; the landing page has them from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hspec.book.scoreboard import strip
+from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
+from hspec.chapters.bulk_and_outliers.verdict import outlier_count
+from hspec.chapters.class_means.measure import class_structure
+from hspec.chapters.class_means.verdict import a1_share, survivors
+from hspec.chapters.instrument.measure import instrument
+from hspec.chapters.instrument.verdict import single_probe_distances
+from hspec.chapters.outlier_ownership.measure import ownership
+from hspec.chapters.outlier_ownership.verdict import edge
+from hspec.experiments import Store
+from hspec.experiments.films import published_films
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+BEGIN, END = "<!-- results: python -m hspec.book.front -->", "<!-- end of results -->"
+NAMES = {"vgg11": "VGG11", "resnet32": "ResNet-32"}  # as the papers write them
+CLASSES = {"✓": "holds", "✗": "fails", "?": "open", "–": "waiting"}
+
+
+def findings(store: Store) -> list[str]:
+    """A sentence each on what the largest stored result of a kind shows; none where none is stored."""
+    return [sentence for tell in SENTENCES if (sentence := tell(store))]
+
+
+def _instrument(store: Store) -> str:
+    if (record := store.largest_published(instrument)) is None:
+        return ""
+    ours, plain = (distances.mean() for distances in single_probe_distances(record))
+    return (
+        f"One probe of {record.options['num_steps']} products places the whole spectrum of a net with "
+        f"{record.num_parameters:,} parameters within {_power(ours)} of its range (Wasserstein-1, against all "
+        f"eigenvalues by a dense solve); the papers' plain rule within {_power(plain)}."
+    )
+
+
+def _outliers(store: Store) -> str:
+    found = [r for r in store.published_records(bulk_and_outliers) if r.options["split"] == "train"]
+    if not found:
+        return ""
+    record = max(found, key=lambda record: record.num_parameters)
+    count, ratio = outlier_count(record["top"], record.num_classes)
+    return (
+        f"On {record.setting.dataset} ({record.num_classes} classes) the largest gap among the top "
+        f"eigenvalues of a {NAMES.get(record.setting.model, record.setting.model)} with "
+        f"{record.num_parameters:,} parameters comes after number {count}, where λ falls by a factor of "
+        f"{ratio:.2f}."
+    )
+
+
+def _owners(store: Store) -> str:
+    if (record := store.largest_published(ownership)) is None:
+        return ""
+    overlap = (record["cosines"] ** 2).mean()
+    height = record["h_ends"][0] / edge(record)
+    return (
+        f"The top {len(record['cosines'])} eigenvectors of the Gauss-Newton part G share {overlap:.1%} of the span "
+        f"of the Hessian's, and the largest eigenvalue of the other part, H, is {height:.2f} of the last of them."
+    )
+
+
+def _means(store: Store) -> str:
+    if (record := store.largest_published(class_structure)) is None:
+        return ""
+    left, _ = survivors(record)
+    return (
+        f"The class means make {a1_share(record):.0%} of the sum of G's top {record.num_classes} eigenvalues there; "
+        f"with the means taken out, {left} of {record.num_classes} outliers still stand above the bulk."
+    )
+
+
+def _film(store: Store) -> str:
+    films = published_films(norm="batch", batch_norm="batch", store=store)
+    if not films:
+        return ""
+    first, last = films[0][0], films[0][-1]
+    ends = [-frame["bottom"][0] / frame["top"][0] for frame in (first, last)]
+    return (
+        f"In a {NAMES.get(first.setting.model, first.setting.model)} with batch normalisation "
+        f"(p = {first.num_parameters:,}), $-\\lambda_{{\\min}}/\\lambda_{{\\max}}$ is "
+        f"{ends[0]:.3g} at step {first.step} and {ends[1]:.2g} at step {last.step}."
+    )
+
+
+SENTENCES: tuple[Callable[[Store], str], ...] = (_instrument, _outliers, _owners, _means, _film)
+
+
+def _power(number: float) -> str:
+    """5.8e-05 as it is typeset."""
+    digits, _, exponent = f"{number:.1e}".partition("e")
+    return f"${digits} \\cdot 10^{{{int(exponent)}}}$"
+
+
+def landing(store: Store) -> str:
+    """The Markdown that the landing page includes."""
+    chips = " ".join(
+        f'<a class="chip {CLASSES[chip[0]]}" href="notebooks/{chapter}.html">{claim} {chip}</a>'
+        for claim, chapter, chip in strip(store)
+    )
+    told = "\n".join(f"* {sentence}" for sentence in findings(store))
+    return f'{told}\n\n<p class="strip">{chips}</p>\n'
+
+
+def readme_block(store: Store) -> str:
+    """The part of the README between its marks."""
+    told = "\n".join(f"* {sentence}" for sentence in findings(store))
+    chips = " · ".join(f"{claim} {chip}" for claim, _, chip in strip(store))
+    return f"{told}\n\nAll claims (✓ holds, ✗ fails, ? open, – not decided yet): {chips}\n"
+
+
+def with_results(readme: str, store: Store) -> str:
+    """The README's text with the part between its marks made anew."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{readme_block(store)}{END}{after}"
+
+
+if __name__ == "__main__":
+    README.write_text(with_results(README.read_text(encoding="utf-8"), Store()), encoding="utf-8")

@@ -1,0 +1,225 @@
+"""The scoreboard: what the results that come with the book say of every claim, the papers' nets first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hspec.chapters.batch_norm.verdict import verdict_outliers
+from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
+from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
+from hspec.chapters.class_means.measure import class_structure
+from hspec.chapters.class_means.verdict import verdict_class_structure
+from hspec.chapters.early_training.verdict import (
+    PAPER_STEP,
+    verdict_negative_start,
+    verdict_settling,
+)
+from hspec.chapters.end_of_training.verdict import verdict_end
+from hspec.chapters.hierarchy.measure import class_geometry
+from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
+from hspec.chapters.hierarchy_growth.verdict import verdict_growth
+from hspec.chapters.instrument.measure import instrument
+from hspec.chapters.instrument.verdict import verdict_instrument
+from hspec.chapters.outlier_ownership.measure import ownership
+from hspec.chapters.outlier_ownership.verdict import verdict_ownership
+from hspec.chapters.power_law.measure import log_spectrum
+from hspec.chapters.power_law.verdict import verdict_power_law
+from hspec.chapters.upper_tail.measure import upper_tail
+from hspec.chapters.upper_tail.verdict import verdict_upper_tail
+from hspec.experiments import CLAIMS, Record, Store, Verdict
+from hspec.experiments.films import published_films
+from hspec.experiments.grid import present, published_grid
+from hspec.experiments.level_spectra import level_spectra
+from hspec.experiments.training_spectrum import training_spectrum
+from hspec.keys import digest
+
+# claim: the chapter that decides it, and the number that the paper prints for it, where it prints one
+ORIGINS = {
+    "P18-1": ("bulk_and_outliers", "about C = 10 outliers; 100 on CIFAR-100"),
+    "P18-2": ("outlier_ownership", "–"),
+    "P18-3": ("power_law", "slope −2.7 (VGG11 on MNIST)"),
+    "P18-4": ("upper_tail", "–"),
+    "P18-5": ("class_means", "–"),
+    "P18-6": ("hierarchy", "–"),
+    "P18-7": ("hierarchy", "–"),
+    "P18-8": ("hierarchy_growth", "–"),
+    "GKX-1": ("instrument", "two curves that lie on each other"),
+    "GKX-2": ("early_training", "gone at step 515"),
+    "GKX-3": ("early_training", "–"),
+    "GKX-4": ("learning_rate_drop", "–"),
+    "GKX-5": ("end_of_training", "λ_min ≈ −0.0006 at λ_max of order 1"),
+    "GKX-6": ("batch_norm", "–"),
+    "GKX-7": ("population_batch_norm", "–"),
+}
+# Claims of P19 and P20 that no chapter decides yet.
+WAITING = {
+    "P19-1": "Averaging approximates the principal subspace, without eigenanalysis.",
+    "P19-2": "G is a second moment, not a covariance.",
+    "P19-3": "The means cluster first by the logit, later in training by the class.",
+    "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
+    "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
+    "P20-3": "The ratio of outliers to bulk in the Fisher spectrum predicts misclassification.",
+    "P20-4": "KFAC misses the class structure; CFAC restores it.",
+}
+TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
+MARKS = {"holds": "✓", "fails": "✗", "inconclusive at this scale": "?"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one measured net says of one claim."""
+
+    record: Record  # the one, or the last, that the verdicts are about
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def outcome(self) -> str:
+        """Of the claim: it holds where every row holds, and fails where one fails."""
+        found = {verdict.outcome for verdict in self.verdicts}
+        return next(o for o in ("fails", "inconclusive at this scale", "holds") if o in found)
+
+    @property
+    def chip(self) -> str:
+        """ "✗ 2 of 3": the outcome, and how many rows hold."""
+        holding = sum(verdict.outcome == "holds" for verdict in self.verdicts)
+        of = f" {holding} of {len(self.verdicts)}" if len(self.verdicts) > 1 else ""
+        return f"{MARKS[self.outcome]}{of}"
+
+    @property
+    def of_the_papers(self) -> bool:
+        """Whether the net is one of the papers', at full width and on their data."""
+        return self.record.setting.width == 1.0 and self.record.setting.dataset != "digits"
+
+    @property
+    def net(self) -> str:
+        """ "vgg11 at 1/8 of the width, MNIST, p = 447,194, N = 500"."""
+        of = self.record.setting
+        width = "" if of.width == 1 else f" at 1/{1 / of.width:g} of the width"
+        p, n = self.record.num_parameters, self.record.num_examples
+        return f"{of.model}{width}, {of.dataset}, p = {p:,}, N = {n:,}"
+
+
+def judged(store: Store) -> dict[str, list[Judged]]:
+    """For every claim what the published records say, the papers' nets and the largest ones first."""
+    found: dict[str, dict[str, Judged]] = {claim: {} for claim in CLAIMS}
+    for record, verdicts in _all_verdicts(store):
+        net = digest(record.meta["setting"])  # its training and its test sample are judged together
+        for verdict in verdicts:
+            earlier = found[verdict.claim].get(net, Judged(record, ()))
+            found[verdict.claim][net] = Judged(earlier.record, (*earlier.verdicts, verdict))
+    return {claim: sorted(results.values(), key=_by_scale) for claim, results in found.items()}
+
+
+def _by_scale(result: Judged) -> tuple[bool, int, int]:
+    return (
+        not result.of_the_papers,
+        -result.record.num_parameters,
+        -result.record.num_examples,
+    )
+
+
+def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
+    for measure, verdict in ONE_RECORD.items():
+        for record in store.published_records(measure):
+            yield record, verdict(record)
+    for measure, verdict in ONE_GRID.items():
+        grid, records = published_grid(store, measure)
+        if grid is not None:
+            yield present(records)[-1], verdict(grid, records)
+    yield from _of_films(store)
+
+
+ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
+    instrument: verdict_instrument,
+    bulk_and_outliers: lambda record: verdict_bulk_and_outliers([record]),
+    ownership: verdict_ownership,
+    log_spectrum: lambda record: verdict_power_law(record, []),
+    class_structure: verdict_class_structure,
+    class_geometry: verdict_clusters,
+}
+ONE_GRID: dict[Callable, Callable] = {
+    upper_tail: lambda grid, records: verdict_upper_tail(grid, records, TAIL),
+    level_spectra: lambda grid, records: verdict_growth(grid, records) + verdict_bulks(present(records)[-1]),
+}
+
+
+def _of_films(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
+    with_norm = published_films(norm="batch", batch_norm="batch", store=store)
+    without = published_films(norm="none", batch_norm="eval", store=store)
+    for film in with_norm[:1]:
+        yield film[-1], verdict_negative_start(film, min(PAPER_STEP, film[-1].step))
+        epoch = film[0].setting.recipe.steps_per_epoch(film[0].setting.per_class * film[0].num_classes)
+        if {0, epoch, 2 * epoch} <= {frame.step for frame in film}:
+            yield film[-1], verdict_settling(film, epoch)
+    if with_norm and without:
+        frames = [{frame.step: frame for frame in films[0]} for films in (with_norm, without)]
+        if common := frames[0].keys() & frames[1].keys():
+            pair = [frame[max(common)] for frame in frames]
+            yield pair[0], verdict_outliers(pair[:1], pair[1:])
+    for record in store.published_records(training_spectrum):
+        if record.setting.weights is not None and record.options["batch_norm"] == "batch":
+            yield record, verdict_end([record])  # a net that came fully trained
+
+
+def scoreboard_page(store: Store) -> str:
+    """The Markdown of the page: one line a claim."""
+    results = judged(store)
+    decided = sum(bool(found) for found in results.values())
+    head = ["claim", "full width", "narrower", "the number", "published"]
+    rows = [_row(claim, results[claim]) for claim in CLAIMS] + [
+        _waiting(c) for c in WAITING if c not in CLAIMS
+    ]
+    return "\n".join(
+        [
+            "# Scoreboard",
+            "",
+            INTRODUCTION.format(decided=decided, claims=len(CLAIMS), waiting=len(WAITING)),
+            "",
+            f"| {' | '.join(head)} |",
+            "|" + "---|" * len(head),
+            *rows,
+            "",
+        ]
+    )
+
+
+INTRODUCTION = """\
+What the results that come with this book say of every claim, one line each; {decided} of the {claims} claims
+that have a chapter are decided by stored results so far, the others by a run of their chapter. A claim is
+decided by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one does not, and
+is open (?) where one cannot tell. "2 of 3" counts those that hold. The criteria are this book's own, and the
+chapter says them beside each number. *Full width* is a net of the papers on their data; `--profile paper`
+behind a command runs its chapter so. {waiting} further claims of 2019 and 2020 have no chapter yet. This page
+is made from the stored results, whatever the scale at which the other pages were run."""
+
+
+def _row(claim: str, found: list[Judged]) -> str:
+    chapter, published = ORIGINS[claim]
+    papers = next((r for r in found if r.of_the_papers), None)
+    smaller = next((r for r in found if not r.of_the_papers), None)
+    first = papers or smaller
+    cells = [
+        f"**{claim}** {{doc}}`{CLAIMS[claim].rstrip('.')} <../notebooks/{chapter}>`<br>`hspec run {chapter}`",
+        *("–" if r is None else f"{r.chip}<br><small>{r.net}</small>" for r in (papers, smaller)),
+        "not decided yet" if first is None else _number(first),
+        published,
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _number(result: Judged) -> str:
+    """The row that decided: the first that has the claim's own outcome."""
+    row = next(v for v in result.verdicts if v.outcome == result.outcome)
+    return f"{row.quantity}: {row.value}; holds if {row.criterion}"
+
+
+def _waiting(claim: str) -> str:
+    return f"| **{claim}** {WAITING[claim]} | – | – | not decided yet: no chapter | – |"
+
+
+def strip(store: Store) -> list[tuple[str, str, str]]:
+    """(claim, chapter, chip) of every claim that has a chapter, for the landing page and the README."""
+    return [
+        (claim, ORIGINS[claim][0], found[0].chip if found else "–") for claim, found in judged(store).items()
+    ]

@@ -1,0 +1,67 @@
+"""The front door and the scoreboard say what the stored results say, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hspec.book.front import findings, landing, with_results
+from hspec.book.scoreboard import MARKS, ORIGINS, Judged, judged, scoreboard_page, strip
+from hspec.chapters.instrument.measure import instrument
+from hspec.chapters.instrument.verdict import single_probe_distances
+from hspec.experiments import CLAIMS, Store, Verdict
+
+ROOT = Path(__file__).parents[2]
+STORE = Store(published=ROOT / "data" / "results")
+
+
+def test_every_claim_has_its_line_and_its_chapter():
+    page = scoreboard_page(STORE)
+    for claim, text in CLAIMS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| **{claim}**")]
+        assert text.rstrip(".").replace("|", "\\|") in row
+        assert (ROOT / "notebooks" / f"{ORIGINS[claim][0]}.ipynb").is_file()
+    assert [claim for claim, *_ in strip(STORE)] == list(CLAIMS)
+
+
+def test_what_no_result_decides_is_said_to_be_undecided(tmp_path):
+    empty = Store(tmp_path, tmp_path)
+    page = scoreboard_page(empty)
+    assert page.count("not decided yet") >= len(CLAIMS) and "0 of the 15 claims" in page.replace("\n", " ")
+    assert not any(mark in line for line in page.splitlines() if line[:3] == "| *" for mark in "✓✗")
+    assert findings(empty) == []
+    assert landing(empty).count('class="chip waiting"') == len(CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "chip"),
+    [
+        (["holds", "holds"], "✓ 2 of 2"),
+        (["holds", "fails", "inconclusive at this scale"], "✗ 1 of 3"),
+        (["holds", "inconclusive at this scale"], "? 1 of 2"),
+        (["fails"], "✗"),
+    ],
+)
+def test_a_claim_holds_where_all_its_numbers_do(outcomes, chip):
+    rows = tuple(Verdict("P18-1", "a number", "1", "more", outcome) for outcome in outcomes)
+    assert Judged(None, rows).chip == chip
+
+
+def test_the_papers_nets_come_first():
+    for results in judged(STORE).values():
+        order = [result.of_the_papers for result in results]
+        assert order == sorted(order, reverse=True)
+        assert all(result.chip[0] in MARKS.values() for result in results)
+
+
+def test_the_numbers_are_those_of_the_records():
+    record = STORE.largest_published(instrument)
+    ours, _ = single_probe_distances(record)
+    digits, exponent = re.search(r"within \$([\d.]+) \\cdot 10\^\{(-\d+)\}\$", findings(STORE)[0]).groups()
+    assert float(f"{digits}e{exponent}") == pytest.approx(ours.mean(), rel=0.05)
+    assert f"{record.num_parameters:,} parameters" in findings(STORE)[0]
+
+
+def test_the_readme_says_what_is_stored_now():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme == with_results(readme, STORE), "write it again: python -m hspec.book.front"
