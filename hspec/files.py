@@ -18,16 +18,16 @@ ABANDONED = 24 * 3600  # seconds after which a writer on another machine is cert
 def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
     """Make or replace the file `path` by what `write` writes: readers see the old one or the new one, whole.
 
-    It is written under a temporary name in the same folder, which is made where there is none, forced to
-    disk and renamed. What a killed writer left behind is removed by the next one.
+    It is written under a temporary name in the same folder, which is made where there is none,
+    forced to disk and renamed. What a killed writer left behind is removed by the next one.
 
     Args:
         path: where the file belongs.
         write: called with a file open for binary writing.
 
     Raises:
-        OSError: it cannot be written (a full disk, no permission, a file where a folder is needed): one
-            sentence with the path and the reason. What was there before is kept.
+        OSError: it cannot be written (a full disk, no permission, a file where a folder is needed):
+            one sentence with the path and the reason. What was there before is kept.
 
     Example:
         >>> import tempfile

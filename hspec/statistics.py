@@ -12,8 +12,8 @@ def mean_and_error(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         values: (n, …) repetitions, such as probes or seeds.
 
     Returns:
-        Two arrays (…), numbers where `values` is one-dimensional. The error is NaN where n = 1: one value
-        says nothing about its own spread.
+        Two arrays (…), numbers where `values` is one-dimensional. The error is NaN where n = 1: one
+        value says nothing about its own spread.
 
     Raises:
         ValueError: no values.
@@ -34,8 +34,8 @@ def mean_and_error(values: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 def mean_and_interval(values: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the first axis, and the half-width of its Student-t interval; NaN where n = 1.
 
-    The interval mean ± half-width covers the expectation with probability `level`, where the values are
-    independent and normal; so with few values it is wider than ± 2 standard errors.
+    The interval mean ± half-width covers the expectation with probability `level`, where the values
+    are independent and normal; so with few values it is wider than ± 2 standard errors.
 
     Example:
         >>> mean, half = mean_and_interval([1.0, 2.0, 3.0, 4.0])
@@ -59,8 +59,8 @@ def student_factor(n: int, level: float = 0.95) -> float:
 def ratio_and_error(part: ArrayLike, whole: ArrayLike) -> tuple[float, float]:
     """mean(part)/mean(whole) of paired values (n,), and its standard error to first order.
 
-    The error is that of the mean of part − ratio · whole, over |mean(whole)|: the two are measured by the
-    same repetitions, so most of their scatter cancels. NaN for one pair.
+    The error is that of the mean of part − ratio · whole, over |mean(whole)|: the two are measured
+    by the same repetitions, so most of their scatter cancels. NaN for one pair.
 
     Source: the delta method.
     """

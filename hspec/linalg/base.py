@@ -44,8 +44,8 @@ class OperatorBase(ABC):
     def diagnosis(self) -> str:
         """What the operator finds out about itself once it has turned out not to be symmetric, in sentences.
 
-        Empty by default. It may take a few products: it is asked only when an error is about to be raised,
-        and its answer is the end of the message.
+        Empty by default. It may take a few products: it is asked only when an error is about to be
+        raised, and its answer is the end of the message.
         """
         return ""
 

@@ -1,22 +1,24 @@
 """What a Krylov space cannot show: further copies of the eigenvalues found in it.
 
-The vectors A^j v hold one eigenvector of each eigenvalue, however many there are. So once the wanted
-pairs have converged, a random direction is sent into what they leave, until it shows something that
-belongs to the wanted end, or until the chance that it would have overlooked such a thing is small.
+The vectors A^j v hold one eigenvector of each eigenvalue, however many there are. So once the
+wanted pairs have converged, a random direction is sent into what they leave, until it shows
+something that belongs to the wanted end, or until the chance that it would have overlooked such a
+thing is small.
 
 The chance is a bound, not a guess. Let C be A on the complement of the rows set aside, r the random
-direction and C W = W T + f e_mᵀ its Lanczos relation. If C has a unit eigenvector u whose eigenvalue μ
-lies above all Ritz values, then (μ − T) Wᵀu = (u·f) e_m, hence
+direction and C W = W T + f e_mᵀ its Lanczos relation. If C has a unit eigenvector u whose
+eigenvalue μ lies above all Ritz values, then (μ − T) Wᵀu = (u·f) e_m, hence
 
     (u·r)² ≤ ρ(μ) = ‖f‖² z_1² / (1 + ‖f‖² ‖z‖²),    z = (μ − T)⁻¹ e_m,
 
-which falls as μ moves away from the Ritz values (it is the Christoffel function, the largest mass that a
-measure with these moments can have at μ or beyond), and by a factor with every step. But (u·r)² of a
-random r is a Beta(1/2, (n − 1)/2) variable: it is below ρ(c) with a probability that is known, and small.
-All this in exact arithmetic: what lies within rounding, 50 eps ‖A‖, of λ_k is not told from it.
+which falls as μ moves away from the Ritz values (it is the Christoffel function, the largest mass
+that a measure with these moments can have at μ or beyond), and by a factor with every step. But
+(u·r)² of a random r is a Beta(1/2, (n − 1)/2) variable: it is below ρ(c) with a probability that is
+known, and small. All this in exact arithmetic: what lies within rounding, 50 eps ‖A‖, of λ_k is not
+told from it.
 
-Source: Parlett, The Symmetric Eigenvalue Problem, chapters 10 and 13 (interlacing, Lanczos); Kuczyński
-and Woźniakowski, SIAM J. Matrix Anal. Appl. 13(4), 1992 (random starts).
+Source: Parlett, The Symmetric Eigenvalue Problem, chapters 10 and 13 (interlacing, Lanczos);
+Kuczyński and Woźniakowski, SIAM J. Matrix Anal. Appl. 13(4), 1992 (random starts).
 """
 
 from collections.abc import Callable
@@ -35,8 +37,8 @@ CHANCE = 1e-3  # of having overlooked an eigenvalue, at which the search ends
 class Search:
     """One look for eigenvalues beyond `ritz`: rows set aside, then the Krylov rows of random directions.
 
-    `chance` bounds the probability that A has a further eigenvalue beyond λ_k + tol |λ_k| at a wanted end;
-    `found` says that there is one.
+    `chance` bounds the probability that A has a further eigenvalue beyond λ_k + tol |λ_k| at a
+    wanted end; `found` says that there is one.
     """
 
     def __init__(self, space: Subspace, ritz: Ritz, tol: float, draw: Callable[[], torch.Tensor]):
@@ -71,10 +73,10 @@ class Search:
     def _known(self) -> int:
         """How many rows may be set aside.
 
-        By interlacing, A has no more than k values beyond x if it has none in the complement of any k
-        rows: those of the wanted pairs. With others of value θ_i and residual r_i left out as well, there
-        is none if C has none beyond x − Σ r_i²/(x − θ_i), by a Schur complement: half of the slack is
-        spent on that.
+        By interlacing, A has no more than k values beyond x if it has none in the complement of any
+        k rows, those of the wanted pairs. With others of value θ_i and residual r_i left out too,
+        there is none if C has none beyond x − Σ r_i²/(x − θ_i), by a Schur complement: half of the
+        slack is spent on that.
         """
         space, wanted = self.space, len(self.ritz.values)
         theta = space.T.diagonal()[: space.count].copy()

@@ -25,18 +25,18 @@ class Deflated(Wrapper):
 def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) -> LinearOperator:
     """(I − QQᵀ) A (I − QQᵀ), Q the vectors of `pairs` (p, k): A without these directions, by two-sided projection.
 
-    Where the pairs are only nearly eigenpairs, projection on both sides keeps the operator symmetric and
-    free of their residuals to first order; keep these far below the bulk's edge all the same. Q need not
-    hold A's own eigenvectors: any subspace can be taken out.
+    Where the pairs are only nearly eigenpairs, projection on both sides keeps the operator
+    symmetric and free of their residuals to first order; keep these far below the bulk's edge all
+    the same. Q need not hold A's own eigenvectors: any subspace can be taken out.
 
-    The k zero eigenvalues that this makes are not part of the spectrum one wants to see: `slq` of a deflated
-    operator draws its probes orthogonal to Q and measures the p − k others; `SpectralMeasure.with_spikes`
-    puts the removed eigenvalues back.
+    The k zero eigenvalues that this makes are not part of the spectrum one wants to see: `slq` of a
+    deflated operator draws its probes orthogonal to Q and measures the p − k others;
+    `SpectralMeasure.with_spikes` puts the removed eigenvalues back.
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p).
-        pairs: eigenpairs, or vectors (p,), (p, k) of any lengths and angles: their span counts. No vector at
-            all, (p, 0), leaves A as it is.
+        pairs: eigenpairs, or vectors (p,), (p, k) of any lengths and angles: their span counts. No
+            vector at all, (p, 0), leaves A as it is.
 
     Raises:
         ValueError: vectors that do not fit, are not finite, or leave nothing.
@@ -84,8 +84,8 @@ def _orthonormal_to_rounding(Q: torch.Tensor) -> torch.Tensor:
 def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
     """Cosines of the principal angles between the spans of Q (p, k) and M (p, l): (min of the ranks,), descending.
 
-    The singular values of M̂ᵀQ̂, hats for orthonormal bases; their mean square is the subspaces' overlap
-    ‖M̂ᵀQ̂‖_F²/C.   Source: P19 (approximating the principal subspace by averaging).
+    The singular values of M̂ᵀQ̂, hats for orthonormal bases; their mean square is the subspaces'
+    overlap ‖M̂ᵀQ̂‖_F²/C.   Source: P19 (approximating the principal subspace by averaging).
     """
     if Q.ndim != 2 or M.ndim != 2 or len(Q) != len(M):
         raise ValueError(

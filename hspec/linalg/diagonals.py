@@ -1,10 +1,12 @@
 """Traces and diagonals from a few products, with their standard errors: each probe leaves itself out.
 
-The range of Y = A Ω, k random probes, holds most of a matrix whose eigenvalues fall off. What is in it is
-known exactly, and a probe estimates what is not. So that all k probes serve both purposes, probe i estimates
-what is outside of the range of the others:  with Y = Q R, that range is Q (I − s_i s_iᵀ), s_i ∝ R⁻ᵀ e_i.
+The range of Y = A Ω, k random probes, holds most of a matrix whose eigenvalues fall off. What is in
+it is known exactly, and a probe estimates what is not. So that all k probes serve both purposes,
+probe i estimates what is outside of the range of the others: with Y = Q R, that range is
+Q (I − s_i s_iᵀ), s_i ∝ R⁻ᵀ e_i.
 
-Source: Epperly, Tropp and Webber 2024, XTrace: making the most of every sample in stochastic trace estimation.
+Source: Epperly, Tropp and Webber 2024, XTrace: making the most of every sample in stochastic trace
+estimation.
 """
 
 from dataclasses import dataclass
@@ -25,13 +27,15 @@ def trace(
 ) -> tuple[float, float]:
     """tr A and its standard error, from an even number of products.
 
-    Where eigenvalues fall off, as those of Hess and G do, the error is that of many more random signs
-    (`hutchinson_trace`): at 30 products a quarter for a net-like spectrum, half for λ_i = 1/i. Where they
-    do not (a flat or an indefinite spectrum without outliers) it is one and a half times as large, and signs
-    are the better choice. Exact for a matrix of rank below num_products/2.
+    Where eigenvalues fall off, as those of Hess and G do, the error is that of many more random
+    signs (`hutchinson_trace`): at 30 products a quarter for a net-like spectrum, half for
+    λ_i = 1/i. Where they do not (a flat or an indefinite spectrum without outliers) it is one and a half
+    times as large, and signs are the better choice. Exact for a matrix of rank below
+    num_products/2.
 
     Args:
-        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the trace of what is left.
+        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the trace of what
+            is left.
         num_products: two a probe, at least 4; it takes 2 · num_products vectors of memory.
         generator: the one source of randomness.
 

@@ -39,16 +39,16 @@ def eigsh(
 ) -> EigenPairs:
     """k eigenpairs at one end or both ends of the spectrum, each with residual ‖A q − λ q‖ ≤ tol · |λ_k|.
 
-    Rayleigh-Ritz on a growing orthonormal basis V with A V kept beside it: each round adds what the last
-    products have outside of V, which is thick-restart Lanczos, or its block form. Residuals are estimated
-    on the way, but computed for the pairs returned.
+    Rayleigh-Ritz on a growing orthonormal basis V with A V kept beside it: each round adds what the
+    last products have outside of V, which is thick-restart Lanczos, or its block form. Residuals
+    are estimated on the way, but computed for the pairs returned.
 
-    A Krylov space holds each eigenvalue once, however multiple it is. So when the pairs have converged, a
-    random direction is sent into what they leave, until it shows another that belongs to them (then the
-    work goes on), or until the chance that it overlooked one is below 1e-3 (see `copies`). With that
-    chance as `chance_missed`, each value is within tol · |λ_k| of the true i-th, up to the residuals. It
-    takes about 8 products where a gap follows λ_k, and more the nearer λ_{k+1} is: 15 at a
-    distance of 5 %, 50 of 0.5 %, in units of the spectrum's width.
+    A Krylov space holds each eigenvalue once, however multiple it is. So when the pairs have
+    converged, a random direction is sent into what they leave, until it shows another that belongs
+    to them (then the work goes on), or until the chance that it overlooked one is below 1e-3 (see
+    `copies`). With that chance as `chance_missed`, each value is within tol · |λ_k| of the true
+    i-th, up to the residuals. It takes about 8 products where a gap follows λ_k, and more the
+    nearer λ_{k+1} is: 15 at a distance of 5 %, 50 of 0.5 %, in units of the spectrum's width.
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p).
@@ -56,24 +56,26 @@ def eigsh(
         which: "largest", "smallest" (most negative), or "both" (k at each end: 2k pairs).
         start: (p, j) vectors near the ones wanted, such as the class means g_c; random by default.
         tol: relative to |λ_k|, the wanted eigenvalue nearest the bulk, at its own end.
-        max_products: at which to stop, with a RuntimeWarning and what has been found (default 100 + 40
-            per pair).
-        block_size: residuals followed at a time: 1 takes the fewest products; more where blocks are cheap.
+        max_products: at which to stop, with a RuntimeWarning and what has been found (default 100 +
+            40 per pair).
+        block_size: residuals followed at a time: 1 takes the fewest products; more where blocks are
+            cheap.
         max_basis: vectors kept before a restart, at twice the memory (default
             40 + 2 · wanted + 4 · block_size).
         generator: the one source of randomness.
-        checkpoint: a folder in which products are kept, ten at a time; a later call that asks for the same
-            ones takes them from there, after a kill or with another tol or max_products.
+        checkpoint: a folder in which products are kept, ten at a time; a later call that asks for
+            the same ones takes them from there, after a kill or with another tol or max_products.
         callback: called with the number of products spent, after each round.
-        check: the guards: "symmetry" (u·Av = v·Au, seen in VᵀAV at no cost) and "copies" (the search for
-            further copies). True for both, False for none, or the names of those that stay on.
+        check: the guards: "symmetry" (u·Av = v·Au, seen in VᵀAV at no cost) and "copies" (the
+            search for further copies). True for both, False for none, or the names of those that
+            stay on.
 
     Returns:
         The pairs, values descending.
 
     Raises:
-        ValueError: k > p, a start that does not fit, an operator that is not symmetric, or the checkpoint
-            of another.
+        ValueError: k > p, a start that does not fit, an operator that is not symmetric, or the
+            checkpoint of another.
         FloatingPointError: a product that is not finite.
 
     Example:
@@ -210,8 +212,9 @@ def _number_of_rows(max_basis: int | None, dimension: int, wanted: int, block_si
 def _start(A: LinearOperator, start: torch.Tensor | None, block_size: int, generator: torch.Generator):
     """Start vectors (block_size, p): random, or random combinations of those given plus a little noise.
 
-    A Krylov space from one combination needs about half the products of one from all the columns, each of
-    which would have to be raised to a power of A by itself; the noise keeps it out of invariant subspaces.
+    A Krylov space from one combination needs about half the products of one from all the columns,
+    each of which would have to be raised to a power of A by itself; the noise keeps it out of
+    invariant subspaces.
     """
     X = torch.stack([_unit(draw_probe(A, generator)) for _ in range(block_size)], dim=1)
     if start is not None:

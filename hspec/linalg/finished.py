@@ -33,7 +33,8 @@ class Finished:
     def load(self, *, test: bool) -> list[Tridiagonal] | None:
         """The runs, or None where they are not there; `test` makes one product, to see that A is what it was.
 
-        Raises ValueError for runs of another operator, start or setting, or for another matrix of its name.
+        Raises ValueError for runs of another operator, start or setting, or for another matrix of
+        its name.
         """
         piece = read_piece(self.path, self.fingerprint)
         if piece is None:

@@ -22,8 +22,8 @@ class Products:
 def products_of(A: object) -> Products | None:
     """The products of anything square that has a shape, a dtype and `@`; None where it has not.
 
-    A NumPy dtype says that it multiplies NumPy arrays (SciPy's LinearOperator and sparse matrices), a torch
-    dtype with a device that it multiplies tensors (curvlinops).
+    A NumPy dtype says that it multiplies NumPy arrays (SciPy's LinearOperator and sparse matrices),
+    a torch dtype with a device that it multiplies tensors (curvlinops).
 
     Raises:
         ValueError: not square, or of another dtype than float32 and float64.

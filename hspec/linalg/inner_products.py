@@ -12,8 +12,8 @@ SQUARES = 1e-24, 1e37  # of norms whose parts are well within float32, for vecto
 def inner(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     """a_i·b_i of the rows of A and B (n, p), in float64 on their device, (n,).
 
-    On the CPU by chunks of the library's own dot product: a sum over float32 entries asked for in float64
-    converts every entry, at ten times the price or more.
+    On the CPU by chunks of the library's own dot product: a sum over float32 entries asked for in
+    float64 converts every entry, at ten times the price or more.
     """
     if A.device.type != "cpu":
         return (A * B).sum(1, dtype=torch.float64)
@@ -23,8 +23,8 @@ def inner(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
 def cross(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     """A Bᵀ of rows A (n, p) and B (k, p), in float64 on their device, (n, k).
 
-    By short chunks: libraries add up a float32 matrix product's terms one after the other, and over ten million
-    terms of one sign lose all but three digits.
+    By short chunks: libraries add up a float32 matrix product's terms one after the other, and over
+    ten million terms of one sign lose all but three digits.
     """
     whole = A.shape[1] // SHORT * SHORT
     left, right = (M[:, :whole].unflatten(1, (-1, SHORT)).transpose(0, 1) for M in (A, B))
@@ -45,8 +45,8 @@ def gram(F: torch.Tensor) -> torch.Tensor:
 def norms(A: torch.Tensor) -> torch.Tensor:
     """‖a_i‖ of the rows of A (n, p), in float64, (n,).
 
-    Squares that A's own precision does not hold are taken in float64: float32 ends at 1e-38 and 3e38, so that
-    norms below 1e-19 or above 1e19 would come out as zero or infinite.
+    Squares that A's own precision does not hold are taken in float64: float32 ends at 1e-38 and
+    3e38, so that norms below 1e-19 or above 1e19 would come out as zero or infinite.
     """
     if A.device.type == "cpu":
         squares = inner(A, A)

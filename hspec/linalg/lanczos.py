@@ -28,27 +28,28 @@ def lanczos(
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p).
-        v: (p,) start vector of A's dtype, of any length but zero; of a deflated A its part in what is left.
-        num_steps: m ≤ p; fewer are done if the Krylov space turns out to be invariant: β ≤ 1e-6 ‖T‖ in
-            float32, 1e-12 ‖T‖ in float64.
+        v: (p,) start vector of A's dtype, of any length but zero; of a deflated A its part in what
+            is left.
+        num_steps: m ≤ p; fewer are done if the Krylov space turns out to be invariant: β ≤ 1e-6 ‖T‖
+            in float32, 1e-12 ‖T‖ in float64.
         reorthogonalize: "full", "partial" or "none": see `reorthogonalization`.
-        basis_dtype: of V: A's own by default; bfloat16 halves the memory; float64 over float32 products
-            runs the whole recurrence in float64.
-        checkpoint: a folder in which the products are kept, `checkpoint_every` at a time; a later call from
-            the same v, with more steps too, takes them from there, to the same numbers, after one product
-            that makes sure that A is still the same matrix (see `remembered`).
+        basis_dtype: of V: A's own by default; bfloat16 halves the memory; float64 over float32
+            products runs the whole recurrence in float64.
+        checkpoint: a folder in which the products are kept, `checkpoint_every` at a time; a later
+            call from the same v, with more steps too, takes them from there, to the same numbers,
+            after one product that makes sure that A is still the same matrix (see `remembered`).
         checkpoint_every: products written at a time; a kill loses fewer.
         callback: called with (steps done, num_steps) after each step.
-        check: the guard "symmetry": compare q_1·A q_2 with q_2·A q_1, which costs no product. True, False,
-            or its name.
+        check: the guard "symmetry": compare q_1·A q_2 with q_2·A q_1, which costs no product. True,
+            False, or its name.
 
     Returns:
-        Scalars in float64, the basis, and the residual. Scalars stay on the device meanwhile: on a GPU they
-        are looked at every 8 steps only.
+        Scalars in float64, the basis, and the residual. Scalars stay on the device meanwhile: on a
+        GPU they are looked at every 8 steps only.
 
     Raises:
-        ValueError: arguments that do not fit (m > p, a zero or non-finite v, shape, dtype, device), an
-            operator that is not symmetric, or a checkpoint of another operator.
+        ValueError: arguments that do not fit (m > p, a zero or non-finite v, shape, dtype, device),
+            an operator that is not symmetric, or a checkpoint of another operator.
         FloatingPointError: a product that is not finite.
         OSError: the checkpoint cannot be written; what is there stays.
 

@@ -19,7 +19,8 @@ class SpectralMeasure:
         weights: (n_v, m) the estimate; each row sums to 1, padding is 0.
         plain_weights: (n_v, m) the Gauss rule's own weights, to which the rigorous band belongs.
         dimension: number of eigenvalues measured: p, or p − k of a deflated operator.
-        exact: (n_v, m) bool: nodes that are known eigenvalues with known weights, not quadrature nodes.
+        exact: (n_v, m) bool: nodes that are known eigenvalues with known weights, not quadrature
+            nodes.
 
     Example:
         >>> SpectralMeasure.from_eigenvalues([-1.0, 1.0, 3.0]).trace()
@@ -126,8 +127,9 @@ class SpectralMeasure:
     def log_determinant(self, shift: float = 0.0) -> tuple[float, float]:
         """log det(A + δI) = Σ_i log(λ_i + δ), δ = `shift`, and its standard error over probes.
 
-        Of a deflated operator that of the eigenvalues left. The sum is ruled by the smallest eigenvalues,
-        which Lanczos resolves last: δ well above the distance of the lowest nodes is what it is good for.
+        Of a deflated operator that of the eigenvalues left. The sum is ruled by the smallest
+        eigenvalues, which Lanczos resolves last: δ well above the distance of the lowest nodes is
+        what it is good for.
 
         Raises:
             ValueError: A + δI is not positive definite, as far as the nodes show.
@@ -158,10 +160,10 @@ class SpectralMeasure:
     def cdf_bounds(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Rigorous bounds on each probe's weighted CDF F(t) = Σ_i (v·q_i)² [λ_i ≤ t]: two (n_v, *t.shape).
 
-        By the Chebyshev-Markov-Stieltjes inequalities Σ_{j<k} τ_j ≤ F(θ_k) ≤ Σ_{j≤k} τ_j at the node θ_k, so
-        between the nodes Σ_{j<k} τ_j ≤ F(t) ≤ Σ_{j≤k+1} τ_j for θ_k < t < θ_{k+1}. τ are the plain weights;
-        exact nodes (spikes) enter as they are. The band is about the probe, not about Φ: for that,
-        `confidence_band`.
+        By the Chebyshev-Markov-Stieltjes inequalities Σ_{j<k} τ_j ≤ F(θ_k) ≤ Σ_{j≤k} τ_j at the
+        node θ_k, so between the nodes Σ_{j<k} τ_j ≤ F(t) ≤ Σ_{j≤k+1} τ_j for θ_k < t < θ_{k+1}. τ
+        are the plain weights; exact nodes (spikes) enter as they are. The band is about the probe,
+        not about Φ: for that, `confidence_band`.
         Source: CTU21; Chebyshev, Markov and Stieltjes for the inequalities.
         """
         t = np.asarray(t, dtype=np.float64)
@@ -181,7 +183,8 @@ class SpectralMeasure:
     def confidence_band(self, t: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Pointwise Student-t band for Φ(t) over probes, within [0, 1]: the sampling error. Two of t's shape.
 
-        Raises ValueError for a single probe of an inexact measure, which says nothing about its own spread.
+        Raises ValueError for a single probe of an inexact measure, which says nothing about its own
+        spread.
         """
         mean, half = mean_and_interval(self.probe_cdfs(t), level)
         if self._is_exact:

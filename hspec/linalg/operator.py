@@ -14,7 +14,8 @@ from hspec.linalg.foreign import Products, products_of
 class LinearOperator(OperatorBase):
     """A symmetric p-by-p matrix known by its products.
 
-    Subclasses implement `_matmat(X)`, X and the result (p, k); everything else follows and reads as on paper:
+    Subclasses implement `_matmat(X)`, X and the result (p, k); everything else follows and reads as
+    on paper:
 
         A @ v, A @ X, v @ A    (p,), or a block of columns (p, k), which is one call of `_matmat`
         A + B, A - B, sum(...) lazily, named after their parts: repr(G - A1) == "G - A1"
@@ -29,8 +30,8 @@ class LinearOperator(OperatorBase):
         device: where they are.
         name: how the matrix is called in formulas and messages.
         exact: False for products in reduced precision: good for a density, not for digits.
-        removed_basis: None, or the orthonormal columns (p, k) that a deflation has taken out: `slq` then
-            measures the p − k eigenvalues that are left (see `deflate`).
+        removed_basis: None, or the orthonormal columns (p, k) that a deflation has taken out: `slq`
+            then measures the p − k eigenvalues that are left (see `deflate`).
     """
 
     @property
@@ -78,8 +79,9 @@ class LinearOperator(OperatorBase):
 class Wrapper(LinearOperator):
     """An operator made of others, whose facts it hands on.
 
-    It is exact where all parts are, what is removed from all of them is removed from it, and a diagnosis is
-    that of its parts. Subclasses implement `_matmat` and, where one of these is not so, say so.
+    It is exact where all parts are, what is removed from all of them is removed from it, and a
+    diagnosis is that of its parts. Subclasses implement `_matmat` and, where one of these is not
+    so, say so.
     """
 
     def __init__(self, name: str, *parts: LinearOperator) -> None:
@@ -164,9 +166,9 @@ def aslinearoperator(A: object, name: str = "A") -> LinearOperator:
     """An operator from what is one: a symmetric matrix (p, p), or another library's operator.
 
     Args:
-        A: a torch.Tensor or NumPy array, checked to be symmetric to √eps of its largest entry; a sparse
-            matrix or LinearOperator of SciPy, or an operator of curvlinops, whose symmetry is tested when it
-            is used; an operator of this package, returned unchanged.
+        A: a torch.Tensor or NumPy array, checked to be symmetric to √eps of its largest entry; a
+            sparse matrix or LinearOperator of SciPy, or an operator of curvlinops, whose symmetry
+            is tested when it is used; an operator of this package, returned unchanged.
         name: how it is called in messages.
 
     Raises:

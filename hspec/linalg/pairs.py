@@ -13,11 +13,12 @@ class EigenPairs:
     Attributes:
         values: (k,) float64 numpy, descending.
         vectors: (p, k) tensor with orthonormal columns, on the operator's device.
-        residuals: (k,) float64 numpy, ‖A q_i − λ_i q_i‖: some eigenvalue of A is within that distance of λ_i.
+        residuals: (k,) float64 numpy, ‖A q_i − λ_i q_i‖: some eigenvalue of A is within that
+            distance of λ_i.
         num_products: products A @ v spent (a block of k columns counts as k).
-        chance_missed: an upper bound on the chance that an eigenvalue belongs among these (beyond the last
-            one by more than the tolerance) and is not there, such as one more copy of a multiple one; NaN
-            where none was looked for.
+        chance_missed: an upper bound on the chance that an eigenvalue belongs among these (beyond
+            the last one by more than the tolerance) and is not there, such as one more copy of a
+            multiple one; NaN where none was looked for.
     """
 
     values: np.ndarray

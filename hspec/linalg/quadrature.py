@@ -39,27 +39,28 @@ def slq(
     """The spectral measure of A: an m-node Gauss rule per random unit probe; num_steps · num_probes products.
 
     Args:
-        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the probes are orthogonal to
-            what was removed, and the p − k other eigenvalues are measured.
+        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the probes are
+            orthogonal to what was removed, and the p − k other eigenvalues are measured.
         num_steps: m, cut to the number of eigenvalues where that is smaller.
         num_probes: start vectors; with two or more the result has standard errors.
         generator: the one source of randomness; the same probes for float32 and float64.
         probes: "gaussian" (uniform on the sphere) or "rademacher" (random signs).
-        reorthogonalize: "full", "partial" or "none" (see `reorthogonalization`); None is partial on the CPU,
-            which finds the same T to rounding and reads the basis at fewer steps, and full on a GPU, where
-            the decision would stop the stream.
+        reorthogonalize: "full", "partial" or "none" (see `reorthogonalization`); None is partial on
+            the CPU, which finds the same T to rounding and reads the basis at fewer steps, and full
+            on a GPU, where the decision would stop the stream.
         basis_dtype: as in `lanczos`.
-        block: run all probes in lock-step, one product with a block of columns a step: faster where blocks
-            pay (small nets, GPUs), at num_probes times the memory for the basis; None where that comes to
-            256 MiB at most.
-        checkpoint: a folder; finished probes leave their scalars there, the current one its products.
+        block: run all probes in lock-step, one product with a block of columns a step: faster where
+            blocks pay (small nets, GPUs), at num_probes times the memory for the basis; None where
+            that comes to 256 MiB at most.
+        checkpoint: a folder; finished probes leave their scalars there, the current one its
+            products.
         checkpoint_every: products written at a time; a kill loses fewer.
         callback: called with (steps done, num_steps · num_probes).
         check: the guard "symmetry", as in `lanczos`.
 
     Returns:
-        Nodes and weights, one row a probe. Weights are converged-Ritz weights (see `ritz_weights`); the
-        Gauss rule's own are in `plain_weights`.
+        Nodes and weights, one row a probe. Weights are converged-Ritz weights (see `ritz_weights`);
+        the Gauss rule's own are in `plain_weights`.
 
     Raises:
         ValueError, FloatingPointError, OSError: as `lanczos`.
@@ -142,7 +143,8 @@ def measure_from(runs: Sequence[Tridiagonal], dimension: int, *, orthogonal: boo
     Args:
         runs: one for each probe.
         dimension: the number of eigenvalues measured.
-        orthogonal: the runs were reorthogonalised, so that weights can be corrected (see `ritz_weights`).
+        orthogonal: the runs were reorthogonalised, so that weights can be corrected (see
+            `ritz_weights`).
 
     Source: as `slq`.
     """

@@ -19,9 +19,10 @@ class Recurrence:
 
         β_j q_{j+1} = A q_j − α_j q_j − β_{j−1} q_{j−1},    α_j = q_j·A q_j,    ‖q_{j+1}‖ = 1
 
-    The machinery below `lanczos` and `slq`: buffers and the order of the steps. What is beside them has a
-    place of its own: when a run ends (`scalars`), how the vectors stay orthogonal (`reorthogonalization`),
-    whether A is symmetric (`symmetry`), how a killed run goes on (`remembered`).
+    The machinery below `lanczos` and `slq`: buffers and the order of the steps. What is beside them
+    has a place of its own: when a run ends (`scalars`), how the vectors stay orthogonal
+    (`reorthogonalization`), whether A is symmetric (`symmetry`), how a killed run goes on
+    (`remembered`).
 
     Args:
         A: the operator.

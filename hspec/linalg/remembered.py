@@ -18,12 +18,12 @@ EVERY = 10  # products written at a time: a kill loses fewer than that
 class Remembered(Wrapper):
     """A, whose products are written to a folder, and read from there as long as the same ones are asked for.
 
-    "The same" is bit by bit, and in the same order: a computation without chance repeats itself to where it
-    was killed, and goes on. Made by `remembered`.
+    "The same" is bit by bit, and in the same order: a computation without chance repeats itself to
+    where it was killed, and goes on. Made by `remembered`.
 
-    The folder holds pieces `products-000010.pt`, `products-000020.pt`, …, named by their last product. Each
-    states its first one, so a gap ends what is read. Of several ranks, the first one reads and writes for all;
-    how many there are makes no difference.
+    The folder holds pieces `products-000010.pt`, `products-000020.pt`, …, named by their last
+    product. Each states its first one, so a gap ends what is read. Of several ranks, the first one
+    reads and writes for all; how many there are makes no difference.
     """
 
     def __init__(self, A: LinearOperator, folder: str | os.PathLike, every: int = EVERY) -> None:
@@ -115,9 +115,9 @@ class Remembered(Wrapper):
 def remembered(A: LinearOperator | torch.Tensor, folder: str | os.PathLike, every: int = EVERY) -> Remembered:
     """A with a memory on disk: any algorithm that is run on it again finds its products there, after a kill too.
 
-    `lanczos`, `slq` and `eigsh` do this where they are given a folder as `checkpoint`. Products are compared
-    bit by bit with those asked for, so a run with other arguments uses what it can, and then its own; the
-    first product is made again, to see that A is still the same matrix.
+    `lanczos`, `slq` and `eigsh` do this where they are given a folder as `checkpoint`. Products are
+    compared bit by bit with those asked for, so a run with other arguments uses what it can, and
+    then its own; the first product is made again, to see that A is still the same matrix.
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p).

@@ -1,8 +1,9 @@
 """How Lanczos vectors are kept orthogonal: fully, when the ω-recurrence says so, or not at all.
 
-Without it rounding lets converged eigenvectors back in, and one outlier shows up as many: ghosts. Each strategy is
-called with w (n_v, p), which it changes in place, V (n_v, j, p), the vectors before the last ones (n_v, p) and the
-scalars so far; it returns what it took off along the last rows, and the norms of what is left, (n_v,) each.
+Without it rounding lets converged eigenvectors back in, and one outlier shows up as many: ghosts.
+Each strategy is called with w (n_v, p), which it changes in place, V (n_v, j, p), the vectors
+before the last ones (n_v, p) and the scalars so far; it returns what it took off along the last
+rows, and the norms of what is left, (n_v,) each.
 """
 
 import numpy as np
@@ -17,8 +18,9 @@ DROP = 0.7  # a vector that loses more of its norm than this in one pass needs a
 def project_out(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Remove from each w_i the directions V_i, in place; w (n_v, p), V (n_v, j, p) on a contiguous buffer per probe.
 
-    Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical Gram-Schmidt, as two
-    matrix-vector products; a basis stored in another precision goes by chunks of rows.
+    Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical
+    Gram-Schmidt, as two matrix-vector products; a basis stored in another precision goes by chunks
+    of rows.
     """
     found = [_remove(w_i, V_i) for w_i, V_i in zip(w, V, strict=True)]
     last, removed = zip(*found, strict=True)
@@ -44,8 +46,9 @@ def _has_dropped(left: torch.Tensor, removed: torch.Tensor) -> bool:
 class Full:
     """Against all previous vectors at every step: one pass in float32, two where that is not enough.
 
-    In float64 the second pass always runs. In float32 on the CPU it runs when the norm drops, the sign that
-    what is left is mostly rounding. On a GPU looking at the norm would stop the stream: two passes, always.
+    In float64 the second pass always runs. In float32 on the CPU it runs when the norm drops, the
+    sign that what is left is mostly rounding. On a GPU looking at the norm would stop the stream:
+    two passes, always.
     """
 
     needs_basis = True
@@ -85,15 +88,17 @@ class Partial:
 
     ω_{j+1,i} estimates q_{j+1}·q_i; it obeys the Lanczos recurrence itself, up to rounding:
 
-        β_j ω_{j+1,i} = β_i ω_{j,i+1} + (α_i − α_j) ω_{j,i} + β_{i−1} ω_{j,i−1} − β_{j−1} ω_{j−1,i} + rounding
+        β_j ω_{j+1,i} = β_i ω_{j,i+1} + (α_i − α_j) ω_{j,i} + β_{i−1} ω_{j,i−1} − β_{j−1} ω_{j−1,i}
+        + rounding
 
-    As long as |ω| < √eps the tridiagonal matrix is that of full reorthogonalisation to rounding (Simon, Math.
-    Comp. 42, 1984). The decision needs the scalars on the host: one synchronisation a step on a GPU.
+    As long as |ω| < √eps the tridiagonal matrix is that of full reorthogonalisation to rounding
+    (Simon, Math. Comp. 42, 1984). The decision needs the scalars on the host: one synchronisation a
+    step on a GPU.
 
-    Rounding is that of the recurrence, eps (β_i + β_j), and that of the products, which is of the size of
-    eps ‖A‖ or worse, however small β is: it is measured, as the largest |w·q_{j−1}| so far, which would
-    vanish without it. Left out, a bulk a thousand times narrower than the outliers lost all orthogonality
-    within 90 steps in float32.
+    Rounding is that of the recurrence, eps (β_i + β_j), and that of the products, which is of the
+    size of eps ‖A‖ or worse, however small β is: it is measured, as the largest |w·q_{j−1}| so far,
+    which would vanish without it. Left out, a bulk a thousand times narrower than the outliers lost
+    all orthogonality within 90 steps in float32.
     """
 
     needs_basis = True

@@ -14,14 +14,16 @@ FALSE_ALARM = 1e-4  # chance that a spectrum of simple eigenvalues is taken for 
 def ritz_weights(runs: Sequence[Tridiagonal], dimension: int) -> list[np.ndarray]:
     """Converged-Ritz weights (m,) of each run from a random probe, to its Ritz values ascending.
 
-    A Ritz pair with residual < 1e-6 max|θ| is an eigenvalue, and its weight in the spectrum is 1/p, whatever
-    the probe's own (vᵀq)², which is a χ²₁/p draw. The other plain weights are rescaled to carry the rest.
+    A Ritz pair with residual < 1e-6 max|θ| is an eigenvalue, and its weight in the spectrum is 1/p,
+    whatever the probe's own (vᵀq)², which is a χ²₁/p draw. The other plain weights are rescaled to
+    carry the rest.
 
-    Multiple eigenvalues (the null space of dead weights, a rank-deficient G) are told by their weight, over
-    all probes together: the draws at one eigenvalue add up to a χ² variable, and one that is too large by
-    chance in ten thousand spectra is no simple eigenvalue's. Its multiplicity is not known, so its nodes keep
-    the weights of their probes. Where what is left is too heavy as a whole, or nothing is left to carry the
-    remaining mass, multiplicities hide among the small weights: the plain weights are returned.
+    Multiple eigenvalues (the null space of dead weights, a rank-deficient G) are told by their
+    weight, over all probes together: the draws at one eigenvalue add up to a χ² variable, and one
+    that is too large by chance in ten thousand spectra is no simple eigenvalue's. Its multiplicity
+    is not known, so its nodes keep the weights of their probes. Where what is left is too heavy as
+    a whole, or nothing is left to carry the remaining mass, multiplicities hide among the small
+    weights: the plain weights are returned.
 
     Args:
         runs: fully reorthogonalised, or as good.

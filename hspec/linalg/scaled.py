@@ -19,17 +19,17 @@ class Scaled(Wrapper):
 def scaled(A: LinearOperator | torch.Tensor, d: torch.Tensor) -> LinearOperator:
     """D A D with D = diag(d): the curvature that an optimiser with a step of its own for each weight sees.
 
-    A step P g with a diagonal P > 0 is a gradient step in the coordinates P^(−1/2) θ, in which the Hessian is
-    P^(1/2) Hess P^(1/2): so d = P^(1/2). For Adam P is 1/(√v̂ + ε), and the largest eigenvalue times the
-    learning rate is what must stay below 2(1 + β₁)/(1 − β₁).
+    A step P g with a diagonal P > 0 is a gradient step in the coordinates P^(−1/2) θ, in which the
+    Hessian is P^(1/2) Hess P^(1/2): so d = P^(1/2). For Adam P is 1/(√v̂ + ε), and the largest
+    eigenvalue times the learning rate is what must stay below 2(1 + β₁)/(1 − β₁).
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p).
         d: (p,) finite factors of A's dtype and device.
 
     Raises:
-        ValueError: d does not fit, or is not finite; or A is deflated, for the complement of its vectors is
-            not that of D A D's: scale first, then deflate.
+        ValueError: d does not fit, or is not finite; or A is deflated, for the complement of its
+            vectors is not that of D A D's: scale first, then deflate.
 
     Example:
         >>> A = torch.tensor([[2.0, 1.0], [1.0, 2.0]])
@@ -37,7 +37,8 @@ def scaled(A: LinearOperator | torch.Tensor, d: torch.Tensor) -> LinearOperator:
         tensor([[  2.,  10.],
                 [ 10., 200.]])
 
-    Source: Cohen et al. 2022, Adaptive gradient methods at the edge of stability (preconditioned sharpness).
+    Source: Cohen et al. 2022, Adaptive gradient methods at the edge of stability (preconditioned
+    sharpness).
     """
     A = aslinearoperator(A)
     A._check(d, "scaled by")

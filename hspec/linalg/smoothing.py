@@ -1,7 +1,7 @@
 """Pictures of a spectral measure: Gaussian smoothing, on a linear or a logarithmic axis.
 
-Widths are choices of a drawing, not of a measurement; a drawn density is never rescaled, so clipped mass
-shows.
+Widths are choices of a drawing, not of a measurement; a drawn density is never rescaled, so clipped
+mass shows.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def log_density(
 ) -> np.ndarray:
     """Density of the eigenvalues of one sign per unit of x = log10|λ|, smoothed in log space.
 
-    With y = log10(|λ| + ε‖A‖), the nodes' y are smoothed by a Gaussian of `width` decades, and the change of
-    variables y → x is made at the grid point: ψ(y(x)) · 10^x/(10^x + ε‖A‖). ‖A‖ is the largest |node|. Below
-    ε‖A‖ the picture is that of the kernel, not of the spectrum. The branches' masses add up to 1 less the
-    mass at exactly zero, which is on neither. Divide by ln(10)·10^x for the density per unit of λ: a power
-    law is a straight line there.
+    With y = log10(|λ| + ε‖A‖), the nodes' y are smoothed by a Gaussian of `width` decades, and the
+    change of variables y → x is made at the grid point: ψ(y(x)) · 10^x/(10^x + ε‖A‖). ‖A‖ is the
+    largest |node|. Below ε‖A‖ the picture is that of the kernel, not of the spectrum. The branches'
+    masses add up to 1 less the mass at exactly zero, which is on neither. Divide by ln(10)·10^x for
+    the density per unit of λ: a power law is a straight line there.
 
     sign: +1 or −1.   Source: P20, C.7.
     """

@@ -44,8 +44,9 @@ class Ritz:
 class Subspace:
     """Orthonormal rows V (j, p) with A V beside them, T = V A Vᵀ, and what A V has outside of V.
 
-    A V − T V vanishes but for its last rows, as long as each block added spans the `outside` (b, p) left by the
-    one before: so residuals of Ritz pairs are known from b-by-b inner products, without a pass over V.
+    A V − T V vanishes but for its last rows, as long as each block added spans the `outside` (b, p)
+    left by the one before: so residuals of Ritz pairs are known from b-by-b inner products, without
+    a pass over V.
     """
 
     def __init__(self, A: LinearOperator, which: str, check: bool):

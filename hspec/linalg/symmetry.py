@@ -13,8 +13,8 @@ SYMMETRY = {torch.float32: 1e-3, torch.float64: 1e-8}
 def asymmetry_error(A: LinearOperator, off: float, size: float, v: torch.Tensor) -> ValueError:
     """The error to raise where u·Av and v·Au differ by `off`, |Av| being `size`; v (p,) is multiplied twice.
 
-    It tells a matrix that changes from one that is not symmetric, and adds what the operator finds out
-    about itself (`LinearOperator.diagnosis`).
+    It tells a matrix that changes from one that is not symmetric, and adds what the operator finds
+    out about itself (`LinearOperator.diagnosis`).
     """
     first, second = A @ v, A @ v
     change, length = norms(torch.stack([first - second, first])).tolist()

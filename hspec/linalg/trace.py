@@ -14,8 +14,8 @@ PROBES = ("gaussian", "rademacher")
 def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gaussian") -> torch.Tensor:
     """A random vector (p,) of A's dtype and device with E[v vᵀ] = I (I − QQᵀ if A is deflated by Q).
 
-    Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same probe. Of
-    several ranks, the first one draws for all.
+    Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same
+    probe. Of several ranks, the first one draws for all.
 
     Args:
         A: the operator to be probed.
@@ -48,7 +48,8 @@ def hutchinson_trace(
     The better choice for a spectrum without outliers and without decay; else see `trace`.
 
     Args:
-        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the trace of what is left.
+        A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the trace of what
+            is left.
         num_probes: the standard error is NaN for one.
         generator: the one source of randomness.
 

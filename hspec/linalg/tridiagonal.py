@@ -15,7 +15,8 @@ class Tridiagonal:
 
     Attributes:
         alphas, betas: (m,) and (m − 1,) float64 numpy.
-        V, residual: (p, m) and r (p,), tensors on the operator's device; None where the basis was not kept.
+        V, residual: (p, m) and r (p,), tensors on the operator's device; None where the basis was
+            not kept.
         residual_norm: ‖r‖ = β_m; of the size of rounding where the run stopped early.
     """
 
@@ -33,7 +34,8 @@ class Tridiagonal:
     def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ritz values θ ascending, and the first and last components of T's eigenvectors: three (m,) arrays.
 
-        first² are the weights of the Gauss rule; β_m |last| are the residual norms of the Ritz pairs.
+        first² are the weights of the Gauss rule; β_m |last| are the residual norms of the Ritz
+        pairs.
         """
         theta, S = self._eigh()
         return theta, S[0], S[-1]
@@ -45,8 +47,8 @@ class Tridiagonal:
 def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") -> EigenPairs:
     """k Ritz pairs of a Lanczos run with kept basis: y = V s, residual ‖A y − θ y‖ = β_m |s_m|. No product.
 
-    One run so gives outliers, range and bulk. It shows each eigenvalue once, however multiple it is; `eigsh`
-    looks for copies.
+    One run so gives outliers, range and bulk. It shows each eigenvalue once, however multiple it
+    is; `eigsh` looks for copies.
 
     Args:
         tridiagonal: what `lanczos` returned.
