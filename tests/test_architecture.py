@@ -57,7 +57,7 @@ LAYERS = {
         {"numpy", "pandas", "matplotlib", "seaborn", "IPython"},
     ),
     "chapters": (
-        {"linalg", "curvature", "experiments", "figures", "training"},
+        {"linalg", "curvature", "yours", "experiments", "figures", "training"},
         {"torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "sklearn"},
     ),
     "papers": (
@@ -77,7 +77,7 @@ LAYERS = {
 
 
 # file of a chapter: (hspec layers it may import, packages it may import); files before it in the chapter too
-ENGINE, DRAWING = {"curvature", "training"}, {"figures"}
+ENGINE, DRAWING = {"curvature", "training", "yours"}, {"figures", "yours"}
 CHAPTER_FILES = {
     "__init__": (set(), set()),
     "measure": (ENGINE | {"linalg", "experiments"}, {"torch", "numpy", "scipy", "sklearn"}),

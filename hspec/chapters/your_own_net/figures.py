@@ -1,0 +1,65 @@
+"""Spectra of one's own nets side by side, a transformer's layers, and the error of finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hspec.figures.style import COLOURS, panels
+from hspec.yours import Spectrum
+
+
+def side_by_side(spectra: Mapping[str, Spectrum], scale: str = "linear") -> Figure:
+    """One panel a net, see `hspec.plot` for the scales."""
+    figure, axes = panels(1, len(spectra), width=3.8, height=3.2)
+    for axis, (name, found) in zip(axes, spectra.items(), strict=True):
+        found.plot(scale, axes=axis)
+        axis.set_title(f"{name}, p = {found.facts['num_parameters']:,}")
+    return figure
+
+
+def layer_bars(edges: Mapping[str, np.ndarray]) -> Figure:
+    """The largest eigenvalue of each layer's block, and of the whole matrix."""
+    figure, (axis,) = panels(1, 1, width=7.4, height=0.34 * len(edges["layer"]) + 1.0)
+    place = np.arange(len(edges["layer"]))
+    for offset, name in ((-0.2, "Hess"), (0.2, "G")):
+        axis.barh(place + offset, edges[name], 0.38, color=COLOURS[name], label=name)
+    axis.set_yticks(place, [f"{n}  ({s:,})" for n, s in zip(edges["layer"], edges["size"], strict=True)])
+    axis.invert_yaxis()
+    axis.set_xlabel("largest eigenvalue of the block")
+    axis.legend()
+    return figure
+
+
+def difference_errors(errors: Mapping[str, np.ndarray]) -> Figure:
+    """Error of finite differences against their step, and of the exact product."""
+    figure, (axis,) = panels(1, 1, width=5.6, height=3.2)
+    axis.loglog(errors["step"], errors["differences"], "o-", color=COLOURS["G"], label="central differences")
+    axis.axhline(float(errors["exact"]), color=COLOURS["Hess"], label="exact product, float32")
+    axis.set_xlabel("step ε")
+    axis.set_ylabel("relative error of Hess v")
+    axis.legend()
+    return figure
+
+
+def seen(spectra: Mapping[str, Spectrum], errors: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """What was seen: one row a net, and the smallest error of differences."""
+    rows = [
+        {
+            "net": name,
+            "loss": found.facts["loss"],
+            "λ_max of Hess": f"{found['Hess'].values[0]:.3g}",
+            "λ_max of G": f"{found['G'].values[0]:.3g}",
+            "λ_min of Hess": f"{found['Hess'].ends[0]:.3g}",
+            "tr Hess": "{:.3g} ± {:.2g}".format(*found["Hess"].trace),
+            "class means (A1)": f"{found.class_values['A1'][0]:.3g}" if found.class_values else "none",
+        }
+        for name, found in spectra.items()
+    ]
+    best = f"best of differences {errors['differences'].min():.1e}, exact {float(errors['exact']):.1e}"
+    return pd.DataFrame(rows).assign(
+        **{"error of Hess v (text)": [best if r["net"] == "text" else "" for r in rows]}
+    )
