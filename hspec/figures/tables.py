@@ -42,13 +42,16 @@ def named_values(heading: str, values: Mapping[str, tuple[object, str]]) -> pd.D
 
 
 def written(value: object, how: str = "") -> str:
-    """One cell as text: a dash for what is not a number, nothing for None."""
+    """One cell as text: a dash for what is not a number, nothing for None; a number alone takes the first place."""
     numbers = value if isinstance(value, tuple) else (value,)
     if value is None or isinstance(numbers[0], str):
         return value or ""
     if any(number != number for number in numbers[:1]):
         return "–"
-    return (how if "{" in how else f"{{:{how}}}").format(*numbers).replace("nan", "–")
+    places = how if "{" in how else f"{{:{how}}}"
+    if len(numbers) == 1:  # exact, where other rows have an error too
+        places = places[: places.index("}") + 1]
+    return places.format(*numbers).replace("nan", "–")
 
 
 def table(frame: pd.DataFrame) -> Markdown:

@@ -170,8 +170,10 @@ def best_measure(record: Record, name: str) -> SpectralMeasure:
 def level_frame(record: Record) -> pd.DataFrame:
     """Each part of G: its rank at most, its largest eigenvalue, its share of the trace (of B2 with standard error)."""
     b2 = record.spectrum("B2_")
-    traces = {name: (record[name].sum(), 0.0) for name in ("A1", "A2", "B1")} | {"B2": b2.trace()}
-    whole = sum(value for value, _ in traces.values())
+    exact = {name: record[name].sum() for name in ("A1", "A2", "B1")}
+    within, error = b2.trace()
+    whole = sum(exact.values()) + within
+    shares = {name: trace / whole for name, trace in exact.items()} | {"B2": (within / whole, error / whole)}
     largest = {name: record[name].max() for name in ("A1", "A2", "B1")} | {"B2": b2.support[1]}
     c, n = record.num_classes, record.num_examples
     ranks = {"A1": c, "A2": c, "B1": c * (c - 2), "B2": n * (c - 1)}
@@ -182,7 +184,7 @@ def level_frame(record: Record) -> pd.DataFrame:
                 "level": level,
                 "rank at most": ranks[name],
                 "largest eigenvalue": largest[name],
-                "share of tr G": tuple(number / whole for number in traces[name]),
+                "share of tr G": shares[name],
             }
             for name, level in LEVELS.items()
         ),
