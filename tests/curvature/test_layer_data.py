@@ -268,6 +268,25 @@ def test_layers_that_are_not_of_this_kind_are_refused(risk, sample):
         layer_data(Risk.from_module(twice, [(x, torch.randn(N, C, dtype=torch.float64))], loss=nn.MSELoss()))
 
 
+def test_examples_that_their_batch_couples(sample, rel):
+    """Layers whose rows are still the examples have features and errors of the fixed partition; others have none."""
+    x, y = sample
+    batches = [(x[:6].flatten(1), y[:6]), (x[6:].flatten(1), y[6:])]
+    torch.manual_seed(2)
+    centred = Net(lambda m, x: m.b(torch.tanh(m.a(x - x.mean(0)))), nn.Linear(32, 5), nn.Linear(5, C))
+    normalised = nn.Sequential(nn.Linear(32, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, C))
+    for net, mode, names in ((centred, "eval", ["a", "b"]), (normalised, "batch", ["3"])):
+        risk = Risk.from_module(net.double(), batches, C, batch_norm=mode)
+        assert not risk.independent
+        data = layer_data(risk)
+        assert list(data) == names
+        for name, d in data.items():
+            block = blocks(risk, by=lambda n: n).gauss_newton(f"{name}.weight")
+            assert rel(layer_gauss_newton(d).to_dense(), block.to_dense()) < 1e-12
+    with pytest.raises(ValueError, match="layer '0' has rows that are not the examples"):
+        layer_data(risk, "0")
+
+
 def test_what_does_not_fit_is_refused_before_it_is_kept(net, sample, monkeypatch):
     monkeypatch.setattr("hspec.curvature.engine.memory.ANY_BUDGET", 1000)
     x, y = sample
