@@ -20,10 +20,12 @@ import torch
 from torch import Tensor
 
 from hspec.curvature.classes.levels import BETWEEN, WEIGHTINGS, Levels
+from hspec.curvature.classes.rows import block_size
 from hspec.curvature.classes.streamed_gram import bytes_of, num_coordinates_of, streamed_gram
 from hspec.curvature.engine.batch_graph import pull_back
 from hspec.curvature.engine.memory import ask, gib
 from hspec.curvature.engine.precision import normal_tensors
+from hspec.curvature.engine.sizes import WORK
 from hspec.curvature.engine.switches import Switches
 from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
@@ -44,6 +46,7 @@ class ClassMeans:
         refuse_other_losses(risk)
         refuse_ranks(risk.ranks, "class and cross-class means")
         self.risk, self.definition = risk, definition
+        self._tried: int | None = None  # vectors a sweep that were found right
         size = 6 * risk.num_examples * risk.num_classes * risk.dtype.itemsize
         self._ask(size, f"tables of N={risk.num_examples} examples by C={risk.num_classes} labels")
         self.softmax = Softmax.of(risk.logits())
@@ -125,8 +128,8 @@ class ClassMeans:
         """place (m, p) = Σ_{n of the class} J_nᵀ Σ_{c'} combinations_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
         written = False  # the first sweep over a class writes, the others add: a pass over C²p numbers less
         with self.risk.graphs.lock, self.risk.graphs.numerics():
-            size = self.risk.graphs.planned().block
             for logits, members, switches in self._logits_of_class(row):
+                size = self._vectors_a_sweep(logits, switches) if len(combinations) > 1 else 1
                 kappa = self.kappa[members] * (self.levels.index[members] == row)[:, None]
                 softmax = self.softmax[members]
                 blocks = zip(combinations.split(size), place.split(size), strict=True)
@@ -137,6 +140,23 @@ class ClassMeans:
                     else:
                         pull_back(logits, parameters, cotangents, switches, out=block)
                 written = True
+
+    def _vectors_a_sweep(self, logits: Tensor, switches: Switches) -> int:
+        """The engine's own block; a block too where one class is so much less than a batch that it pays."""
+        network, planned = self.risk.network, self.risk.graphs.planned().block
+        on_cpu = logits.device.type == "cpu"
+        work = len(logits) * network.num_parameters
+        if (
+            planned > 1
+            or work > WORK.get(logits.device.type, WORK["cuda"])
+            or (on_cpu and any(q.dim() > 2 for q in network.parameters))
+        ):
+            return planned
+        if self._tried is None:
+            generator = torch.Generator().manual_seed(0)
+            U = torch.randn(2, *logits.shape, generator=generator, dtype=torch.float64).to(logits)
+            self._tried = block_size(logits, network.parameters, U, switches)
+        return self._tried
 
     def _logits_of_class(self, row: int) -> Iterator[tuple[Tensor, Tensor, Switches]]:
         """(logits with their graph, indices n of their rows, the graph's switches), covering a class.

@@ -55,7 +55,7 @@ def gradient_rows(risk: Risk, block: list[Tensor], U: Tensor) -> Iterator[Tensor
             u = U[:, first + i]
             cotangents = u.new_zeros(len(u), *f.shape)
             cotangents[:, i] = u
-            sweep = sweep or _block_size(f, block, cotangents, switches)
+            sweep = sweep or block_size(f, block, cotangents, switches)
             yield torch.cat([pull_back(f, block, c, switches) for c in cotangents.split(sweep)])
 
 
@@ -73,7 +73,7 @@ def _graphs(risk: Risk) -> Iterator[tuple[Tensor, Switches, int]]:
             yield graph.outputs, graph.switches, graph.rows.start
 
 
-def _block_size(f: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches) -> int:
+def block_size(f: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches) -> int:
     """How many cotangents a sweep takes: many, if that is what they give one by one; else one."""
     U = U[:MAX_BLOCK]
     alone = torch.cat([pull_back(f, parameters, u, switches) for u in U.split(1)])

@@ -1,11 +1,14 @@
 """The means g_{c,c'} and g_c against loops over the examples, in every order of computing them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from hspec.curvature import A1, A2, B1, B2, Risk, class_means, delta_means, gauss_newton
 from hspec.curvature.classes import streamed_gram as module
+from hspec.curvature.engine.sizes import MAX_BLOCK
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,23 @@ def test_sweeps_in_blocks_or_one_by_one(case, rel, size, in_blocks_of):
     in_blocks_of(size, risk)
     expected = class_means(Risk.from_module(case.net, case.batches, case.C)).cross_class_vectors
     assert rel(class_means(risk).cross_class_vectors, expected) < 1e-13
+
+
+def test_classes_much_smaller_than_batches_are_swept_in_blocks(case, rel):
+    """Where the engine takes one vector at a time; not so on convolutions, whose products are large enough."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    risk = Risk.from_module(net, [(x, y)], 3)
+    expected = class_means(risk).cross_class_vectors
+    risk.graphs.plan = replace(risk.graphs.planned(), block=1)
+    means = class_means(risk)
+    assert rel(means.cross_class_vectors, expected) < 1e-13
+    assert means._tried == MAX_BLOCK
+    conv = Risk.from_module(case.net, case.batches, case.C)
+    of_conv = class_means(conv)
+    of_conv.cross_class_vectors  # noqa: B018
+    assert of_conv._tried is None
 
 
 @pytest.mark.parametrize(
