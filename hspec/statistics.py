@@ -56,6 +56,32 @@ def student_factor(n: int, level: float = 0.95) -> float:
     return scipy.special.stdtrit(n - 1, 0.5 + level / 2) if n > 1 else np.float64(np.nan)
 
 
+def interval(mean: float, error: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Ends of the Student-t interval, from a mean and its standard error over n values; NaN for one.
+
+    Example:
+        >>> low, high = interval(2.0, 0.5, 5)
+        >>> print(low.round(3), high.round(3))
+        0.612 3.388
+    """
+    half = student_factor(n, level) * error
+    return mean - half, mean + half
+
+
+def p_value(values: ArrayLike) -> float:
+    """Two-sided p of Student's t-test that the expectation is zero; of differences, the paired test. NaN for one.
+
+    Example:
+        >>> print(round(p_value([1.0, 2.0, 3.0, 4.0]), 4))
+        0.0305
+    """
+    mean, error = mean_and_error(values)
+    n = len(np.asarray(values))
+    if error == 0:
+        return float(mean == 0)
+    return float(2 * scipy.special.stdtr(n - 1, -abs(mean) / error)) if n > 1 else float("nan")
+
+
 def ratio_and_error(part: ArrayLike, whole: ArrayLike) -> tuple[float, float]:
     """mean(part)/mean(whole) of paired values (n,), and its standard error to first order.
 

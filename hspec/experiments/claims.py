@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 CLAIMS = {
@@ -34,6 +35,7 @@ class Verdict:
     value      the number with its uncertainty and unit, as text
     criterion  what the number must be for the claim to hold
     outcome    one of :data:`OUTCOMES`
+    margin     how far from its threshold the number is, or what keeps it from deciding
     """
 
     claim: str
@@ -41,12 +43,68 @@ class Verdict:
     value: str
     criterion: str
     outcome: str
+    margin: str = ""
 
     def __post_init__(self):
         if self.claim not in CLAIMS:
             raise ValueError(f"unknown claim {self.claim!r}: known are {', '.join(CLAIMS)}")
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {OUTCOMES}, got {self.outcome!r}")
+
+
+FACTOR = 1.5  # a number nearer than this to a threshold of ours decides nothing
+
+
+def judge(
+    value: float,
+    threshold: float,
+    *,
+    above: bool = False,
+    interval: tuple[float, float] | None = None,
+    ours: bool = True,
+    share: bool = False,
+) -> tuple[str, str]:
+    """Outcome and margin of "value is at most (``above``: at least) threshold"; both are positive numbers.
+
+    It is undecided where the interval holds the threshold or where its ends are not known, and, for a threshold
+    that is ours and not the claim's, where the value is within a factor :data:`FACTOR` of it.
+
+    Args:
+        interval: 95 % uncertainty of the value; None where it is exact.
+        ours: Whether the threshold is a choice of this book.
+        share: Whether both are shares of one, whose factor is that of their odds x/(1 − x).
+
+    Example:
+        >>> judge(0.3, 0.1)
+        ('fails', 'by a factor 3')
+        >>> judge(0.09, 0.1)
+        ('inconclusive at this scale', 'within a factor 1.5 of the threshold, which is ours')
+        >>> judge(0.3, 0.1, interval=(0.05, 0.5))
+        ('inconclusive at this scale', 'the threshold is within the uncertainty')
+    """
+    low, high = interval or (value, value)
+    if not all(map(math.isfinite, (value, low, high))):
+        return OUTCOMES[2], "not known, or its uncertainty is not"
+    if low <= threshold <= high and interval and low < high:
+        return OUTCOMES[2], "the threshold is within the uncertainty"
+    times = odds(value) / odds(threshold) if share else value / threshold
+    times = max(times, 1 / times) if times > 0 else math.inf
+    if ours and times < FACTOR:
+        return OUTCOMES[2], f"within a factor {FACTOR:g} of the threshold, which is ours"
+    margin = f"by a factor {times:.2g}" if times < 1000 else "by more than a factor 1000"
+    return outcome(value >= threshold if above else value <= threshold), margin + " in odds" * share
+
+
+def odds(share: float) -> float:
+    """x/(1 − x), infinite from one on."""
+    return share / (1 - share) if share < 1 else math.inf
+
+
+def both(*judged: tuple[str, str]) -> tuple[str, str]:
+    """Outcome and margin of a criterion of several parts: one that fails decides, then one that is open."""
+    return next(
+        part for name in (OUTCOMES[1], OUTCOMES[2], OUTCOMES[0]) for part in judged if part[0] == name
+    )
 
 
 def outcome(holds: bool, *, decided: bool = True) -> str:

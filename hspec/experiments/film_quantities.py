@@ -10,7 +10,7 @@ import numpy as np
 from hspec.experiments.records import Record
 from hspec.experiments.training_spectrum import Frame
 from hspec.linalg import SpectralMeasure, wasserstein
-from hspec.statistics import mean_and_error
+from hspec.statistics import interval, mean_and_error
 
 ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
 
@@ -18,12 +18,15 @@ ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision lea
 def rank_ratio(eigenvalues: np.ndarray, k: int) -> float:
     """λ_1/λ_k, k counted from 1: how far the largest eigenvalue stands out.  Source: GKX19.
 
-    NaN where λ_k is negative or cannot be told from zero in single precision, as in a net that has not learned.
+    eigenvalues  descending; NaN marks those that are not known (:func:`~hspec.experiments.training_spectrum.known`)
+
+    NaN where either is not known, and where λ_k is negative or cannot be told from zero in single precision, as in
+    a net that has not learned.
     """
-    top = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+    top = np.asarray(eigenvalues, dtype=np.float64)
     if not 1 <= k <= len(top):
         raise ValueError(f"λ_{k} asked of {len(top)} eigenvalues")
-    return float(top[0] / top[k - 1]) if top[k - 1] > ROUNDING * np.abs(top).max() else float("nan")
+    return float(top[0] / top[k - 1]) if top[k - 1] > ROUNDING * top[0] else float("nan")
 
 
 def negative_share(measure: SpectralMeasure) -> tuple[float, float]:
@@ -67,7 +70,7 @@ def gradient_concentration(gradient: SpectralMeasure, top: np.ndarray, k: int) -
     """‖Q_kᵀ∇L‖² / ‖∇L‖², Q_k the top k eigenvectors: an estimate, and rigorous bounds below and above.
 
     gradient  the gradient's own spectral measure, Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i), from a Lanczos run started there
-    top       the largest eigenvalues, descending, at least k + 1
+    top       the largest eigenvalues, descending, at least k + 1; NaN marks those that are not known
 
     It is the mass of that measure above any point between λ_{k+1} and λ_k: no eigenvector is needed, and the
     Chebyshev-Markov-Stieltjes inequalities bound it.
@@ -76,6 +79,8 @@ def gradient_concentration(gradient: SpectralMeasure, top: np.ndarray, k: int) -
     if len(top) <= k:
         raise ValueError(f"the share in the top {k} needs λ_{k + 1}: only {len(top)} eigenvalues are given")
     cut = (top[k - 1] + top[k]) / 2
+    if np.isnan(cut):  # either has not converged, and between which eigenvalues to cut is not known
+        return np.nan, np.nan, np.nan
     lower, upper = (float(bound[0]) for bound in gradient.cdf_bounds(cut))
     return tuple(min(1.0, max(0.0, 1 - value)) for value in (float(gradient.cdf(cut)), upper, lower))
 
@@ -86,16 +91,19 @@ def sampling_noise(measure: SpectralMeasure) -> float:
     return float(np.mean([w1_ratio(a, b) for a, b in pairs])) if pairs else float("nan")
 
 
-CLEARLY = 2.0  # standard errors
 TWICE = 2.0  # the least factor by which outliers must differ between two nets
-UNDEFINED = "none: the denominator is negative, or zero to rounding"
+UNDEFINED = "none: an eigenvalue has not converged, or the denominator is not positive"
 
 
 def depth(record: Frame) -> tuple[float, float]:
-    """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by residual and rounding."""
-    largest, smallest = float(record.top[0]), record.bottom
+    """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by residual and rounding.
+
+    The smallest Ritz value may be less sharp than a number that is shown alone, since its residual goes with it.
+    NaN where λ_max has not converged.
+    """
+    largest, smallest = float(record.top[0]), float(record["bottom"][0])
     rounding = ROUNDING * max(largest, -smallest)
-    return max(0.0, -smallest / largest), max(record.bottom_residual, rounding) / largest
+    return max(-smallest, 0.0) / largest, max(record.bottom_residual, rounding) / largest
 
 
 def epoch_changes(film: list[Frame], epoch: int) -> list[tuple[float, float]]:
@@ -120,6 +128,12 @@ def compared_ratios(ones: list[Frame], others: list[Frame], rank: int) -> tuple[
     )
     mean, sem = mean_and_error(logs)
     return (mean, sem), ratio_with_error(mean, sem)
+
+
+def ratio_interval(mean: float, sem: float, n: int) -> tuple[float, float]:
+    """95 % interval of a ratio, from mean and standard error of its logarithm over n pairs."""
+    low, high = interval(mean, sem, n)
+    return float(np.exp(low)), float(np.exp(high))
 
 
 def ratio_with_error(mean: float, sem: float) -> str:

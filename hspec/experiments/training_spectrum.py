@@ -12,6 +12,18 @@ from hspec.linalg import LinearOperator, SpectralMeasure, Tridiagonal, lanczos
 from hspec.linalg.quadrature import measure_from
 from hspec.linalg.trace import draw_probe
 
+KNOWN = 1e-2  # of a Ritz value: with a larger residual it is no eigenvalue yet
+
+
+def known(values: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+    """The Ritz values that have converged; NaN where the residual is above a hundredth of the value.
+
+    Example:
+        >>> print(known(np.array([8.0, -0.5]), np.array([0.01, 0.4])))
+        [ 8. nan]
+    """
+    return np.where(residuals <= KNOWN * np.abs(values), values, np.nan)
+
 
 class Frame(Record):
     """One step of a training: the spectrum of its Hessian, both ends of it, and the gradient's place in it."""
@@ -23,8 +35,8 @@ class Frame(Record):
 
     @property
     def top(self) -> np.ndarray:
-        """The largest eigenvalues (num_top,), descending; ``top_residuals`` are their errors at most."""
-        return self["top"]
+        """The largest eigenvalues (num_top,), descending, NaN where the run did not reach them: see :func:`known`."""
+        return known(self["top"], self.top_residuals)
 
     @property
     def top_residuals(self) -> np.ndarray:
@@ -33,8 +45,8 @@ class Frame(Record):
 
     @property
     def bottom(self) -> float:
-        """The smallest eigenvalue, at most ``bottom_residual`` off."""
-        return float(self["bottom"][0])
+        """The smallest eigenvalue, at most ``bottom_residual`` off; NaN where the run did not reach it."""
+        return float(known(self["bottom"], self["bottom_residuals"])[0])
 
     @property
     def bottom_residual(self) -> float:

@@ -83,4 +83,5 @@ def one_trend(claim: str, quantity: str, table: np.ndarray, name: str, sign: int
         f"τ = {found.tau:+.2f}, p = {found.p:.2g} ({found.comparisons} comparisons)",
         criterion,
         outcome(found.tau * sign > 0, decided=found.p <= SIGNIFICANT),
+        f"p = {found.p:.2g}",
     )

@@ -6,20 +6,28 @@ import pandas as pd
 
 from hspec.experiments import Record
 from hspec.experiments.film_quantities import rank_ratio, share
-from hspec.experiments.training_spectrum import Frame
+from hspec.experiments.training_spectrum import KNOWN, Frame
 from hspec.figures.tables import tabulated
 
 BOUNDED = "{:.3f} [{:.3f}, {:.3f}]"  # an estimate and its rigorous bounds
 
 
 def frame_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
-    """The numbers behind the figures: one row a frame; of the gradient's share, its bounds too."""
+    """The numbers behind the figures: one row a frame; of the gradient's share, its bounds too.
+
+    The last column is the reason for a dash: with a residual above a hundredth of itself a Ritz value is not shown.
+    """
     frames = [(label, frame) for label, film in films.items() for frame in film]
     rank = frames[0][1].num_classes + 1
     formats = {"loss": ".4g", "error": ".3f", "λ_1": ".4g", f"λ_{rank}": ".4g", "λ_min": ".3g"}
     return tabulated(
         (frame_row(label, frame, rank) for label, frame in frames),
-        formats | {f"λ_1/λ_{rank}": ".3g", f"gradient in the top {rank - 1}": BOUNDED},
+        formats
+        | {
+            f"λ_1/λ_{rank}": ".3g",
+            f"gradient in the top {rank - 1}": BOUNDED,
+            residuals_heading(rank): "{:.0e}, {:.0e}, {:.0e}",
+        },
     )
 
 
@@ -34,7 +42,22 @@ def frame_row(label: str, frame: Frame, rank: int) -> dict[str, object]:
         f"λ_1/λ_{rank}": rank_ratio(frame.top, rank),
         "λ_min": frame.bottom,
         f"gradient in the top {rank - 1}": share(frame, rank - 1),
+        residuals_heading(rank): relative_residuals(frame, rank),
     }
+
+
+def residuals_heading(rank: int) -> str:
+    return f"residuals of λ_1, λ_{rank}, λ_min over their sizes (a dash above {KNOWN:.0e})"
+
+
+def relative_residuals(frame: Frame, rank: int) -> tuple[float, float, float]:
+    """Of the Ritz values in the places of λ_1, λ_rank and λ_min."""
+    values = (frame["top"][0], frame["top"][rank - 1], frame["bottom"][0])
+    residuals = (frame.top_residuals[0], frame.top_residuals[rank - 1], frame.bottom_residual)
+    return tuple(
+        float(residual / abs(value)) if value else float("nan")
+        for residual, value in zip(residuals, values, strict=True)
+    )
 
 
 def learning_rate_table(records: list[Record]) -> pd.DataFrame:

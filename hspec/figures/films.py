@@ -38,7 +38,7 @@ def film(
     )
     steps = np.array([r.step for r in frames])
     draw_losses(above, frames, curves)
-    unit = float(np.median([r.top[0] for r in frames])) / LINEAR_UNIT
+    unit = float(np.nanmedian([r.top[0] for r in frames])) / LINEAR_UNIT
     heat_map(figure, below, frames, steps, unit)
     draw_ends(below, frames, steps, rank or frames[0].num_classes + 1)
     for axis in (above, below):
@@ -65,8 +65,8 @@ def draw_losses(axis: Axes, frames: list[Record], curves: Record | None) -> None
 
 def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray, unit: float) -> None:
     """log10 of eigenvalues per unit of the axis u = sign(λ) log10(1 + |λ|/unit), one column a frame."""
-    low = min(r.bottom for r in frames)
-    high = max(float(r.top[0]) for r in frames)
+    low = min(r.hess.support[0] for r in frames)
+    high = max(r.hess.support[1] for r in frames)
     margin = 3 * SMOOTHING
     grid = np.linspace(bent(low, unit) - margin, bent(high, unit) + margin, ROWS)
     columns = [column(r.hess, grid, unit) for r in frames]
@@ -86,11 +86,18 @@ def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray,
 
 
 def draw_ends(axis: Axes, frames: list[Frame], steps: np.ndarray, rank: int) -> None:
-    """λ_1, λ_rank and λ_min as outlined lines on a heat map's axis."""
-    unit = float(np.median([r.top[0] for r in frames])) / LINEAR_UNIT
+    """λ_1, λ_rank and λ_min as outlined lines on a heat map's axis; gaps where they have not converged."""
+    unit = float(np.nanmedian([r.top[0] for r in frames])) / LINEAR_UNIT
     lines = [([r.top[0] for r in frames], COLOURS["G"], "-", r"$\lambda_1$")]
-    if all(rank <= len(r.top) for r in frames):
-        lines.append(([r.top[rank - 1] for r in frames], COLOURS["G"], "--", rf"$\lambda_{{{rank}}}$"))
+    if any(np.isfinite(r.top[rank - 1 : rank]).any() for r in frames):
+        lines.append(
+            (
+                [r.top[rank - 1] if rank <= len(r.top) else np.nan for r in frames],
+                COLOURS["G"],
+                "--",
+                rf"$\lambda_{{{rank}}}$",
+            )
+        )
     lines.append(([r.bottom for r in frames], COLOURS["B1"], "-", r"$\lambda_{\min}$"))
     for values, colour, style, label in lines:
         axis.plot(

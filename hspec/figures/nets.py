@@ -52,8 +52,9 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
     figure, (left, right) = panels(1, 2, width=4.8, height=3.4)
     for (label, record), (colour, marker) in zip(records.items(), LOOKS, strict=False):
         unit = float(record.top[rank - 1])
-        if unit <= 0:  # a net so little trained that its scale is not one
-            left.plot([], [], marker, color=colour, label=rf"{label}: $\lambda_{{{rank}}} \leq 0$")
+        if not unit > 0:  # a net so little trained that its scale is not one, or an eigenvalue not reached
+            reason = r"\leq 0" if unit <= 0 else r"\mathrm{\ has\ not\ converged}"
+            left.plot([], [], marker, color=colour, label=rf"{label}: $\lambda_{{{rank}}} {reason}$")
             continue
         top = record.top / unit
         left.plot(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)

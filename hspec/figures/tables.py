@@ -65,8 +65,35 @@ def table(frame: pd.DataFrame) -> Markdown:
     return Markdown("\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells))
 
 
-def verdict_table(verdicts: list[Verdict]) -> Markdown:
-    """What this run says of the chapter's claims."""
+def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:
+    """What was found of the chapter's claims, and by what margin; above it, in a line, on which net and data.
+
+    Args:
+        verdicts: The rows.
+        records: What they were found on.
+    """
+    records = list(records)
+    rows = _verdict_rows(verdicts)
+    return Markdown(f"{what_was_measured(records)}\n\n{rows.data}") if records else rows
+
+
+def what_was_measured(records: list[Record]) -> str:
+    """One line: net, p, data, N and the seeds of the records; several nets, data sets or samples one by one."""
+    kinds = {}
+    for record in records:
+        setting = record.setting
+        kind = (
+            f"{setting.model} at width {setting.width:g}, p = {record.num_parameters:,}; "
+            f"{setting.dataset}, N = {record.num_examples:,}"
+        )
+        kinds.setdefault(kind, set()).add(setting.init_seed)
+    return "; ".join(
+        f"**{kind}**; {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, sorted(seeds)))}"
+        for kind, seeds in kinds.items()
+    )
+
+
+def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
     return table(
         pd.DataFrame(
             {
@@ -74,6 +101,7 @@ def verdict_table(verdicts: list[Verdict]) -> Markdown:
                 "measured": v.quantity,
                 "value": v.value,
                 "holds if": v.criterion,
+                "decided": v.margin,
                 "in this run": f"**{MARKS[v.outcome]}**",
             }
             for v in verdicts

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hspec.experiments.film_quantities import moment
-from hspec.experiments.training_spectrum import Frame
+from hspec.experiments.training_spectrum import Frame, known
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.film_axes import LOOKS, plain_log
 from hspec.figures.style import COLOURS, panels
@@ -35,14 +35,17 @@ def stills(frames: list[Frame], *, columns: int = 3, preset: str = "P20") -> Fig
 
 
 def ends(films: dict[str, list[Frame]], *, drops=()) -> Figure:
-    """λ_1 above and λ_min below of several films over the steps; bars are the residuals."""
+    """λ_1 (left) and λ_min (right) of several films over the steps; bars are the residuals.
+
+    Gaps where they have not converged.
+    """
     figure, axes = panels(1, 2, width=4.8, height=3.3)
     for axis, name, symbol in zip(
         axes, ("top", "bottom"), (r"$\lambda_1$", r"$\lambda_{\min}$"), strict=True
     ):
         for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
             steps = [r.step for r in frames]
-            values = [float(r[name][0]) for r in frames]
+            values = [float(known(r[name], r[f"{name}_residuals"])[0]) for r in frames]
             bars = [float(r[f"{name}_residuals"][0]) for r in frames]
             axis.errorbar(steps, values, bars, color=colour, marker=marker, markersize=4, label=label)
         for drop in drops:
@@ -50,7 +53,7 @@ def ends(films: dict[str, list[Frame]], *, drops=()) -> Figure:
         axis.set_xlabel("step")
         axis.set_ylabel(symbol)
     plain_log(axes[0])
-    deepest = max(abs(r.bottom) for frames in films.values() for r in frames)
+    deepest = max(abs(float(r["bottom"][0])) for frames in films.values() for r in frames)
     axes[1].set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(deepest) - 2))
     axes[1].set_ylim(-2 * deepest, 0)
     axes[0].legend()

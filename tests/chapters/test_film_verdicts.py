@@ -83,7 +83,7 @@ def test_end_needs_a_small_and_a_sharp_smallest_eigenvalue():
 
 
 def test_outliers_of_two_nets():
-    flat, spiky = [frame([1.5, 1.2, 1])] * 2, [frame([9.0, 5, 1])] * 2
+    flat, spiky = [frame([1.2, 1.1, 1])] * 2, [frame([9.0, 5, 1])] * 2
     assert outcomes(verdict_outliers(flat, spiky)) == [HOLDS, HOLDS]
     assert outcomes(verdict_outliers(spiky, flat)) == [FAILS, FAILS]
     scattered = [frame([2.9, 2, 1]), frame([3.1, 2, 1]), frame([30.0, 2, 1])]
@@ -98,7 +98,7 @@ def test_a_ratio_that_is_not_defined_is_named_so_and_decides_nothing():
 
 
 def test_population_statistics():
-    flat, spiky = [frame([1.5, 1.2, 1], step=10)] * 2, [frame([9.0, 5, 1], step=10)] * 2
+    flat, spiky = [frame([1.2, 1.1, 1], step=10)] * 2, [frame([9.0, 5, 1], step=10)] * 2
     fast, slow = curve(0.5), curve(2.0)
     assert outcomes(verdict_population(flat, spiky, (fast, slow))) == [HOLDS, HOLDS]
     assert outcomes(verdict_population(spiky, flat, (slow, fast))) == [FAILS, FAILS]

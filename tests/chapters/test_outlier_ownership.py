@@ -92,7 +92,7 @@ def measure_arrays(prefix, nodes, dimension=100):
     return {prefix + name: value for name, value in measure.to_arrays().items()}
 
 
-def owned_record(cosine=0.99, h_top=0.1, knocked=0.5, h=(0.4,), probes=2):
+def owned_record(cosine=0.99, h_top=0.1, knocked=0.5, h=(0.5,), probes=2):
     arrays = {
         "hess_top": np.array([9.0, 4.0, 1.0, 0.6]),
         "hess_residuals": np.full(4, 1e-4),
@@ -114,7 +114,7 @@ def outcomes(verdicts):
 
 def test_ownership_holds_or_fails_row_by_row():
     assert outcomes(verdict_ownership(owned_record())) == [HOLDS] * 4
-    worse = owned_record(cosine=0.7, h_top=0.8, knocked=1.2, h=(0.1,))
+    worse = owned_record(cosine=0.7, h_top=0.8, knocked=1.8, h=(0.1,))
     assert outcomes(verdict_ownership(worse)) == [FAILS] * 4
 
 

@@ -74,9 +74,16 @@ def test_a_power_law_holds_and_a_semicircle_does_not():
     u = (np.arange(500) + 0.5) / 500
     circle = np.interp(u, 2 / np.pi * (t * np.sqrt(1 - t**2) + np.arcsin(t)), t)
     right, wrong = law_record(quantiles(2.0), "power law"), law_record(circle, "semicircle")
-    assert outcomes(verdict_power_law(right, [right, wrong])) == [HOLDS] * 6
-    found = verdict_power_law(wrong, [law_record(circle, "power law")])
-    assert [found[0].outcome, found[1].outcome, found[3].outcome] == [FAILS] * 3
+    assert outcomes(verdict_power_law(right, [right, wrong])) == [HOLDS] * 4
+    found = verdict_power_law(wrong, [])
+    assert [found[0].outcome, found[2].outcome] == [FAILS] * 2
+
+
+def test_a_control_that_is_taken_for_the_other_law_leaves_everything_open():
+    mistaken = law_record(quantiles(2.0), "semicircle")
+    found = verdict_power_law(law_record(quantiles(2.0), "power law"), [mistaken])
+    assert outcomes(found)[0::2] == [INCONCLUSIVE] * 2
+    assert "control" in found[0].margin
 
 
 def test_probes_that_disagree_decide_nothing():

@@ -88,7 +88,7 @@ def test_one_probe_has_no_standard_error():
     assert np.isnan(tail_share(one, one, one / 100, 0.01)[1])
 
 
-def synthetic(shares: np.ndarray, jitter: float = 0.001):
+def synthetic(shares: np.ndarray, jitter: float = 0.001, error: float = 0.0):
     """A grid (epochs, sizes) of records with given shares; NaN is a missing cell."""
     epochs, sizes = tuple(range(1, len(shares) + 1)), tuple(range(1, shares.shape[1] + 1))
     records = {}
@@ -97,7 +97,7 @@ def synthetic(shares: np.ndarray, jitter: float = 0.001):
             share = shares[epoch - 1, size - 1]
             nodes, weights = np.ones((2, 1)), np.full((2, 1), 0.01)
             parts = np.array([[share - jitter], [share + jitter]])
-            arrays = {"nodes": nodes, "g_parts": parts, "weights": weights}
+            arrays = {"nodes": nodes, "g_parts": parts, "weights": weights, "error_rate": np.array(error)}
             records[Cell(0, size, epoch)] = None if np.isnan(share) else Record(arrays, {})
     return Grid((0,), sizes, epochs, {}), records
 
@@ -116,6 +116,12 @@ FALLING = 0.9 - 0.1 * np.add.outer(np.arange(4), np.arange(4))
 )
 def test_verdict_has_every_outcome(shares, jitter, outcomes):
     assert [v.outcome for v in verdict_upper_tail(*synthetic(shares, jitter), 0.01)] == outcomes
+
+
+def test_a_net_that_has_not_learnt_is_no_evidence():
+    first, last, *_ = verdict_upper_tail(*synthetic(FALLING, error=0.41), 0.01)
+    assert [first.outcome, last.outcome] == [INCONCLUSIVE] * 2
+    assert first.margin == "a net with 41% training error has not learnt its sample"
 
 
 @pytest.mark.parametrize("tail", [0.0, 1.0, -0.1, 0.02])

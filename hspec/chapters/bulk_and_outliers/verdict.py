@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.claims import OUTCOMES, Verdict, judge
 from hspec.experiments.records import Record
 
 CLEAR_GAP = 1.25  # a largest ratio below this is no gap: the eigenvalues then fall off evenly
@@ -20,13 +20,36 @@ def _verdict(record: Record) -> Verdict:
     classes = record.num_classes
     count, ratio = outlier_count(record["top"], classes)
     slack = max(1, round(NEARLY * classes))
+    inside, outside = best_gaps(record["top"], classes, slack)
     name = f"{record.setting.dataset}, {record.options['split']}"
     return Verdict(
         "P18-1",
         f"{name}: position of the largest gap among the top {len(record['top'])} eigenvalues",
-        f"{count} (ratio {ratio:.2f})",
-        f"{classes} ± {slack}, with a ratio of at least {CLEAR_GAP:g}",
-        outcome(abs(count - classes) <= slack and ratio >= CLEAR_GAP, decided=ratio >= CLEAR_GAP),
+        f"after {count} (ratio {ratio:.2f}); near C after {inside[0]} ({inside[1]:.2f}), "
+        f"elsewhere after {outside[0]} ({outside[1]:.2f})",
+        f"within {classes} ± {slack}, with a ratio of at least {CLEAR_GAP:g}; both are ours",
+        *judged_gaps(inside[1], outside[1]),
+    )
+
+
+def judged_gaps(inside: float, outside: float) -> tuple[str, str]:
+    """Outcome and margin: which of two gaps, in logarithms, is the larger one, if it is a gap at all."""
+    if max(inside, outside) < CLEAR_GAP:
+        return OUTCOMES[2], f"no gap reaches a ratio of {CLEAR_GAP:g}"
+    return judge(float(np.log(inside)), float(np.log(outside)), above=True)
+
+
+def best_gaps(
+    eigenvalues: np.ndarray, num_classes: int, slack: int
+) -> tuple[tuple[int, float], tuple[int, float]]:
+    """Position and ratio of the largest gap within C ± slack, and of the largest one elsewhere; (0, 1) for none."""
+    ratios = gap_ratios(eigenvalues, num_classes)
+    near = np.abs(np.arange(1, len(ratios) + 1) - num_classes) <= slack
+    return tuple(
+        (int(np.where(where, ratios, 0).argmax()) + 1, float(ratios[where].max()))
+        if where.any()
+        else (0, 1.0)
+        for where in (near, ~near)
     )
 
 
@@ -36,10 +59,15 @@ def outlier_count(eigenvalues: np.ndarray, num_classes: int) -> tuple[int, float
     eigenvalues  the largest eigenvalues, in any order; at least two must be positive
     Only positive eigenvalues are compared: a ratio across zero says nothing.
     """
+    ratios = gap_ratios(eigenvalues, num_classes)
+    k = int(ratios.argmax())
+    return k + 1, float(ratios[k])
+
+
+def gap_ratios(eigenvalues: np.ndarray, num_classes: int) -> np.ndarray:
+    """λ_k / λ_{k+1} for k = 1, 2, … up to 3C, of the positive eigenvalues."""
     top = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
     top = top[top > 0][: 3 * num_classes + 1]
     if len(top) < 2:
         raise ValueError(f"counting outliers needs at least two positive eigenvalues, got {len(top)}")
-    ratios = top[:-1] / top[1:]
-    k = int(ratios.argmax())
-    return k + 1, float(ratios[k])
+    return top[:-1] / top[1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.claims import Verdict, judge
 from hspec.experiments.records import Record
 
 NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
@@ -23,27 +23,31 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
         (
             "A1's share of the sum of G's top C eigenvalues, tr(Qᵀ A1 Q)/tr(Qᵀ G Q)",
             f"{share:.3f}",
-            f"≥ {MOST:g}",
-            share >= MOST,
+            f"≥ {MOST:g}, a threshold of ours",
+            *judge(share, MOST, above=True, share=True),
         ),
         (
             "eigenvalues of A1 (exact) over those of G, λ_i(A1)/λ_i(G), i ≤ C: smallest and largest",
             f"{ratios.min():.2f} … {ratios.max():.2f}",
-            f"all ≥ {1 / NEAR:g} (none can exceed 1)",
-            bool((ratios >= 1 / NEAR).all()),
+            f"all ≥ {1 / NEAR:g}, a threshold of ours (none can exceed 1)",
+            *judge(float(ratios.min()), 1 / NEAR, above=True),
         ),
         (
             f"eigenvalues of G − A1 above λ_C(G), of {classes} of G's",
             f"{left}; the largest is {largest:.2f} λ_C(G)",
-            "none: the outliers are gone",
-            left == 0,
+            "none: the outliers are gone; that it counts from λ_C on is ours",
+            *judge(largest, 1 + ROUNDING),
         ),
     ]
     if "cosines" in record:
         overlap = float(np.mean(record["cosines"] ** 2))
-        name = "span of the g_c against G's top C eigenspace (mean squared cosine)"
-        rows.insert(2, (name, f"{overlap:.3f}", f"≥ {SPACE:g}", overlap >= SPACE))
-    return [Verdict("P18-5", *texts, outcome(holds)) for *texts, holds in rows]
+        name = (
+            "span of the g_c against G's top C eigenspace (mean squared cosine)",
+            f"{overlap:.3f}",
+            f"≥ {SPACE:g}, a threshold of ours",
+        )
+        rows.insert(2, (*name, *judge(overlap, SPACE, above=True, share=True)))
+    return [Verdict("P18-5", *row) for row in rows]
 
 
 def a1_share(record: Record) -> float:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.claims import Verdict, both, judge
 from hspec.experiments.film_quantities import (
-    CLEARLY,
     count_below,
     depth,
     epoch_changes,
@@ -14,7 +13,7 @@ from hspec.experiments.film_quantities import (
     with_error,
 )
 from hspec.experiments.training_spectrum import Frame
-from hspec.statistics import mean_and_error
+from hspec.statistics import interval, mean_and_error, student_factor
 
 PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
 LARGE = 0.1  # of λ_max: a negative eigenvalue larger than this is large
@@ -32,14 +31,22 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
             f"|λ_min|/λ_max at step {start.step}, then at step {after.step}",
             f"{deep:.3f} ± {slack:.0e}, then {shallow:.3f} ± {rest:.0e}",
             f"at least {LARGE:g}, then less",
-            outcome(deep - slack >= LARGE > shallow + rest, decided=max(slack, rest) < LARGE),
+            *both(
+                judge(deep, LARGE, above=True, interval=(deep - slack, deep + slack)),
+                judge(shallow, LARGE, interval=(shallow - rest, shallow + rest)),
+            ),
         ),
         Verdict(
             "GKX-2",
             f"number of eigenvalues below −{LARGE:g} λ_max at the same steps",
             f"{with_error(*counts[0], digits=1)}, then {with_error(*counts[1], digits=1)}",
             "at least one, then less than one",
-            outcome(counts[0][0] >= 1 > counts[1][0]),
+            *both(
+                *(
+                    judge(mean, 1, above=early, interval=interval(mean, error, r.hess.num_probes), ours=False)
+                    for (mean, error), r, early in zip(counts, (start, after), (True, False), strict=True)
+                )
+            ),
         ),
     ]
 
@@ -49,6 +56,10 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     changes = epoch_changes(film, epoch)
     first, later = changes[0], changes[1:]
     value, sem = mean_and_error([mean for mean, _ in later])
+    probes = min(r.hess.num_probes for r in film)
+    half = np.hypot(
+        student_factor(len(later)) * sem, SETTLED * np.nan_to_num(student_factor(probes) * first[1])
+    )
     return [
         Verdict(
             "GKX-3",
@@ -56,9 +67,6 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
             "the first",
             f"{with_error(value, sem)}; first epoch {with_error(*first)}",
             f"at most {SETTLED:.2f} of the first epoch's",
-            outcome(
-                value <= SETTLED * first[0],
-                decided=abs(value - SETTLED * first[0]) > CLEARLY * np.hypot(sem, SETTLED * first[1]),
-            ),
+            *judge(value, SETTLED * first[0], interval=(value - half, value + half)),
         )
     ]

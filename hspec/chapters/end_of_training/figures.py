@@ -36,7 +36,7 @@ def fading(frames: list[Frame]) -> Figure:
     order = sorted(frames, key=lambda r: r.loss)
     losses = [r.loss for r in order]
     axis.loglog(losses, [float(r.top[0]) for r in order], "o-", color=COLOURS["G"], label=r"$\lambda_1$")
-    sizes = [abs(min(0.0, r.bottom)) for r in order]
+    sizes = [abs(np.minimum(0.0, r.bottom)) for r in order]  # NaN stays
     axis.loglog(losses, sizes, "s-", color=COLOURS["B1"], label=r"$|\lambda_{\min}|$")
     falling_loss_axis(axis, frames)
     axis.set_ylabel("eigenvalue")

@@ -79,7 +79,7 @@ def gradient_row(label: str, frame: Frame, classes: int) -> dict[str, object]:
 
 
 def share_summary(films: dict[str, list[Frame]]) -> pd.DataFrame:
-    """The gradient's share in the top C eigenvectors after the start: mean and range over the frames."""
+    """The gradient's share in the top C eigenvectors after the start: mean and range over the frames that have it."""
     formats = {
         "share of ‖∇L‖² in the top C, mean over frames": ".3f",
         "smallest and largest": "{:.3f} to {:.3f}",
@@ -90,10 +90,12 @@ def share_summary(films: dict[str, list[Frame]]) -> pd.DataFrame:
 
 def share_row(label: str, frames: list[Frame]) -> dict[str, object]:
     classes = frames[0].num_classes
-    shares = [share(frame, classes)[0] for frame in frames if frame.step > 0]
+    shares = np.array([share(frame, classes)[0] for frame in frames if frame.step > 0])
+    shares = shares[np.isfinite(shares)]
     return {
         "net": label,
-        "share of ‖∇L‖² in the top C, mean over frames": np.mean(shares),
-        "smallest and largest": (min(shares), max(shares)),
+        "share of ‖∇L‖² in the top C, mean over frames": shares.mean() if len(shares) else np.nan,
+        "smallest and largest": (shares.min(), shares.max()) if len(shares) else (np.nan, np.nan),
+        "frames where λ_C and λ_(C+1) have converged": len(shares),
         "a random direction, C/p": classes / frames[0].num_parameters,
     }

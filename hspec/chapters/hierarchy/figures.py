@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from hspec.chapters.hierarchy.verdict import nearest_share, silhouette_summary
+from hspec.chapters.hierarchy.verdict import FLOORS, nearest_share, silhouette_summary
 from hspec.experiments import Record
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.style import COLOURS, panels
@@ -20,7 +20,6 @@ HALO = [withStroke(linewidth=2.5, foreground="white")]
 MOST_LABELS = 12  # classes; with more, only the g_c are labelled
 METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
 DECADES = 400  # grid points of a log-spectrum
-FLOORS = (1e-6, 1e-5, 1e-4, 1e-3)  # relative to the largest eigenvalue
 KERNEL = 0.12  # decades: narrower than the bulks, wider than the spacing of the outer nodes
 
 LEVELS = {

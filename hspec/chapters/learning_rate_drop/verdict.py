@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.film_quantities import CLEARLY, ratio_with_error, seeds
+from hspec.experiments.claims import OUTCOMES, Verdict, outcome
+from hspec.experiments.film_quantities import ratio_with_error, seeds
 from hspec.experiments.training_spectrum import Frame
-from hspec.statistics import mean_and_error
+from hspec.statistics import mean_and_error, p_value
 
 
 def verdict_drop(before: list[Frame], after: list[Frame], control: list[Frame]) -> list[Verdict]:
@@ -25,11 +25,23 @@ def verdict_drop(before: list[Frame], after: list[Frame], control: list[Frame]) 
     ]
 
 
-def below_one(logarithms: np.ndarray) -> tuple[str, str, str]:
-    """Value, criterion and outcome of "these ratios are below 1", given their natural logarithms."""
+NO_TEST = "one seed, or an eigenvalue that is not known: no test"
+SIGNIFICANT = 0.05  # of the paired t-test
+
+
+def below_one(logarithms: np.ndarray) -> tuple[str, str, str, str]:
+    """Value, criterion, outcome and margin of "these ratios are below 1", given their natural logarithms.
+
+    Each ratio is of two states of one seed: Student's paired test of the logarithms.
+    """
     mean, sem = mean_and_error(logarithms)
+    p = p_value(logarithms)
     return (
         ratio_with_error(mean, sem),
-        f"below 1 by {CLEARLY:g} standard errors of its logarithm",
-        outcome(mean < 0, decided=abs(mean) > CLEARLY * sem),
+        f"below 1, p ≤ {SIGNIFICANT:g} (paired t-test of logarithms)",
+        *(
+            (outcome(mean < 0, decided=p <= SIGNIFICANT), f"p = {p:.2g}")
+            if p == p
+            else (OUTCOMES[2], NO_TEST)
+        ),
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.claims import Verdict, judge
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure
-from hspec.statistics import ratio_and_error
+from hspec.statistics import interval, ratio_and_error
 
 SAME_SPACE = 0.9  # mean squared cosine between two eigenspaces that are called the same
 FAR_BELOW = 0.5  # of λ_C(Hess): a matrix whose largest eigenvalue is smaller has no outlier among Hess's
@@ -21,37 +21,37 @@ def verdict_ownership(record: Record) -> list[Verdict]:
     h_top = float(record["h_ends"][0]) / last
     knocked = record.spectrum("knocked_").support[1] / last
     ratio, error = energy_ratio(record.spectrum("h_"), record.spectrum("hess_"))
-    uncertain = f" ± {error:.2f}" if np.isfinite(error) else " (one probe: no standard error)"
-    clear = np.isfinite(error) and abs(ratio - OWNER) > 2 * error
+    uncertain = f" ± {error:.1g}" if np.isfinite(error) else " (one probe: no standard error)"
+    probes = record.spectrum("h_").num_probes
     tolerance = record["hess_residuals"].max() / last
     return [
         Verdict(
             "P18-2",
             "overlap of the top C eigenspaces of Hess and G (mean squared cosine)",
             f"{overlap:.4f} (residuals ≤ {tolerance:.0e} λ_C)",
-            f"≥ {SAME_SPACE:g}",
-            outcome(overlap >= SAME_SPACE),
+            f"≥ {SAME_SPACE:g}, a threshold of ours",
+            *judge(overlap, SAME_SPACE, above=True, share=True),
         ),
         Verdict(
             "P18-2",
             "λ_max(H) / λ_C(Hess)",
             f"{h_top:.3f}",
-            f"≤ {FAR_BELOW:g}",
-            outcome(h_top <= FAR_BELOW),
+            f"≤ {FAR_BELOW:g}, a threshold of ours",
+            *judge(h_top, FAR_BELOW),
         ),
         Verdict(
             "P18-2",
             "largest eigenvalue of Hess after G's top C is projected out, over λ_C(Hess)",
             f"{knocked:.3f}; λ_(C+1)/λ_C of Hess is {record['hess_top'][classes(record)] / last:.3f}",
-            "< 1: no outlier is left",
-            outcome(knocked < 1),
+            "< 1: no outlier is left; that it counts from λ_C on is ours",
+            *judge(float(knocked), 1),
         ),
         Verdict(
             "P18-2",
             "bulk energy that is H's, ‖H‖_F² / ‖Hess − top C‖_F² (± standard error)",
             f"{ratio:.2f}{uncertain}",
-            f"≥ {OWNER:g}",
-            outcome(ratio >= OWNER, decided=bool(clear)),
+            f"≥ {OWNER:g}, a threshold of ours",
+            *judge(ratio, OWNER, above=True, interval=interval(ratio, error, probes)),
         ),
     ]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, outcome
-from hspec.experiments.film_quantities import CLEARLY, TWICE, compared_ratios, loss_until, seeds
+from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.film_quantities import TWICE, compared_ratios, loss_until, ratio_interval, seeds
 from hspec.experiments.records import Record
 
 FASTER = 0.8  # a loss below this share of another is clearly lower
@@ -28,13 +28,13 @@ def verdict_population(
             f"{seeds(batch)}",
             text,
             f"at least {TWICE:g}: population statistics leave the outliers that batch statistics remove",
-            outcome(ratio[0] > np.log(TWICE), decided=abs(ratio[0] - np.log(TWICE)) > CLEARLY * ratio[1]),
+            *judge(float(np.exp(ratio[0])), TWICE, above=True, interval=ratio_interval(*ratio, len(batch))),
         ),
         Verdict(
             "GKX-7",
             f"training loss up to step {step}, averaged: batch statistics, then population statistics",
             f"{fast:.3f}, then {slow:.3f}",
-            f"batch below {FASTER:g} of population",
-            outcome(fast < FASTER * slow),
+            f"batch below {FASTER:g} of population, a threshold of ours; one training each",
+            *judge(fast, FASTER * slow),
         ),
     ]

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, outcome
+from hspec.experiments.claims import OUTCOMES, Verdict, judge, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.experiments.trends import trend_verdicts
-from hspec.statistics import mean_and_error, ratio_and_error
+from hspec.statistics import interval, mean_and_error, ratio_and_error
 
-SURE = 2.0  # standard errors
+LEARNT = (
+    0.1  # training error above which a net has not learnt its sample: no evidence for the claim or against
+)
 
 
 def verdict_upper_tail(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> list[Verdict]:
@@ -39,14 +41,18 @@ def corner_verdict(grid: Grid, records, tail: float, where: str, end: int, *, ab
         return Verdict("P18-4", quantity, "not measured", criterion, outcome(False, decided=False))
     shares = np.array([tail_share(r["nodes"], r["g_parts"], r["weights"], tail) for r in found])
     share, over_repeats = mean_and_error(shares[:, 0])
+    number = len(found) if len(found) > 1 else len(found[0]["nodes"])
     error = over_repeats if len(found) > 1 else shares[0, 1]
-    decided = bool(abs(share - 0.5) > SURE * error)
+    judged = judge(float(share), 0.5, above=above, interval=interval(share, error, number), share=True)
+    wrong = max(record.error_rate for record in found)
+    if wrong > LEARNT:
+        judged = OUTCOMES[2], f"a net with {wrong:.0%} training error has not learnt its sample"
     return Verdict(
         "P18-4",
         quantity,
-        f"{share:.2f} ± {error:.2f}",
+        f"{share:.2f} ± {error:.2f} (s.e. over {number} {'repeats' if len(found) > 1 else 'probes'})",
         criterion,
-        outcome((share > 0.5) == above, decided=decided),
+        *judged,
     )
 
 

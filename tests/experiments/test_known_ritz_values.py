@@ -1,0 +1,61 @@
+"""No Ritz value with a residual above a hundredth of itself is printed, drawn or divided by."""
+
+import numpy as np
+import pytest
+
+from hspec.experiments.film_quantities import rank_ratio
+from hspec.experiments.store import Store
+from hspec.experiments.training_spectrum import training_spectrum
+from hspec.figures.film_axes import bent
+from hspec.figures.film_tables import frame_table
+from hspec.figures.films import film
+from hspec.figures.nets import outlier_ratios
+from hspec.figures.tables import table
+from hspec.figures.training import ends
+
+FRAMES = sorted(Store().published_records(training_spectrum), key=lambda frame: frame.step)
+
+
+def loose(frame):
+    return frame["top"][frame.top_residuals > 0.01 * np.abs(frame["top"])]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return [
+        frame for frame in FRAMES if (frame.setting.norm, frame.options["batch_norm"]) == ("batch", "batch")
+    ]
+
+
+def test_the_stored_films_have_some_that_did_not_converge(frames):
+    """One of them is a negative "eleventh eigenvalue" of a net with two converged ones."""
+    start = next(frame for frame in frames if frame.step == 0)
+    assert start["top"][10] < -30
+    assert np.isfinite(start.top).sum() == 2
+    assert all(len(loose(frame)) for frame in frames)
+
+
+def test_frames_show_and_divide_by_none(frames):
+    for frame in frames:
+        assert not np.isin(loose(frame), frame.top).any()
+        assert np.isnan(rank_ratio(frame.top, 11))
+
+
+def test_tables_have_a_dash_and_the_residual_that_is_the_reason(frames):
+    numbers = frame_table({"net": frames})
+    assert numbers["λ_11"].isna().all()
+    assert numbers["λ_1/λ_11"].isna().all()
+    reasons = numbers.iloc[:, -1]
+    assert all(residuals[1] > 0.01 for residuals in reasons)
+    assert table(numbers).data.count(" – ") >= 3 * len(frames)
+
+
+def test_figures_draw_gaps(frames):
+    drawn = outlier_ratios({"net": frames}).axes[0].get_lines()[0].get_ydata()
+    assert np.isnan(drawn).all()
+    below = film(frames).axes[1]
+    unit = float(np.nanmedian([frame.top[0] for frame in frames])) / 100
+    heights = np.concatenate([line.get_ydata() for line in below.get_lines()])
+    for frame in frames:
+        assert not np.isin(bent(loose(frame), unit), heights).any()
+    ends({"net": frames})
