@@ -12,6 +12,7 @@ from pybtex.style.formatting.unsrt import Style
 from pybtex.style.labels import BaseLabelStyle
 from sphinx import addnodes
 from sphinx.errors import ExtensionError
+from sphinx.transforms import SphinxTransform
 
 from hspec.book.provenance import revision
 from hspec.experiments.provenance import git
@@ -25,7 +26,7 @@ def setup(app):
     # Before the theme reads its options.
     app.connect("config-inited", _configure, priority=100)
     app.connect("config-inited", _without_thebe)
-    app.connect("doctree-read", _index_claims)
+    app.add_transform(IndexClaims)
     app.connect("doctree-read", _mark_verdicts)
     app.connect("build-finished", _copy_mathjax)
     register_plugin("pybtex.style.formatting", "keys", KeyStyle)
@@ -35,6 +36,7 @@ def setup(app):
 def _configure(app, config):
     root = Path(app.srcdir).parent
     config.mathjax_path = MATHJAX
+    config.html_context.setdefault("default_mode", "auto")  # without one the theme logs an error
     config.html_theme_options["extra_footer"] = (
         f"<p>Revision <code>{revision(root)}</code>, Python {platform.python_version()}</p>"
     )
@@ -86,17 +88,21 @@ class KeyStyle(Style):
         self.format_labels = KeyLabels().format_labels
 
 
-def _index_claims(app, doctree):
+class IndexClaims(SphinxTransform):
     """The quotation that states a claim goes into the index; search puts the page first."""
-    for quote in list(doctree.findall(nodes.block_quote)):  # the tree grows meanwhile
-        strong = next(iter(quote.findall(nodes.strong)), None)
-        if strong is None or not (claim := CLAIM.match(strong.astext())):
-            continue
-        place = f"claim-{claim[0].lower()}"
-        quote["ids"].append(place)
-        quote["classes"].append("claim")
-        entry = addnodes.index(entries=[("single", claim[0], place, "", None)])
-        quote.parent.insert(quote.parent.index(quote), entry)
+
+    default_priority = 800  # the index is made at 850
+
+    def apply(self, **_):
+        for quote in list(self.document.findall(nodes.block_quote)):  # the tree grows meanwhile
+            stated = [CLAIM.match(strong.astext()) for strong in quote.findall(nodes.strong)]
+            for claim in filter(None, stated):
+                place = f"claim-{claim[0].lower()}"
+                quote["ids"].append(place)
+                entry = addnodes.index(entries=[("single", claim[0], place, "main", None)])
+                quote.parent.insert(quote.parent.index(quote), entry)
+            if any(stated):
+                quote["classes"].append("claim")
 
 
 def _mark_verdicts(app, doctree):

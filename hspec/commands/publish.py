@@ -2,6 +2,7 @@
 
 import argparse
 
+from hspec.book.front import README, with_results
 from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store
 
@@ -24,3 +25,5 @@ def run(options: argparse.Namespace) -> None:
         for folder in Store().publish(MEASURES[measure]):
             size = sum(file.stat().st_size for file in folder.iterdir())
             print(f"{measure}/{folder.name}: {size / 1000:.0f} kB")
+    if README.is_file():  # of a clone: it says what is stored now
+        README.write_text(with_results(README.read_text(encoding="utf-8"), Store()), encoding="utf-8")

@@ -1,13 +1,14 @@
-"""A small clone with two toy chapters, which run in a second without the package."""
+"""A small clone with two toy chapters, which run in a second; and the real book at smoke scale, made once."""
 
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 
-from hspec.book import Repository
+from hspec.book import Repository, make_book
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +65,53 @@ def toy(tmp_path, write_chapter):
     write_chapter(repository, "one")
     write_chapter(repository, "two")
     return repository
+
+
+class Page(HTMLParser):
+    """What a page loads, links to and shows."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.loads, self.links, self.images, self.ids = [], [], [], set()
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.ids |= {given["id"]} if "id" in given else set()
+        if tag == "img":
+            self.images.append(given)
+        if tag in ("script", "img", "source", "iframe") and given.get("src"):
+            self.loads.append(given["src"])
+        if tag == "link" and given.get("rel") in ("stylesheet", "preload", "icon"):
+            self.loads.append(given["href"])
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory):
+    """A copy of the clone, so that the reader's own pages stay as they are."""
+    root = tmp_path_factory.mktemp("clone")
+    shutil.copy(ROOT / "_config.yml", root)
+    built = shutil.ignore_patterns("__pycache__", "_generated", "notebooks")
+    shutil.copytree(ROOT / "book", root / "book", ignore=built)
+    for folder in ("hspec", "notebooks", "data/results", "benchmarks/results"):
+        if (ROOT / folder).exists():
+            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return Repository(root)
+
+
+@pytest.fixture(scope="session")
+def pages(repository, tmp_path_factory):
+    """{relative path: Page} of the whole book, made as `hspec book --profile smoke` makes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HSPEC_STORE", str(tmp_path_factory.mktemp("store")))
+        patch.setenv(
+            "OMP_NUM_THREADS", "1"
+        )  # the smoke nets are so small that threads only wait for each other
+        index = make_book(repository, "smoke")
+    html = index.parent
+    return {
+        path.relative_to(html): Page(path) for path in html.rglob("*.html") if "_static" not in path.parts
+    }

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,62 +11,7 @@ import nbformat
 import pytest
 import yaml
 
-from hspec.book import Repository, make_book
-
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
-# A button that a reader may press on the network, never loaded by a page.
-INERT = "https://unpkg.com/thebe"
-
-
-class Page(HTMLParser):
-    """What a page loads, links to and shows."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.loads, self.links, self.images, self.ids = [], [], [], set()
-        self.text = path.read_text(encoding="utf-8")
-        self.feed(self.text)
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        self.ids |= {given["id"]} if "id" in given else set()
-        if tag == "img":
-            self.images.append(given)
-        if tag in ("script", "img", "source", "iframe") and given.get("src"):
-            self.loads.append(given["src"])
-        if tag == "link" and given.get("rel") in ("stylesheet", "preload", "icon"):
-            self.loads.append(given["href"])
-        if tag == "a" and given.get("href"):
-            self.links.append(given["href"])
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    """A copy of the clone, so that the reader's own pages stay as they are."""
-    root = tmp_path_factory.mktemp("clone")
-    shutil.copy(ROOT / "_config.yml", root)
-    built = shutil.ignore_patterns("__pycache__", "_generated", "notebooks")
-    shutil.copytree(ROOT / "book", root / "book", ignore=built)
-    for folder in ("hspec", "notebooks", "data/results", "benchmarks/results"):
-        if (ROOT / folder).exists():
-            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    return Repository(root)
-
-
-@pytest.fixture(scope="module")
-def pages(repository, tmp_path_factory):
-    """{relative path: Page} of the whole book, made as `hspec book --profile smoke` makes it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HSPEC_STORE", str(tmp_path_factory.mktemp("store")))
-        patch.setenv(
-            "OMP_NUM_THREADS", "1"
-        )  # the smoke nets are so small that threads only wait for each other
-        index = make_book(repository, "smoke")
-    html = index.parent
-    return {
-        path.relative_to(html): Page(path) for path in html.rglob("*.html") if "_static" not in path.parts
-    }
 
 
 def test_every_chapter_has_a_page(repository, pages):
@@ -82,7 +26,7 @@ def test_no_page_needs_the_network(pages):
     }
     assert not outside
     scripts = {url for page in pages.values() for url in re.findall(r'"(https?://[^"]+\.js)"', page.text)}
-    assert all(url.startswith(INERT) for url in scripts)
+    assert not scripts
 
 
 def test_internal_links_and_files_exist(repository, pages):

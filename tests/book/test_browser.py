@@ -1,0 +1,101 @@
+"""The pages of the smoke book in a real browser: light, dark, on a telephone and on paper."""
+
+import shutil
+
+import pytest
+from selenium import webdriver
+
+pytestmark = pytest.mark.slow
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --hide-scrollbars"
+)
+TYPESET = "return (window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => true)"
+UNTYPESET = (
+    "return [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
+)
+MATH_ERRORS = "return document.querySelectorAll('[data-mml-node=merror]').length"
+BROKEN_IMAGES = (
+    "return [...document.images].filter(e => e.loading != 'lazy' && !(e.complete && e.naturalWidth))"
+    ".map(e => e.src)"
+)
+ASIDE = "return document.documentElement.scrollWidth - window.innerWidth"
+VERDICTS_ASIDE = (
+    "return [...document.querySelectorAll('table.verdicts')]"
+    ".filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 || e.scrollWidth > e.clientWidth + 1)"
+    ".length"
+)
+BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
+CUT_ON_PAPER = (
+    "return [...document.querySelectorAll('.bd-article pre')]"
+    ".filter(e => getComputedStyle(e).whiteSpace != 'pre-wrap').length"
+)
+CLOSED = "return document.querySelectorAll('details:not([open])').length"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no Chromium with its driver on this machine: apt install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def resize(browser, width, height=900):
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def complaints(browser):
+    """Errors in the console, and every address that was asked for outside this machine."""
+    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    asked = [entry["message"] for entry in browser.get_log("performance")]
+    return errors + [m for m in asked if "requestWillBeSent" in m and '"url":"http' in m]
+
+
+def test_every_page_in_a_browser(browser, repository, pages):
+    faults = []
+    for path in pages:
+        resize(browser, 1400)
+        browser.get((repository.build / "html" / path).as_uri())
+        browser.execute_script(TYPESET)
+        found = {"console": complaints(browser)}
+        found["formulas left"] = browser.execute_script(UNTYPESET)
+        found["formulas wrong"] = browser.execute_script(MATH_ERRORS)
+        found["images"] = browser.execute_script(BROKEN_IMAGES)
+        browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+        found["light in the dark"] = browser.execute_script(BACKGROUND) == "rgb(255, 255, 255)"
+        found["closed on paper"] = on_paper(browser, CLOSED)
+        found["cut on paper"] = on_paper(browser, CUT_ON_PAPER)
+        found["dark on paper"] = on_paper(browser, BACKGROUND) != "rgb(255, 255, 255)"
+        resize(browser, 390)
+        found["verdicts aside"] = browser.execute_script(VERDICTS_ASIDE)
+        found["page aside"] = browser.execute_script(ASIDE) > 0
+        faults += [f"{path}: {what}: {how}" for what, how in found.items() if how]
+    assert not faults, "\n".join(faults)
+
+
+def on_paper(browser, script):
+    """What a script says while the page is printed."""
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    said = browser.execute_script(script)
+    browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    return said
+
+
+def test_the_search_finds_the_chapter_of_a_claim_first(browser, repository, pages):
+    resize(browser, 1400)
+    browser.get((repository.build / "html" / "search.html").as_uri() + "?q=P18-5")
+    browser.implicitly_wait(10)
+    first = browser.find_element("css selector", "#search-results li a")
+    assert "class_means" in first.get_attribute("href")
