@@ -17,7 +17,7 @@ from hspec.curvature.engine.memory import free_memory, is_out_of_memory
 from hspec.curvature.engine.network import coordinates
 from hspec.curvature.loss import WholeTerms
 
-FEW = 4  # examples of an attempt
+FEW, FEWER, LARGE = 4, 2, 1_000_000  # examples of an attempt; of one with more parameters than that
 NEARBY = 1e-2  # how far from θ derivatives are compared, relative to its size
 COPY_BYTES = 200  # a parameter's share of the memory that the comparison takes
 KINDS = {
@@ -66,7 +66,8 @@ class Attempt:
 def attempt(objective: Objective, rung: Rung, check: bool) -> Attempt:
     """The products of a rung on a few examples of the first batch, or on all of it where it takes no fewer."""
     tried = Attempt(rung)
-    for batch in objective.data.first_few(FEW):
+    few = FEW if objective.network.num_parameters <= LARGE else FEWER
+    for batch in objective.data.first_few(few):
         try:
             graph = BatchGraph.build(objective, batch, rung)
         except Exception as error:
@@ -110,27 +111,48 @@ def _compare(tried: Attempt, objective: Objective) -> None:
         try:
             other = objective.in_dtype(dtype)
             batch = objective.data.in_dtype(tried.batch, dtype)
-            differs = dtype != network.dtype and _differs(tried, objective, other, batch)
-            findings, errors = _against_differences(tried.rung, other, batch)
+            near = _nearby(tried.rung, other, batch)
+            findings = _against_differences(near, other, batch)
+            differs = dtype != network.dtype and _differs(tried, objective, near)
         except Exception as error:  # the net cannot be computed in this dtype
             raise_if_out_of_memory(error)
             tried.not_compared = first_line(error)
             continue
         tried.not_compared = ""
         tried.findings, tried.compared_in, tried.differs = findings, dtype, differs
-        tried.errors |= errors
+        tried.errors |= near.errors
         return
 
 
-def _differs(tried: Attempt, objective: Objective, other: Objective, batch: Batch) -> bool:
-    """Whether products are farther from those in float64 than PyTorch's own layers give them."""
-    right, _ = _products(BatchGraph.build(other, batch, tried.rung), _direction(other))
-    off = relative(tried.products, right)
+@dataclass(frozen=True)
+class _Nearby:
+    """A point near θ, a direction, and the products there."""
+
+    theta: list[Tensor]
+    v: list[Tensor]
+    products: Products
+    errors: dict[str, Exception]
+
+
+def _nearby(rung: Rung, objective: Objective, batch: Batch) -> _Nearby:
+    """Where derivatives are compared; the objective's θ is moved there."""
+    generator = torch.Generator().manual_seed(0)
+    _leave_kinks(objective, batch, generator)
+    theta = [q.detach().clone() for q in objective.network.parameters]
+    v = differences.direction(theta, generator)
+    return _Nearby(theta, v, *_products(BatchGraph.build(objective, batch, rung), v))
+
+
+def _differs(tried: Attempt, objective: Objective, near: _Nearby) -> bool:
+    """Whether products in the net's own dtype are farther from these than PyTorch's own layers give them."""
+    same = objective.in_dtype(objective.network.dtype)
+    same.network.move_to(near.theta)
+    v = [t.to(q.dtype) for t, q in zip(near.v, same.network.parameters, strict=True)]
+    off = relative(_products(BatchGraph.build(same, tried.batch, tried.rung), v)[0], near.products)
     if off <= AGREES[objective.network.dtype] or tried.rung is Plain:
         return False
-    graph = BatchGraph.build(objective, tried.batch, Plain)
-    plain, errors = _products(graph, _direction(objective))
-    return not errors and relative(plain, right) < off / 2
+    plain, errors = _products(BatchGraph.build(same, tried.batch, Plain), v)
+    return not errors and relative(plain, near.products) < off / 2
 
 
 def relative(found: Products, right: Products) -> float:
@@ -145,23 +167,19 @@ def relative(found: Products, right: Products) -> float:
     return max(differing, default=0.0)
 
 
-def _against_differences(rung: Rung, objective: Objective, batch: Batch):
-    """({kind: finding}, {kind: error}); θ is moved about on the way."""
-    network, generator = objective.network, torch.Generator().manual_seed(0)
-    _leave_kinks(objective, batch, generator)
-    base = [q.detach().clone() for q in network.parameters]
-    v = differences.direction(base, generator)
-    products, errors = _products(BatchGraph.build(objective, batch, rung), v)
-    exact = {kind: (t, float(torch.linalg.vector_norm(t))) for kind, t in products.items()}
-    if "first" in products:
-        g, along = products["first"], row(v)
+def _against_differences(near: _Nearby, objective: Objective, batch: Batch) -> dict[str, differences.Finding]:
+    """{kind: finding}; the objective's θ is moved about on the way."""
+    exact = {kind: (t, float(torch.linalg.vector_norm(t))) for kind, t in near.products.items()}
+    if "first" in exact:
+        g, along = near.products["first"], row(near.v)
         exact["first"] = torch.dot(g, along), float(torch.dot(g.abs(), along.abs()))
 
     def evaluate(t: float) -> Products:
-        network.move_to([q + t * d for q, d in zip(base, v, strict=True)])
+        network = objective.network
+        network.move_to([q + t * d for q, d in zip(near.theta, near.v, strict=True)])
         return _quantities(objective, batch)
 
-    return differences.compare(exact, evaluate, network.dtype), errors
+    return differences.compare(exact, evaluate, objective.network.dtype)
 
 
 def _leave_kinks(objective: Objective, batch: Batch, generator: torch.Generator) -> None:
