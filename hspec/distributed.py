@@ -53,6 +53,14 @@ class Alone:
         """Σ over ranks of compute() (shape), None standing for zeros; an error in it is raised on all ranks."""
         return compute()
 
+    def sum(self, t: Tensor) -> Tensor:
+        """Σ over ranks of t, in place."""
+        return t
+
+    def largest(self, t: Tensor) -> Tensor:
+        """The largest of all ranks' t, entry by entry, in place."""
+        return t
+
     def first(self, t: Tensor) -> Tensor:
         """Rank 0's t, in place."""
         return t
@@ -123,6 +131,14 @@ class Ranks(Alone):
                 "generators of the same seed, and let them call the same functions in the same order"
             )
         return summed[:-TAIL].view(tuple(shape))
+
+    def sum(self, t: Tensor) -> Tensor:
+        self._meet(dist.all_reduce, t := t.contiguous())
+        return t
+
+    def largest(self, t: Tensor) -> Tensor:
+        self._meet(dist.all_reduce, t := t.contiguous(), dist.ReduceOp.MAX)
+        return t
 
     def first(self, t: Tensor) -> Tensor:
         t = t.contiguous()

@@ -16,7 +16,24 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from hspec.curvature import Risk, gauss_newton, hessian, residual, shard, split_product
+from hspec.curvature import (
+    A1,
+    A2,
+    B1,
+    B2,
+    Risk,
+    blocks,
+    class_means,
+    delta_means,
+    empirical_fisher,
+    gauss_newton,
+    gradient_covariance,
+    hessian,
+    residual,
+    shard,
+    split_product,
+)
+from hspec.curvature.classes.parts import Level
 from hspec.linalg import deflate, eigsh, lanczos, slq
 
 C, SIZES = 3, (5, 4, 3, 5, 2, 4, 1)  # batches of different lengths
@@ -63,6 +80,24 @@ def krylov(risk: Risk) -> dict[str, torch.Tensor]:
     }
 
 
+def classes(risk: Risk) -> dict[str, torch.Tensor]:
+    """Class means, and what is made of them: in memory and streamed."""
+    X = torch.randn(risk.num_parameters, 2, generator=seeded(), dtype=torch.float64)
+    means, deltas = class_means(risk), delta_means(risk)
+    return {
+        "counts": means.counts.double(),
+        "weights": means.weights,
+        "class_vectors": means.class_vectors,
+        "cross_class_vectors": deltas.cross_class_vectors,
+        "distances": means.distances(),
+        "parts": torch.stack([A1(means) @ X, A2(means) @ X, B1(means) @ X, B2(risk, means) @ X]),
+        "streamed": Level(deltas, "cross", "G2") @ X,
+        "eigenvalues": torch.from_numpy(Level(means, "class", "A1").eigenvalues()[:3].copy()),
+        "fisher": torch.stack([empirical_fisher(risk) @ X, gradient_covariance(risk) @ X]),
+        "block": blocks(risk).hessian("4", "6") @ torch.ones(15, dtype=torch.float64),
+    }
+
+
 def products(risk: Risk) -> dict[str, torch.Tensor]:
     """What is summed over the data, likewise."""
     X = torch.randn(risk.num_parameters, 5, generator=seeded(), dtype=torch.float64)
@@ -77,6 +112,7 @@ def products(risk: Risk) -> dict[str, torch.Tensor]:
         "residual": residual(risk) @ X,
         "split": torch.stack(split_product(risk, X)),
         "combination": (2.0 * hessian(risk) - gauss_newton(risk)) @ X,
+        **classes(risk),
     }
 
 

@@ -34,6 +34,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hspec.distributed import ALONE, Alone
+
 LEVELS = ("class", "own", "cross", "within")
 BETWEEN = "between"  # class, own and cross together
 
@@ -64,24 +66,32 @@ class Levels:
     weights: Tensor
     class_weights: Tensor
     shares: Tensor
+    ranks: Alone = ALONE
 
     @classmethod
-    def of(cls, labels: Tensor, log_p: Tensor, power: float) -> "Levels":
+    def of(cls, labels: Tensor, log_p: Tensor, power: float, ranks: Alone = ALONE) -> "Levels":
         """Levels for examples of these labels (N,) and log-probabilities (N, L), weighted by p^power.
 
         For values without a label c', such as the features of a layer, log_p is zeros (N, 1): the one
         column belongs to no class, so that "class" and "within" are what there is.
+
+        Of several ranks, each has the rows of its own examples; sums over a class are of all ranks' examples.
         """
-        classes, index, counts = labels.unique(return_inverse=True, return_counts=True)
+        present = set().union(*ranks.gather(labels.unique().tolist()))
+        classes = torch.tensor(sorted(present), dtype=labels.dtype, device=labels.device)
+        index = torch.searchsorted(classes, labels)
+        counts = index.bincount(minlength=len(classes))
         columns = torch.arange(log_p.shape[1], device=labels.device)
         own = (classes[:, None] == columns) & (log_p.shape[1] > 1)
         sorted_log = ((2 * power - 1) * log_p)[index.argsort(stable=True)]
-        log_weights = torch.stack([rows.logsumexp(0) for rows in sorted_log.split(counts.tolist())])
+        log_here = torch.stack([rows.logsumexp(0) for rows in sorted_log.split(counts.tolist())])
+        largest = ranks.largest(log_here.clone())
+        log_weights = largest + ranks.sum((log_here - largest).exp()).log()
         off = log_weights.masked_fill(own, -torch.inf)
         return cls(
             classes=classes,
             index=index,
-            counts=counts,
+            counts=ranks.sum(counts),
             own=own,
             root=(log_p / 2).exp(),
             unit=((power - 0.5) * log_p - log_weights[index] / 2).exp(),
@@ -89,6 +99,7 @@ class Levels:
             weights=log_weights.exp(),
             class_weights=off.logsumexp(1).exp(),
             shares=off.softmax(1),
+            ranks=ranks,
         )
 
     def table(self, d: Tensor) -> Tensor:
@@ -101,7 +112,7 @@ class Levels:
 
     def _by_class(self, rows: Tensor) -> Tensor:
         sums = rows.new_zeros(*rows.shape[:-2], *self.weights.shape, dtype=torch.float64)
-        return sums.index_add_(-2, self.index, rows.double()).to(rows)
+        return self.ranks.sum(sums.index_add_(-2, self.index, rows.double())).to(rows)
 
     def project(self, level: str, d: Tensor) -> Tensor:
         """The level's share of tables d (..., N, L): an orthogonal projection; the four sum to d."""

@@ -27,7 +27,6 @@ from hspec.curvature.engine.memory import ask, gib
 from hspec.curvature.engine.precision import normal_tensors
 from hspec.curvature.engine.sizes import WORK
 from hspec.curvature.engine.switches import Switches
-from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 
@@ -44,13 +43,12 @@ class ClassMeans:
 
     def __init__(self, risk: Risk, definition: str) -> None:
         refuse_other_losses(risk)
-        refuse_ranks(risk.ranks, "class and cross-class means")
         self.risk, self.definition = risk, definition
         self._tried: int | None = None  # vectors a sweep that were found right
-        size = 6 * risk.num_examples * risk.num_classes * risk.dtype.itemsize
+        size = 6 * -(-risk.num_examples // risk.ranks.size) * risk.num_classes * risk.dtype.itemsize
         self._ask(size, f"tables of N={risk.num_examples} examples by C={risk.num_classes} labels")
         self.softmax = Softmax.of(risk.logits())
-        self.levels = Levels.of(risk.labels, self.softmax.log_p, WEIGHTINGS[definition])
+        self.levels = Levels.of(risk.labels, self.softmax.log_p, WEIGHTINGS[definition], risk.ranks)
         self.classes, self.counts = self.levels.classes, self.levels.counts
         self.weights, self.class_weights = self.levels.weights, self.levels.class_weights
         self.own_weights = self.levels.vector_weights("own")[:, 0]
@@ -119,8 +117,17 @@ class ClassMeans:
     def vectors_of(self, rows: Sequence[int], level: str, parameters: list[Tensor] | None = None) -> Tensor:
         """`vectors` for some of the classes present, on some of the parameters: (len(rows), m, p)."""
         parameters = self.risk.network.parameters if parameters is None else parameters
-        m = self.levels.vector_weights(level).shape[1]
-        result = self.shares.new_empty((len(rows), m, num_coordinates_of(parameters)))
+        shape = len(rows), self.levels.vector_weights(level).shape[1], num_coordinates_of(parameters)
+        self.risk.graphs.planned()
+        self.risk.independent  # noqa: B018  # found out by all ranks, before each goes over its share
+        local = functools.partial(self._vectors_here, rows, level, parameters, shape)
+        return self.risk.ranks.total(local, shape, self.shares)
+
+    def _vectors_here(
+        self, rows: Sequence[int], level: str, parameters: list[Tensor], shape: tuple[int, int, int]
+    ) -> Tensor:
+        """The same, summed over this rank's share of the data."""
+        result = self.shares.new_empty(shape)
         for place, row in zip(result, rows, strict=True):
             self._write_class(place, row, self.levels.combinations(level, row), parameters)
         return result
@@ -141,6 +148,8 @@ class ClassMeans:
                     else:
                         pull_back(logits, parameters, cotangents, switches, out=block)
                 written = True
+        if not written:  # another rank has the class's examples
+            place.zero_()
 
     def _vectors_a_sweep(self, logits: Tensor, switches: Switches) -> int:
         """The engine's own block; a block too where one class is so much less than a batch that it pays."""

@@ -34,6 +34,7 @@ class Level(RiskOperator):
     def __init__(self, means: ClassMeans, level: str, name: str) -> None:
         super().__init__(means.risk, name)
         self.means, self.level = means, level
+        self.num_entries = max(self.ranks.gather(means.kappa.numel()))  # of a table, on any rank
 
     def _matmat(self, X: Tensor) -> Tensor:
         columns = X.split(self._num_columns(), 1)
@@ -41,12 +42,14 @@ class Level(RiskOperator):
 
     def _num_columns(self) -> int:
         """Vectors at a time, so that the tables (N, C) of each fit in the budget."""
-        tables = 8 * 8 * self.means.kappa.numel()  # a projection's copies, in float64
+        tables = 8 * 8 * self.num_entries  # a projection's copies, in float64
         return max(1, max(self.risk.memory_budget, ANY_BUDGET) // tables)
 
     def _rows(self, V: Tensor) -> Tensor:
         graphs, levels, softmax = self.risk.graphs, self.means.levels, self.means.softmax
-        t = torch.cat(graphs.each(lambda graph: graphs.in_blocks(graph.jacobian, V)), 1)  # (k, N, C)
+        nothing = V.new_zeros(len(V), 0, self.risk.num_classes)
+        t = graphs.each(lambda graph: graphs.in_blocks(graph.jacobian, V))
+        t = torch.cat([nothing, *t], 1)  # (k, N, C)
         d = levels.project(self.level, levels.root * softmax.centre(t))
         U = softmax.spread(levels.root * d)
         rows = graphs.sum(lambda graph: graphs.in_blocks(graph.jacobian_transpose, U[:, graph.rows]), V.shape)

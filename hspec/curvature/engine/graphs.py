@@ -58,8 +58,10 @@ class Graphs:
         return self.ranks.total(local, shape or V.shape, V)
 
     def each(self, product: Callable[[BatchGraph], Tensor]) -> list[Tensor]:
-        """[product(graph) for every batch], in order."""
-        return self._guarded(lambda: [product(graph) for graph in self])
+        """[product(graph) for every batch], in order; of several ranks, for this one's own batches."""
+        self.planned()
+        with self.ranks.agreed():
+            return self._guarded(lambda: [product(graph) for graph in self])
 
     def sum(self, product: Callable[[BatchGraph], Tensor], shape: Sequence[int]) -> Tensor:
         """Σ over batches, of all ranks, of product(graph), of a shape known beforehand."""
