@@ -14,6 +14,8 @@ COMMANDS = {  # each is the module hspec.commands.NAME, loaded when it is called
     "book": "run the chapters that changed and build the HTML book",
     "run": "run one notebook with your own parameters",
     "measure": "measure one of the papers' nets, and show its numbers beside the printed ones",
+    "sweep": "fill the store with the cells that a file lists, by any number of workers",
+    "merge": "take the records of another store into this machine's",
     "publish": "copy results of this machine's store to data/results, to be committed",
     "verify": "measure stored results again, and say which this machine reproduces",
     "status": "what was run, when, at which scale, and what is out of date",

@@ -70,9 +70,10 @@ LAYERS = {
     ),
     "commands": (
         {"book", "experiments", "figures", "chapters", "papers", "curvature", "yours"},
-        {"torch"},
+        {"torch", "yaml"},
     ),
     "cli": ({"commands"}, set()),
+    "__main__": ({"cli"}, set()),
 }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -86,6 +87,33 @@ class Store:
             f for f in sorted((self.root / measure.name).glob("*")) if not holds_record(published / f.name)
         ]
         return [write_record(published / r.meta["key"], r) for r in _sound(new, "it is not published")]
+
+    def merge(self, other: str | Path) -> list[Path]:
+        """Take the records of the store ``other`` that this one has not; returns their folders.
+
+        A record's name tells all that it depends on, so nothing can clash. A damaged one is reported by a warning
+        and left out.
+        """
+        new = [
+            folder
+            for folder in sorted(Path(other).glob("*/*"))
+            if holds_record(folder) and not holds_record(self.root / folder.parent.name / folder.name)
+        ]
+        return [self.put(record) for record in _sound(new, "it is not taken")]
+
+    def claims(self) -> dict[str, str]:
+        """What processes are busy with, by its name: which process, where, and its last sign of life."""
+        found = {}
+        for file in sorted((self.root / "claims").glob("*.claim")):
+            try:
+                text, silent = file.read_text(), time.time() - file.stat().st_mtime
+            except OSError:  # given back meanwhile
+                continue
+            facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+            stale = ", stale" if silent > STALE_AFTER else ""
+            holder = f"process {facts.get('pid', '?')} on {facts.get('host', '?')}"
+            found[file.stem] = f"{holder}, last sign of life {max(0.0, silent):.0f} s ago{stale}"
+        return found
 
     def put(self, record: Record) -> Path:
         """Write the record; an older or damaged one of the same key is replaced, at one moment."""

@@ -1,0 +1,95 @@
+"""A sweep: the cells of one or several grids, from a file that lists them, filled by any number of workers.
+
+    measure: level_spectra
+    setting: {dataset: MNIST, model: resnet18, recipe: {epochs: 350}}
+    per_class: [10, 13, 5000]
+    epochs: [1, 50, 350]
+    repeats: 1
+    options: {}
+
+All state is in the store: workers need not know of each other. Each takes the cells that no other is at
+(`Store.claimed`), so that they may be started and killed at any time, on any machine that sees the store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from hspec.experiments.experiment import POLL, Experiment, find_record, load_or_run
+from hspec.experiments.grid import Grid, grid
+from hspec.experiments.measure import Measure
+from hspec.experiments.setting import Setting
+from hspec.experiments.store import Held, Store
+from hspec.training import Recipe
+
+NEEDED, ALLOWED = {"measure", "setting", "per_class", "epochs"}, {"repeats", "options", "note"}
+
+
+def sweep_grid(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> Grid:
+    """The grid that an entry of a sweep's file describes.
+
+    Args:
+        entry: `measure`, `setting` (fields of :class:`Setting`, `recipe` with fields of its own),
+            `per_class` and `epochs`; `repeats` and `options` where they are not 1 and none; `note`, for
+            people: what it costs, say.
+        measures: those known, by name.
+
+    Raises:
+        ValueError: A word that is missing or unknown, in the entry, its setting or its recipe; or a cell
+            that is none (see :func:`grid`).
+    """
+    _check("a sweep", entry, NEEDED, ALLOWED)
+    if entry["measure"] not in measures:
+        raise ValueError(f"measure: {entry['measure']} is unknown: there are {', '.join(sorted(measures))}")
+    setting = dict(entry["setting"])
+    _check("setting", setting, {"recipe"}, {f.name for f in fields(Setting)})
+    _check("recipe", setting["recipe"], set(), {f.name for f in fields(Recipe)})
+    axes = {name: entry[name] for name in ("per_class", "epochs", "repeats", "options") if name in entry}
+    base = Setting(**setting | {"recipe": Recipe(**setting["recipe"])})
+    return grid(measures[entry["measure"]], base, **axes)
+
+
+def _check(where: str, given: object, needed: set[str], allowed: set[str]) -> None:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{where} is {type(given).__name__}: names and values are needed")
+    for name in sorted(needed - set(given)):
+        raise ValueError(f"{where} needs {name}")
+    for name in sorted(set(given) - needed - allowed):
+        raise ValueError(f"{where} has no {name!r}: it may have {', '.join(sorted(needed | allowed))}")
+
+
+def fill(
+    experiments: Sequence[Experiment],
+    store: Store,
+    *,
+    worker: tuple[int, int] = (1, 1),
+    seconds: float = float("inf"),
+    progress: bool = True,
+) -> int:
+    """Measure what is missing, and not held by another worker, until nothing is; how many this one measured.
+
+    Args:
+        worker: (i, n), the i-th of n: where in the list it starts, so that workers meet late.
+        seconds: after which no other experiment is begun; what was begun is finished.
+    """
+    i, n = worker
+    start, first = time.monotonic(), (i - 1) * len(experiments) // n
+    waiting, measured = [*experiments[first:], *experiments[:first]], 0
+    while waiting:
+        held = []
+        for experiment in waiting:
+            if time.monotonic() - start > seconds:
+                return measured
+            if find_record(experiment, store) is None:
+                try:
+                    load_or_run(experiment, store, progress=progress, wait=False)
+                    measured += 1
+                except Held:
+                    held.append(experiment)
+        if len(held) == len(waiting):
+            time.sleep(POLL)
+        waiting = held
+    return measured

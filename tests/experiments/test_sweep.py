@@ -1,0 +1,132 @@
+"""Sweeps: a file's cells, filled by workers that share them, and stores that are put together."""
+
+import os
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hspec import cli
+from hspec.chapters.measures import MEASURES
+from hspec.commands import sweep as command
+from hspec.experiments import Setting, Store, load_or_run
+from hspec.experiments.grid import grid
+from hspec.experiments.measure import measure
+from hspec.experiments.sweep import fill, sweep_grid
+from hspec.training import Recipe
+
+PROCESSES = get_context("fork")
+ENTRY = {
+    "measure": "counted",
+    "setting": {"model": "mlp:4", "recipe": {"epochs": 20}},
+    "per_class": [10, 20],
+    "epochs": [2, 5, 10],
+}
+SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
+
+
+@measure(version=1)
+def counted(task, *, epoch: int | None = None):
+    """Takes a while, and notes who was at it."""
+    time.sleep(0.2)
+    with (task.store.root / "cells").open("a") as file:
+        file.write(f"{task.setting.per_class}-{epoch} {os.getpid()}\n")
+    return {"x": float(epoch)}
+
+
+def cells(store):
+    return [line.split() for line in (store.root / "cells").read_text().splitlines()]
+
+
+@pytest.fixture
+def experiments():
+    return list(sweep_grid(ENTRY, {"counted": counted}).experiments.values())
+
+
+def test_an_entry_is_a_grid(experiments):
+    base = Setting(model="mlp:4", recipe=Recipe(epochs=20))
+    plane = grid(counted, base, per_class=[10, 20], epochs=[2, 5, 10])
+    assert [e.key for e in experiments] == [e.key for e in plane.experiments.values()]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measure": "guessed"}, "measure: guessed is unknown: there are counted"),
+        ({"epoch": [1]}, "a sweep has no 'epoch'"),
+        ({"setting": {"recipe": {"epochs": 20}, "net": "vgg11"}}, "setting has no 'net'"),
+        ({"setting": {"recipe": {"epoch": 20}}}, "recipe has no 'epoch'"),
+        ({"setting": {}}, "setting needs recipe"),
+        ({"epochs": [3]}, r"epochs \[3\] are not kept"),
+    ],
+)
+def test_a_misspelt_word_is_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        sweep_grid(ENTRY | change, {"counted": counted})
+
+
+def test_two_workers_share_a_sweep_and_start_apart(store, experiments):
+    def work(i):
+        fill(experiments, store, worker=(i, 2), progress=False)
+
+    workers = [PROCESSES.Process(target=work, args=(i,)) for i in (1, 2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    done, by = zip(*cells(store), strict=True)
+    assert sorted(done) == sorted(f"{size}-{epoch}" for size in (10, 20) for epoch in (2, 5, 10))
+    assert len(set(by)) == 2
+    assert {cell.split("-")[0] for cell in done[:2]} == {"10", "20"}
+    assert store.claims() == {}
+
+
+def test_no_cell_is_begun_when_time_is_up(store, experiments):
+    assert fill(experiments, store, seconds=-1.0, progress=False) == 0
+    assert fill(experiments, store, seconds=0.1, progress=False) == 1
+
+
+def test_who_holds_what_is_told(store):
+    with store.claimed("counted-abc"):
+        (name, holder), *others = store.claims().items()
+    assert not others and name == "counted-abc"
+    assert holder.startswith(f"process {os.getpid()} on ") and "stale" not in holder
+
+
+def test_stores_are_put_together(store, tmp_path, monkeypatch, experiments, capsys):
+    other = Store(tmp_path / "other", published=tmp_path / "none")
+    mine = load_or_run(experiments[0], store, progress=False)
+    for experiment in experiments[:3]:
+        load_or_run(experiment, other, progress=False)
+    key = experiments[2].key
+    next(p for p in (other.root / "counted" / key).iterdir() if p.suffix == ".npz").write_bytes(b"?")
+    monkeypatch.setenv("HSPEC_STORE", str(store.root))
+    with pytest.warns(UserWarning, match="it is not taken"):
+        assert cli.main(["merge", str(other.root)]) == 0
+    assert "1 records are new" in capsys.readouterr().out
+    assert store.get(counted, experiments[0].key).meta == mine.meta
+    assert store.get(counted, experiments[1].key)["x"] == 5.0
+    assert store.get(counted, key) is None
+    assert cli.main(["merge", str(tmp_path / "nowhere")]) == 1
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
+def test_sweeps_of_the_repository_are_grids(file):
+    assert len({experiment.key for experiment in command.read(file)}) == sum(
+        len(e["per_class"]) * len(e["epochs"]) * e.get("repeats", 1) for e in yaml.safe_load(file.read_text())
+    )
+
+
+def test_the_command_fills_and_counts(store, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(MEASURES, "counted", counted)
+    monkeypatch.setenv("HSPEC_STORE", str(store.root))
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(ENTRY | {"per_class": [10], "epochs": [2]}))
+    assert cli.main(["sweep", str(file), "--status"]) == 0
+    assert cli.main(["sweep", str(file), "--worker", "1/1"]) == 0
+    said = capsys.readouterr().out
+    assert "small: 0 of 1 cells" in said and "small: 1 of 1 cells" in said
+    file.write_text("measure: [")
+    assert cli.main(["sweep", str(file)]) == 1
