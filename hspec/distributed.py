@@ -65,6 +65,14 @@ class Alone:
         """Rank 0's t, in place."""
         return t
 
+    def rows(self, p: int) -> slice:
+        """The coordinates, of p, that this rank keeps where a basis is cut up between all."""
+        return slice(0, p)
+
+    def join(self, w: Tensor) -> Tensor:
+        """w (n, p), in place, with every rank's own `rows` of it."""
+        return w
+
 
 ALONE = Alone()
 
@@ -144,6 +152,18 @@ class Ranks(Alone):
         t = t.contiguous()
         self._meet(dist.broadcast, t, group_src=0)
         return t
+
+    def rows(self, p: int) -> slice:
+        each = -(-p // self.size)
+        return slice(min(p, self.rank * each), min(p, (self.rank + 1) * each))
+
+    def join(self, w: Tensor) -> Tensor:
+        p = w.shape[1]
+        mine = w[:, self.rows(p)]
+        padded = torch.nn.functional.pad(mine, (0, -(-p // self.size) - mine.shape[1]))
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        self._meet(dist.all_gather, parts, padded)
+        return w.copy_(torch.cat(parts, 1)[:, :p])
 
     def _tell(self, error: Exception | None) -> None:
         """Raise, on every rank, the error that one of them has met."""

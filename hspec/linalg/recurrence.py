@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from hspec.distributed import ALONE
 from hspec.linalg import reorthogonalization
 from hspec.linalg.inner_products import inner, norms
 from hspec.linalg.operator import LinearOperator
@@ -31,7 +32,8 @@ class Recurrence:
         reorthogonalize: "full", "partial" or "none".
         basis_dtype: of V (n_v, m, p); A's own by default.
         check: compare q_1·A q_2 with q_2·A q_1.
-        keep_basis: V is wanted, whether reorthogonalising needs it or not.
+        keep_basis: V is wanted, whether reorthogonalising needs it or not. Where it is not, of several ranks
+            each keeps its own coordinates of it: m·p/W numbers.
         buffer: the V of a run of the same shape that is over, to be written over.
     """
 
@@ -52,8 +54,10 @@ class Recurrence:
         basis_dtype = basis_dtype or A.dtype
         working = torch.promote_types(A.dtype, basis_dtype)  # bfloat16 bases work in A's precision
         self.A, self.num_steps, self.check = A, num_steps, check
+        self.keepers = ALONE if keep_basis else A.ranks
+        self.rows = self.keepers.rows(p)
         self.reorthogonalize = reorthogonalization.make(
-            reorthogonalize, num_probes, num_steps, torch.finfo(A.dtype).eps
+            reorthogonalize, num_probes, num_steps, torch.finfo(A.dtype).eps, self.keepers
         )
         self.scalars = Scalars(num_probes, num_steps, A)
         self.Q = None if A.removed_basis is None else A.removed_basis.to(working)
@@ -62,7 +66,8 @@ class Recurrence:
         self.q_before, self.spare = torch.zeros_like(self.q), torch.empty_like(self.q)
         self.V = buffer
         if buffer is None and (keep_basis or self.reorthogonalize.needs_basis):
-            self.V = torch.empty(num_probes, num_steps, p, dtype=basis_dtype, device=A.device)
+            shape = num_probes, num_steps, self.rows.stop - self.rows.start
+            self.V = torch.empty(shape, dtype=basis_dtype, device=A.device)
 
     def finish(self, callback: Callable[[int, int], None] | None = None) -> list[Tridiagonal]:
         """Run to the end; one result per start vector."""
@@ -105,7 +110,7 @@ class Recurrence:
         j, basis = self.scalars.step, None
         self.scalars.alphas[:, j] = alpha
         if self.V is not None:
-            self.V[:, j] = self.q
+            self.V[:, j] = self.q[:, self.rows]
             basis = self.V[:, : j + 1]
         return self.reorthogonalize(w, basis, self.q_before, self.scalars.alphas, self.scalars.betas)
 
@@ -130,7 +135,7 @@ class Recurrence:
     def _result(self, i: int, m: int) -> Tridiagonal:
         alphas, betas = (x[i, :m].cpu().numpy() for x in (self.scalars.alphas, self.scalars.betas))
         norm = float(betas[-1])
-        if self.V is None:
+        if self.V is None or self.keepers.size > 1:
             return Tridiagonal(alphas, betas[:-1], None, None, norm)
         after = self.q[i] if m == self.scalars.step else self.V[i, m].to(self.q)
         return Tridiagonal(alphas, betas[:-1], self.V[i, :m].T, after * norm, norm)

@@ -9,29 +9,35 @@ rows, and the norms of what is left, (n_v,) each.
 import numpy as np
 import torch
 
+from hspec.distributed import ALONE, Alone
 from hspec.linalg.inner_products import inner, norms
 
 CHUNK = 16  # basis rows brought to the working precision at a time, where the basis is stored in another
 DROP = 0.7  # a vector that loses more of its norm than this in one pass needs a second ("twice is enough")
 
 
-def project_out(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def project_out(w: torch.Tensor, V: torch.Tensor, ranks: Alone = ALONE) -> tuple[torch.Tensor, torch.Tensor]:
     """Remove from each w_i the directions V_i, in place; w (n_v, p), V (n_v, j, p) on a contiguous buffer per probe.
 
     Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical
     Gram-Schmidt, as two matrix-vector products; a basis stored in another precision goes by chunks
     of rows.
+
+    ranks: the processes that keep a part of the coordinates of V each, (n_v, j, p/W); w is whole on
+    all of them.
     """
-    found = [_remove(w_i, V_i) for w_i, V_i in zip(w, V, strict=True)]
+    own = w[:, ranks.rows(w.shape[1])]
+    found = [_remove(w_i, V_i, ranks) for w_i, V_i in zip(own, V, strict=True)]
+    ranks.join(w)
     last, removed = zip(*found, strict=True)
     return torch.stack(last).double(), torch.stack(removed)
 
 
-def _remove(w: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _remove(w: torch.Tensor, V: torch.Tensor, ranks: Alone) -> tuple[torch.Tensor, torch.Tensor]:
     coefficients = []
     for rows in V.split(len(V) if V.dtype == w.dtype else CHUNK):
         rows = rows.to(w.dtype)
-        h = rows @ w
+        h = ranks.sum(rows @ w)
         w.addmv_(rows.T, h, alpha=-1)
         coefficients.append(h)
     return h[-1], torch.cat(coefficients).double().square().sum()
@@ -53,11 +59,14 @@ class Full:
 
     needs_basis = True
 
+    def __init__(self, ranks: Alone = ALONE) -> None:
+        self.ranks = ranks
+
     def __call__(self, w, V, before, alphas, betas):
-        correction, removed = project_out(w, V)
+        correction, removed = project_out(w, V, self.ranks)
         left = norms(w)
         if w.dtype == torch.float64 or w.device.type != "cpu" or _has_dropped(left, removed):
-            correction = correction + project_out(w, V)[0]
+            correction = correction + project_out(w, V, self.ranks)[0]
             left = norms(w)
         return correction, left
 
@@ -103,14 +112,14 @@ class Partial:
 
     needs_basis = True
 
-    def __init__(self, num_probes: int, num_steps: int, eps: float):
+    def __init__(self, num_probes: int, num_steps: int, eps: float, ranks: Alone = ALONE):
         self.eps = eps
         self.omega = np.zeros(
             (2, num_probes, num_steps + 2)
         )  # ω_{j,·} and ω_{j+1,·}, entry i + 1 for vector i
         self.noise = np.zeros(num_probes)  # of the products, in A's units
         self.again = False
-        self.full = Full()
+        self.full = Full(ranks)
 
     def __call__(self, w, V, before, alphas, betas):
         left, j = norms(w), V.shape[1] - 1
@@ -164,12 +173,14 @@ class Partial:
         self.noise, self.again = state["noise"].numpy(), bool(state["again"])
 
 
-def make(kind: str, num_probes: int, num_steps: int, eps: float) -> Full | Partial | Off:
-    """The strategy by name: "full", "partial" or "none"."""
+def make(
+    kind: str, num_probes: int, num_steps: int, eps: float, ranks: Alone = ALONE
+) -> Full | Partial | Off:
+    """The strategy by name: "full", "partial" or "none"; ranks: those that the basis is cut up between."""
     if kind == "full":
-        return Full()
+        return Full(ranks)
     if kind == "partial":
-        return Partial(num_probes, num_steps, eps)
+        return Partial(num_probes, num_steps, eps, ranks)
     if kind == "none":
         return Off()
     raise ValueError(f'reorthogonalize is "full", "partial" or "none"; got {kind!r}.')

@@ -120,6 +120,16 @@ def test_rank_0_draws_for_all(both):
     assert torch.allclose(both[0]["draws"]["nodes"], torch.from_numpy(nodes), rtol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["full", "partial"])
+def test_each_rank_keeps_its_coordinates_of_the_basis(both, kind):
+    p, right = both[0]["bases"]["p"], workers.basis(alone(), kind)
+    assert [rank["bases"][kind]["bytes"] for rank in both] == [2 * 16 * n * 8 for n in (-(-p // 2), p // 2)]
+    for rank in both:
+        found = rank["bases"][kind]["alphas"]
+        assert torch.equal(found, both[0]["bases"][kind]["alphas"])
+        assert (found - right["alphas"]).norm() < 1e-9 * right["alphas"].norm()
+
+
 def test_a_killed_rank_is_told_and_other_numbers_of_ranks_go_on(tmp_path):
     codes, (survivor, _) = launch("killed", 2, tmp_path)
     assert codes == [0, 9]

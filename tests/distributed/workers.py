@@ -35,6 +35,7 @@ from hspec.curvature import (
 )
 from hspec.curvature.classes.parts import Level
 from hspec.linalg import deflate, eigsh, lanczos, slq
+from hspec.linalg.recurrence import Recurrence
 
 C, SIZES = 3, (5, 4, 3, 5, 2, 4, 1)  # batches of different lengths
 
@@ -94,7 +95,7 @@ def classes(risk: Risk) -> dict[str, torch.Tensor]:
         "streamed": Level(deltas, "cross", "G2") @ X,
         "eigenvalues": torch.from_numpy(Level(means, "class", "A1").eigenvalues()[:3].copy()),
         "fisher": torch.stack([empirical_fisher(risk) @ X, gradient_covariance(risk) @ X]),
-        "block": blocks(risk).hessian("4", "6") @ torch.ones(15, dtype=torch.float64),
+        "block": blocks(risk).hessian("4", "6") @ X[:15],
     }
 
 
@@ -278,7 +279,21 @@ def together() -> dict:
         "collectives": collectives(),
         "refusals": refusals(),
         "draws": draws(),
+        "bases": bases(),
     }
+
+
+def bases() -> dict:
+    """A basis that is cut up between the ranks, under both ways of keeping it orthogonal, and its size."""
+    risk = Risk.from_module(net(), shares("ragged"), C, group=dist.group.WORLD)
+    return {kind: basis(risk, kind) for kind in ("full", "partial")} | {"p": risk.num_parameters}
+
+
+def basis(risk: Risk, kind: str) -> dict[str, torch.Tensor]:
+    starts = torch.randn(2, risk.num_parameters, generator=seeded(), dtype=torch.float64)
+    run = Recurrence(hessian(risk), starts, 16, reorthogonalize=kind, keep_basis=False)
+    found = run.finish()
+    return {"alphas": torch.stack([torch.from_numpy(t.alphas) for t in found]), "bytes": run.V.nbytes}
 
 
 def measured(folder: Path, group, stop: int | None = None):
