@@ -129,7 +129,7 @@ def test_settings_come_back_after_an_exception(used):
 
     before = settings()
     with pytest.raises(Stopped):
-        used.graphs.sum(stop)
+        used.graphs.sum(stop, (1,))
     assert settings() == before
     used.gradient()
 
