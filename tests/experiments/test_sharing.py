@@ -5,6 +5,7 @@ import time
 from multiprocessing import get_context
 
 import pytest
+import torch
 
 from hspec.experiments import Experiment, Setting, Store, load_or_run, load_or_run_all
 from hspec.experiments import experiment as module
@@ -62,6 +63,7 @@ def two_workers(work, *arguments):
 
 
 def fill(plane, root):
+    torch.set_num_threads(1)  # a forked process has none of its parent's threads, and would wait for them
     records = plane.fill(store=Store(root), progress=False)
     assert None not in records.values()
 

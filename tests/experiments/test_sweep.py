@@ -6,6 +6,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from hspec import cli
@@ -69,6 +70,7 @@ def test_a_misspelt_word_is_refused(change, said):
 
 def test_two_workers_share_a_sweep_and_start_apart(store, experiments):
     def work(i):
+        torch.set_num_threads(1)  # a forked process has none of its parent's threads
         fill(experiments, store, worker=(i, 2), progress=False)
 
     workers = [PROCESSES.Process(target=work, args=(i,)) for i in (1, 2)]
