@@ -226,8 +226,12 @@ def shard(batches: Iterable, group: dist.ProcessGroup | None = None) -> Iterable
     Raises ValueError before `dist.init_process_group()`, and for an iterator, which can be gone through once only.
 
     Example:
-        >>> shard([1, 2, 3, 4, 5])  # doctest: +SKIP
-        [1, 3, 5]
+        >>> import tempfile
+        >>> meeting = f"file://{tempfile.mkdtemp()}/meeting"
+        >>> dist.init_process_group("gloo", init_method=meeting, rank=0, world_size=1)
+        >>> shard([1, 2, 3])  # of one rank; the second of two would have [2]
+        [1, 2, 3]
+        >>> dist.destroy_process_group()
     """
     if not (dist.is_available() and dist.is_initialized()):
         raise ValueError("there are no ranks to share batches between: call dist.init_process_group() first")

@@ -22,6 +22,7 @@ _DIGITS = list("-+0123456789.")
 for tag, pattern, first in (
     ("null", r"~|null|None|", ["~", "n", "N", ""]),
     ("bool", r"true|True|false|False", list("tTfF")),
+    ("merge", r"<<", ["<"]),
     ("int", r"[-+]?(0|[1-9][0-9]*)", _DIGITS),
     ("float", r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", _DIGITS),
 ):
@@ -34,15 +35,20 @@ def parse_yaml(text):
     return yaml.load(text, _Loader)
 
 
+def read_content(path):
+    """What a file says; raises BookError where it is missing, not UTF-8 or not YAML."""
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise BookError(f"{path.name} cannot be read as YAML: {error}") from error
+
+
 def read_yaml(path):
     """The mapping in a file.
 
     Raises BookError where it is missing, not UTF-8, not YAML or not a mapping.
     """
-    try:
-        found = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise BookError(f"{path.name} cannot be read as YAML: {error}") from error
+    found = read_content(path)
     if not isinstance(found, dict):
         raise BookError(f"{path.name} must hold names and values (name: value), not {type(found).__name__}")
     return found

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
+from hspec.book.plain_yaml import read_content
 from hspec.chapters.measures import MEASURES
 from hspec.errors import CommandError
 from hspec.experiments import Experiment, Store
@@ -52,11 +51,11 @@ def run(options: argparse.Namespace) -> None:
 
 def read(file: Path) -> list[Experiment]:
     """The experiments of a sweep's file, grid by grid."""
+    content = read_content(file)
+    entries = content if isinstance(content, list) else [content]
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        entries = content if isinstance(content, list) else [content]
         grids = [sweep_grid(entry, MEASURES) for entry in entries]
-    except (yaml.YAMLError, ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError) as error:
         raise CommandError(f"{file}: {error}") from error
     return [experiment for one in grids for experiment in one.experiments.values()]
 

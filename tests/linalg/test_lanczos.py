@@ -99,7 +99,9 @@ def test_partial_reorthogonalisation_works_less(monkeypatch, prescribed, normal)
 
     calls = []
     original = reorthogonalization.project_out
-    monkeypatch.setattr(reorthogonalization, "project_out", lambda *given: calls.append(1) or original(*given))
+    monkeypatch.setattr(
+        reorthogonalization, "project_out", lambda *given: calls.append(1) or original(*given)
+    )
     A = prescribed(SPECTRA["outliers"])
     lanczos(A, normal(120), 60)
     full = len(calls)

@@ -40,7 +40,8 @@ def test_lanczos(kind, scaled, matrix, normal):
     v = normal(300).float()
     expected, found = (lanczos(M, v, 40, reorthogonalize=kind) for M in (matrix, A))
     assert len(found.alphas) == 40
-    ends = [0, -1]
+    # Without reorthogonalisation only what has converged is determined: here the upper end.
+    ends = [-1] if kind == "none" else [0, -1]
     assert np.allclose(found.ritz()[0][ends] / scale, expected.ritz()[0][ends], rtol=0, atol=1e-6)
     if kind != "none":  # without it, rounding grows: the scalars are those of another run
         assert np.allclose(found.alphas / scale, expected.alphas, rtol=0, atol=1e-5)
