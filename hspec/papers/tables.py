@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from IPython.display import Markdown
 
+from hspec.experiments.experiment import Experiment
 from hspec.experiments.records import Record
 from hspec.experiments.store import Store
 from hspec.figures.tables import table, tabulated
 from hspec.papers.nets import PUBLISHED_NETS, PublishedNet, compared
 
-WAITING = "not measured yet"
+WAITING, RUNNING = "not measured yet", "running"
 
 
 def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
@@ -28,13 +31,15 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
 
 
 def stored_nets(store: Store | None = None) -> Markdown:
-    """One row an experiment on a published net: what is stored, at what cost, or that it is still to be measured."""
+    """One row an experiment on a published net: what is stored, at what cost, or that it is running or waiting."""
+    store = store or Store()
+    claims = store.claims()
     rows = [
         {
             "net": net.title,
             "command": f"`hspec measure {key} {name}`",
             "of 1e15 operations, all": net.cost / 1e15,
-            **_state(record),
+            **_state(net.experiments[name], record, claims),
         }
         for key, net in PUBLISHED_NETS.items()
         for name, record in net.records(store).items()
@@ -42,9 +47,10 @@ def stored_nets(store: Store | None = None) -> Markdown:
     return table(tabulated(rows, {"of 1e15 operations, all": ".2g", "seconds": ".0f"}))
 
 
-def _state(record: Record | None) -> dict[str, object]:
+def _state(experiment: Experiment, record: Record | None, claims: Mapping[str, str]) -> dict[str, object]:
     if record is None:
-        return {"measured": WAITING, "seconds": None, "device": None}
+        running = "stale" not in claims.get(experiment.name, "stale")
+        return {"measured": RUNNING if running else WAITING, "seconds": None, "device": None}
     meta = record.meta
     return {
         "measured": meta["written"][:10],

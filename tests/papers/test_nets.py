@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 
 from hspec.experiments import Record
-from hspec.papers.nets import (
-    CIFAR_RESNETS,
-    PUBLISHED_NETS,
-    RATES,
-    compared,
-    public_resnet,
-)
+from hspec.papers.nets import PUBLISHED_NETS, compared
+from hspec.papers.public_weights import CIFAR_RESNETS, public_resnet
+from hspec.papers.small_samples import MLP_RATE, RATES
 
 
 def test_what_is_stored_stands_beside_what_was_printed_and_the_rest_is_missing(store):
@@ -42,6 +38,11 @@ def test_left_over_examples_make_a_mini_batch_of_their_own_or_none():
     )
     assert apart.recipe.last_batch_size(130) == 2 and apart.checkpoints == (512, 700)
     assert together.recipe.last_batch_size(130) == 130 and together.checkpoints == (256, 350)
+
+
+def test_the_rate_of_the_mlp_is_on_its_grid():
+    """25 log-spaced values from 0.25 down to 1e-4."""
+    assert np.abs(np.geomspace(0.25, 1e-4, 25) / MLP_RATE - 1).min() < 1e-12
 
 
 @pytest.mark.parametrize("model", CIFAR_RESNETS)

@@ -23,3 +23,15 @@ def test_printed_and_measured_numbers_stand_in_one_row(tmp_path):
     stored = rows(stored_nets(store))
     assert [net.title, "`hspec measure resnet32 batch`", "0.3", "2026-01-02", "61", "CPU"] in stored
     assert sum("not measured yet" in row for row in stored) == len(stored) - 3
+
+
+def test_what_a_process_is_at_is_running(tmp_path):
+    store, net = Store(tmp_path, tmp_path / "none"), PUBLISHED_NETS["densenet40-mnist"]
+    command = "`hspec measure densenet40-mnist geometry`"
+
+    def state():
+        return next(row[3] for row in rows(stored_nets(store)) if row[1] == command)
+
+    with store.claimed(net.experiments["geometry"].name):
+        assert state() == "running"
+    assert state() == "not measured yet"
