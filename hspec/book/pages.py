@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hspec.book.staging import chapter_key, staged_record
 from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store
+from hspec.papers.tables import stored_nets
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,26 @@ command.
 
 {_stored_results(repository)}
 
+## The papers' nets
+
+Each at full width, on a sample of the papers', cell by cell: what is stored, running or waiting, and the command that
+measures it. Cells begun go on from where they were stopped; a cost of 1 takes two cores two to six hours.
+
+{stored_nets(_results(repository)).data}
+
 ## Pieces still to be run at paper scale
 
 {_paper_pieces(states)}
 """
 
 
+def _results(repository):
+    return Store(published=repository.root / "data" / "results")
+
+
 def _stored_results(repository):
     """What lies in data/results: one row for each measure, data set and net."""
-    store = Store(published=repository.root / "data" / "results")
+    store = _results(repository)
     groups = {}
     for name, measure in MEASURES.items():
         for record in store.published_records(measure):

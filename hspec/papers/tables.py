@@ -38,13 +38,13 @@ def stored_nets(store: Store | None = None) -> Markdown:
         {
             "net": net.title,
             "command": f"`hspec measure {key} {name}`",
-            "of 1e15 operations, all": net.cost / 1e15,
+            "cost (1e15 operations, all)": net.cost / 1e15,
             **_state(net.experiments[name], record, claims),
         }
         for key, net in PUBLISHED_NETS.items()
         for name, record in net.records(store).items()
     ]
-    return table(tabulated(rows, {"of 1e15 operations, all": ".2g", "seconds": ".0f"}))
+    return table(tabulated(rows, {"cost (1e15 operations, all)": ".2g", "seconds": ".0f"}))
 
 
 def _state(experiment: Experiment, record: Record | None, claims: Mapping[str, str]) -> dict[str, object]:
