@@ -54,6 +54,7 @@ class Data:
         self.ends: list[int] = []  # of each batch's rows
         self.sketch: Tensor | None = None
         self.needs_grad = False  # the module or the loss differentiates inside: fails under no_grad
+        self.is_written = False  # the module or the loss writes into its inputs: it is given copies
 
     def without_graph(self) -> contextlib.AbstractContextManager:
         """The grad mode to evaluate in where no derivative is wanted."""
@@ -82,7 +83,11 @@ class Data:
 
     def _moved(self) -> Iterator[tuple[int, object]]:
         for index, content in self._read():
-            yield index, moved(content, self.device, self.dtype)
+            yield index, self._moved_one(content)
+
+    def _moved_one(self, content: object) -> object:
+        """Where it is needed; never a source's own tensors, unless it is a list: it may fill them anew."""
+        return moved(content, self.device, self.dtype, anew=not self._is_list)
 
     def _read(self) -> Iterator[tuple[int, object]]:
         """The batches as they are given, each drawn under this sample's own state of the generator."""
@@ -115,10 +120,10 @@ class Data:
             inspect(f"batch {index}", content)
             if held is None:
                 continue
-            here = moved(content, self.device, self.dtype)
+            here = self._moved_one(content)
             given = {t.untyped_storage().data_ptr() for t in tensors(content)}
             new = [t for t in tensors(here) if t.untyped_storage().data_ptr() not in given]
-            size += sum(t.nbytes for t in (new if self._is_list else tensors(here)))
+            size += sum(t.nbytes for t in new)
             if size <= budget:
                 held.append(here)
             else:
@@ -126,8 +131,9 @@ class Data:
         if held is None:
             return 0
         if not self._is_list:
-            again = [content for _, content in self._moved()]
-            if len(again) != len(held) or not all(map(equal, held, again)):
+            again = (content for _, content in self._moved())
+            pairs = itertools.zip_longest(held, again)
+            if not all(equal(first, second) for first, second in pairs):
                 raise changed("")
         self.held = held
         return size
@@ -136,17 +142,30 @@ class Data:
     def _is_list(self) -> bool:
         return isinstance(self.source, list | tuple)
 
+    def lent(self, batch: Batch) -> Batch:
+        """A copy, for the module to be evaluated on before it is known whether it writes into it."""
+        return replace(batch, content=mapped(batch.content, copied))
+
+    def look_for_writes(self, batch: Batch, lent: Batch) -> None:
+        """Whether a batch that was lent has come back with other numbers: from now on only copies are given."""
+        self.is_written |= not equal(batch.content, lent.content)
+
+    def given(self, content: object) -> object:
+        """What the module gets: containers of its own, and tensors of its own if it writes into them."""
+        return mapped(content, copied if self.is_written else _as_it_is)
+
     def evaluate(self, module: nn.Module, batch: Batch) -> tuple[Tensor, object]:
         """(outputs, targets) of `module` on a batch."""
+        content = self.given(batch.content)
         if self.forward is not None:
-            found = self.forward(module, batch.content)
+            found = self.forward(module, content)
             if not (isinstance(found, tuple) and len(found) == 2):
                 raise ValueError(
                     f"{batch.where}: forward gives {type(found).__name__}, a pair (outputs, targets) is needed"
                 )
             outputs, targets = found
         else:
-            x, targets = batch.content
+            x, targets = content
             outputs = module(x)
         if not isinstance(outputs, Tensor):
             raise ValueError(
@@ -201,12 +220,14 @@ def sketched(outputs: Tensor) -> Tensor:
     return outputs.detach() @ direction.to(outputs)
 
 
-def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two sketches agree, to the square root of rounding."""
+def same(a: Tensor, b: Tensor, least: float = 1.0) -> bool:
+    """Whether two sketches agree, to the square root of rounding of their size, which is `least` at least."""
     if a.shape != b.shape:
         return False
-    tolerance = math.sqrt(torch.finfo(a.dtype).eps) * max(1.0, float(a.abs().max())) if len(a) else 0
-    return not len(a) or float((a - b).abs().max()) <= tolerance
+    if not a.numel():
+        return True
+    tolerance = math.sqrt(torch.finfo(a.dtype).eps) * max(least, float(a.abs().max()))
+    return float((a - b).abs().max()) <= tolerance
 
 
 def tensors(content) -> Iterator[Tensor]:
@@ -242,22 +263,43 @@ def changed(layer: str) -> ValueError:
     )
 
 
-def moved(content, device: torch.device, dtype: torch.dtype):
-    """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else as they are."""
+def moved(content, device: torch.device, dtype: torch.dtype, *, anew: bool = False):
+    """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else as they are.
+
+    anew: in memory of their own, also where nothing is to be done.
+    """
+
+    def put(t: Tensor) -> Tensor:
+        there = t.to(device, dtype) if t.is_floating_point() else t.to(device)
+        # an inference tensor cannot be part of a graph; its copy can
+        return copied(there) if there is t and (anew or t.is_inference()) else there
+
+    return mapped(content, put)
+
+
+def copied(t: Tensor) -> Tensor:
+    """The same numbers elsewhere; as a leaf, like the tensors of a batch."""
+    return t.detach().clone().requires_grad_(t.requires_grad)
+
+
+def _as_it_is(t: Tensor) -> Tensor:
+    return t
+
+
+def mapped(content, function: Callable[[Tensor], Tensor]):
+    """A batch with every tensor t replaced by function(t), in containers of the same kinds."""
     if isinstance(content, Tensor):
-        if content.is_inference():  # cannot be part of a graph; its copy can
-            content = content.clone()
-        return content.to(device, dtype) if content.is_floating_point() else content.to(device)
+        return function(content)
     if isinstance(content, MutableMapping):
         with contextlib.suppress(TypeError):  # keeps classes such as BatchEncoding, with their attributes
             other = copy.copy(content)
             for key, value in content.items():
-                other[key] = moved(value, device, dtype)
+                other[key] = mapped(value, function)
             return other
     if isinstance(content, Mapping):
-        return {key: moved(value, device, dtype) for key, value in content.items()}
+        return {key: mapped(value, function) for key, value in content.items()}
     if isinstance(content, tuple) and hasattr(content, "_fields"):
-        return type(content)(*(moved(value, device, dtype) for value in content))
+        return type(content)(*(mapped(value, function) for value in content))
     if isinstance(content, list | tuple):
-        return type(content)(moved(value, device, dtype) for value in content)
+        return type(content)(mapped(value, function) for value in content)
     return content

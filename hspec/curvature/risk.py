@@ -15,6 +15,7 @@ from hspec.curvature.data import Batch, Data, Forward, changed, same, sketched
 from hspec.curvature.engine.batch_graph import Objective
 from hspec.curvature.engine.blame import where_examples_couple, where_passes_differ
 from hspec.curvature.engine.copying import refuse_computed_tensors_in_use, unwrapped
+from hspec.curvature.engine.elsewhere import coupling
 from hspec.curvature.engine.graphs import Graphs
 from hspec.curvature.engine.memory import free_memory, is_out_of_memory
 from hspec.curvature.engine.network import Network, coordinates
@@ -215,7 +216,8 @@ class Risk:
         """Whether an example's logits depend on that example alone: found out, not assumed.
 
         Half of the first batch, and then the examples sorted by class, must have the logits that they
-        have in their batches. False where there are no labels to sort by, or no (x, y) to sort.
+        have in their batches; half of the first batch also at a θ nearby, since a zero head hides it.
+        False where there are no labels to sort by, or no (x, y) to sort.
         """
         if self._couples or not self.data.is_paired or not self.is_labelled:
             return False
@@ -234,6 +236,10 @@ class Risk:
                 x, _ = first.content
                 if not self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))):
                     self.coupled_by = where_examples_couple(self.network, self.data, first)
+                    return False
+                layer = coupling(self.graphs.objective, first)
+                if layer is not None:
+                    self.coupled_by = layer
                     return False
             return all(self._keeps(x, rows) for x, rows in self._sorted_by_class())
 
@@ -256,7 +262,7 @@ class Risk:
 
     def _keeps(self, x: Tensor, rows: Tensor) -> bool:
         try:
-            outputs = self.network.module(x)
+            outputs = self.network.module(self.data.given(x))
         except (RuntimeError, ValueError) as error:  # it takes batches of one size only
             if is_out_of_memory(error):
                 raise
@@ -298,7 +304,9 @@ class Risk:
         survey = Survey()
         with numerics(self.device, self.precision):
             for batch in self.data:
-                survey.add(batch, *self._evaluated(batch))
+                lent = self.data.lent(batch)
+                survey.add(batch, *self._evaluated(lent))
+                self.data.look_for_writes(batch, lent)
         return survey.finished()
 
     def _evaluated(self, batch: Batch) -> tuple[int, Tensor, Terms]:
@@ -373,4 +381,4 @@ def _refuse_different_ranks(ranks: Alone, network: Network, settings: tuple) -> 
 def _evaluations(network: Network, data: Data):
     """One evaluation of the network a batch, not made yet."""
     for batch in data:
-        yield functools.partial(data.evaluate, network.module, batch)
+        yield functools.partial(data.evaluate, network.module, data.lent(batch))

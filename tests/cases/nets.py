@@ -63,6 +63,14 @@ class Activation(nn.Module):
         return self.function(t)
 
 
+def before_a_zero_head(function: Callable) -> nn.Module:
+    """All logits are equal, whatever `function` makes of its inputs: at θ nothing of it is to be seen."""
+    net = Net(lambda m, x: m.b(torch.tanh(m.a(function(x)))), *linear())
+    for parameter in net.b.parameters():
+        nn.init.zeros_(parameter)
+    return net
+
+
 def mlp(activation: nn.Module | None = None) -> nn.Module:
     return nn.Sequential(nn.Linear(4, 5), activation or nn.Tanh(), nn.Linear(5, C))
 
@@ -89,14 +97,16 @@ def with_old_spectral_norm():
     return net.eval()
 
 
+class Keeping(nn.Module):
+    """Keeps its output, an attention map, say, for a look: recomputed in every pass."""
+
+    def forward(self, t):
+        self.kept = torch.tanh(t)
+        return self.kept
+
+
 def keeping_its_features():
-    """An attention map, say, kept for a look: recomputed in every pass."""
-
-    def forward(m, x):
-        m.kept = torch.tanh(m.a(x))
-        return m.b(m.kept)
-
-    net = Net(forward, nn.Linear(4, 5), nn.Linear(5, C))
+    net = mlp(Keeping())
     net(torch.ones(2, 4))
     return net
 
@@ -300,6 +310,7 @@ COUPLED = {
     "branch on the batch": lambda: Net(branch_on_the_batch, *linear()),
     "normalised by a function": lambda: Net(normalised_by_function, *linear()),
     "scaled by the batch": lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x))) / m.a(x).norm(), *linear()),
+    "centred by the batch, zero head": lambda: before_a_zero_head(lambda x: x - x.mean(0)),
     "cumulative over the batch": lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x).cumsum(0))), *linear()),
     "similarity to the batch": lambda: Net(
         lambda m, x: m.b((m.a(x) @ m.a(x).T).softmax(1) @ m.a(x)), *linear()
@@ -308,6 +319,10 @@ COUPLED = {
 
 # Nets that are refused, with what the refusal must say.
 REFUSED = {
+    "random, zero head": (
+        lambda: before_a_zero_head(lambda x: x + torch.randn_like(x)),
+        r"layer 'a' \(Linear\) gives another output each time",
+    ),
     "once_differentiable": (
         lambda: mlp(Activation(OnceDifferentiable.apply)),
         r"second derivative is wrong in layer '1' \(Activation\).* differentiates twice",

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from hspec.curvature import A1, Risk, class_means, gauss_newton, hessian, residual
+from tests.cases.nets import keeping_its_features
 
 EVERY = {"Hess": hessian, "G": gauss_newton, "H": residual, "A1": lambda risk: A1(class_means(risk))}
 
@@ -54,6 +55,15 @@ def test_a_used_risk_survives_being_copied(used, copied):
         torch.testing.assert_close(
             operator(other) @ other.theta, operator(used) @ used.theta, rtol=1e-13, atol=1e-15
         )
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES.keys())
+def test_a_used_risk_whose_net_keeps_computed_tensors_survives_being_copied(copied):
+    batches = [(torch.randn(6, 4, dtype=torch.float64), torch.arange(6) % 3)]
+    risk = Risk.from_module(keeping_its_features().double(), batches, 3)
+    v = risk.theta
+    right = hessian(risk) @ v
+    torch.testing.assert_close(hessian(copied(risk)) @ v, right, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ["Hess", "G", "H"])
@@ -159,6 +169,82 @@ def test_a_loader_is_read_once_where_its_batches_fit():
     tight = Risk.from_module(net, torch.utils.data.DataLoader(dataset, 4, shuffle=True), 3, memory_budget=0)
     torch.testing.assert_close(hessian(tight) @ tight.theta, hessian(risk) @ risk.theta)
     assert torch.equal(state, torch.get_rng_state())
+
+
+class Refilling:
+    """A loader that fills the same two tensors anew for every batch."""
+
+    def __init__(self, x, y, size):
+        self.x, self.y, self.size = x, y, size
+
+    def __iter__(self):
+        x, y = torch.empty_like(self.x[: self.size]), torch.empty_like(self.y[: self.size])
+        for i in range(0, len(self.x), self.size):
+            x.copy_(self.x[i : i + self.size])
+            y.copy_(self.y[i : i + self.size])
+            yield x, y
+
+
+@pytest.mark.parametrize("budget", [None, 200_000, 0])
+def test_a_loader_may_fill_its_tensors_anew(budget):
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    right = Risk.from_module(net, [(x, y)], 3)
+    risk = Risk.from_module(net, Refilling(x, y, 3), 3, memory_budget=budget)
+    for made in (hessian, gauss_newton, residual):
+        torch.testing.assert_close(made(risk) @ risk.theta, made(right) @ risk.theta)
+    torch.testing.assert_close(risk.loss(), right.loss())
+    mean = A1(class_means(right))
+    torch.testing.assert_close(A1(class_means(risk)) @ risk.theta, mean @ risk.theta)
+
+
+class Doubling(nn.Module):
+    """Writes into its input; as a module of its own, so that the layers are those of the net."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x.data.mul_(2) if len(x) == 1 else x.mul_(2))
+
+
+def test_a_module_that_writes_into_its_input_is_given_copies():
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    batches = [(x[:5].clone(), y[:5]), (x[5:].clone(), y[5:])]
+    right = Risk.from_module(net, [(2 * x[:5], y[:5]), (2 * x[5:], y[5:])], 3)
+    risk = Risk.from_module(Doubling(net), batches, 3)
+    for made in (hessian, gauss_newton, residual, lambda risk: A1(class_means(risk))):
+        torch.testing.assert_close(made(risk) @ risk.theta, made(right) @ risk.theta)
+    assert risk.independent
+    assert torch.equal(torch.cat([x for x, _ in batches]), x)
+
+
+def test_a_forward_that_takes_its_labels_out_of_the_batch():
+    def forward(module, batch):
+        labels = batch.pop("labels")
+        return module(batch["x"]), labels
+
+    net = nn.Linear(4, 3).double()
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    batches = [{"x": x, "labels": y}]
+    risk = Risk.from_module(net, batches, forward=forward)
+    torch.testing.assert_close(risk.loss(), Risk.from_module(net, [(x, y)], 3).loss())
+    assert set(batches[0]) == {"x", "labels"}
+
+
+def test_a_loss_that_writes_into_its_targets():
+    def loss(outputs, targets):
+        targets[targets == 255] = -100
+        return nn.functional.cross_entropy(outputs, targets, reduction="sum")
+
+    net = nn.Linear(4, 3).double()
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    y[::4] = 255
+    given = y.clone()
+    Risk.from_module(net, [(x, y)], loss=loss, reduction="sum").gradient()
+    assert torch.equal(y, given)
 
 
 def test_a_list_of_batches_is_not_copied():

@@ -51,26 +51,26 @@ def blame(network: Network, data: Data, batch: Batch) -> str:
     return ""
 
 
-def where_passes_differ(network: Network, data: Data, batch: Batch) -> str:
+def where_passes_differ(network: Network, data: Data, batch: Batch, least: float = 1.0) -> str:
     """The first module that gives another output at the second pass over one batch; "" if none does."""
     first, second = recorded(network, data, batch), recorded(network, data, batch)
-    return _first_difference(first, second, slice(None))
+    return _first_difference(first, second, slice(None), least)
 
 
-def where_examples_couple(network: Network, data: Data, batch: Batch) -> str:
+def where_examples_couple(network: Network, data: Data, batch: Batch, least: float = 1.0) -> str:
     """The first module whose output for an example changes where every second one is left out; or ""."""
     x, y = batch.content
     try:
         half = recorded(network, data, replace(batch, content=(x[::2], y[::2])))
     except (RuntimeError, ValueError):  # it takes batches of one size only
         return ""
-    return _first_difference(recorded(network, data, batch), half, slice(None, None, 2))
+    return _first_difference(recorded(network, data, batch), half, slice(None, None, 2), least)
 
 
-def _first_difference(whole: list[Call], part: list[Call], rows: slice) -> str:
+def _first_difference(whole: list[Call], part: list[Call], rows: slice, least: float) -> str:
     for a, b in zip(whole, part, strict=False):
         for s, t in zip(a.outputs, b.outputs, strict=False):
-            if s[rows].shape == t.shape and not same(s[rows].flatten(), t.flatten()):
+            if s[rows].shape == t.shape and not same(s[rows].flatten(), t.flatten(), least):
                 return described(a.name, a.module)
     return ""
 

@@ -18,7 +18,7 @@ def private_copy(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]]:
     module = unwrapped(module)
     _refuse_foreign_parts(module)
     try:
-        with _Detaching() as detaching:
+        with Detaching() as detaching:
             private = copy.deepcopy(module)
     except Exception as error:
         raise TypeError(
@@ -66,7 +66,7 @@ def _refuse_foreign_parts(module: nn.Module) -> None:
             )
 
 
-class _Detaching(TorchFunctionMode):
+class Detaching(TorchFunctionMode):
     """While active, copy.deepcopy copies the values of computed tensors, which it would refuse."""
 
     def __init__(self) -> None:

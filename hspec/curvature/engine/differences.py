@@ -76,10 +76,10 @@ def _size(t: Tensor) -> float:
     return float(torch.linalg.vector_norm(t.double()))
 
 
-def direction(tensors: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Random tensors of these shapes, each as large as its own (a small share of all, where that is zero)."""
+def direction(tensors: list[Tensor], generator: torch.Generator, share: float = 1e-3) -> list[Tensor]:
+    """Random tensors of these shapes, each as large as its own, and at least that share of the largest."""
     sizes = [_size(q) / max(1, q.numel()) ** 0.5 for q in tensors]
-    least = 1e-3 * max(sizes, default=0.0) or 1e-2
+    least = share * max(sizes, default=0.0) or 1e-2
     return [max(size, least) * _normal(q, generator) for q, size in zip(tensors, sizes, strict=True)]
 
 

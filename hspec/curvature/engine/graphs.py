@@ -148,7 +148,7 @@ class Graphs:
         if "first" in plan.wrong:
             raise ValueError(plan.wrong["first"])
         with torch.enable_grad(), plan.rung(switches):
-            return self.network.module(x), switches
+            return self.network.module(self.data.given(x)), switches
 
     def _build(self, batch: Batch) -> BatchGraph:
         graph = self.build(batch)

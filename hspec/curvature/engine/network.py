@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import Tensor, nn
 
-from hspec.curvature.engine.copying import private_copy, unwrapped
+from hspec.curvature.engine.copying import Detaching, private_copy, unwrapped
 from hspec.linalg.checkpoint import checksum
 
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
@@ -35,6 +35,14 @@ class Network:
         for q in self.parameters:
             q.requires_grad_(True)
         self.recurrent = any(isinstance(part, nn.RNNBase) for part in self.module.modules())
+
+    def __deepcopy__(self, memo: dict) -> "Network":
+        """What the last forward pass left in attributes (old weight_norm, kept features) goes along as values."""
+        other = copy.copy(self)
+        memo[id(self)] = other
+        with Detaching():
+            vars(other).update(copy.deepcopy(vars(self), memo))
+        return other
 
     def _lay_out(self, named: list[tuple[str, nn.Parameter]]) -> None:
         """θ consists of these, in this order."""

@@ -2,7 +2,7 @@
 
 Derivatives are compared with differences, in float64 where the net allows it, at a point near θ (so
 that no unit sits exactly on the kink of its ReLU, as many do at zero biases). A derivative that is
-contradicted is refused before a number is returned.
+contradicted is refused before a number is returned, as is a net that draws at random.
 """
 
 import math
@@ -13,6 +13,7 @@ from hspec.curvature.engine import differences
 from hspec.curvature.engine.attempt import KINDS, Attempt, attempt, first_line
 from hspec.curvature.engine.batch_graph import Objective, Rung
 from hspec.curvature.engine.blame import blame
+from hspec.curvature.engine.elsewhere import refuse_randomness
 from hspec.curvature.engine.layers import RUNGS, FastLayers
 from hspec.curvature.engine.sizes import block_size, graph_bytes
 
@@ -50,6 +51,8 @@ def make_plan(objective: Objective, check: bool) -> Plan:
     if not usable:
         raise tried[-1].errors["all"]
     chosen = min(usable, key=lambda one: len(one.faults))  # the first of the best
+    if check:
+        refuse_randomness(objective, chosen.batch)
     wrong = _refusals(objective, chosen)
     rung = chosen.rung
     note = "" if rung is FastLayers else f"by {rung.name}, since {tried[0].why}"
