@@ -21,6 +21,8 @@ from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
 from hspec.chapters.hierarchy_growth.verdict import verdict_growth
 from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import verdict_instrument
+from hspec.chapters.misclassification.measure import logistic_fisher
+from hspec.chapters.misclassification.verdict import verdict_misclassification
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import verdict_ownership
 from hspec.chapters.power_law.measure import log_spectrum
@@ -44,6 +46,7 @@ ORIGINS = {
     "P18-6": ("hierarchy", "–"),
     "P18-7": ("hierarchy", "–"),
     "P18-8": ("hierarchy_growth", "–"),
+    "P20-3": ("misclassification", "an analytic statement, no experiment"),
     "GKX-1": ("instrument", "two curves that lie on each other"),
     "GKX-2": ("early_training", "gone at step 515"),
     "GKX-3": ("early_training", "–"),
@@ -59,7 +62,6 @@ WAITING = {
     "P19-3": "The means cluster first by the logit, later in training by the class.",
     "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
     "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
-    "P20-3": "The ratio of outliers to bulk in the Fisher spectrum predicts misclassification.",
     "P20-4": "KFAC misses the class structure; CFAC restores it.",
 }
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
@@ -89,14 +91,16 @@ class Judged:
     @property
     def of_the_papers(self) -> bool:
         """Whether the net is one of the papers', at full width and on their data."""
-        return self.record.setting.width == 1.0 and self.record.setting.dataset != "digits"
+        of = self.record.setting
+        return of is not None and of.width == 1.0 and of.dataset != "digits"
 
     @property
     def net(self) -> str:
         """ "vgg11 at 1/8 of the width, MNIST, p = 447,194, N = 500"."""
-        of = self.record.setting
+        of, p, n = self.record.setting, self.record.num_parameters, self.record.num_examples
+        if of is None:
+            return f"a model on drawn data, p = {p:,}, N = {n:,}"
         width = "" if of.width == 1 else f" at 1/{1 / of.width:g} of the width"
-        p, n = self.record.num_parameters, self.record.num_examples
         return f"{of.model}{width}, {of.dataset}, p = {p:,}, N = {n:,}"
 
 
@@ -137,6 +141,7 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     log_spectrum: lambda record: verdict_power_law(record, []),
     class_structure: verdict_class_structure,
     class_geometry: verdict_clusters,
+    logistic_fisher: verdict_misclassification,
 }
 ONE_GRID: dict[Callable, Callable] = {
     upper_tail: lambda grid, records: verdict_upper_tail(grid, records, TAIL),

@@ -4,6 +4,7 @@ from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.class_means.measure import class_structure, exact_knock_out
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.instrument.measure import instrument, synthetic
+from hspec.chapters.misclassification.measure import logistic_fisher
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.power_law.measure import known_law, log_spectrum
 from hspec.chapters.upper_tail.measure import upper_tail
@@ -26,4 +27,5 @@ MEASURES: dict[str, Measure] = {
     "known_law": known_law,
     "class_structure": class_structure,
     "exact_knock_out": exact_knock_out,
+    "logistic_fisher": logistic_fisher,
 }

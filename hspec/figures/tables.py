@@ -81,12 +81,13 @@ def what_was_measured(records: list[Record]) -> str:
     """One line: net, p, data, N and the seeds of the records; several nets, data sets or samples one by one."""
     kinds = {}
     for record in records:
-        setting = record.setting
-        kind = (
-            f"{setting.model} at width {setting.width:g}, p = {record.num_parameters:,}; "
-            f"{setting.dataset}, N = {record.num_examples:,}"
-        )
-        kinds.setdefault(kind, set()).add(setting.init_seed)
+        setting, p, n = record.setting, record.num_parameters, record.num_examples
+        if setting is None:
+            kind, seed = f"a model on drawn data, p = {p:,}, N = {n:,}", record.options["seed"]
+        else:
+            kind = f"{setting.model} at width {setting.width:g}, p = {p:,}; {setting.dataset}, N = {n:,}"
+            seed = setting.init_seed
+        kinds.setdefault(kind, set()).add(seed)
     return "; ".join(
         f"**{kind}**; {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, sorted(seeds)))}"
         for kind, seeds in kinds.items()
@@ -125,9 +126,9 @@ def scale_note(records: list[Record]) -> Markdown:
 def _scale(record: Record) -> dict[str, object]:
     setting, meta = record.setting, record.meta
     return {
-        "net": f"{setting.model}, width {setting.width:g}",
+        "net": f"{setting.model}, width {setting.width:g}" if setting else "a model",
         "parameters": record.num_parameters,
-        "data": setting.dataset,
+        "data": setting.dataset if setting else "drawn",
         "examples": record.num_examples,
         "device": meta["device"],
         "seconds": meta["seconds"],

@@ -1,0 +1,1 @@
+"""Do outliers predict misclassification? (P20-3)"""

@@ -1,0 +1,96 @@
+"""P20-3: whether the ratio of outliers to bulk predicts misclassification."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import spearmanr
+
+from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.records import Record
+from hspec.experiments.trends import Trend, trend
+
+ROUNDING = 1e-12  # relative to the largest eigenvalue, of a theorem held against a dense solve
+STRONG = 0.9  # of a rank correlation with the opposite sign
+CASES = {
+    "theorem": "theorem 8.1, at the true posterior's α",
+    "posterior": "the true posterior",
+    "fits": "trained fits",
+}
+
+
+class Correlation(NamedTuple):
+    """Spearman's ρ of n pairs, and the ends of its 95 % interval; NaN for three pairs and fewer."""
+
+    rho: float
+    low: float
+    high: float
+    n: int
+
+
+def verdict_misclassification(record: Record) -> list[Verdict]:
+    """The theorem against a dense solve, and one rank correlation a case."""
+    off = theorem_error(record)
+    rows = [
+        (
+            "theorem 8.1 in closed form against the dense eigenvalues of lemma 8.1's matrix, "
+            "largest difference over λ_1",
+            f"{off:.0e}",
+            f"≤ {ROUNDING:.0e}, rounding",
+            *judge(off, ROUNDING, ours=False),
+        )
+    ]
+    for case, name in CASES.items():
+        found = rank_correlation(ratios(record, case).ravel(), errors(record, case).ravel())
+        rows.append(
+            (
+                f"{name}: Spearman correlation of the ratio of outliers to bulk with the error",
+                f"{found.rho:+.3f} (95 %: {found.low:+.3f} … {found.high:+.3f}), {found.n} pairs",
+                f"≤ −{STRONG:g}, a threshold of ours",
+                *judge(-found.rho, STRONG, above=True, interval=(-found.high, -found.low), share=True),
+            )
+        )
+    return [Verdict("P20-3", *row) for row in rows]
+
+
+def theorem_error(record: Record) -> float:
+    """Largest difference of closed form and dense solve, over the largest eigenvalue of each t."""
+    return float((np.abs(record["theorem"] - record["dense"]) / record["dense"][:, :1]).max())
+
+
+def ratios(record: Record, case: str, part: int = 0) -> np.ndarray:
+    """Mean of the outliers (part 1: of the mini-bulk) over the bulk's: (T,), or (T, R) of fits."""
+    groups = record[f"groups_{case}"]
+    return groups[..., part] / groups[..., 2]
+
+
+def errors(record: Record, case: str) -> np.ndarray:
+    """The misclassification that goes with each ratio: the best possible, or of each fit."""
+    return record["fit_error"] if case == "fits" else record["error"]
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> Correlation:
+    """Spearman's ρ with the interval tanh(artanh ρ ± 1.96 √((1 + ρ²/2)/(n − 3))).
+
+    Source: Bonett and Wright 2000.
+    """
+    n, rho = len(x), float(spearmanr(x, y).statistic)
+    if n <= 3 or not np.isfinite(rho):
+        return Correlation(rho, float("nan"), float("nan"), n)
+    if abs(rho) > 1 - ROUNDING:  # the same order, or the opposite
+        return Correlation(*[round(rho)] * 3, n)
+    half = ndtri(0.975) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    return Correlation(rho, *np.tanh(np.arctanh(rho) + np.array([-half, half])).tolist(), n)
+
+
+def within_signals(record: Record) -> Trend | None:
+    """Does the ratio order the fits of one and the same t by error? None where each t has one fit.
+
+    τ over all pairs of fits of the same t, +1 where the larger ratio always has the larger error.
+    """
+    found, missed = ratios(record, "fits"), record["fit_error"]
+    if found.shape[1] < 2:
+        return None
+    return trend(np.take_along_axis(missed, found.argsort(axis=1), axis=1), 1)
