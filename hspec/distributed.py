@@ -9,13 +9,15 @@ Start the processes with torchrun, give each its share, and leave the rest of th
 Sums over the data then are sums over all ranks, by one all-reduce a product, and every rank has the same
 numbers to the last bit. What one rank finds wrong is raised on all of them. A rank that was killed is
 noticed when the others next meet: at once with gloo, after the process group's timeout at the latest
-(`init_process_group(timeout=…)`).
+(`init_process_group(timeout=…)`). Programs that torchrun starts join by `launched`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from itertools import islice
 from typing import TypeVar
 
@@ -24,9 +26,14 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from hspec.errors import CommandError
+
 T = TypeVar("T")
-KINDS = (ValueError, TypeError, MemoryError, FloatingPointError, OSError)  # of errors, told to other ranks
+KINDS = (ValueError, TypeError, MemoryError, FloatingPointError, OSError, CommandError)  # told to other ranks
 TAIL = 3  # numbers that travel with every sum: whether a rank failed, and two moments of what was asked
+PATIENCE = timedelta(
+    days=7
+)  # of ranks that wait while the first one trains; one that ends is noticed at once
 APART = 100  # times the square of rounding: products asked for on different ranks differ
 
 
@@ -34,6 +41,7 @@ class Alone:
     """One process: every agreement is its own, every sum what it has. Also what `Ranks` offers."""
 
     rank, size = 0, 1
+    group: dist.ProcessGroup | None = None
 
     def __str__(self) -> str:
         return ""
@@ -45,6 +53,14 @@ class Alone:
     def gather(self, value: T) -> list[T]:
         """Every rank's value, in their order; any object that pickle takes, tensors on the CPU."""
         return [value]
+
+    def told(self, compute: Callable[[], T]) -> T:
+        """compute() of rank 0 alone, told to all (any object that pickle takes), as is an error in it."""
+        return compute()
+
+    def led(self, compute: Callable[[], T]) -> T:
+        """compute() on rank 0, then on the others, which find on disk what it has left there."""
+        return compute()
 
     def same(self, what: str, value: Callable[[], object], remedy: str) -> None:
         """Raise ValueError on every rank where value() of one is not that of rank 0."""
@@ -108,6 +124,22 @@ class Ranks(Alone):
     def gather(self, value: T) -> list[T]:
         found = [None] * self.size
         self._meet(dist.all_gather_object, found, value)
+        return found
+
+    def told(self, compute: Callable[[], T]) -> T:
+        found = [None]
+        with self.agreed():
+            if self.rank == 0:
+                found = [compute()]
+        self._meet(dist.broadcast_object_list, found, group_src=0)
+        return found[0]
+
+    def led(self, compute: Callable[[], T]) -> T:
+        found = None
+        for first in (True, False):
+            with self.agreed():
+                if (self.rank == 0) == first:
+                    found = compute()
         return found
 
     def same(self, what: str, value: Callable[[], object], remedy: str) -> None:
@@ -200,6 +232,35 @@ def ranks_of(group: dist.ProcessGroup | None) -> Alone:
             "or what dist.new_group(…) gives"
         )
     return Ranks(group)
+
+
+@contextlib.contextmanager
+def launched(device: str = "cpu") -> Iterator[dist.ProcessGroup | None]:
+    """The processes that torchrun has started this one among; None where it is alone.
+
+    They meet on entering and part on leaving: with gloo on the CPU, with NCCL too on GPUs, of which each takes
+    the one of its LOCAL_RANK. A group that the program has made already is taken, and left as it is.
+
+    Args:
+        device: where products will be made: "cpu" or "cuda".
+
+    Example:
+        >>> with launched() as group:  # not under torchrun
+        ...     print(group)
+        None
+    """
+    if dist.is_available() and dist.is_initialized():
+        yield dist.group.WORLD
+    elif not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+        yield None
+    else:
+        if on_gpu := device.startswith("cuda"):
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        dist.init_process_group(None if on_gpu else "gloo", timeout=PATIENCE)
+        try:
+            yield dist.group.WORLD
+        finally:
+            dist.destroy_process_group()
 
 
 class _Share:

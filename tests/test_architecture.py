@@ -70,7 +70,7 @@ LAYERS = {
     ),
     "commands": (
         {"book", "experiments", "figures", "chapters", "papers", "curvature", "yours"},
-        {"torch", "yaml"},
+        {"torch", "yaml", "submitit"},
     ),
     "cli": ({"commands"}, set()),
     "__main__": ({"cli"}, set()),

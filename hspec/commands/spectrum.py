@@ -10,7 +10,9 @@ from pathlib import Path
 
 from torch import nn
 
-from hspec.curvature import Risk
+from hspec.commands.joined import joined
+from hspec.curvature import Risk, shard
+from hspec.distributed import Alone
 from hspec.errors import CommandError
 from hspec.yours import plan, spectrum_of
 from hspec.yours.named import named, network, sample
@@ -29,7 +31,8 @@ DEFAULTS = Settings()
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "The spectrum of the Hessian of your own net, and of its parts G and H: eigenvalues with residuals, "
-        "densities with bands, on a page that opens offline. Interrupted, the same command goes on."
+        "densities with bands, on a page that opens offline. Interrupted, the same command goes on. Under "
+        "torchrun (torchrun --nproc-per-node 2 -m hspec spectrum …) processes share the batches."
     )
     parser.epilog = "example: hspec spectrum mynet:make_model --data mynet:make_batches --weights net.pt"
     name = "PACKAGE.MODULE:NAME"
@@ -71,6 +74,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    with joined(options.device) as ranks:
+        _run(options, ranks)
+
+
+def _run(options: argparse.Namespace, ranks: Alone) -> None:
     folder = options.out or Path(f"spectrum-{options.model.rpartition(':')[2]}")
     settings = {
         name: getattr(options, name) for name in ("matrices", "top", "steps", "probes", "tol", "seed")
@@ -79,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
         warnings.simplefilter("always", RuntimeWarning)
         try:
             Settings(**settings)  # before anything is loaded
-            risk = _risk(options)
+            risk = _risk(options, ranks)
             if options.plan:
                 print(plan(risk, **settings))
                 return
@@ -87,30 +95,35 @@ def run(options: argparse.Namespace) -> None:
             found = spectrum_of(
                 risk,
                 checkpoint=checkpoint,
-                progress=sys.stderr.isatty(),
+                progress=sys.stderr.isatty() and ranks.rank == 0,
                 on_plan=lambda forecast: print(forecast, flush=True),
                 **settings,
             )
         except REFUSALS as error:
             raise CommandError(str(error)) from error
-        found.save(folder)
-        shutil.rmtree(checkpoint, ignore_errors=True)  # what it held is in the results now
+        ranks.told(lambda: found.save(folder))
+        if ranks.rank == 0:
+            shutil.rmtree(checkpoint, ignore_errors=True)  # what it held is in the results now
     print(found.table())
     for note in dict.fromkeys(str(w.message) for w in notes if w.category is RuntimeWarning):
         print(f"Note: {note}")
     print(f"Open {(folder / 'index.html').resolve().as_uri()}")
 
 
-def _risk(options: argparse.Namespace) -> Risk:
-    module = network(options.model, options.weights)
-    batches = sample(options.data)
-    if options.batches is not None:
-        batches = list(islice(batches, options.batches))
+def _risk(options: argparse.Namespace, ranks: Alone) -> Risk:
+    with ranks.agreed():
+        module = _moved(network(options.model, options.weights), options.device)
+        batches = sample(options.data)
+        if options.batches is not None:
+            batches = list(islice(batches, options.batches))
+        loss = _loss(options.loss)
+        forward = named(options.forward) if options.forward else None
     return Risk.from_module(
-        _moved(module, options.device),
-        batches,
-        loss=_loss(options.loss),
-        forward=named(options.forward) if options.forward else None,
+        module,
+        batches if ranks.group is None else shard(batches),
+        loss=loss,
+        forward=forward,
+        group=ranks.group,
         reduction=options.reduction,
         parameters=options.parameters,
         dtype=options.dtype,

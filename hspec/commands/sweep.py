@@ -7,9 +7,13 @@ from pathlib import Path
 
 from hspec.book.plain_yaml import read_content
 from hspec.chapters.measures import MEASURES
+from hspec.commands.joined import joined
+from hspec.commands.submission import submit
+from hspec.distributed import Alone
 from hspec.errors import CommandError
 from hspec.experiments import Experiment, Store
 from hspec.experiments.experiment import find_record
+from hspec.experiments.provenance import default_device
 from hspec.experiments.sweep import fill, sweep_grid
 
 
@@ -19,7 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "as many as there are machines, each with the same store (HSPEC_STORE); they may be killed and "
         "started again at any time."
     )
-    parser.epilog = "under SLURM: srun hspec sweep FILE, in an array of a few long jobs, not one a cell"
+    parser.epilog = (
+        "Under torchrun (torchrun --nproc-per-node 2 -m hspec sweep FILE) processes share the images of each "
+        "cell: for nets and samples that one GPU takes too long for, or has no room for."
+    )
     parser.add_argument("file", type=Path, metavar="FILE", help="a sweep, such as sweeps/growth.yaml")
     parser.add_argument("--processes", type=_positive, default=1, help="workers on this machine (default 1)")
     parser.add_argument(
@@ -27,26 +34,51 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--hours", type=float, default=float("inf"), help="after which no cell is begun")
     parser.add_argument(
+        "--slurm",
+        metavar="KEY=VALUE,…",
+        help="submit workers to SLURM: workers=16,hours=8,gpus_per_node=1,partition=gpu (needs submitit)",
+    )
+    parser.add_argument(
         "--status", action="store_true", help="say what is done and what is held; measure nothing"
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    experiments, store = read(options.file), Store()
-    if options.processes > 1 and not options.status:
+    with joined(default_device().type) as ranks:
+        if not options.status:
+            _work(options, ranks)
+        print(standing(options.file, Store()))
+
+
+def _work(options: argparse.Namespace, ranks: Alone) -> None:
+    """Measure here, in processes of this machine, or in jobs."""
+    experiments = read(options.file)
+    if ranks.size > 1 and (options.slurm or options.processes > 1):
+        raise CommandError("under torchrun the processes are one worker: leave --processes and --slurm out")
+    if options.slurm:
+        folder = Store().root / "slurm"
+        jobs = submit(options.file, options.slurm, folder)
+        print(f"submitted: {', '.join(job.job_id for job in jobs)}; what they say is in {folder}")
+    elif options.processes > 1:
         _start(options)
-    elif not options.status:
+    else:
         fill(
             experiments,
-            store,
+            Store(group=ranks.group),
             worker=options.worker,
             seconds=3600 * options.hours,
-            progress=sys.stderr.isatty(),
+            progress=sys.stderr.isatty() and ranks.rank == 0,
         )
+
+
+def standing(file: Path, store: Store) -> str:
+    """How many cells of a sweep are done, and which are held, by whom, with the last sign of life."""
+    experiments, claims = read(file), store.claims()
     done = sum(find_record(experiment, store) is not None for experiment in experiments)
-    print(f"{options.file.stem}: {done} of {len(experiments)} cells are in the store")
-    for name, holder in store.claims().items():
-        print(f"held: {name} by {holder}")
+    of_cells = [experiment.name for experiment in experiments]
+    of_cells += {f"training-{experiment.setting.training_key}" for experiment in experiments}
+    held = [f"  held: {name} by {by}" for name, by in claims.items() if name.startswith(tuple(of_cells))]
+    return "\n".join([f"{file.stem}: {done} of {len(experiments)} cells are in the store", *held])
 
 
 def read(file: Path) -> list[Experiment]:

@@ -1,6 +1,9 @@
 """One short name for a net, its data and its loss: what tells a computation's checkpoint from another's."""
 
 import hashlib
+from collections.abc import Iterable
+
+from torch import Tensor
 
 from hspec.curvature.data import tensors
 from hspec.curvature.risk import Risk
@@ -10,7 +13,8 @@ def fingerprint(risk: Risk) -> str:
     """16 hexadecimal digits of all numbers that the risk is made of, bit by bit.
 
     θ and which parameters it consists of, all other parameters and buffers, every tensor of every
-    batch, the loss's name and its value to six digits (a function has no numbers of its own).
+    batch, the loss's name and its value to six digits (a function has no numbers of its own). It is the
+    same on all ranks, and on another number of them: the order of batches does not count.
 
     Example:
         >>> import torch
@@ -20,12 +24,18 @@ def fingerprint(risk: Risk) -> str:
         >>> fingerprint(one) == fingerprint(other)
         True
     """
-    digest = hashlib.sha256()
     module = risk.network.module
     said = (list(risk.parameter_slices), risk.loss_function.name, f"{risk.loss():.5e}", risk.precision)
-    digest.update(repr(said).encode())
-    numbers = [*module.parameters(), *module.buffers()]
-    for t in numbers + [t for batch in risk.data for t in tensors(batch.content)]:
+    with risk.ranks.agreed():
+        batches = [_digest(tensors(batch.content)) for batch in risk.data]
+    everybodys = sorted(name for names in risk.ranks.gather(batches) for name in names)
+    network = _digest([*module.parameters(), *module.buffers()])
+    return hashlib.sha256(repr((said, network, everybodys)).encode()).hexdigest()[:16]
+
+
+def _digest(numbers: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for t in numbers:
         digest.update(f"{tuple(t.shape)} {t.dtype}".encode())
-        digest.update(t.detach().cpu().contiguous().reshape(-1).view(-1).numpy().tobytes())
-    return digest.hexdigest()[:16]
+        digest.update(t.detach().cpu().contiguous().reshape(-1).numpy().tobytes())
+    return digest.hexdigest()

@@ -71,7 +71,12 @@ def find_record(experiment: Experiment, store: Store) -> Record | None:
 
     Images that hspec holds against no published checksum (a folder's) are compared with those that the record is
     of, by their fingerprints. The old record is not used, with a warning that says so; measuring anew replaces it.
+    Of several ranks, the first one looks for all.
     """
+    return store.ranks.told(lambda: _find(experiment, store))
+
+
+def _find(experiment: Experiment, store: Store) -> Record | None:
     record = store.get(experiment.measure, experiment.key)
     if record is None or experiment.setting is None or find(experiment.setting.dataset).checked:
         return record
@@ -117,7 +122,7 @@ def load_or_run(
     record = find_record(experiment, store)
     if record:
         return record
-    store.require_room_for(experiment.measure, experiment.key)
+    store.ranks.told(lambda: store.require_room_for(experiment.measure, experiment.key))
     with store.claimed(experiment.name, wait=wait):
         record = find_record(experiment, store)  # of the process that held the claim
         task = Task(experiment.setting, store, experiment.key, device=device, progress=progress, wait=wait)
@@ -159,10 +164,11 @@ def run(experiment: Experiment, task: Task) -> Record:
         "images": task.fingerprints,
         "packages": package_versions(),
         "revision": git_revision(),
-        "device": device_name(task.device),
+        "device": device_name(task.device, task.store.ranks.size),
         "seconds": round(time.perf_counter() - start, 2),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     folder = task.store.put(Record({name: np.asarray(value) for name, value in results.items()}, meta))
-    shutil.rmtree(task.folder, ignore_errors=True)
-    return experiment.measure.typed(read_record(folder))
+    if task.store.ranks.rank == 0:
+        shutil.rmtree(task.folder, ignore_errors=True)
+    return task.store.ranks.told(lambda: experiment.measure.typed(read_record(folder)))

@@ -37,10 +37,12 @@ def git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def device_name(device: torch.device) -> str:
+def device_name(device: torch.device, num_ranks: int = 1) -> str:
+    """The GPU's model, or the CPU and its threads; and how many processes had one each."""
+    name = f"CPU, {torch.get_num_threads()} threads"
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+        name = torch.cuda.get_device_name(device)
+    return name if num_ranks == 1 else f"{num_ranks} ranks, each {name}"
 
 
 def machine_name(device: torch.device | str) -> str:

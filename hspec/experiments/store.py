@@ -16,8 +16,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch.distributed as dist
 from filelock import SoftFileLease, Timeout
 
+from hspec.distributed import ranks_of
 from hspec.experiments.measure import Measure
 from hspec.experiments.records import (
     DamagedRecord,
@@ -44,11 +46,18 @@ class Store:
     root        default: the folder HSPEC_STORE names, else ``data/store`` of the repository
     published   default: ``data/results`` of the repository
     fresh       measure everything anew: do not answer from what is published; default: whether HSPEC_FRESH is set
+    group       processes that measure together, on one disk (:mod:`hspec.distributed`): the first of them holds
+                claims and writes records for all, and risks of a :class:`Task` are shared between them
     """
 
     def __init__(
-        self, root: str | Path | None = None, published: str | Path | None = None, fresh: bool | None = None
+        self,
+        root: str | Path | None = None,
+        published: str | Path | None = None,
+        fresh: bool | None = None,
+        group: dist.ProcessGroup | None = None,
     ):
+        self.ranks = ranks_of(group)
         self.root = Path(root or os.environ.get("HSPEC_STORE") or REPOSITORY / "data" / "store").expanduser()
         self.published = Path(published or REPOSITORY / "data" / "results")
         self.fresh = bool(os.environ.get("HSPEC_FRESH")) if fresh is None else fresh
@@ -117,7 +126,8 @@ class Store:
 
     def put(self, record: Record) -> Path:
         """Write the record; an older or damaged one of the same key is replaced, at one moment."""
-        return write_record(record_folder(self.root, record.meta["measure"], record.meta["key"]), record)
+        folder = record_folder(self.root, record.meta["measure"], record.meta["key"])
+        return self.ranks.told(lambda: write_record(folder, record))
 
     def require_room_for(self, measure: Measure, key: str) -> None:
         """Raise before any work is done if its result could not be kept."""
@@ -154,6 +164,16 @@ class Store:
 
         Raises :class:`Held` where another process holds it and ``wait`` is false.
         """
+        if not self.ranks.told(lambda: self._take(name, wait)):
+            raise Held(f"another process is at {name}")
+        try:
+            yield
+        finally:
+            if self.ranks.rank == 0:
+                self._leases[name].release()
+
+    def _take(self, name: str, wait: bool) -> bool:
+        """Whether the claim could be had."""
         lease = self._leases.get(name)
         if lease is None:  # the same one every time: it remembers when it last saw a sign of life
             claims = self.root / "claims"
@@ -164,12 +184,9 @@ class Store:
             self._leases[name] = lease
         try:
             lease.acquire(timeout=-1 if wait else 0, poll_interval=WAITING_POLL)
-        except Timeout as error:
-            raise Held(f"another process is at {name}") from error
-        try:
-            yield
-        finally:
-            lease.release()
+        except Timeout:
+            return False
+        return True
 
 
 def _sound(folders: Iterable[Path], consequence: str) -> Iterator[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -98,16 +98,18 @@ class Task:
         name = self.setting.training_key
         if not find(self.setting.dataset).checked:  # other images under the same name are another run
             name += "-" + self.images("train").fingerprint[:12]
+        train = partial(
+            training.train,
+            self.new_model(),
+            self.images("train"),
+            self.setting.recipe,
+            self.store.root / "training" / name,
+            checkpoints=self.setting.checkpoints,
+            test_set=self.images("test"),
+            progress=self.progress,
+        )
         with self.store.claimed(f"training-{name}", wait=self.wait):
-            return training.train(
-                self.new_model(),
-                self.images("train"),
-                self.setting.recipe,
-                self.store.root / "training" / name,
-                checkpoints=self.setting.checkpoints,
-                test_set=self.images("test"),
-                progress=self.progress,
-            )
+            return self.store.ranks.led(train)
 
     def new_model(self) -> nn.Module:
         """The net before training, on the task's device: at initialisation, or with the weights of a file."""
@@ -149,11 +151,16 @@ class Task:
         """The risk of the trained net on ``split``; ``options`` go to :meth:`Risk.from_module`.
 
         batch_size: images per batch, which matters to nothing but speed, memory and batch statistics; None chooses.
+        Where the store's processes measure together, each has its share of the batches.
         """
-        images = self.images(split, per_class).to(self.device)
+        images, ranks = self.images(split, per_class), self.store.ranks
         if batch_size is None:
-            batch_size = max(1, BATCH_PIXELS // images.image_size**2)
-        return Risk.from_module(self.model(step), images.batches(batch_size), images.num_classes, **options)
+            batch_size = max(1, min(BATCH_PIXELS // images.image_size**2, -(-len(images) // ranks.size)))
+        batches = [
+            (x.to(self.device), y.to(self.device))
+            for x, y in images.batches(batch_size)[ranks.rank :: ranks.size]
+        ]
+        return Risk.from_module(self.model(step), batches, images.num_classes, group=ranks.group, **options)
 
     def generator(self, seed: int) -> torch.Generator:
         """A fresh random generator on the CPU: the same probes on every device."""

@@ -222,7 +222,7 @@ def _start(A: LinearOperator, start: torch.Tensor | None, block_size: int, gener
         hints = orthonormal_basis(start[:, None] if start.ndim == 1 else start)
         options = {"generator": generator, "device": generator.device, "dtype": torch.float64}
         mixed = hints @ torch.randn(hints.shape[1], block_size, **options).to(hints)
-        X = mixed / torch.linalg.vector_norm(mixed, dim=0) + NOISE * X
+        X = A.ranks.first(mixed / torch.linalg.vector_norm(mixed, dim=0) + NOISE * X)
     return left_of(A.removed_basis, X.T)
 
 

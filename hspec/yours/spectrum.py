@@ -115,8 +115,9 @@ def spectrum_of(
     plan = forecast(risk, chosen)
     if on_plan is not None:
         on_plan(plan)
-    if not plan.fits:
-        raise MemoryError("\n".join(plan.advice))
+    with risk.ranks.agreed():  # each has memory of its own
+        if not plan.fits:
+            raise MemoryError("\n".join(plan.advice))
     with reporting(progress) as report:
         matrices = {
             name: _measured(MATRICES[name](risk), name, chosen, folder and folder / name, report)
@@ -217,6 +218,7 @@ def _facts(risk: Risk, settings: Settings) -> dict[str, object]:
         "gradient_norm": float(torch.linalg.vector_norm(risk.gradient())),
         "dtype": str(risk.dtype).removeprefix("torch."),
         "device": str(risk.device),
+        "ranks": risk.ranks.size,
         "precision": risk.precision,
         **{name: getattr(settings, name) for name in ("top", "steps", "probes", "tol", "seed")},
         "checks": dict(risk.checks),

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hspec.curvature import Risk, hessian, shard
+from hspec.curvature.fingerprint import fingerprint
 from hspec.linalg import slq
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -118,6 +119,11 @@ def test_rank_0_draws_for_all(both):
     assert torch.equal(both[0]["draws"]["nodes"], both[1]["draws"]["nodes"])
     nodes = slq(hessian(alone()), 6, 2, generator=workers.seeded()).nodes
     assert torch.allclose(both[0]["draws"]["nodes"], torch.from_numpy(nodes), rtol=1e-9)
+    assert torch.equal(both[0]["draws"]["vectors"], both[1]["draws"]["vectors"])
+
+
+def test_a_checkpoint_is_found_again_by_another_number_of_ranks(both):
+    assert [rank["draws"]["name"] for rank in both] == [fingerprint(alone())] * 2
 
 
 @pytest.mark.parametrize("kind", ["full", "partial"])

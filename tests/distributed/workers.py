@@ -34,6 +34,7 @@ from hspec.curvature import (
     split_product,
 )
 from hspec.curvature.classes.parts import Level
+from hspec.curvature.fingerprint import fingerprint
 from hspec.linalg import deflate, eigsh, lanczos, slq
 from hspec.linalg.recurrence import Recurrence
 
@@ -96,6 +97,7 @@ def classes(risk: Risk) -> dict[str, torch.Tensor]:
         "eigenvalues": torch.from_numpy(Level(means, "class", "A1").eigenvalues()[:3].copy()),
         "fisher": torch.stack([empirical_fisher(risk) @ X, gradient_covariance(risk) @ X]),
         "block": blocks(risk).hessian("4", "6") @ X[:15],
+        "dilation": blocks(risk).gauss_newton("4", "6").dilation() @ X[: 36 + 15],
     }
 
 
@@ -269,7 +271,10 @@ def draws() -> dict:
     """Generators of other seeds on other ranks: rank 0 draws."""
     risk = Risk.from_module(net(), shares("ragged"), C, group=dist.group.WORLD)
     generator = seeded(2 + dist.get_rank())
-    return {"nodes": torch.from_numpy(slq(hessian(risk), 6, 2, generator=generator).nodes)}
+    nodes = slq(hessian(risk), 6, 2, generator=generator).nodes
+    hint = torch.ones(risk.num_parameters, 2, dtype=torch.float64)
+    pairs = eigsh(hessian(risk), 2, start=hint, generator=generator, tol=1e-8)
+    return {"nodes": torch.from_numpy(nodes), "vectors": pairs.vectors, "name": fingerprint(risk)}
 
 
 def together() -> dict:
