@@ -97,7 +97,7 @@ class _Faithful:
     def __init__(self, file: BinaryIO):
         self._file, self.fault = file, None
 
-    def write(self, content) -> int:
+    def write(self, content: bytes) -> int:
         try:
             return self._file.write(content)
         except OSError as error:

@@ -6,11 +6,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Forward = Callable[[nn.Module, object], tuple[Tensor, object]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def same(a: Tensor, b: Tensor, least: float = 1.0) -> bool:
     return float((a - b).abs().max()) <= tolerance
 
 
-def tensors(content) -> Iterator[Tensor]:
+def tensors(content: object) -> Iterator[Tensor]:
     """All tensors of a batch, however nested in lists, tuples and mappings."""
     if isinstance(content, Tensor):
         yield content
@@ -242,7 +244,7 @@ def tensors(content) -> Iterator[Tensor]:
             yield from tensors(value)
 
 
-def equal(a, b) -> bool:
+def equal(a: object, b: object) -> bool:
     """Whether two batches hold the same tensors, in the same places."""
     pairs = list(zip(tensors(a), tensors(b), strict=False))
     count = sum(1 for _ in tensors(a)), sum(1 for _ in tensors(b))
@@ -263,7 +265,7 @@ def changed(layer: str) -> ValueError:
     )
 
 
-def moved(content, device: torch.device, dtype: torch.dtype, *, anew: bool = False):
+def moved(content: T, device: torch.device, dtype: torch.dtype, *, anew: bool = False) -> T:
     """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else as they are.
 
     anew: in memory of their own, also where nothing is to be done.
@@ -286,7 +288,7 @@ def _as_it_is(t: Tensor) -> Tensor:
     return t
 
 
-def mapped(content, function: Callable[[Tensor], Tensor]):
+def mapped(content: T, function: Callable[[Tensor], Tensor]) -> T:
     """A batch with every tensor t replaced by function(t), in containers of the same kinds."""
     if isinstance(content, Tensor):
         return function(content)

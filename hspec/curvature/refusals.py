@@ -33,7 +33,7 @@ def refuse_ranks(ranks: Alone, what: str) -> None:
         )
 
 
-def number_of_classes(num_classes) -> int | None:
+def number_of_classes(num_classes: object) -> int | None:
     """`num_classes` as an int; None, where it is to be read off the logits, stays None."""
     if num_classes is None:
         return None
@@ -49,7 +49,7 @@ def number_of_classes(num_classes) -> int | None:
     return number
 
 
-def check_batches(batches) -> None:
+def check_batches(batches: object) -> None:
     """`batches` must be something to be gone through, and again, not one pair (x, y) itself."""
     if hasattr(batches, "__next__"):
         raise ValueError("batches is an iterator, spent after one pass: give a sequence, list(batches)")
@@ -63,7 +63,7 @@ def check_batches(batches) -> None:
         raise ValueError("batches is one pair (x, y): put it in a list, batches=[(x, y)]")
 
 
-def check_pair(where: str, content) -> None:
+def check_pair(where: str, content: object) -> None:
     """A batch must be (x, y) with an example in each row, where no `forward` says otherwise."""
     hint = "tell how it is evaluated, forward=lambda module, batch: (outputs, targets)"
     if not isinstance(content, list | tuple) or isinstance(content, Mapping):
@@ -84,7 +84,7 @@ def check_pair(where: str, content) -> None:
         raise ValueError(f"{where} is empty: leave it out")
 
 
-def check_numbers(where: str, content, dtype: torch.dtype, converts: bool) -> None:
+def check_numbers(where: str, content: object, dtype: torch.dtype, converts: bool) -> None:
     """dtypes and values of a batch's tensors."""
     for t in tensors(content):
         if t.is_floating_point() and t.dtype != dtype and not converts:
@@ -106,7 +106,7 @@ def check_outputs(where: str, outputs: Tensor) -> None:
         )
 
 
-def failed(where: str, content, error: Exception) -> ValueError:
+def failed(where: str, content: object, error: Exception) -> ValueError:
     """The module's own error, with the batch that it fails on and what is known to cause such."""
     kinds = ", ".join(f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in tensors(content))
     hint = ""

@@ -42,7 +42,7 @@ class ImageSet:
             raise ValueError(f"batches need a size of at least 1, got {size}")
         return list(zip(self.images.split(size), self.labels.split(size), strict=True))
 
-    def to(self, device) -> "ImageSet":
+    def to(self, device: torch.device | str) -> "ImageSet":
         """The same set on another device."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 

@@ -21,7 +21,7 @@ def load(
     *,
     per_class: int | None = None,
     seed: int = 0,
-    root=None,
+    root: str | Path | None = None,
     image_size: int = 32,
     classes: int | None = None,
     subset: str = "nested",

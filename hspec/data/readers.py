@@ -23,6 +23,8 @@ class Table:
     read: Callable[[np.ndarray], torch.Tensor]
 
 
+Reader = Callable[[Path, str, int], Table]  # (root, split, image size)
+
 # --- scikit-learn's digits ----------------------------------------------------------------------------------
 
 DIGITS_TRAIN_PER_CLASS = 130  # of the 174 to 183 scans of each digit; the other 497 scans are the test set
@@ -45,7 +47,7 @@ def read_digits(root: Path, split: str, image_size: int) -> Table:
 # --- MNIST and Fashion-MNIST: idx files ---------------------------------------------------------------------
 
 
-def read_idx_set(home: str, checksums: dict[str, str], class_names: tuple[str, ...]):
+def read_idx_set(home: str, checksums: dict[str, str], class_names: tuple[str, ...]) -> Reader:
     """Reader of the uncompressed idx files in root/`home`/raw. checksums: published md5 by file name."""
 
     def read(root: Path, split: str, image_size: int) -> Table:
@@ -83,7 +85,7 @@ def read_idx(path: Path, dimensions: int, checksums: dict[str, str]) -> np.ndarr
     return raw[header.nbytes :].reshape(tuple(header[1:].astype(int)))
 
 
-def check_md5(path: Path, content, expected: str | None) -> None:
+def check_md5(path: Path, content: bytes | np.ndarray, expected: str | None) -> None:
     """Raise `DamagedData` where the md5 of the content is not the published one."""
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if expected is not None and found != expected:
@@ -96,7 +98,7 @@ _REMEDY = "delete it and get the data set again"
 # --- CIFAR: pickled batches, by torchvision -----------------------------------------------------------------
 
 
-def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]):
+def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]) -> Reader:
     """Reader of the pickled CIFAR batches; no file is opened whose md5 is not the one torchvision knows."""
 
     def read(root: Path, split: str, image_size: int) -> Table:
@@ -123,7 +125,7 @@ def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]):
 _SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
 
 
-def read_folder(home: str):
+def read_folder(home: str) -> Reader:
     """Reader of root/home/<split>/<class>/*; ImageNet's name for the test images, val, serves too."""
 
     def read(root: Path, split: str, image_size: int) -> Table:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 
 from hspec.data import MissingData
 from hspec.data.registry import find
@@ -106,7 +107,7 @@ def load_or_run(
     experiment: Experiment,
     store: Store | None = None,
     *,
-    device=None,
+    device: torch.device | str | None = None,
     progress: bool = True,
     wait: bool = True,
 ) -> Record:
@@ -129,7 +130,9 @@ def load_or_run(
         return record or run(experiment, task)
 
 
-def load_or_run_all(experiments: Iterable[Experiment], store: Store | None = None, **options) -> list[Record]:
+def load_or_run_all(
+    experiments: Iterable[Experiment], store: Store | None = None, **options: object
+) -> list[Record]:
     """:func:`load_or_run` for each; the records in the order of the experiments.
 
     Several processes may be given the same experiments: each takes those that no other is at, and waits at the end

@@ -22,7 +22,7 @@ def film(
     batch_norm: str | None = None,
     store: Store | None = None,
     progress: bool = True,
-    **options,
+    **options: object,
 ) -> list[Frame]:
     """The records of ``training_spectrum`` after each of the steps, in their order; each is stored by itself.
 
@@ -55,7 +55,7 @@ def check_steps(setting: Setting, steps: Iterable[int], *, frames: Iterable[int]
             )
 
 
-def stills(settings: Iterable[Setting], step: int, **options) -> list[Frame]:
+def stills(settings: Iterable[Setting], step: int, **options: object) -> list[Frame]:
     """One frame of each setting, all after the same step; ``options`` are those of :func:`film`."""
     return [film(setting, [step], **options)[0] for setting in settings]
 
@@ -86,7 +86,7 @@ def rate_trials(setting: Setting, rates: Iterable[float], train_steps: int) -> l
     return [with_recipe(short, learning_rate=rate, steps=train_steps, drops=()) for rate in rates]
 
 
-def with_recipe(setting: Setting, **changes) -> Setting:
+def with_recipe(setting: Setting, **changes: object) -> Setting:
     """The setting, trained by a recipe with these changes."""
     return replace(setting, recipe=replace(setting.recipe, **changes))
 

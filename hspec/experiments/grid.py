@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ class Grid:
         load_or_run_all([self.experiments[cell] for cell in chosen], store, progress=progress)
         return self.load(store)
 
-    def table(self, records: Mapping[Cell, Record | None], value) -> np.ndarray:
+    def table(self, records: Mapping[Cell, Record | None], value: Callable[[Record], float]) -> np.ndarray:
         """``value(record)`` as (repeats, epochs, sample sizes); NaN where a cell is missing."""
         order = product(self.repeats, self.epochs, self.per_class)
         found = [records[Cell(repeat, size, epoch)] for repeat, epoch, size in order]

@@ -55,7 +55,7 @@ class Task:
         store: Store,
         name: str,
         *,
-        device=None,
+        device: torch.device | str | None = None,
         progress: bool = True,
         wait: bool = True,
     ):
@@ -146,7 +146,7 @@ class Task:
         step: int | None = None,
         per_class: int | None = None,
         batch_size: int | None = None,
-        **options,
+        **options: object,
     ) -> Risk:
         """The risk of the trained net on ``split``; ``options`` go to :meth:`Risk.from_module`.
 

@@ -46,7 +46,7 @@ def density_floor(axis: Axes, dimension: int, width: float) -> float:
 def density_band(
     axis: Axes,
     measure: SpectralMeasure,
-    grid,
+    grid: np.ndarray,
     width: float,
     name: str,
     *,

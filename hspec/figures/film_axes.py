@@ -21,7 +21,7 @@ LOOKS = [
 ]
 
 
-def bent(value, unit: float):
+def bent(value: np.ndarray | float, unit: float) -> np.ndarray:
     """u = sign(λ) log10(1 + |λ|/unit)."""
     return np.sign(value) * np.log10(1 + np.abs(value) / unit)
 
@@ -81,7 +81,7 @@ def plain_log(axis: Axes) -> None:
     axis.yaxis.set_minor_formatter(few_labels)
 
 
-def few_labels(value: float, _=None) -> str:
+def few_labels(value: float, _: int | None = None) -> str:
     """Between powers of ten only 2 and 5 are named."""
     digit = f"{value:e}"[0]
     return f"{value:g}" if digit in "25" else ""

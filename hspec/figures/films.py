@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +27,12 @@ OUTLINE = [effects.Stroke(linewidth=3.2, foreground="white"), effects.Normal()]
 
 
 def film(
-    frames: list[Record], curves: Record | None = None, *, drops=(), title: str = "", rank: int | None = None
+    frames: list[Record],
+    curves: Record | None = None,
+    *,
+    drops: Iterable[int] = (),
+    title: str = "",
+    rank: int | None = None,
 ) -> Figure:
     """The spectrum over training at a glance: the loss above, below it the density as colours and the ends as lines.
 

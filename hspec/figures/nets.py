@@ -28,7 +28,7 @@ FEWEST = 0.05  # eigenvalues per unit: the foot of a density
 LINEAR_PART = 0.1  # of an axis in units of λ_k, which is logarithmic beyond
 
 
-def losses(curves: dict[str, Record], *, drops=()) -> Figure:
+def losses(curves: dict[str, Record], *, drops: Iterable[int] = ()) -> Figure:
     """Training loss per step (left) and test error per epoch (right), one line a net; diverged runs are named only."""
     figure, (left, right) = panels(1, 2, width=4.8, height=3.2)
     for (label, record), (colour, _) in zip(curves.items(), LOOKS, strict=False):

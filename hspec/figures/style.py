@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 
@@ -22,7 +23,7 @@ def set_style() -> None:
 
 
 def spikes(
-    axis: Axes, values, height: float, colour: str, label: str | None = None, marker: str = "o"
+    axis: Axes, values: np.ndarray, height: float, colour: str, label: str | None = None, marker: str = "o"
 ) -> None:
     """Outliers as stems from the axis' floor up to ``height``."""
     floor = axis.get_ylim()[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -34,7 +36,7 @@ def stills(frames: list[Frame], *, columns: int = 3, preset: str = "P20") -> Fig
     return figure
 
 
-def ends(films: dict[str, list[Frame]], *, drops=()) -> Figure:
+def ends(films: dict[str, list[Frame]], *, drops: Iterable[int] = ()) -> Figure:
     """λ_1 (left) and λ_min (right) of several films over the steps; bars are the residuals.
 
     Gaps where they have not converged.

@@ -73,7 +73,7 @@ class Full:
     def state(self) -> dict[str, torch.Tensor]:
         return {}
 
-    def restore(self, state) -> None:
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
         pass
 
 
@@ -88,7 +88,7 @@ class Off:
     def state(self) -> dict[str, torch.Tensor]:
         return {}
 
-    def restore(self, state) -> None:
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
         pass
 
 
@@ -166,7 +166,7 @@ class Partial:
             "again": torch.tensor(self.again),
         }
 
-    def restore(self, state) -> None:
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
         saved = state["omega"].numpy()
         self.omega = np.zeros((2, saved.shape[1], max(saved.shape[2], self.omega.shape[2])))
         self.omega[:, :, : saved.shape[2]] = saved

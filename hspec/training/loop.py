@@ -23,7 +23,7 @@ def train(
     model: nn.Module,
     train_set: ImageSet,
     recipe: Recipe,
-    folder,
+    folder: str | Path,
     *,
     checkpoints: int | str | Iterable[int | str] = "last",
     test_set: ImageSet | None = None,
@@ -60,7 +60,7 @@ def train(
     return TrainingRun(folder, recipe, tuple(sorted(wanted)), history, identity)
 
 
-def wanted_steps(checkpoints, recipe: Recipe, num_examples: int) -> set[int]:
+def wanted_steps(checkpoints: int | str | Iterable[int | str], recipe: Recipe, num_examples: int) -> set[int]:
     """The steps meant by `checkpoints`; raises where one lies beyond the run."""
     total, per_epoch = recipe.total_steps(num_examples), recipe.steps_per_epoch(num_examples)
     wanted = {total}

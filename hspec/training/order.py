@@ -3,7 +3,9 @@
 import torch
 
 
-def epoch_batches(num_examples: int, steps_per_epoch: int, batch_size: int, seed: int, epoch: int):
+def epoch_batches(
+    num_examples: int, steps_per_epoch: int, batch_size: int, seed: int, epoch: int
+) -> tuple[torch.Tensor, ...]:
     """Index tensors of the mini-batches of one epoch, a random partition of all examples."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
     order = torch.randperm(num_examples, generator=generator)

@@ -75,7 +75,9 @@ def record(spectrum: Spectrum) -> dict:
     return {"facts": dict(spectrum.facts), "matrices": matrices, "class_values": classes}
 
 
-def load(folder: str | os.PathLike):
+def load(
+    folder: str | os.PathLike,
+) -> tuple[dict, dict, dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """(facts, numbers by matrix, arrays by matrix, class values) of a saved spectrum."""
     folder = Path(folder)
     for name in (RECORD, ARRAYS):

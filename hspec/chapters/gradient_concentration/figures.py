@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,7 +17,7 @@ from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
 
 
-def gradient_shares(films: dict[str, list[Frame]], *, drops=()) -> Figure:
+def gradient_shares(films: dict[str, list[Frame]], *, drops: Iterable[int] = ()) -> Figure:
     """The gradient's share in the top C eigenvectors over the steps, with its rigorous band."""
     rank = beyond_classes(frames[0] for frames in films.values()) - 1
     figure, (axis,) = panels(1, 1, width=6.8, height=3.5)

@@ -66,7 +66,9 @@ def separation_lines(grid: Grid, records: Mapping[Cell, Record | None], by: str 
     return figure
 
 
-def draw_lines(axis: Axes, x, rows: np.ndarray, errors: np.ndarray, colours: Mapping, label: str) -> None:
+def draw_lines(
+    axis: Axes, x: np.ndarray, rows: np.ndarray, errors: np.ndarray, colours: Mapping, label: str
+) -> None:
     for (name, colour), row, error in zip(colours.items(), rows, errors, strict=True):
         axis.errorbar(x, row, yerr=np.nan_to_num(error), fmt="o-", markersize=4, color=colour, label=name)
     axis.set_xscale("log")

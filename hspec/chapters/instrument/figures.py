@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hspec.chapters.instrument.verdict import errors, ghost_copies, top_errors
@@ -31,7 +32,7 @@ def exact_and_estimated(record: Record, preset: str = "P20") -> Figure:
     return figure
 
 
-def probe_in_band(axis, record: Record, measure: SpectralMeasure, probe: int = 0) -> None:
+def probe_in_band(axis: Axes, record: Record, measure: SpectralMeasure, probe: int = 0) -> None:
     """The exact CDF of one probe's weighted measure, and the band that contains it whatever the matrix."""
     points = record["edges"][probe]
     points = points[np.isfinite(points)]

@@ -7,6 +7,7 @@ from itertools import cycle
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hspec.chapters.upper_tail.measure import check_tail
@@ -98,14 +99,14 @@ def _present(grid: Grid, records: Mapping[Cell, Record | None], size: int) -> It
             yield epoch, record
 
 
-def decorate(axis, size: int, label: str) -> None:
+def decorate(axis: Axes, size: int, label: str) -> None:
     axis.axhline(HALF, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     axis.set_ylim(-0.1, 1.1)
     axis.set_title(f"{size} per class")
     axis.set_xlabel(label)
 
 
-def legend(figure: Figure, axis, colours: dict[int, tuple]) -> None:
+def legend(figure: Figure, axis: Axes, colours: dict[int, tuple]) -> None:
     lines = [axis.plot([], [], "o-", color=colour, markersize=3.5)[0] for colour in colours.values()]
     figure.legend(lines, colours, title="epochs", loc="outside right center")
 

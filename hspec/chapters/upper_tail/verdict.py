@@ -31,7 +31,9 @@ def verdict_upper_tail(grid: Grid, records: Mapping[Cell, Record | None], tail: 
     ]
 
 
-def corner_verdict(grid: Grid, records, tail: float, where: str, end: int, *, above: bool) -> Verdict:
+def corner_verdict(
+    grid: Grid, records: Mapping[Cell, Record | None], tail: float, where: str, end: int, *, above: bool
+) -> Verdict:
     """One corner: the mean share over repeats; its standard error from repeats where there are several, else probes."""
     cells = [Cell(repeat, grid.per_class[end], grid.epochs[end]) for repeat in grid.repeats]
     found = [records[cell] for cell in cells if records[cell] is not None]

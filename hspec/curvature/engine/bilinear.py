@@ -45,10 +45,19 @@ class Convolution:
     dilation: list[int]
     groups: int
 
-    def product(self, x, w, *, varying="", single=True):
+    def product(self, x: Tensor, w: Tensor, *, varying: str = "", single: bool = True) -> Tensor:
         return F.conv2d(x, w, None, self.stride, self.padding, self.dilation, self.groups)
 
-    def gradients(self, go, x, w, wanted, *, varying="", single=True):
+    def gradients(
+        self,
+        go: Tensor,
+        x: Tensor,
+        w: Tensor,
+        wanted: tuple[bool, bool],
+        *,
+        varying: str = "",
+        single: bool = True,
+    ) -> tuple[Tensor | None, Tensor | None]:
         geometry = (self.stride, self.padding, self.dilation, False, [0, 0], self.groups)
         return _convolution_backward(go, x, w, None, *geometry, (*wanted, False))[:2]
 
@@ -56,10 +65,19 @@ class Convolution:
 class Linear:
     """x wᵀ for x (n, d) and w (k, d)."""
 
-    def product(self, x, w, *, varying="", single=True):
+    def product(self, x: Tensor, w: Tensor, *, varying: str = "", single: bool = True) -> Tensor:
         return _under(x, w.T, single) if varying == "w" else _times(x, w.T, single)
 
-    def gradients(self, go, x, w, wanted, *, varying="go", single=True):
+    def gradients(
+        self,
+        go: Tensor,
+        x: Tensor,
+        w: Tensor,
+        wanted: tuple[bool, bool],
+        *,
+        varying: str = "go",
+        single: bool = True,
+    ) -> tuple[Tensor | None, Tensor | None]:
         gx = gw = None
         if wanted[0]:
             gx = _under(go, w, single) if varying == "w" else _times(go, w, single)

@@ -51,7 +51,15 @@ class Folding:
     def __init__(self, convolve: Callable[..., Tensor]) -> None:
         self.convolve, self.latest = convolve, None
 
-    def conv2d(self, input, weight, bias=None, *geometry, **named):
+    def conv2d(
+        self,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        *geometry: object,
+        **named: object,
+    ) -> Tensor:
+        """As in torch.nn.functional, remembered for a batch norm that may follow."""
         y = self.convolve(input, weight, bias, *geometry, **named)
         known = y.requires_grad
         self.latest = _Convolved(y, input, weight, bias, (geometry, named)) if known else None
@@ -59,15 +67,16 @@ class Folding:
 
     def batch_norm(
         self,
-        input,
-        running_mean,
-        running_var,
-        weight=None,
-        bias=None,
-        training=False,
-        momentum=0.1,
-        eps=1e-5,
-    ):
+        input: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        """As in torch.nn.functional; with fixed statistics it is a scale and a shift, or part of the convolution."""
         if training or running_mean is None:
             return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
         scale = torch.rsqrt(running_var + eps)

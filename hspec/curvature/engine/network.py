@@ -21,7 +21,12 @@ class Network:
     complex parameter has two coordinates an entry, its real and its imaginary part.
     """
 
-    def __init__(self, module: nn.Module, parameters, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        parameters: str | Tensor | Iterable | None,
+        dtype: torch.dtype | str | None,
+    ) -> None:
         self.module, self.computed = private_copy(module)
         chosen = _choose(self.module, parameters, unwrapped(module))
         for parameter in self.module.parameters():

@@ -44,7 +44,7 @@ class Loss(ABC):
     needs_graph = False  # whether it may have to differentiate the net
 
     @abstractmethod
-    def at(self, outputs: Tensor, targets, where: str) -> tuple[Tensor, Terms]:
+    def at(self, outputs: Tensor, targets: object, where: str) -> tuple[Tensor, Terms]:
         """(f (m, C) with the outputs' graph, the terms there).
 
         Raises ValueError, naming the batch (`where`), for targets that do not fit.

@@ -62,7 +62,7 @@ class CrossEntropy(Loss):
         """Whether it is the one of the papers: the mean over examples, one class index each."""
         return self.class_weights is None and not self.label_smoothing and self.mean
 
-    def at(self, outputs, targets, where):
+    def at(self, outputs: Tensor, targets: object, where: str) -> tuple[Tensor, Terms]:
         if outputs.dim() < 2:
             raise ValueError(
                 f"{where}: the module gives {tuple(outputs.shape)}, where a row of logits for each "
@@ -162,7 +162,7 @@ class NegativeLogLikelihood(Loss):
     of_logits: CrossEntropy
     name = "negative log-likelihood"
 
-    def at(self, outputs, targets, where):
+    def at(self, outputs: Tensor, targets: object, where: str) -> tuple[Tensor, Terms]:
         f, terms = self.of_logits.at(outputs, targets, where)
         off = float(f.detach().logsumexp(-1).abs().max()) if len(f) else 0.0
         if off > math.sqrt(torch.finfo(f.dtype).eps):

@@ -58,7 +58,7 @@ class CustomLoss(Loss):
     convex = False  # for all that is known
     needs_graph = True
 
-    def at(self, outputs, targets, where):
+    def at(self, outputs: Tensor, targets: object, where: str) -> tuple[Tensor, Terms]:
         n = len(outputs) if outputs.dim() else 1
         f = outputs.reshape(n, -1)
 

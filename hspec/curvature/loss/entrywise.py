@@ -34,7 +34,7 @@ class _Entrywise(Loss):
 
     mean: bool
 
-    def at(self, outputs, targets, where):
+    def at(self, outputs: Tensor, targets: object, where: str) -> tuple[Tensor, Terms]:
         if not isinstance(targets, Tensor) or targets.shape != outputs.shape:
             shape = tuple(targets.shape) if isinstance(targets, Tensor) else type(targets).__name__
             raise ValueError(
