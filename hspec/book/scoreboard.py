@@ -131,6 +131,9 @@ def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
         grid, records = published_grid(store, measure)
         if grid is not None:
             yield present(records)[-1], verdict(grid, records)
+    for record in store.published_records(level_spectra):
+        if record.setting.checkpoints != "ladder":  # of no grid: a net by itself
+            yield record, verdict_bulks(record)
     yield from _of_films(store)
 
 

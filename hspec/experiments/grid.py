@@ -116,11 +116,12 @@ def present(records: Mapping[Cell, Record | None]) -> list[Record]:
 def published_grid(store: Store, measure: Measure) -> tuple[Grid | None, dict[Cell, Record | None]]:
     """The largest grid among the records that come with the book, by net and sample; (None, {}) where there is none.
 
-    Records belong to one grid where their configurations differ in seeds, sample size and epoch only.
+    Records belong to one grid where their configurations differ in seeds, sample size and epoch only. A net that keeps
+    other checkpoints than a grid's ladder stands for itself, however large it is.
     """
     families: dict[str, list[Record]] = {}
     for record in store.published_records(measure):
-        if record.options.get("epoch") is not None:
+        if record.options.get("epoch") is not None and record.setting.checkpoints == "ladder":
             families.setdefault(digest(without_axes(record.meta)), []).append(record)
     if not families:
         return None, {}

@@ -1,10 +1,12 @@
 """A grid's cells are experiments of their own, share training runs along a column, and may be missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hspec.experiments import Setting
-from hspec.experiments.grid import Cell, grid
+from hspec.experiments import Experiment, Setting, Store, load_or_run
+from hspec.experiments.grid import Cell, grid, present, published_grid
 from hspec.experiments.measure import measure
 from hspec.training import Recipe
 
@@ -20,6 +22,12 @@ def toy(task, *, epoch: int | None = None, factor: float = 1.0):
 @pytest.fixture(autouse=True)
 def no_calls():
     CALLS.clear()
+
+
+@measure(version=1)
+def sized(task, *, epoch: int | None = None):
+    parameters = int(1e6 * task.setting.width)
+    return {"num_parameters": parameters, "num_examples": 10 * task.setting.per_class}
 
 
 BASE = Setting(recipe=Recipe(epochs=20))
@@ -79,3 +87,14 @@ def test_bad_grids_are_refused(changes, message):
 def test_a_recipe_in_steps_has_no_epochs():
     with pytest.raises(ValueError, match="a recipe with epochs, not steps"):
         grid(toy, Setting(recipe=Recipe(steps=5)), per_class=[1], epochs=[1])
+
+
+def test_a_large_net_by_itself_is_no_published_grid(tmp_path):
+    store = Store(tmp_path, tmp_path)
+    alone = replace(BASE, width=1.0, per_class=40, checkpoints=(20,))
+    load_or_run(Experiment(sized, alone, {"epoch": 20}), store)
+    assert published_grid(store, sized) == (None, {})
+    of_grid = grid(sized, BASE, per_class=[10, 20], epochs=[2])
+    of_grid.fill(store=store, progress=False)
+    found, records = published_grid(store, sized)
+    assert found.per_class == (10, 20) and len(present(records)) == 2
