@@ -120,15 +120,48 @@ def test_prose_is_at_least_as_long_as_code(notebook):
     assert sum(map(len, prose(notebook))) >= code
 
 
-def test_figures_have_caption_name_and_alternative_text(notebook):
-    figures = [cell.metadata["mystnb"] for cell in code_cells(notebook) if "mystnb" in cell.metadata]
-    figures = [metadata for metadata in figures if "figure" in metadata or "image" in metadata]
+def last_call(cell):
+    """The name of the function whose value the cell shows; of "f(…) if there else None" it is f's."""
+    body = statements(cell).body
+    value = body[-1].value if body and isinstance(body[-1], ast.Expr) else None
+    value = value.body if isinstance(value, ast.IfExp) else value
+    return ast.unparse(value.func) if isinstance(value, ast.Call) else ""
+
+
+def test_figures_have_a_caption_and_a_name(notebook):
+    cells = [cell.metadata.get("mystnb", {}) for cell in code_cells(notebook)]
+    figures = [settings["figure"] for settings in cells if "figure" in settings]
     assert figures, "a chapter without a figure"
-    for metadata in figures:
-        assert metadata["figure"]["caption"].strip()
-        assert metadata["image"]["alt"].strip()
-    names = [metadata["figure"]["name"] for metadata in figures]
+    assert all(figure["caption"].strip() for figure in figures)
+    names = [figure["name"] for figure in figures]
     assert len(set(names)) == len(names)
+
+
+WITHOUT_RECORDS = {"your_own_net"}  # nothing of it is stored that could tell what it is about
+
+
+def gives_a_figure(name, namespace):
+    function = namespace.get(name.partition(".")[0])
+    for part in name.split(".")[1:]:
+        function = getattr(function, part)
+    return "Figure" in str(getattr(function, "__annotations__", {}).get("return", ""))
+
+
+def test_every_figure_tells_its_records_and_the_last_cell_what_was_found(path, notebook):
+    """Captions, alternative texts, badge and findings are made by `shown` and `in_this_run`."""
+    if path.stem in WITHOUT_RECORDS:
+        pytest.skip("no record to tell of")
+    namespace = {}
+    for cell in code_cells(notebook):
+        imports = [node for node in statements(cell).body if isinstance(node, ast.ImportFrom)]
+        exec(compile(ast.Module(imports, []), path.stem, "exec"), namespace)
+        if "figure" in cell.metadata.get("mystnb", {}):
+            assert last_call(cell) == "shown", cell.source
+            assert "image" not in cell.metadata["mystnb"], "an alternative text is made from the figure"
+        else:
+            assert last_call(cell) != "shown", f"a figure without caption and name: {cell.source}"
+            assert not gives_a_figure(last_call(cell), namespace), f"a figure without shown: {cell.source}"
+    assert last_call(code_cells(notebook)[-1]) == "in_this_run"
 
 
 def test_ends_in_a_verdict_and_says_how_to_rerun(path, notebook):

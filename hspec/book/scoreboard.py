@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hspec.chapters.batch_norm.verdict import verdict_outliers
+from hspec.chapters.batch_norm.verdict import at_last_common_step, verdict_outliers
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
 from hspec.chapters.class_means.measure import class_structure
@@ -30,6 +30,7 @@ from hspec.chapters.power_law.verdict import verdict_power_law
 from hspec.chapters.upper_tail.measure import upper_tail
 from hspec.chapters.upper_tail.verdict import verdict_upper_tail
 from hspec.experiments import CLAIMS, Record, Store, Verdict
+from hspec.experiments.claims import MARKS
 from hspec.experiments.films import published_films
 from hspec.experiments.grid import present, published_grid
 from hspec.experiments.level_spectra import level_spectra
@@ -65,7 +66,6 @@ WAITING = {
     "P20-4": "KFAC misses the class structure; CFAC restores it.",
 }
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
-MARKS = {"holds": "✓", "fails": "✗", "inconclusive at this scale": "?"}
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,8 @@ def _of_films(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
         epoch = film[0].setting.recipe.steps_per_epoch(film[0].setting.per_class * film[0].num_classes)
         if {0, epoch, 2 * epoch} <= {frame.step for frame in film}:
             yield film[-1], verdict_settling(film, epoch)
-    if with_norm and without:
-        frames = [{frame.step: frame for frame in films[0]} for films in (with_norm, without)]
-        if common := frames[0].keys() & frames[1].keys():
-            pair = [frame[max(common)] for frame in frames]
-            yield pair[0], verdict_outliers(pair[:1], pair[1:])
+    if pair := at_last_common_step(with_norm, without):
+        yield pair[0][0], verdict_outliers(*pair)
     for record in store.published_records(training_spectrum):
         if record.setting.weights is not None and record.options["batch_norm"] == "batch":
             yield record, verdict_end([record])  # a net that came fully trained

@@ -14,6 +14,7 @@ from hspec.book import provenance
 from hspec.book.errors import BookError
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook, run_notebook
+from hspec.book.telling import tell
 from hspec.files import temporary_folder
 
 RECORDED = {"key", "profile", "parameters", "revision", "versions", "date", "seconds"}
@@ -84,11 +85,15 @@ def rerun_command(chapter, parameters):
 
 
 def with_provenance(notebook, chapter, record):
-    """The executed notebook as a page: papermill's notes out, the record in, a last section that tells it."""
+    """The executed notebook as a page: papermill's notes out, the record in, a last section that tells it.
+
+    What its outputs say of the run goes where the page has it.
+    """
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
+    tell(notebook)
     notebook.metadata["hspec"] = record
     notebook.cells.append(nbformat.v4.new_markdown_cell(_provenance_section(chapter, record)))
     return notebook

@@ -53,6 +53,42 @@ class Verdict:
             raise ValueError(f"outcome must be one of {OUTCOMES}, got {self.outcome!r}")
 
 
+SIDES = {"holds": "For the claim", "fails": "Against the claim"}
+MARKS = dict(zip(OUTCOMES, ("✓", "✗", "?"), strict=True))
+
+
+def finding(sentence: str, *verdicts: Verdict) -> str:
+    """A bullet of "In this run": what became of the claim, by how much, and the numbers that say so.
+
+    Args:
+        sentence: What was measured, with its numbers and no judgement: that is the verdicts'.
+        verdicts: The rows of one claim that it is about; none where no claim is.
+
+    Example:
+        >>> finding("It is 0.3.", Verdict("P18-1", "it", "0.3", "≤ 0.1", "fails", "by a factor 3"))
+        '✗ **P18-1.** It is 0.3. *Against the claim, by a factor 3.*'
+    """
+    if not verdicts:
+        return sentence
+    what, margin = both(*((verdict.outcome, verdict.margin) for verdict in verdicts))
+    words = ": ".join(filter(None, ["Undecided", margin])) if what == OUTCOMES[2] else SIDES[what]
+    because = f", {margin}" if margin and what != OUTCOMES[2] else ""
+    return f"{MARKS[what]} **{verdicts[0].claim}.** {sentence} *{words}{because}.*"
+
+
+def typeset(number: float, digits: int = 1) -> str:
+    """A number as mathematics, with so many digits behind the point of its power.
+
+    Example:
+        >>> typeset(5.8e-05), typeset(0.25)
+        ('$5.8 \\\\cdot 10^{-5}$', '$0.25$')
+    """
+    if number == 0 or 1e-3 <= abs(number) < 1e4:
+        return f"${number:.{digits + 1}g}$"
+    power, _, exponent = f"{number:.{digits}e}".partition("e")
+    return f"${power} \\cdot 10^{{{int(exponent)}}}$"
+
+
 FACTOR = 1.5  # a number nearer than this to a threshold of ours decides nothing
 
 

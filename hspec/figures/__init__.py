@@ -7,5 +7,6 @@ need("hspec.figures", "IPython", "pandas", "seaborn")
 
 from hspec.figures.style import COLOURS, set_style
 from hspec.figures.tables import download, scale_note, table, verdict_table
+from hspec.figures.telling import in_this_run, shown
 
-__all__ = ["COLOURS", "download", "scale_note", "set_style", "table", "verdict_table"]
+__all__ = ["COLOURS", "download", "in_this_run", "scale_note", "set_style", "shown", "table", "verdict_table"]

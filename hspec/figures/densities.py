@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
+from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, LINE_STYLES
 from hspec.linalg import SpectralMeasure
 from hspec.plotting.densities import probe_densities
@@ -29,6 +30,7 @@ def density_line(
 
     within  the ends of the axis; default: those of the measure
     """
+    note_kernel(axis, width)
     low, high = within or measure.support
     margin = MARGIN * (high - low)
     grid = np.linspace(low - margin, high + margin, GRID_POINTS)
@@ -54,6 +56,7 @@ def density_band(
     style: str | None = None,
 ) -> None:
     """The smoothed density in the colour of ``name``, and the 95 % band over probes (none for a single probe)."""
+    note_kernel(axis, width)
     mean, half = mean_and_interval(probe_densities(measure, grid, width))
     colour = COLOURS[name]
     axis.semilogy(grid, mean, style or LINE_STYLES.get(name, "-"), color=colour, label=label or name)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from hspec.experiments import Record
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import SMOOTHING, bent, column, column_edges, eigenvalue_ticks, step_axis
+from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 
 FAINTEST = 0.1  # eigenvalues per unit of the axis: the lower end of the colour scale
@@ -74,6 +75,7 @@ def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray,
     """log10 of eigenvalues per unit of the axis u = sign(λ) log10(1 + |λ|/unit), one column a frame."""
     low = min(r.hess.support[0] for r in frames)
     high = max(r.hess.support[1] for r in frames)
+    note_kernel(axis, SMOOTHING, "of the signed-log axis")
     margin = 3 * SMOOTHING
     grid = np.linspace(bent(low, unit) - margin, bent(high, unit) + margin, ROWS)
     columns = [column(r.hess, grid, unit) for r in frames]

@@ -21,6 +21,7 @@ from hspec.figures.film_axes import (
     plain_log,
     straight,
 )
+from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import SpectralMeasure
 
@@ -59,6 +60,7 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
         top = record.top / unit
         left.plot(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
         measure = in_units(record.hess, unit)
+        note_kernel(right, SMOOTHING, "of the signed-log axis")
         ends = bent(np.array([measure.support[0], top[0]]), LINEAR_PART)
         grid = np.linspace(ends[0] - 3 * SMOOTHING, ends[1] + 3 * SMOOTHING, GRID_POINTS)
         right.semilogy(grid, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2)

@@ -9,8 +9,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown
 
 from hspec.experiments import CLAIMS, Record, Verdict
-
-MARKS = {"holds": "✓ holds", "fails": "✗ fails", "inconclusive at this scale": "? inconclusive at this scale"}
+from hspec.experiments.claims import MARKS
 
 
 def tabulated(
@@ -103,7 +102,7 @@ def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
                 "value": v.value,
                 "holds if": v.criterion,
                 "decided": v.margin,
-                "in this run": f"**{MARKS[v.outcome]}**",
+                "in this run": f"**{MARKS[v.outcome]} {v.outcome}**",
             }
             for v in verdicts
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.film_quantities import (
     TWICE,
     UNDEFINED,
@@ -14,6 +14,7 @@ from hspec.experiments.film_quantities import (
     seeds,
     with_error,
 )
+from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import interval, mean_and_error
 
@@ -41,3 +42,33 @@ def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdi
             *judge(float(present[0]), TWICE, interval=interval(*present, number)),
         ),
     ]
+
+
+def findings(
+    with_norm: list[Frame], without: list[Frame], stored: tuple[list[Frame], list[Frame]] | None = None
+) -> list[str]:
+    """In this run: the ratio of both nets, over seeds; then of two stored nets at their last common step."""
+    told = _findings(with_norm, without)
+    return [*told, *_findings(*stored)] if stored else told
+
+
+def _findings(with_norm: list[Frame], without: list[Frame]) -> list[str]:
+    brings, absent = verdict_outliers(with_norm, without)
+    record, rank = with_norm[0], with_norm[0].num_classes + 1
+    where = f"{net_name(record)}, {record.setting.dataset}, step {record.step:,}, {seeds(with_norm)}"
+    ratio = f"$\\lambda_1/\\lambda_{{{rank}}}$"
+    return [
+        finding(f"{where}: {ratio} without batch norm over the same with it is {brings.value}.", brings),
+        finding(f"{where}: with it {ratio} is {absent.value}.", absent),
+    ]
+
+
+def at_last_common_step(
+    with_norm: list[list[Frame]], without: list[list[Frame]]
+) -> tuple[list[Frame], list[Frame]] | None:
+    """Of the largest stored film of either net the frame at the last step that both have; None without one."""
+    if not (with_norm and without):
+        return None
+    films = [{frame.step: frame for frame in films[0]} for films in (with_norm, without)]
+    common = films[0].keys() & films[1].keys()
+    return tuple([film[max(common)]] for film in films) if common else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import OUTCOMES, Verdict, judge
+from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge
 from hspec.experiments.records import Record
 
 CLEAR_GAP = 1.25  # a largest ratio below this is no gap: the eigenvalues then fall off evenly
@@ -19,8 +19,11 @@ def verdict_bulk_and_outliers(records: list[Record]) -> list[Verdict]:
 def _verdict(record: Record) -> Verdict:
     classes = record.num_classes
     count, ratio = outlier_count(record["top"], classes)
-    slack = max(1, round(NEARLY * classes))
+    slack = _slack(classes)
     inside, outside = best_gaps(record["top"], classes, slack)
+    judged = judged_gaps(inside[1], outside[1])
+    if (known := len(record["top"])) <= classes + slack:
+        judged = OUTCOMES[2], f"of the top {classes + slack + 1} eigenvalues {known} have converged"
     name = f"{record.setting.dataset}, {record.options['split']}"
     return Verdict(
         "P18-1",
@@ -28,7 +31,7 @@ def _verdict(record: Record) -> Verdict:
         f"after {count} (ratio {ratio:.2f}); near C after {inside[0]} ({inside[1]:.2f}), "
         f"elsewhere after {outside[0]} ({outside[1]:.2f})",
         f"within {classes} ± {slack}, with a ratio of at least {CLEAR_GAP:g}; both are ours",
-        *judged_gaps(inside[1], outside[1]),
+        *judged,
     )
 
 
@@ -71,3 +74,29 @@ def gap_ratios(eigenvalues: np.ndarray, num_classes: int) -> np.ndarray:
     if len(top) < 2:
         raise ValueError(f"counting outliers needs at least two positive eigenvalues, got {len(top)}")
     return top[:-1] / top[1:]
+
+
+def findings(records: list[Record]) -> list[str]:
+    """In this run: where the largest gap is, one sentence a record, at most four of them."""
+    return [
+        _finding(record, verdict)
+        for record, verdict in zip(records, verdict_bulk_and_outliers(records), strict=True)
+    ][:4]
+
+
+def _finding(record: Record, verdict: Verdict) -> str:
+    count, ratio = outlier_count(record["top"], record.num_classes)
+    inside, _ = best_gaps(record["top"], record.num_classes, _slack(record.num_classes))
+    near = (
+        f"; near $C = {record.num_classes}$ it is {inside[1]:.2f} at $k = {inside[0]}$" if inside[0] else ""
+    )
+    return finding(
+        f"{record.setting.dataset}, {record.options['split']}: $\\lambda_k / \\lambda_{{k+1}}$ is largest at "
+        f"$k = {count}$, where it is {ratio:.2f}{near}.",
+        verdict,
+    )
+
+
+def _slack(num_classes: int) -> int:
+    """How far from C the gap may be."""
+    return max(1, round(NEARLY * num_classes))

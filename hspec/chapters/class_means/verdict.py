@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
 
 NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
@@ -65,3 +65,28 @@ def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
     edge = record["g_top"][record.num_classes - 1]
     nodes = np.nan_to_num(record[f"g{suffix}_nodes"])
     return int((nodes > edge * (1 + ROUNDING)).sum(axis=1).max()), float(nodes.max() / edge)
+
+
+def findings(record: Record) -> list[str]:
+    """In this run: A1's share of the outliers, its eigenvalues beside them, and what is left without it."""
+    rows = verdict_class_structure(record)
+    classes, (left, largest) = record.num_classes, survivors(record)
+    ratios = record["a1"][:classes] / record["g_top"][:classes]
+    told = [
+        finding(
+            f"The class means' part $A_1$ makes {a1_share(record):.0%} of the sum of $G$'s top {classes} eigenvalues.",
+            rows[0],
+        ),
+        finding(
+            f"$\\lambda_i(A_1)/\\lambda_i(G)$ lies between {ratios.min():.2f} and {ratios.max():.2f} for "
+            f"$i \\le {classes}$.",
+            rows[1],
+        ),
+        finding(
+            f"$G - A_1$ has {left} eigenvalues above $\\lambda_{{{classes}}}(G)$, where $G$ has {classes}; the largest "
+            f"is {largest:.2f} times that one.",
+            rows[-1],
+        ),
+    ]
+    means, _ = survivors(record, "_a1_a2_b1")
+    return [*told, f"With the cross-class means $B_1$ taken away too, {means} are left above it."]

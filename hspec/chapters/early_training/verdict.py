@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, both, judge
+from hspec.experiments.claims import Verdict, both, finding, judge
 from hspec.experiments.film_quantities import (
     count_below,
     depth,
@@ -12,6 +12,7 @@ from hspec.experiments.film_quantities import (
     frame_at,
     with_error,
 )
+from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import interval, mean_and_error, student_factor
 
@@ -70,3 +71,24 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
             *judge(value, SETTLED * first[0], interval=(value - half, value + half)),
         )
     ]
+
+
+def findings(film: list[Frame], later: int, epoch: int, stored: list[Frame] | None = None) -> list[str]:
+    """In this run: both ends at the start and later, the change per epoch, and the same of a stored film."""
+    settled = verdict_settling(film, epoch)
+    told = [
+        _negative(film, later),
+        finding(f"The mean change of the spectrum over an epoch is {settled[0].value}.", *settled),
+    ]
+    return [*told, _negative(stored, min(PAPER_STEP, stored[-1].step))] if stored else told
+
+
+def _negative(film: list[Frame], later: int) -> str:
+    rows = verdict_negative_start(film, later)
+    start, after = film[0], frame_at(film, later)
+    return finding(
+        f"{net_name(start)}, {start.setting.dataset}: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is "
+        f"{depth(start)[0]:.2f} at step {start.step} and {depth(after)[0]:.3f} at step {after.step:,}; "
+        f"below $-\\lambda_{{\\max}}/{1 / LARGE:g}$ lie {rows[1].value} eigenvalues.",
+        *rows,
+    )

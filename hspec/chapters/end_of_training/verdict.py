@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.film_quantities import depth, moment, negative_share, seeds, with_error
+from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import mean_and_error, student_factor
 
@@ -39,3 +40,23 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
             *judge(shares[0], LITTLE, interval=(shares[0] - spread, shares[0] + spread)),
         ),
     ]
+
+
+def findings(records: list[Frame], trained: list[Frame]) -> list[str]:
+    """In this run: what is negative at the end, over the seeds, and in a fully trained net that is stored."""
+    ends = ", ".join(f"{record.top[0]:.3g}" for record in records)
+    told = [
+        _finding(records),
+        f"The largest eigenvalue is then {ends}, at a loss of {', '.join(f'{r.loss:.2g}' for r in records)}.",
+    ]
+    return [*told, *(_finding([record]) for record in trained[:2])]
+
+
+def _finding(records: list[Frame]) -> str:
+    rows, record = verdict_end(records), records[0]
+    return finding(
+        f"{net_name(record)}, {record.setting.dataset}, {moment(record)}, {seeds(records)}, "
+        f"{record.options['batch_norm']} statistics: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is {rows[0].value}, and "
+        f"{rows[1].value} of the curvature is negative.",
+        *rows,
+    )

@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from hspec.chapters.hierarchy.verdict import FLOORS, nearest_share, silhouette_summary
 from hspec.experiments import Record
 from hspec.experiments.separation import ROUNDING, separation_of
+from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
@@ -136,6 +137,7 @@ def level_densities(record: Record, floor: float = ROUNDING) -> Figure:
     floor  relative to the largest eigenvalue; nothing is drawn below
     """
     figure, (axis,) = panels(width=8.0, height=4.2)
+    note_kernel(axis, KERNEL, "decades")
     g, b2 = best_measure(record, "G"), best_measure(record, "B2")
     b1 = SpectralMeasure.from_eigenvalues(record["B1"])
     top = max(g.support[1], record["A1"].max())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import OUTCOMES, Verdict, judge, outcome
+from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
 from hspec.experiments.records import Record
 from hspec.experiments.separation import READINGS, separation_of
 from hspec.statistics import interval, mean_and_error
@@ -88,3 +88,24 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
         f"more than {APART:g}, a threshold of ours",
         *judged,
     )
+
+
+def findings(means: Record, levels: Record) -> list[str]:
+    """In this run: how the means cluster, and how far the bulks are apart."""
+    cluster, nearest = verdict_clusters(means)
+    trace, count = verdict_bulks(levels)
+    found = silhouette_summary(means, "euclidean")
+    return [
+        finding(
+            f"The $g_{{c,c'}}$ have a mean silhouette of {found['true']:.2f} under the class $c$, of "
+            f"{found['other']:.2f} under the label $c'$ and of {found['permuted']:.2f} under shuffled classes.",
+            cluster,
+        ),
+        finding(
+            f"The nearest class mean of a $g_{{c,c'}}$ is its own $g_c$ for {nearest_share(means, 'euclidean'):.0%} "
+            "of them.",
+            nearest,
+        ),
+        finding(f"$B_1$ is separated from $B_2$ by {trace.value}, read by trace.", trace),
+        finding(f"Read by number the separation is {count.value}.", count),
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict
+from hspec.experiments.claims import Verdict, finding
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.experiments.separation import READINGS, separation_of
@@ -33,3 +33,13 @@ def growth_verdicts(grid: Grid, records: Mapping[Cell, Record | None], by: str) 
 def separation_table(grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str) -> np.ndarray:
     """Separations from B2's quadrature, (repeats, epochs, sample sizes)."""
     return grid.table(records, lambda r: separation_of(r, part, by, exact=False)[0])
+
+
+def findings(grid: Grid, records: Mapping[Cell, Record | None]) -> list[str]:
+    """In this run: the four trends, read by trace."""
+    rows = verdict_growth(grid, records)[:4]
+    names = ("$B_1$", "epochs"), ("$B_1$", "sample size"), ("$A_1$", "epochs"), ("$A_1$", "sample size")
+    return [
+        finding(f"The separation of {part} from $B_2$ along the {axis}: {row.value}.", row)
+        for (part, axis), row in zip(names, rows, strict=True)
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, judge, outcome
+from hspec.experiments.claims import Verdict, both, finding, judge, outcome, typeset
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
 from hspec.statistics import interval, mean_and_error
@@ -152,3 +152,31 @@ def verdict_instrument(record: Record) -> list[Verdict]:
             outcome(outside == 0),
         ),
     ]
+
+
+def findings(record: Record) -> list[str]:
+    """In this run: both rules against the exact spectrum, the band, and the ghosts."""
+    plain, ours, ks, _ = verdict_instrument(record)
+    bare, full = ghost_copies(record)
+    outside, total = band_violations(record)
+    corrected_mean, plain_mean = (distances.mean() for distances in single_probe_distances(record))
+    steps = record.options["num_steps"]
+    return [
+        finding(
+            f"One probe of {steps} products by the papers' plain rule is {typeset(plain_mean)} of the range away from "
+            f"the exact spectrum (Wasserstein-1); theory allows {typeset(sum(theory_bar(record)))}.",
+            plain,
+        ),
+        f"Our converged-Ritz weights bring that to {typeset(corrected_mean)}: the promise "
+        f"{PROMISE[both((ours.outcome, ''), (ks.outcome, ''))[0]]}.",
+        f"The exact distribution function of a probe leaves the rigorous band at {outside} of {total} points.",
+        f"Among {len(record['ghosts'])} float32 Ritz values the bare recurrence has the largest eigenvalue {bare} "
+        f"times, the reorthogonalised one {full} {'time' if full == 1 else 'times'}.",
+    ]
+
+
+PROMISE = {
+    "holds": "is kept",
+    "fails": "is not kept",
+    "inconclusive at this scale": "is neither kept nor broken",
+}

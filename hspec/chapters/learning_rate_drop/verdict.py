@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import OUTCOMES, Verdict, outcome
+from hspec.experiments.claims import OUTCOMES, Verdict, finding, outcome
 from hspec.experiments.film_quantities import ratio_with_error, seeds
 from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import mean_and_error, p_value
@@ -45,3 +45,20 @@ def below_one(logarithms: np.ndarray) -> tuple[str, str, str, str]:
             else (OUTCOMES[2], NO_TEST)
         ),
     )
+
+
+def findings(before: list[Frame], after: list[Frame], control: list[Frame]) -> list[str]:
+    """In this run: the eigenvalue and the loss with the drop, against before it and against without it."""
+    fall, against = verdict_drop(before, after, control)
+    higher = sum(a.loss >= c.loss for a, c in zip(after, control, strict=True))
+    above = sum(a.top[0] > c.top[0] for a, c in zip(after, control, strict=True))
+    step = f"{after[0].step:,}"
+    return [
+        finding(f"$\\lambda_1$ at step {step} over $\\lambda_1$ just before the drop is {fall.value}.", fall),
+        finding(
+            f"$\\lambda_1$ with the drop over $\\lambda_1$ without it, at step {step}, is {against.value}.",
+            against,
+        ),
+        f"At step {step} the loss is no lower with the drop than without it in {higher} of {len(after)} seeds, and "
+        f"$\\lambda_1$ is higher with it in {above}.",
+    ]

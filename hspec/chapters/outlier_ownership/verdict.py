@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
@@ -76,3 +76,29 @@ def energy_ratio(part: SpectralMeasure, whole: SpectralMeasure) -> tuple[float, 
         )
     above, below = (m.dimension * np.nansum(m.weights * m.nodes**2, axis=1) for m in (part, whole))
     return ratio_and_error(above, below)
+
+
+def findings(record: Record) -> list[str]:
+    """In this run: a sentence for each of the four numbers."""
+    space, reach, knocked, energy = verdict_ownership(record)
+    last = edge(record)
+    ratio, _ = energy_ratio(record.spectrum("h_"), record.spectrum("hess_"))
+    overlap = float(np.mean(record["cosines"] ** 2))
+    return [
+        finding(
+            f"The top {record.num_classes} eigenvectors of $G$ and of the Hessian share {overlap:.1%} of their "
+            "spaces (mean squared cosine).",
+            space,
+        ),
+        finding(
+            f"$\\lambda_{{\\max}}(H)$ is {record['h_ends'][0] / last:.2f} of the last outlier, "
+            f"$\\lambda_{{{record.num_classes}}}(\\mathrm{{Hess}})$ = {last:.3g}.",
+            reach,
+        ),
+        finding(
+            f"With $G$'s top {record.num_classes} taken out, the Hessian's largest eigenvalue is "
+            f"{record.spectrum('knocked_').support[1] / last:.3f} of its last outlier.",
+            knocked,
+        ),
+        finding(f"$\\lVert H \\rVert_F^2$ is {ratio:.2f} of the bulk's energy.", energy),
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.film_quantities import TWICE, compared_ratios, loss_until, ratio_interval, seeds
 from hspec.experiments.records import Record
 
@@ -37,4 +37,18 @@ def verdict_population(
             f"batch below {FASTER:g} of population, a threshold of ours; one training each",
             *judge(fast, FASTER * slow),
         ),
+    ]
+
+
+def findings(batch: list[Record], population: list[Record], losses: Sequence[Record]) -> list[str]:
+    """In this run: the ratio of the two nets, and how fast each has trained."""
+    left, slow = verdict_population(batch, population, losses)
+    rank = batch[0].num_classes + 1
+    return [
+        finding(
+            f"$\\lambda_1/\\lambda_{{{rank}}}$ of the net trained with population statistics over that of the net "
+            f"trained with batch statistics, step {batch[0].step:,}, is {left.value}.",
+            left,
+        ),
+        finding(f"The training loss, averaged up to that step, is {slow.value}.", slow),
     ]

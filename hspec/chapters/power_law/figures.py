@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
 from hspec.experiments import Record
 from hspec.experiments.fits import Branch, Fit, branch, floors
+from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
@@ -49,6 +50,7 @@ def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
 
 
 def _draw_branch(axis: Axes, measure: SpectralMeasure, name: str, sign: int, width: float) -> None:
+    note_kernel(axis, width, "decades")
     lowest, highest = max(floors(measure, sign).values()), np.abs(measure.support).max()
     x = np.linspace(np.log10(lowest), np.log10(highest) + 2 * width, GRID_POINTS)
     colour, label, style = BRANCHES[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import OUTCOMES, Verdict, both, judge
+from hspec.experiments.claims import OUTCOMES, Verdict, both, finding, judge
 from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
 from hspec.experiments.records import Record
 from hspec.statistics import mean_and_interval
@@ -95,3 +95,25 @@ def exponent(power: Fit) -> str:
     mean, half = mean_and_interval(power.parameters)
     interval = f" (95 %: {mean - half:.2f} … {mean + half:.2f})" if np.isfinite(half) else ""
     return f"{power.parameter:.2f}{interval}"
+
+
+def findings(record: Record, controls: list[Record]) -> list[str]:
+    """In this run: the two distances and the exponents of each branch, and what became of the controls."""
+    rows = verdict_power_law(record, controls)
+    told = [
+        _finding(record, name, fits, rows[2 * place : 2 * place + 2])
+        for place, (name, fits) in enumerate(branch_fits(record).items())
+    ]
+    known = sum(map(recognised, controls))
+    return [*told, f"Of {len(controls)} matrices of known law {known} were taken for what they are."]
+
+
+def _finding(record: Record, name: str, fits: dict[str, Fit], rows: list[Verdict]) -> str:
+    power, circle = fits["power law"], fits["semicircle"]
+    lower, upper, _ = half_exponents(record, name)
+    return finding(
+        f"The {name} branch of $H$ is {power.distance:.3f} from its nearest power law, $a$ = {power.parameter:.2f}, "
+        f"and {circle.distance:.3f} from its nearest semicircle (Kolmogorov-Smirnov). In the lower and the upper half "
+        f"of its window alone, $a$ is {lower.partition(' (')[0]} and {upper.partition(' (')[0]}.",
+        *rows,
+    )

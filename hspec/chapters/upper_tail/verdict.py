@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hspec.experiments.claims import OUTCOMES, Verdict, judge, outcome
+from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.experiments.trends import trend_verdicts
@@ -78,3 +78,16 @@ def tail_share(
     part = (inside * np.nan_to_num(g_parts)).sum(1)
     whole = (inside * np.nan_to_num(nodes)).sum(1)
     return ratio_and_error(part, whole)
+
+
+def findings(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> list[str]:
+    """In this run: both corners of the grid, and both trends."""
+    first, last, epochs, sizes = verdict_upper_tail(grid, records, tail)
+    return [
+        finding(
+            f"At the fewest epochs and the smallest sample $G$'s share of the tail is {first.value}.", first
+        ),
+        finding(f"At the most epochs and the largest sample it is {last.value}.", last),
+        finding(f"Along the epochs {epochs.value}.", epochs),
+        finding(f"Along the sample size {sizes.value}.", sizes),
+    ]

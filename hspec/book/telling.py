@@ -1,0 +1,60 @@
+"""What the outputs of a run say of themselves, put where a page has it: under the title, and under the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from nbformat import NotebookNode
+
+from hspec.book.errors import BookError
+from hspec.figures.telling import KEY
+
+
+def tell(notebook: NotebookNode) -> None:
+    """Give each figure its whole caption and its alternative text, and put badge and findings under the title.
+
+    Raises:
+        BookError: a figure was shown whose output says neither.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            for notes in _notes(cell):
+                if "findings" in notes:
+                    _open(notebook.cells[0], notes)
+                else:
+                    _caption(cell, notes)
+            _check(cell)
+
+
+def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:
+    return [out.metadata[KEY] for out in cell.outputs if KEY in out.get("metadata", {})]
+
+
+def _caption(cell: NotebookNode, notes: Mapping[str, Any]) -> None:
+    settings = cell.metadata.setdefault("mystnb", {})
+    if "figure" in settings:
+        settings["figure"]["caption"] = f"{settings['figure']['caption'].rstrip()} *{notes['caption']}*"
+        settings["image"] = {**settings.get("image", {}), "alt": notes["alt"]}
+
+
+def _check(cell: NotebookNode) -> None:
+    figure = cell.metadata.get("mystnb", {}).get("figure")
+    drawn = any("image/svg+xml" in output.get("data", {}) for output in cell.outputs)
+    if drawn and figure and not cell.metadata["mystnb"].get("image", {}).get("alt"):
+        raise BookError(f"{figure['name']} has no generated caption: show it by hspec.figures.shown")
+
+
+def _open(first: NotebookNode, notes: Mapping[str, Any]) -> None:
+    """The badge behind the title's line, the findings behind the question, which is the first block quote."""
+    title, _, rest = first.source.partition("\n")
+    badges = "".join(
+        f'<p class="scale {"papers" if badge["papers"] else "toy"}">{escape(badge["text"])}</p>\n'
+        for badge in notes["badges"]
+    )
+    findings = f":::{{admonition}} In this run\n:class: in-this-run\n{notes['findings']}\n:::"
+    blocks = rest.strip("\n").split("\n\n")
+    place = next((i for i, block in enumerate(blocks) if block.startswith(">")), len(blocks) - 1)
+    blocks.insert(place + 1, findings)
+    first.source = f"{title}\n\n{badges}\n" + "\n\n".join(blocks)

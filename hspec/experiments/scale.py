@@ -1,0 +1,156 @@
+"""Which net on which images, and for how long: in the words of captions and badges, beside what the papers had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hspec.experiments.records import Record
+
+NAMES = {
+    "vgg11": "VGG11",
+    "resnet18": "ResNet18",
+    "resnet32": "ResNet-32",
+    "resnet18_imagenet": "ResNet-18",
+    "mlp:20": "MLP with 20 hidden units",
+    "squeezenet1_1": "SqueezeNet 1.1",
+}
+MOST = 3  # nets or samples that a caption names one by one
+
+
+@dataclass(frozen=True)
+class PapersNet:
+    """A net of the papers: its parameters, the images its spectra are averages over, how long it was trained.
+
+    None is what the paper does not print.
+    """
+
+    parameters: int
+    images: int | None
+    training: int | None
+    unit: str  # of the training: "steps" or "epochs"
+    source: str
+
+
+PAPERS_NETS = {
+    "vgg11": PapersNet(28_157_706, 50_000, 350, "epochs", "P20, section 2: at most 5,000 a class"),
+    "resnet18": PapersNet(11_173_962, 50_000, 350, "epochs", "P20, section 2"),
+    "resnet32": PapersNet(464_154, 50_000, 100_000, "steps", "GKX19, section 3"),
+    "mlp:20": PapersNet(15_910, None, None, "epochs", "GKX19, section 3: MNIST"),
+}
+
+
+def net_name(record: Record) -> str:
+    """ "VGG11 at 1/8 of the width", "ResNet-32 without norm".
+
+    Example:
+        >>> narrowed(0.125)
+        ' at 1/8 of the width'
+    """
+    of = record.setting
+    without = " without norm" if of.norm == "none" and of.model in PAPERS_NETS and "net" in of.model else ""
+    return f"{NAMES.get(of.model, of.model)}{narrowed(of.width)}{without}"
+
+
+def narrowed(width: float) -> str:
+    """What to say of a width that is not the papers'."""
+    if width == 1:
+        return ""
+    return f" at 1/{1 / width:g} of the width" if width < 1 else f" at {width:g} times the width"
+
+
+def trained_for(records: Sequence[Record]) -> tuple[int, str]:
+    """How long the net of these records was trained, at the latest of them: a number and its unit.
+
+    The unit is "public weights" where they came from a file.
+    """
+    recipe = records[0].setting.recipe
+    if records[0].setting.weights is not None:
+        return 0, "public weights"
+    if all("step" in record and record["step"].ndim == 0 for record in records):
+        return max(int(record["step"]) for record in records), "steps"
+    epochs = [record.options.get("epoch") for record in records]
+    if recipe.epochs is None:
+        return recipe.steps, "steps"
+    return max(recipe.epochs if epoch is None else epoch for epoch in epochs), "epochs"
+
+
+def of_the_papers(record: Record) -> bool:
+    """Whether the net is one of the papers', at its full width, on photographs or MNIST rather than the digits."""
+    of = record.setting
+    return of.model in PAPERS_NETS and of.width == 1 and of.dataset != "digits"
+
+
+def by_net(records: Iterable[Record]) -> list[list[Record]]:
+    """The records of nets, grouped by net and data set, in the order of their first ones."""
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        if (of := record.setting) is not None:
+            groups.setdefault((of.model, of.width, of.norm, of.dataset), []).append(record)
+    return list(groups.values())
+
+
+def badge(records: Sequence[Record]) -> str:
+    """How far one net is from the papers': "toy: 29,574 of 464,154 parameters, …", or "the papers' net: …"."""
+    record, papers = records[0], PAPERS_NETS.get(records[0].setting.model)
+    images = max(r.num_examples for r in records)
+    time, unit = trained_for(records)
+    own = f"{record.num_parameters:,}"
+    if papers is None:
+        facts = net_name(record), f"{own} parameters", record.setting.dataset, counted(images, "images")
+        return f"no net of the papers: {', '.join((*facts, counted(time, unit)))}"
+    parameters = own if of_the_papers(record) else f"{own} of {papers.parameters:,}"
+    return (
+        f"{'the papers’ net' if of_the_papers(record) else 'toy'}: {net_name(record)}, {parameters} parameters; "
+        f"{record.setting.dataset}, {counted(images, 'images', papers.images)}, "
+        f"{counted(time, unit, papers.training if unit == papers.unit else None)}"
+    )
+
+
+def counted(number: int, unit: str, of: int | None = None) -> str:
+    """ "300 of 100,000 steps"; what has no number is its unit alone."""
+    if unit == "public weights":
+        return unit
+    return f"{number:,} {unit}" if of is None else f"{number:,} of {of:,} {unit}"
+
+
+def provenance(records: Iterable[Record]) -> str:
+    """What a caption says of its records: net, p, data, N, Lanczos steps m, probes, seeds and seconds."""
+    records = list(records)
+    groups = by_net(records)
+    told = [_one_net(group) for group in groups[:MOST]]
+    if len(groups) > MOST:
+        told.append(f"{len(groups) - MOST} more")
+    seconds = sum(record.meta["seconds"] for record in records)
+    return f"{'; '.join(told)}{'; ' if told else ''}measured in {seconds:,.0f} s."
+
+
+def _one_net(records: list[Record]) -> str:
+    record, measured = records[0], [r for r in records if "num_examples" in r]
+    facts = [
+        net_name(record) + (f" ({measured[0].num_parameters:,} parameters)" if measured else ""),
+        record.setting.dataset,
+        *([f"N = {several(r.num_examples for r in measured)}"] if measured else []),
+        *(
+            f"{name} = {several(r.options[option] for r in records if option in r.options)}"
+            for name, option in (("m", "num_steps"), ("probes", "num_probes"))
+            if any(option in r.options for r in records)
+        ),
+        f"seed {several(r.setting.init_seed for r in records)}",
+    ]
+    return ", ".join(facts)
+
+
+def several(numbers: Iterable[int]) -> str:
+    """Different numbers in order: "10", "10, 30 and 100", or the ends of many, "0 to 9".
+
+    Example:
+        >>> several([3, 1, 1])
+        '1 and 3'
+        >>> several(range(10))
+        '0 to 9'
+    """
+    found = [f"{number:,}" for number in sorted(set(numbers))]
+    if len(found) > 2 * MOST:
+        return f"{found[0]} to {found[-1]}"
+    return " and ".join([", ".join(found[:-1]), found[-1]]) if len(found) > 1 else "".join(found)

@@ -1,0 +1,114 @@
+"""What a figure shows, in words and numbers that are read off it: alternative texts that cannot be of another run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+MOST_PANELS = 9  # that are described one by one
+MOST_SERIES = 6  # of a panel
+SYMBOLS = {r"\lambda": "λ", r"\theta": "θ", r"\nabla": "∇", r"\min": "min", r"\max": "max", r"\ ": " "}
+
+
+def described(figure: Figure) -> str:
+    """The alternative text: of every panel its axes, and of what is drawn the ends and the extremes.
+
+    Args:
+        figure: as drawn; nothing is changed.
+
+    Example:
+        >>> figure = Figure()
+        >>> axes = figure.subplots()
+        >>> _ = axes.plot([0, 1, 2], [2, 5, 3], label="growth"); _ = axes.set(xlabel="t", ylabel="size")
+        >>> print(described(figure))
+        size against t, 0 to 2. growth: 2 at 0, 5 at 1 (largest), 3 at 2.
+    """
+    panels = [axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"]
+    told = [_panel(axes) for axes in panels[:MOST_PANELS]]
+    if len(panels) > 1:
+        told = [f"Panel {number}: {text}" for number, text in enumerate(told, 1)]
+    if len(panels) > MOST_PANELS:
+        told.append(f"And {len(panels) - MOST_PANELS} more panels.")
+    return " ".join(told)
+
+
+def _panel(axes: Axes) -> str:
+    title = plain(axes.get_title("left") or axes.get_title())
+    names = plain(axes.get_ylabel()) or "the same", plain(axes.get_xlabel()) or "the same axis"
+    frame = f"{names[0]} against {names[1]}"
+    if places := _places(axes):
+        frame += f", {min(places):.3g} to {max(places):.3g}"
+    parts = [f"{title}, {frame}" if title else frame, *list(_series(axes))[:MOST_SERIES], *_maps(axes)]
+    return " ".join(f"{part}." for part in parts)
+
+
+def _places(axes: Axes) -> list[float]:
+    """Where the curves begin and end."""
+    places = [_seen(axes, line)[0] for line in axes.lines if line.get_transform() == axes.transData]
+    return [float(x) for xs in places if len(xs) for x in xs[[0, -1]]]
+
+
+def _series(axes: Axes) -> Iterator[str]:
+    """Every labelled line, or the only unlabelled one; bars by their number."""
+    handles, labels = axes.get_legend_handles_labels()
+    found = [
+        (h[0] if isinstance(h, ErrorbarContainer) else h, label)
+        for h, label in zip(handles, labels, strict=True)
+    ]
+    if not found:
+        found = [(line, "") for line in axes.lines[:1]]
+    for line, label in found:
+        if isinstance(line, Line2D) and line.get_transform() == axes.transData:
+            x, y = _seen(axes, line)
+            if len(x):
+                yield f"{plain(label)}: {_run(x, y)}" if label else _run(x, y)
+        elif label:
+            yield plain(label)
+
+
+def _points(line: Line2D) -> tuple[np.ndarray, np.ndarray]:
+    x, y = (np.ma.filled(np.ma.asarray(v, float), np.nan) for v in line.get_data(orig=False))
+    known = np.isfinite(x) & np.isfinite(y)
+    return x[known], y[known]
+
+
+def _seen(axes: Axes, line: Line2D) -> tuple[np.ndarray, np.ndarray]:
+    """The points within the axes; what lies below them or above is at their edge."""
+    x, y = _points(line)
+    inside = (min(axes.get_xlim()) <= x) & (x <= max(axes.get_xlim()))
+    return x[inside], np.clip(y[inside], *sorted(axes.get_ylim()))
+
+
+def _run(x: np.ndarray, y: np.ndarray) -> str:
+    """Both ends, and the largest and the smallest value where they lie between them."""
+    places = {0: "", len(x) - 1: ""}
+    for place, name in ((int(y.argmax()), " (largest)"), (int(y.argmin()), " (smallest)")):
+        if y[place] not in y[[0, -1]]:
+            places[place] = name
+    return ", ".join(f"{y[i]:.3g} at {x[i]:.3g}{places[i]}" for i in sorted(places))
+
+
+def _maps(axes: Axes) -> Iterator[str]:
+    for image in [*axes.images, *axes.collections]:
+        values = image.get_array()
+        if values is not None and np.ndim(values) == 2 and np.isfinite(np.ma.filled(values, np.nan)).any():
+            known = np.ma.masked_invalid(values)
+            yield f"A map of {' by '.join(map(str, values.shape))} values, {known.min():.3g} to {known.max():.3g}"
+
+
+def plain(text: str) -> str:
+    r"""A label without the marks of typesetting.
+
+    Example:
+        >>> plain(r"$\lambda_{11}$ of Hess")
+        'λ_11 of Hess'
+    """
+    for mark, symbol in SYMBOLS.items():
+        text = text.replace(mark, symbol)
+    return re.sub(r"\\mathrm|\\leq|[${}]", "", text).strip()

@@ -1,0 +1,73 @@
+"""What a run says of itself: findings under the title, captions and alternative texts, made from its records.
+
+A notebook's last cell tells the findings, each figure's cell its caption. They travel in the metadata of the outputs;
+:mod:`hspec.book.telling` puts them where the page has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from IPython import get_ipython
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.figure import Figure
+
+from hspec.experiments.records import Record
+from hspec.experiments.scale import badge, by_net, of_the_papers, provenance
+from hspec.figures.descriptions import described
+from hspec.figures.kernels import kernels
+
+KEY = "hspec"  # of the metadata of an output
+MOST_FINDINGS = 4
+
+
+@dataclass(frozen=True)
+class Told:
+    """An output with what the page is to know of it."""
+
+    data: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, Any], dict[str, Any]]:
+        return dict(self.data), dict(self.metadata)
+
+
+def shown(figure: Figure | None, records: Iterable[Record]) -> Told | None:
+    """The figure with the rest of its caption and its alternative text, made from the records and from what is drawn.
+
+    None where there is no figure.
+    """
+    if figure is None:
+        return None
+    smoothed = f"kernel σ = {', '.join(widths)}; " if (widths := kernels(figure)) else ""
+    notes = {"caption": f"{smoothed}{provenance(records)}", "alt": described(figure)}
+    data, metadata = _formatted(figure)
+    return Told(data | {"text/plain": notes["caption"]}, metadata | {KEY: notes})
+
+
+def _formatted(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As the notebook would show it; outside of one, as text."""
+    shell = get_ipython()
+    return (shell.display_formatter if shell else DisplayFormatter()).format(figure)
+
+
+def in_this_run(findings: Iterable[str], records: Iterable[Record]) -> Told:
+    """What this run found, one sentence a bullet, and how far its nets are from the papers'.
+
+    Args:
+        findings: At most four sentences, Markdown.
+        records: What they rest on, first those of this run, then stored ones.
+
+    Raises:
+        ValueError: no finding, or more than four.
+    """
+    findings, records = list(findings), list(records)
+    if not 1 <= len(findings) <= MOST_FINDINGS:
+        raise ValueError(f"tell 1 to {MOST_FINDINGS} findings; got {len(findings)}")
+    told = "\n".join(f"* {finding}" for finding in findings)
+    badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records)]
+    notes = {"findings": told, "badges": [{"text": text, "papers": papers} for text, papers in badges]}
+    text = f"**In this run**\n\n{told}\n\n{'; '.join(text for text, _ in badges)}"
+    return Told({"text/markdown": text, "text/plain": text}, {KEY: notes})

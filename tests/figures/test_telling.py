@@ -1,0 +1,86 @@
+"""Captions, alternative texts, badges and findings say what the records and the curves are, and nothing else."""
+
+import doctest
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from hspec.experiments import Record, Setting, scale
+from hspec.figures import descriptions, in_this_run, shown
+from hspec.figures.densities import density_line
+from hspec.figures.descriptions import described
+from hspec.figures.telling import KEY
+from hspec.keys import canonical
+from hspec.linalg import SpectralMeasure
+from hspec.training import Recipe
+
+
+def record(arrays=(), options=(), seconds=1.5, **setting):
+    of = Setting(**{"recipe": Recipe(steps=300), "checkpoints": (100, 300)} | setting)
+    numbers = {"num_parameters": 29_574, "num_examples": 100} | dict(arrays)
+    meta = {"setting": canonical(of), "options": dict(options), "seconds": seconds, "measure": "toy"}
+    return Record({name: np.asarray(value) for name, value in numbers.items()}, meta)
+
+
+def test_the_examples_run():
+    assert doctest.testmod(descriptions).failed == doctest.testmod(scale).failed == 0
+
+
+def test_a_badge_says_how_far_a_net_is_from_the_papers():
+    toy = [record({"step": step}, model="resnet32", width=0.25, image_size=8) for step in (100, 300)]
+    assert scale.badge(toy) == (
+        "toy: ResNet-32 at 1/4 of the width, 29,574 of 464,154 parameters; "
+        "digits, 100 of 50,000 images, 300 of 100,000 steps"
+    )
+    papers = record({"num_parameters": 464_154}, model="resnet32", width=1.0, dataset="CIFAR10")
+    assert scale.badge([papers]).startswith("the papers’ net: ResNet-32, 464,154 parameters; CIFAR10, 100 of")
+    other = record(model="mlp:16", width=1.0)
+    assert scale.badge([other]).startswith("no net of the papers: mlp:16, 29,574 parameters, digits")
+
+
+def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
+    seeds = [
+        record(
+            options={"num_steps": 40, "num_probes": 2},
+            model="resnet32",
+            width=0.25,
+            image_size=8,
+            init_seed=s,
+        )
+        for s in (0, 1, 2)
+    ]
+    figure = Figure()
+    density_line(figure.subplots(), SpectralMeasure.from_eigenvalues([0.0, 1.0]), 0.25, "black", "Hess")
+    told = shown(figure, seeds)
+    notes = told._repr_mimebundle_()[1][KEY]
+    assert notes["caption"] == (
+        "kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = 40, probes = 2, "
+        "seed 0, 1 and 2; measured in 4 s."
+    )
+    assert notes["alt"] == described(figure)
+    assert shown(None, []) is None
+
+
+def test_a_description_follows_the_curves():
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    left.semilogy([1, 2, 3], [10.0, 1e-3, 100.0], label=r"$\lambda_{1}$")
+    left.set(xlabel="step", ylabel="eigenvalue", title="both")
+    right.imshow([[0.25, 0.5], [0.75, np.nan]])
+    text = described(figure)
+    assert "Panel 1: both, eigenvalue against step, 1 to 3." in text
+    assert "λ_1: 10 at 1, 0.001 at 2 (smallest), 100 at 3." in text
+    assert "A map of 2 by 2 values, 0.25 to 0.75." in text
+    left.set_ylim(bottom=1)
+    assert "1 at 2 (smallest)" in described(figure)  # what lies below the axis is not seen
+
+
+def test_findings_are_one_to_four():
+    told = in_this_run(["It is 3."], [record()])
+    data, metadata = told._repr_mimebundle_()
+    assert "* It is 3." in data["text/markdown"] and metadata[KEY]["findings"] == "* It is 3."
+    assert metadata[KEY]["badges"] == [{"text": scale.badge([record()]), "papers": False}]
+    for findings in ([], ["."] * 5):
+        with pytest.raises(ValueError, match="1 to 4 findings"):
+            in_this_run(findings, [])
