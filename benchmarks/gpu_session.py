@@ -1,0 +1,118 @@
+"""python -m benchmarks.gpu_session --minutes 9: what to do with a GPU in so much time, the most wanted first.
+
+The tests that need a GPU, its benchmarks at their shortest, then cells of the papers' nets, each a process of its own
+that puts its record into the store (HSPEC_STORE) when it is done. A step that the time runs out on is ended; its
+training and its products are kept there, and the same command goes on with them another day. Needs the data
+(HSPEC_DATA) and neither papermill nor the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from hspec.papers.nets import PUBLISHED_NETS
+
+# P18a's own fit, then what two cores take longest for, in the order of the papers' sample sizes.
+WANTED = (
+    "vgg11-mnist-1351",
+    "vgg11-mnist-136",
+    "resnet18",
+    "densenet40-mnist",
+    "densenet40-fashion",
+    "densenet40-cifar10",
+    "mlp-mnist",
+    "mlp-fashion",
+    "mlp-cifar10",
+    "resnet32-film",
+    "resnet32-film-without-norm",
+    "resnet32-film-population",
+)
+GRACE = 20.0  # seconds that a step has to write what it has, after it was asked to end
+
+
+@dataclass(frozen=True)
+class Step:
+    """One process: its name and the arguments of Python."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+TESTED = ("tests/linalg", "tests/curvature", "tests/training")
+TESTS = Step("tests", ("-m", "pytest", "-m", "gpu", "-q", *TESTED))
+BENCHMARKS = Step("benchmarks", ("-m", "benchmarks", "--only", "gpu", "--quick"))
+
+
+def cells() -> list[Step]:
+    """The experiments of the wanted nets, one step each."""
+    return [
+        Step(f"{net} {name}", ("-m", "hspec", "measure", net, name))
+        for net in WANTED
+        for name in PUBLISHED_NETS[net].experiments
+    ]
+
+
+def session(steps: Iterable[Step], minutes: float, report: Callable[[str], None]) -> dict[str, str]:
+    """Run the steps one after another until the minutes are spent; what became of each, by its name.
+
+    A step that fails does not keep the next from running.
+    """
+    end, outcomes = time.monotonic() + 60 * minutes, {}
+    for step in steps:
+        left = end - time.monotonic()
+        outcomes[step.name] = outcome = "not begun" if left <= 0 else _run(step, left)
+        report(f"{step.name}: {outcome}")
+    return outcomes
+
+
+def _run(step: Step, seconds: float) -> str:
+    """ "done in 12 s", "failed (1) after 3 s", "ended after 540 s": asked to end, then, after a while, made to."""
+    started = time.monotonic()
+    process = subprocess.Popen([sys.executable, *step.arguments])
+    ended = False
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        ended = True
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    took = f"{time.monotonic() - started:.0f} s"
+    if ended:
+        return f"ended after {took}"
+    return f"done in {took}" if process.returncode == 0 else f"failed ({process.returncode}) after {took}"
+
+
+def main(arguments: list[str] | None = None) -> dict[str, str]:
+    chosen = _parser().parse_args(arguments)
+    of_sweep = [Step(file, ("-m", "hspec", "sweep", file)) for file in chosen.sweep]
+    steps = {"tests": [TESTS], "benchmarks": [BENCHMARKS], "cells": of_sweep or cells()}
+    wanted = [step for kind in chosen.only for step in steps[kind]]
+    return session(wanted, chosen.minutes, lambda line: print(line, flush=True))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_session", description=__doc__)
+    parser.add_argument("--minutes", type=float, required=True, help="for all steps together")
+    kinds = ["tests", "benchmarks", "cells"]
+    parser.add_argument("--only", nargs="+", choices=kinds, default=kinds, help="default: all three")
+    parser.add_argument(
+        "--sweep",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="cells of these sweeps, not of the papers' nets",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()
