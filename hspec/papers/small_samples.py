@@ -56,9 +56,10 @@ def vgg11_on_13_per_class(dataset: str, *, epochs: int, smallest_batch: int) -> 
 
 
 def spectra_and_levels(setting: Setting, epoch: int) -> dict[str, Experiment]:
-    """Hess, G and H, and the levels of G, after ``epoch``; few steps, for a product takes seconds."""
+    """How it trained; Hess, G and H, and the levels of G, after ``epoch``; few steps, for a product takes seconds."""
     few = {"epoch": epoch, "num_steps": 16, "num_probes": 1}
     return {
+        "training": Experiment(loss_curves, setting),
         "ownership": Experiment(ownership, setting, few),
         "levels": Experiment(level_spectra, setting, few),
     }
@@ -138,7 +139,10 @@ def densenet40(dataset: str) -> PublishedNet:
     return PublishedNet(
         f"DenseNet40, {dataset}, 13 images per class",
         1e14,
-        {"geometry": Experiment(class_geometry, setting, {"perplexity": 10.0})},
+        {
+            "training": Experiment(loss_curves, setting),
+            "geometry": Experiment(class_geometry, setting, {"perplexity": 10.0}),
+        },
     )
 
 
@@ -175,7 +179,10 @@ SMALL_SAMPLES: dict[str, PublishedNet] = {
     "resnet18": PublishedNet(
         "ResNet18, CIFAR-10, 10 images per class",
         3e14,
-        {"ownership": Experiment(ownership, RESNET18, {"num_steps": 32, "num_probes": 1})},
+        {
+            "training": Experiment(loss_curves, RESNET18),
+            "ownership": Experiment(ownership, RESNET18, {"num_steps": 32, "num_probes": 1}),
+        },
         RESNET18_NUMBERS,
         NOTEBOOK,
     ),
