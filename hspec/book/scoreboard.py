@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from hspec.chapters.averaging.measure import averaging
+from hspec.chapters.averaging.verdict import verdict_averaging
 from hspec.chapters.batch_norm.verdict import at_last_common_step, verdict_outliers
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
@@ -47,6 +49,7 @@ ORIGINS = {
     "P18-6": ("hierarchy", "–"),
     "P18-7": ("hierarchy", "–"),
     "P18-8": ("hierarchy_growth", "–"),
+    "P19-1": ("averaging", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"),
     "P20-3": ("misclassification", "an analytic statement, no experiment"),
     "GKX-1": ("instrument", "two curves that lie on each other"),
     "GKX-2": ("early_training", "gone at step 515"),
@@ -58,7 +61,6 @@ ORIGINS = {
 }
 # Claims of P19 and P20 that no chapter decides yet.
 WAITING = {
-    "P19-1": "Averaging approximates the principal subspace, without eigenanalysis.",
     "P19-2": "G is a second moment, not a covariance.",
     "P19-3": "The means cluster first by the logit, later in training by the class.",
     "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
@@ -145,6 +147,7 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     class_structure: verdict_class_structure,
     class_geometry: verdict_clusters,
     logistic_fisher: verdict_misclassification,
+    averaging: lambda record: verdict_averaging([record]),
 }
 ONE_GRID: dict[Callable, Callable] = {
     upper_tail: lambda grid, records: verdict_upper_tail(grid, records, TAIL),

@@ -1,5 +1,6 @@
 """Everything that can be measured, by the names that records and keys have."""
 
+from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.class_means.measure import class_structure, exact_knock_out
 from hspec.chapters.hierarchy.measure import class_geometry
@@ -27,5 +28,6 @@ MEASURES: dict[str, Measure] = {
     "known_law": known_law,
     "class_structure": class_structure,
     "exact_knock_out": exact_knock_out,
+    "averaging": averaging,
     "logistic_fisher": logistic_fisher,
 }

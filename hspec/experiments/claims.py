@@ -21,6 +21,7 @@ CLAIMS = {
     "P18-6": "The g_c and g_{c,c'} form a three-level hierarchy.",
     "P18-7": "G's spectrum shows two bulks, B1's and B2's.",
     "P18-8": "More epochs separate B1 from B2, more samples draw them closer; both separate A1 from B2.",
+    "P19-1": "Averaging approximates the principal subspace, without eigenanalysis.",
     "P20-3": "The ratio of outliers to bulk in the Fisher spectrum predicts misclassification.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.power_law.measure import log_spectrum
@@ -119,7 +120,10 @@ RESNET18 = Setting(
     recipe=Recipe(epochs=350, learning_rate=RATES["resnet18", "CIFAR10", 10]),
     subset="P19",
 )
-RESNET18_NUMBERS = ranked("G", (165.3, 124, 116, 76, 70, 53, 48, 41, 36, 26), "ownership", "g_top")
+RESNET18_NUMBERS = (
+    *ranked("G", (165.3, 124, 116, 76, 70, 53, 48, 41, 36, 26), "ownership", "g_top"),
+    *ranked("G1", (163, 121, 113, 73, 65, 51, 46, 39, 30, 23), "averaging", "G1"),
+)
 
 
 def densenet40(dataset: str) -> PublishedNet:
@@ -182,6 +186,7 @@ SMALL_SAMPLES: dict[str, PublishedNet] = {
         {
             "training": Experiment(loss_curves, RESNET18),
             "ownership": Experiment(ownership, RESNET18, {"num_steps": 32, "num_probes": 1}),
+            "averaging": Experiment(averaging, RESNET18),
         },
         RESNET18_NUMBERS,
         NOTEBOOK,

@@ -17,6 +17,10 @@ COLOURS = {
     "A2": "#E69F00",
     "B1": "#56B4E9",
     "B2": "#7A5195",
+    "G0": "#17BECF",  # these four as in P19's figure 6: cyan, orange, red, green
+    "G1": "#FF9F1C",
+    "G2": "#C1121F",
+    "G1+2": "#2A9134",
     "exact": "#222222",
     "neutral": "#6E6E6E",
     "pale": "#BDBDBD",  # what lies under another line

@@ -1,0 +1,120 @@
+"""P19-1: whether averages approximate the principal subspace.
+
+Whether they are the cheaper way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, both, judge
+from hspec.experiments.records import Record
+
+NEAR = 0.5  # of G's eigenvalue: each of the C of G1, and of G1+2, is at least so large
+CLOSE = 0.9  # of the top C eigenspace, as a mean squared cosine; and of its curvature
+EQUAL = 1.0  # the eigensolver's price over that of the averages
+NAMES = {"G1": "G1", "G12": "G1+2", "A1": "A1"}
+
+
+def verdict_averaging(records: Sequence[Record]) -> list[Verdict]:
+    """Eigenvalues, subspaces, curvature and price.
+
+    Each is judged on every net, and the worst net decides.
+    """
+    parts = [
+        worst(
+            f"eigenvalues of {NAMES[part]} (exact) over those of G, λ_i/λ_i(G): the smallest of i ≤ C",
+            records,
+            lambda record, part=part: eigenvalue_ratios(record, part).min(),
+            NEAR,
+            f"≥ {NEAR:g} on every net, a threshold of ours (none can exceed 1)",
+        )
+        for part in ("G1", "G12")
+    ]
+    spaces = [
+        worst(
+            f"span of the δ_c against the top C eigenspace of {name}, mean squared cosine",
+            records,
+            lambda record, name=name: overlap(record, "delta", name),
+            CLOSE,
+            f"≥ {CLOSE:g} on every net, a threshold of ours",
+            share=True,
+        )
+        for name in ("G", "Hess")
+    ]
+    captured = worst(
+        "curvature in the span of the δ_c, tr(MᵀGM)/Σ_{i≤C} λ_i(G)",
+        records,
+        lambda record: float(record["delta_captured"]),
+        CLOSE,
+        f"≥ {CLOSE:g} on every net, a threshold of ours",
+        share=True,
+    )
+    return [*parts, *spaces, captured, *price_verdicts(records)]
+
+
+def price_verdicts(records: Sequence[Record]) -> list[Verdict]:
+    """A Lanczos run that captures as much curvature as the δ_c, over them.
+
+    In products, and in seconds.
+    """
+    ways = {"products (counted)": advantage_in_products, "seconds (measured)": advantage_in_seconds}
+    return [
+        worst(
+            f"price of as much curvature by Lanczos steps, over that of the δ_c, in {name}",
+            records,
+            quantity,
+            EQUAL,
+            "more than 1 on every net; within a factor 1.5 decides nothing",
+        )
+        for name, quantity in ways.items()
+    ]
+
+
+def worst(
+    quantity: str,
+    records: Sequence[Record],
+    value: Callable[[Record], float],
+    threshold: float,
+    criterion: str,
+    *,
+    share: bool = False,
+) -> Verdict:
+    """The verdict of a quantity that must be large on every one of the nets."""
+    values = [float(value(record)) for record in records]
+    judged = both(*(judge(found, threshold, above=True, share=share) for found in values))
+    span = f"{min(values):.2g}" if len(values) == 1 else f"{min(values):.2g} … {max(values):.2g}"
+    return Verdict("P19-1", quantity, f"{span} ({len(values)} nets)", criterion, *judged)
+
+
+def eigenvalue_ratios(record: Record, part: str) -> np.ndarray:
+    """λ_i(part)/λ_i(G), i ≤ C (C,)."""
+    c = record.num_classes
+    return record[part][:c] / record["G_top"][:c]
+
+
+def overlap(record: Record, space: str, matrix: str) -> float:
+    """‖MᵀQ‖_F²/C, the mean squared cosine of the principal angles."""
+    return float(np.sum(record[f"{space}_{matrix}_cosines"] ** 2) / record.num_classes)
+
+
+def steps_for(record: Record, captured: float) -> float:
+    """Lanczos steps from a random vector that capture so much of the curvature.
+
+    Infinite where the run was too short.
+    """
+    enough = np.flatnonzero(record["lanczos_captured"] >= captured)
+    return float(enough[0] + 1) if len(enough) else np.inf
+
+
+def advantage_in_products(record: Record, space: str = "delta") -> float:
+    """Lanczos steps for as much curvature, over the price of the averages in products."""
+    return steps_for(record, float(record[f"{space}_captured"])) / float(record[f"{space}_products"])
+
+
+def advantage_in_seconds(record: Record, space: str = "delta") -> float:
+    """The same in seconds; the steps are charged their products, and no orthogonalisation."""
+    steps = steps_for(record, float(record[f"{space}_captured"]))
+    return steps * float(record["seconds_per_product"]) / float(record[f"{space}_seconds"])
