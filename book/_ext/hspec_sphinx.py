@@ -14,11 +14,18 @@ from sphinx import addnodes
 from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
 
+from hspec.book.figure_files import STACKED
 from hspec.book.provenance import revision
+from hspec.book.two_tone import two_toned
 from hspec.experiments.provenance import git
 
 MATHJAX = "mathjax/tex-svg-full.js"  # one file, its fonts inside: works from file:// without a network
 CLAIM = re.compile(r"(?:P18|P19|P20|GKX)-\d+")
+# An image of a figure, and the figure's name where it stands in one.
+FIGURE = re.compile(
+    r'(?P<before><figure[^>]* id="(?P<figure>[\w-]+)">\s*(?:<a [^>]*>)?)?'
+    r'(?P<image><img [^>]*src="(?P<source>[^"]+\.svg)"[^>]*>)'
+)
 VERDICT_COLUMNS = {"in this run", "full width"}  # a table with one of these says what became of a claim
 
 
@@ -28,6 +35,8 @@ def setup(app):
     app.connect("config-inited", _without_thebe)
     app.add_transform(IndexClaims)
     app.connect("doctree-read", _mark_verdicts)
+    app.connect("html-page-context", _show_both_tones)
+    app.connect("build-finished", _give_both_tones)
     app.connect("build-finished", _copy_mathjax)
     register_plugin("pybtex.style.formatting", "keys", KeyStyle)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -111,6 +120,52 @@ def _mark_verdicts(app, doctree):
         head = next(iter(table.findall(nodes.thead)), None)
         if head is not None and VERDICT_COLUMNS & {e.astext() for e in head.findall(nodes.entry)}:
             table["classes"].append("verdicts")
+
+
+def _show_both_tones(app, page, template, context, doctree):
+    """Each figure twice, of one file: as it is, and its dark tone. The style sheet hides one of them."""
+    folder = Path(app.srcdir) / page  # of the figures' files, where the page is a chapter
+
+    def both(found):
+        figure, image = found["figure"], found["image"]
+        stacked = folder / f"{figure}{STACKED}"
+        narrow = f"{Path(found['source']).parent}/{folder.name}-{stacked.name}" if stacked.is_file() else None
+        if narrow:
+            images = Path(app.outdir) / "_images"
+            images.mkdir(exist_ok=True)
+            shutil.copyfile(stacked, images / Path(narrow).name)
+        return (found["before"] or "") + "".join(
+            _image(image, found["source"], narrow, tone, fragment)
+            for tone, fragment in (("in-light", ""), ("in-dark", "#dark"))
+        )
+
+    if body := context.get("body"):
+        context["body"] = FIGURE.sub(both, body)
+
+
+def _image(image, source, narrow, tone, fragment):
+    """One tone of an <img>, wrapped so that a narrow screen takes the figure with its panels stacked.
+
+    To the theme it is `dark-light`, which asks for no white card in the dark.
+    """
+    own = re.search(r' class="([^"]*)"', image)
+    classes = " ".join([tone, "dark-light", *(own[1].split() if own else ())])
+    image = image.replace(own[0], "") if own else image
+    image = image.replace("<img", f'<img class="{classes}"', 1).replace(source, source + fragment)
+    if not narrow:
+        return image
+    other = f'<source media="(max-width: 600px)" srcset="{narrow}{fragment}">'
+    return f"<picture>{other}{image}</picture>"
+
+
+def _give_both_tones(app, exception):
+    """Matplotlib's figures get their dark tone where the pages have them; downloads stay as they were drawn."""
+    if exception is not None or app.builder.format != "html":
+        return
+    for file in (Path(app.outdir) / "_images").glob("*.svg"):
+        drawn = file.read_text(encoding="utf-8")
+        if "matplotlib" in drawn[:2000]:
+            file.write_text(two_toned(drawn), encoding="utf-8")
 
 
 def _copy_mathjax(app, exception):

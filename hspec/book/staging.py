@@ -12,6 +12,7 @@ import nbformat
 
 from hspec.book import provenance
 from hspec.book.errors import BookError
+from hspec.book.figure_files import keep_figures, with_links
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook, run_notebook
 from hspec.book.telling import tell
@@ -46,10 +47,22 @@ def stage_chapter(repository, chapter, profile, parameters, *, force=False, repo
             "seconds": round(time.monotonic() - started, 1),
         }
         page = with_provenance(read_notebook(executed), chapter, record)
+        kept = keep_figures(page, folder / chapter)
+        page = with_links(page, kept, beside=folder)
         executed.write_text(without_paths(nbformat.writes(page), repository.root), encoding="utf-8")
-        repository.staged(chapter).parent.mkdir(exist_ok=True)
-        executed.replace(repository.staged(chapter))
+        _put(folder, repository.staged(chapter))
     report(f"{chapter}: done in {record['seconds']:.0f} s")
+
+
+def _put(folder, staged):
+    """The page and the folder of its figures' files, in the place of the last ones."""
+    files = staged.with_suffix("")
+    staged.parent.mkdir(exist_ok=True)
+    if files.exists():
+        files.replace(folder / "last")
+    if (folder / staged.stem).exists():
+        (folder / staged.stem).replace(files)
+    (folder / staged.name).replace(staged)
 
 
 def chapter_key(repository, chapter, parameters):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,9 +28,14 @@ def bent(value: np.ndarray | float, unit: float) -> np.ndarray:
     return np.sign(value) * np.log10(1 + np.abs(value) / unit)
 
 
-def straight(u: float, unit: float) -> float:
+def straight(u: np.ndarray | float, unit: float) -> np.ndarray:
     """The inverse of :func:`bent`."""
-    return float(np.sign(u) * unit * (10 ** abs(u) - 1))
+    return np.sign(u) * unit * (10 ** np.abs(u) - 1)
+
+
+def bending(unit: float) -> dict[str, Any]:
+    """For ``Axes.set_yscale`` and ``set_xscale``: eigenvalues on the axis u of :func:`bent`."""
+    return {"value": "function", "functions": (partial(bent, unit=unit), partial(straight, unit=unit))}
 
 
 def column(measure: SpectralMeasure, grid: np.ndarray, unit: float) -> np.ndarray:

@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 
 from hspec.experiments import Record
 from hspec.experiments.training_spectrum import Frame
-from hspec.figures.film_axes import SMOOTHING, bent, column, column_edges, eigenvalue_ticks, step_axis
+from hspec.figures.film_axes import (
+    SMOOTHING,
+    bending,
+    bent,
+    column,
+    column_edges,
+    eigenvalue_ticks,
+    step_axis,
+    straight,
+)
 from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 
@@ -79,9 +88,10 @@ def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray,
     margin = 3 * SMOOTHING
     grid = np.linspace(bent(low, unit) - margin, bent(high, unit) + margin, ROWS)
     columns = [column(r.hess, grid, unit) for r in frames]
+    axis.set_yscale(**bending(unit))
     image = axis.pcolormesh(
         column_edges(steps),
-        np.append(grid, 2 * grid[-1] - grid[-2]),
+        straight(np.append(grid, 2 * grid[-1] - grid[-2]), unit),
         np.maximum(np.array(columns).T, FAINTEST),
         cmap=SEQUENTIAL,
         norm=LogNorm(vmin=FAINTEST),
@@ -89,14 +99,13 @@ def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray,
     )
     figure.colorbar(image, ax=axis, label="eigenvalues per unit", pad=0.01)
     ticks = eigenvalue_ticks(low, high, unit)
-    axis.set_yticks(bent(ticks, unit), [f"{t:g}" for t in ticks])
+    axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axis.set_ylabel("eigenvalue λ (signed log)")
     axis.grid(False)
 
 
 def draw_ends(axis: Axes, frames: list[Frame], steps: np.ndarray, rank: int) -> None:
     """λ_1, λ_rank and λ_min as outlined lines on a heat map's axis; gaps where they have not converged."""
-    unit = float(np.nanmedian([r.top[0] for r in frames])) / LINEAR_UNIT
     lines = [([r.top[0] for r in frames], COLOURS["G"], "-", r"$\lambda_1$")]
     if any(np.isfinite(r.top[rank - 1 : rank]).any() for r in frames):
         lines.append(
@@ -111,7 +120,7 @@ def draw_ends(axis: Axes, frames: list[Frame], steps: np.ndarray, rank: int) -> 
     for values, colour, style, label in lines:
         axis.plot(
             steps,
-            bent(np.array(values), unit),
+            np.array(values),
             style,
             marker="o",
             markersize=3,

@@ -14,6 +14,7 @@ from hspec.figures.densities import GRID_POINTS
 from hspec.figures.film_axes import (
     LOOKS,
     SMOOTHING,
+    bending,
     bent,
     column,
     eigenvalue_ticks,
@@ -51,6 +52,7 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
     """Several nets on one axis: eigenvalues and densities in units of each net's own λ_rank; None: C + 1."""
     rank = rank or beyond_classes(records.values())
     figure, (left, right) = panels(1, 2, width=4.8, height=3.4)
+    right.set_xscale(**bending(LINEAR_PART))
     for (label, record), (colour, marker) in zip(records.items(), LOOKS, strict=False):
         unit = float(record.top[rank - 1])
         if not unit > 0:  # a net so little trained that its scale is not one, or an eigenvalue not reached
@@ -63,7 +65,8 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
         note_kernel(right, SMOOTHING, "of the signed-log axis")
         ends = bent(np.array([measure.support[0], top[0]]), LINEAR_PART)
         grid = np.linspace(ends[0] - 3 * SMOOTHING, ends[1] + 3 * SMOOTHING, GRID_POINTS)
-        right.semilogy(grid, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2)
+        places = straight(grid, LINEAR_PART)
+        right.semilogy(places, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2)
     plain_log(left)
     left.axvline(rank, color=COLOURS["neutral"], linestyle="--", linewidth=1, label=f"k = {rank}")
     left.set_xlabel("rank k")
@@ -71,8 +74,8 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
     left.legend()
     right.set_ylim(FEWEST, 10 * max((line.get_ydata().max() for line in right.get_lines()), default=1))
     bounds = right.get_xlim()
-    ticks = eigenvalue_ticks(*(straight(u, LINEAR_PART) for u in bounds), LINEAR_PART)
-    right.set_xticks(bent(ticks, LINEAR_PART), [f"{t:g}" for t in ticks])
+    ticks = eigenvalue_ticks(*bounds, LINEAR_PART)
+    right.set_xticks(ticks, [f"{t:g}" for t in ticks])
     right.set_xlim(bounds)
     right.set_xlabel(rf"$\lambda / \lambda_{{{rank}}}$")
     right.set_ylabel("eigenvalues per unit")

@@ -1,0 +1,65 @@
+"""A figure for a narrow screen: its panels below each other instead of side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+
+SIDES = {"x": "labelbottom", "y": "labelleft"}
+
+
+def stacked_svg(figure: Figure) -> str | None:
+    """The figure as SVG with its panels in one column, row by row; None where they are in one already.
+
+    The figure is as before afterwards, to a fraction of a point. Needs the constrained layout, by which
+    `panels` makes figures.
+
+    Example:
+        >>> from hspec.plotting import panels
+        >>> stacked_svg(panels(2, 1)[0]) is None
+        True
+        >>> "<svg" in stacked_svg(panels(1, 2)[0])
+        True
+    """
+    placed = [axes for axes in figure.axes if axes.get_subplotspec() is not None]
+    columns = max((axes.get_subplotspec().get_gridspec().ncols for axes in placed), default=1)
+    if columns == 1:
+        return None
+    rows = max(axes.get_subplotspec().get_gridspec().nrows for axes in placed)
+    width, height = figure.get_size_inches()
+    with _in_one_column(figure, placed, (width / columns, height / rows)):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    return text.getvalue()
+
+
+@contextmanager
+def _in_one_column(figure: Figure, placed: list[Axes], size: tuple[float, float]) -> Iterator[None]:
+    """Panels of this size in one column; those that shared an axis' labels show their own."""
+    places = [axes.get_subplotspec() for axes in placed]
+    labelled = [{x: _shows(axes, x) for x in SIDES} for axes in placed]
+    before = figure.get_size_inches().copy()
+    column = GridSpec(len(placed), 1, figure=figure)
+    try:
+        for row, axes in enumerate(placed):
+            axes.set_subplotspec(column[row])
+            for x, side in SIDES.items():
+                axes.tick_params(axis=x, **{side: True})
+        figure.set_size_inches(size[0], size[1] * len(placed))
+        yield
+    finally:
+        for axes, place, shown in zip(placed, places, labelled, strict=True):
+            axes.set_subplotspec(place)
+            for x, side in SIDES.items():
+                axes.tick_params(axis=x, **{side: shown[x]})
+        figure.set_size_inches(before)
+
+
+def _shows(axes: Axes, x: str) -> bool:
+    axis = axes.xaxis if x == "x" else axes.yaxis
+    return axis.get_tick_params()[SIDES[x]]
