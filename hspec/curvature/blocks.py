@@ -19,7 +19,7 @@ from hspec.curvature.hessian import RiskOperator, Summed
 from hspec.curvature.risk import Risk
 from hspec.linalg.operator import LinearOperator
 
-Between = Callable[[BatchGraph, BatchGraph, Tensor], Tensor]  # (columns' graph, rows' graph, V)
+Between = Callable[[BatchGraph, Tensor, BatchGraph], Tensor]  # (columns' graph, V, rows' graph)
 
 
 def layer_of(parameter: str) -> str:
@@ -100,15 +100,15 @@ class Blocks:
 
     def hessian(self, row: str, column: str | None = None) -> "LinearOperator | CrossBlock":
         """The block of Hess: symmetric (p_i, p_i) for one name, (p_i, p_j) for two.   Source: by definition."""
-        return self._block("Hess", BatchGraph.hess_between, row, column)
+        return self._block("Hess", BatchGraph.hess, row, column)
 
     def gauss_newton(self, row: str, column: str | None = None) -> "LinearOperator | CrossBlock":
         """The block (1/W) Σ J_iᵀ M J_j of G.   Source: P20, section 5."""
-        return self._block("G", BatchGraph.gauss_newton_between, row, column)
+        return self._block("G", BatchGraph.gauss_newton, row, column)
 
     def residual(self, row: str, column: str | None = None) -> "LinearOperator | CrossBlock":
         """The block of H = Hess − G, computed by itself.   Source: by definition."""
-        return self._block("H", BatchGraph.residual_between, row, column)
+        return self._block("H", BatchGraph.residual, row, column)
 
     def _members(self, name: str) -> tuple[str, ...]:
         if name not in self.parameters:
@@ -122,7 +122,7 @@ class Blocks:
 
         def product(graph: BatchGraph, V: Tensor) -> Tensor:
             part = graph.restricted(rows)
-            return between(part, part, V)
+            return between(part, V, part)
 
         return Summed(self.risk, f"{matrix}[{row}]", product, size)
 
@@ -183,7 +183,7 @@ class _OneWay(RiskOperator):
 
     def _matmat(self, X: Tensor) -> Tensor:
         def product(graph: BatchGraph, V: Tensor) -> Tensor:
-            return self.between(graph.restricted(self.columns), graph.restricted(self.rows), V)
+            return self.between(graph.restricted(self.columns), V, graph.restricted(self.rows))
 
         shape = X.shape[1], self.num_rows
         return self.risk.graphs.apply(product, X.T.contiguous(), shape).div_(self.risk.num_terms).T

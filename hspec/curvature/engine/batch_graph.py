@@ -11,7 +11,7 @@ All are reverse over reverse (never reverse over forward, which is wrong with ba
 training mode).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -104,25 +104,20 @@ class BatchGraph:
         gradient = tuple(g for name, g in pairs if name in names)
         return replace(self, network=self.network.restricted(names), gradient=gradient)
 
-    def hess_between(self, rows: "BatchGraph", V: Tensor) -> Tensor:
-        """Σ_n of the block of Hess_n with the coordinates of `rows` in its rows, mine in its columns."""
+    def hess(self, V: Tensor, rows: "BatchGraph | None" = None) -> Tensor:
+        """Σ_n Hess_n V for rows V (k, p).
+
+        rows: the same graph restricted to other parameters; the block of Hess that has their
+        coordinates in its rows, mine in its columns.
+        """
         self._refuse("second")
-        return flat(self._differentiate(V, rows.network.parameters), rows.network.parameters, V)
+        return self._differentiated(V, rows or self)
 
-    def hess(self, V: Tensor) -> Tensor:
-        """Σ_n Hess_n V for rows V (k, p)."""
-        return self.hess_between(self, V)
-
-    def residual(self, V: Tensor) -> Tensor:
-        """Σ_n H_n V for rows V (k, p)."""
-        return self.residual_between(self, V)
-
-    def residual_between(self, rows: "BatchGraph", V: Tensor) -> Tensor:
-        """The same of H, see `hess_between`."""
+    def residual(self, V: Tensor, rows: "BatchGraph | None" = None) -> Tensor:
+        """Σ_n H_n V for rows V (k, p), or of a block, see `hess`."""
         self._refuse("second", "jacobian")
         with self.switches.off("through_loss"):
-            found = self._differentiate(V, rows.network.parameters)
-        return flat(found, rows.network.parameters, V)
+            return self._differentiated(V, rows or self)
 
     def split(self, V: Tensor) -> Tensor:
         """(Σ_n H_n V, Σ_n G_n V), in one sweep and one more: (k, 2, p)."""
@@ -132,13 +127,9 @@ class BatchGraph:
         h = flat(h, self.network.parameters, V)
         return torch.stack([h, self.jacobian_transpose(self.terms.middle(t))], 1)
 
-    def gauss_newton(self, V: Tensor) -> Tensor:
-        """Σ_n J_nᵀ M_n J_n V (k, p)."""
-        return self.gauss_newton_between(self, V)
-
-    def gauss_newton_between(self, rows: "BatchGraph", V: Tensor) -> Tensor:
-        """The same of G, see `hess_between`."""
-        return rows.jacobian_transpose(self.terms.middle(self.jacobian(V)))
+    def gauss_newton(self, V: Tensor, rows: "BatchGraph | None" = None) -> Tensor:
+        """Σ_n J_nᵀ M_n J_n V (k, p), or of a block, see `hess`."""
+        return (rows or self).jacobian_transpose(self.terms.middle(self.jacobian(V)))
 
     def empirical_fisher(self, V: Tensor) -> Tensor:
         """Σ_n g_n (g_n·V), g_n = J_nᵀ z_n, for rows V (k, p)."""
@@ -179,20 +170,24 @@ class BatchGraph:
                 "parameters), so Hess is not a sum of G and H: use hessian(risk)"
             )
 
+    def _differentiated(self, V: Tensor, rows: "BatchGraph") -> Tensor:
+        """∂⟨g, V⟩/∂θ in the coordinates of `rows`: (k, p)."""
+        parameters = rows.network.parameters
+        return flat(self._differentiate(V, parameters), parameters, V)
+
     def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
-        used = [i for i, g in enumerate(self.gradient) if g is not None and g.requires_grad]
+        pairs = zip(self.gradient, self.network.unflatten(V), strict=True)
+        used = [(g, v) for g, v in pairs if g is not None and g.requires_grad]
         if not used:
             return [None] * len(inputs)
-        pieces = self.network.unflatten(V)
-        outputs, cotangents = [self.gradient[i] for i in used], [pieces[i] for i in used]
-        return _grad(outputs, inputs, cotangents, self.switches)
+        return _grad(*zip(*used, strict=True), self.switches, inputs)
 
 
 def pull_back(
     outputs: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches, out: Tensor | None = None
 ) -> Tensor:
     """Σ_n J_nᵀ U_n (k, p) for U (k, m, C), p the size of `parameters`; `outputs` (m, C) with their graph."""
-    return flat(_grad([outputs], parameters, [U], switches), parameters, U, out)
+    return flat(_grad([outputs], [U], switches, parameters), parameters, U, out)
 
 
 def flat(
@@ -207,7 +202,12 @@ def flat(
     return torch.cat(rows, 1, out=out)
 
 
-def _grad(outputs, inputs, cotangents, switches: Switches) -> list[Tensor | None]:
+def _grad(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor],
+    switches: Switches,
+    inputs: list[Tensor],
+) -> list[Tensor | None]:
     """autograd.grad for k cotangents at once, stacked along a leading dimension of k."""
     if len(cotangents[0]) > 1:
         options = {"retain_graph": True, "allow_unused": True, "is_grads_batched": True}

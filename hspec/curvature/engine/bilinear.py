@@ -63,10 +63,16 @@ class Convolution:
 
 
 class Linear:
-    """x wᵀ for x (n, d) and w (k, d)."""
+    """x wᵀ for x (n, d) and w (k, d).
+
+    Under a block of vectors it is `mm` that is folded into one product for all of them (`matmul` is
+    not), where what carries the vectors is contiguous and stands on the left.
+    """
 
     def product(self, x: Tensor, w: Tensor, *, varying: str = "", single: bool = True) -> Tensor:
-        return _under(x, w.T, single) if varying == "w" else _times(x, w.T, single)
+        if single:
+            return torch.mm(x, w.T)
+        return _under(x, w.T) if varying == "w" else torch.mm(x.contiguous(), w.T)
 
     def gradients(
         self,
@@ -78,26 +84,19 @@ class Linear:
         varying: str = "go",
         single: bool = True,
     ) -> tuple[Tensor | None, Tensor | None]:
+        if single:
+            return torch.mm(go, w) if wanted[0] else None, torch.mm(go.T, x) if wanted[1] else None
         gx = gw = None
         if wanted[0]:
-            gx = _under(go, w, single) if varying == "w" else _times(go, w, single)
+            gx = _under(go, w) if varying == "w" else torch.mm(go.contiguous(), w)
         if wanted[1]:
-            gw = _under(go.T, x, single) if varying == "x" else _times(go.T, x, single)
+            gw = _under(go.T, x) if varying == "x" else torch.mm(go.T.contiguous(), x)
         return gx, gw
 
 
-def _times(u: Tensor, fixed: Tensor, single: bool) -> Tensor:
-    """u @ fixed for a u that carries the vectors: under a block, one matrix product for all of them.
-
-    It is `mm` that is folded under is_grads_batched (`matmul` is not), where a contiguous block stands
-    on its left.
-    """
-    return torch.mm(u if single else u.contiguous(), fixed)
-
-
-def _under(fixed: Tensor, u: Tensor, single: bool) -> Tensor:
-    """fixed @ u, likewise."""
-    return torch.mm(fixed, u) if single else _times(u.T, fixed.T, single).T
+def _under(fixed: Tensor, u: Tensor) -> Tensor:
+    """fixed @ u for a u that carries the vectors: transposed, so that it stands on the left."""
+    return torch.mm(u.T.contiguous(), fixed.T).T
 
 
 class _Apply(torch.autograd.Function):

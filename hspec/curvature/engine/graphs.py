@@ -53,8 +53,9 @@ class Graphs:
 
         shape: of the result where it is not that of V. Sums; whoever calls divides by W, once.
         """
-        self.planned()
-        local = functools.partial(self._guarded, lambda: self._sum(product, V))
+        if self.plan is None:
+            self.planned()
+        local = functools.partial(self._guarded, functools.partial(self._sum, product, V))
         return self.ranks.total(local, shape or V.shape, V)
 
     def each(self, product: Callable[[BatchGraph], Tensor]) -> list[Tensor]:
@@ -118,8 +119,9 @@ class Graphs:
             torch.cuda.empty_cache()
 
     def __iter__(self) -> Iterator[BatchGraph]:
-        self.planned()
-        if len(self.kept) == self.data.num_batches:
+        if self.plan is None:
+            self.planned()
+        if len(self.kept) == len(self.data.ends):
             yield from self.kept.values()
             return
         for batch in self.data:

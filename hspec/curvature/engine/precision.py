@@ -4,10 +4,12 @@ import contextlib
 import functools
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch.backends import cuda, cudnn
 
 PRECISIONS = ("exact", "fast")
 # Names of torch.set_float32_matmul_precision: no reduced precision; TF32 on CUDA; on the CPU
@@ -34,23 +36,31 @@ class numerics:
     """
 
     def __init__(self, device: torch.device, precision: str, *, recurrent: bool = False) -> None:
-        cudnn = not (recurrent and device.type == "cuda")
-        self.settings = (_matmul_precision(device, precision), precision == "fast", cudnn)
         self.device_type = device.type
+        self.settings = {
+            "matmul": _matmul_precision(device, precision),
+            "cudnn tf32": precision == "fast",
+            "flash attention": False,
+            "memory-efficient attention": False,
+            "cudnn attention": False,
+            "math attention": True,
+        }
+        if recurrent and device.type == "cuda":
+            self.settings["cudnn"] = False
 
     def __enter__(self) -> None:
         self.grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
-        _SETTINGS.enter(self.settings)
+        _PROCESS.enter(self.settings)
         self.contexts = (torch.inference_mode(False), torch.autocast(self.device_type, enabled=False))
         for context in self.contexts:
             context.__enter__()
         torch.set_grad_enabled(self.grad)
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         for context in reversed(self.contexts):
             context.__exit__(*exception)
         torch.set_grad_enabled(self.grad)
-        _SETTINGS.leave()
+        _PROCESS.leave()
 
 
 class _ProcessWide:
@@ -62,9 +72,9 @@ class _ProcessWide:
 
     def __init__(self) -> None:
         self.changed, self.inside = threading.Condition(), threading.local()
-        self.settings, self.holders, self.restore = None, 0, None
+        self.settings, self.holders, self.before = None, 0, None
 
-    def enter(self, settings: tuple[str, bool, bool]) -> None:
+    def enter(self, settings: dict[str, object]) -> None:
         """Hold these settings, once the threads that hold others have left."""
         depth = getattr(self.inside, "depth", 0)
         self.inside.depth = depth + 1
@@ -74,7 +84,7 @@ class _ProcessWide:
             while self.holders and self.settings != settings:
                 self.changed.wait()
             if not self.holders:
-                self.settings, self.restore = settings, _set(*settings)
+                self.settings, self.before = settings, _exchange(settings)
             self.holders += 1
 
     def leave(self) -> None:
@@ -85,45 +95,34 @@ class _ProcessWide:
         with self.changed:
             self.holders -= 1
             if not self.holders:
-                self.restore()
+                _exchange(self.before)
             self.changed.notify_all()
 
 
-def _set(matmul: str, reduced_convolutions: bool, cudnn: bool) -> Callable[[], None]:
-    """Change the process's settings; the function returned puts back what they were."""
-    before, library = torch.get_float32_matmul_precision(), torch.backends.cudnn
-    enabled, reduced = library.enabled, library.allow_tf32
-    kernels = _attention_kernels()
-
-    def restore() -> None:
-        for kernel, was_enabled in kernels.items():
-            _ATTENTION[kernel][1](was_enabled)
-        torch.set_float32_matmul_precision(before)
-        library.allow_tf32, library.enabled = reduced, enabled
-
-    torch.set_float32_matmul_precision(matmul)
-    library.allow_tf32, library.enabled = reduced_convolutions, enabled and cudnn
-    for kernel, (_, enable) in _ATTENTION.items():
-        enable(kernel == "math")
-    return restore
-
-
-def _attention_kernels() -> dict[str, bool]:
-    """Which kernels of scaled-dot-product attention the process allows, by name."""
-    return {name: is_enabled() for name, (is_enabled, _) in _ATTENTION.items()}
-
-
-# By hand: torch.nn.attention.sdpa_kernel must be left in the thread in which it was entered.
-_ATTENTION = {
-    name: (
-        getattr(torch.backends.cuda, f"{name}_sdp_enabled"),
-        getattr(torch.backends.cuda, f"enable_{name}_sdp"),
-    )
-    for name in ("flash", "mem_efficient", "cudnn", "math")
+# How PyTorch is asked for each setting, and told.
+_SETTINGS = {
+    "matmul": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "cudnn": (partial(getattr, cudnn, "enabled"), partial(setattr, cudnn, "enabled")),
+    "cudnn tf32": (partial(getattr, cudnn, "allow_tf32"), partial(setattr, cudnn, "allow_tf32")),
+    # By hand: torch.nn.attention.sdpa_kernel must be left in the thread in which it was entered.
+    "flash attention": (cuda.flash_sdp_enabled, cuda.enable_flash_sdp),
+    "memory-efficient attention": (cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
+    "cudnn attention": (cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
+    "math attention": (cuda.math_sdp_enabled, cuda.enable_math_sdp),
 }
 
 
-_SETTINGS = _ProcessWide()
+def _exchange(settings: dict[str, object]) -> dict[str, object]:
+    """Change these of the process's settings; what they were before."""
+    before = {}
+    for name, value in settings.items():
+        get, change = _SETTINGS[name]
+        before[name] = get()
+        change(value)
+    return before
+
+
+_PROCESS = _ProcessWide()
 
 
 def _matmul_precision(device: torch.device, precision: str) -> str:
