@@ -17,7 +17,7 @@ from hspec.chapters.averaging.figures import (
     scree_plots,
 )
 from hspec.chapters.averaging.measure import averaging_experiments, part_eigenvalues, ritz_sums
-from hspec.chapters.averaging.verdict import steps_for, verdict_averaging
+from hspec.chapters.averaging.verdict import findings, steps_for, verdict_averaging
 from hspec.curvature import G0, G1, G2, G12, class_means, delta_means, gauss_newton, hessian
 from hspec.experiments import Recipe, Setting, Store, load_or_run_all
 from hspec.experiments.claims import OUTCOMES
@@ -132,6 +132,7 @@ def outcomes(*records):
 def test_the_worst_net_decides():
     good, bad = made(), made(0.1, 0.5, 0.5, steps=(0.6, 0.7, 0.9), seconds=5.0)
     assert outcomes(good) == [HOLDS] * 7
+    assert [sentence[0] for sentence in findings([good, bad])] == ["✗"] * 4
     assert outcomes(bad) == outcomes(good, bad) == [FAILS] * 5 + [INCONCLUSIVE, FAILS]
 
 

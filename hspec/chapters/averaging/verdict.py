@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, both, judge
+from hspec.experiments.claims import Verdict, both, finding, judge
 from hspec.experiments.records import Record
 
 NEAR = 0.5  # of G's eigenvalue: each of the C of G1, and of G1+2, is at least so large
@@ -118,3 +118,29 @@ def advantage_in_seconds(record: Record, space: str = "delta") -> float:
     """The same in seconds; the steps are charged their products, and no orthogonalisation."""
     steps = steps_for(record, float(record[f"{space}_captured"]))
     return steps * float(record["seconds_per_product"]) / float(record[f"{space}_seconds"])
+
+
+def findings(records: Sequence[Record]) -> list[str]:
+    """In this run: eigenvalues, subspaces, curvature and price."""
+    of_class, of_means, in_g, in_hess, captured, counted, timed = verdict_averaging(records)
+    return [
+        finding(
+            f"The smallest $\\lambda_i(G_1)/\\lambda_i(G)$, $i \\le C$, is {of_class.value}; "
+            f"of $G_{{1+2}}$ it is {of_means.value}.",
+            of_class,
+            of_means,
+        ),
+        finding(
+            "The mean squared cosine between the span of the $\\delta_c$ and the top $C$ eigenspace is "
+            f"{in_g.value} for $G$, {in_hess.value} for the Hessian.",
+            in_g,
+            in_hess,
+        ),
+        finding(f"The share of the curvature in that span is {captured.value}.", captured),
+        finding(
+            f"Lanczos steps that capture as much cost {counted.value} times the averages in products, "
+            f"{timed.value} times in seconds.",
+            counted,
+            timed,
+        ),
+    ]
