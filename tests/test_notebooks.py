@@ -90,6 +90,17 @@ def test_parameters_are_checked_before_anything_else_happens(notebook):
     assert statements_behind[0] == "check_parameters(globals())"
 
 
+def test_no_import_takes_the_name_of_a_parameter(notebook):
+    imported = {
+        alias.asname or alias.name
+        for cell in code_cells(notebook)
+        for node in ast.walk(statements(cell))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported & read_parameters(notebook).keys() == set()
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_profiles_name_parameters_of_the_right_type(path, notebook, profile):
     check_parameters(read_parameters(notebook), REPOSITORY.profile(profile)[path.stem])
