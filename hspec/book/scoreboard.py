@@ -23,6 +23,8 @@ from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
 from hspec.chapters.hierarchy_growth.verdict import verdict_growth
 from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import verdict_instrument
+from hspec.chapters.kronecker.measure import layer_curvature
+from hspec.chapters.kronecker.verdict import verdict_kronecker
 from hspec.chapters.misclassification.measure import logistic_fisher
 from hspec.chapters.misclassification.verdict import verdict_misclassification
 from hspec.chapters.outlier_ownership.measure import ownership
@@ -51,6 +53,7 @@ ORIGINS = {
     "P18-8": ("hierarchy_growth", "–"),
     "P19-1": ("averaging", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"),
     "P20-3": ("misclassification", "an analytic statement, no experiment"),
+    "P20-4": ("kronecker", "spectra, by eye; at shallow layers no better"),
     "GKX-1": ("instrument", "two curves that lie on each other"),
     "GKX-2": ("early_training", "gone at step 515"),
     "GKX-3": ("early_training", "–"),
@@ -65,7 +68,6 @@ WAITING = {
     "P19-3": "The means cluster first by the logit, later in training by the class.",
     "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
     "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
-    "P20-4": "KFAC misses the class structure; CFAC restores it.",
 }
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
@@ -148,6 +150,7 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     class_geometry: verdict_clusters,
     logistic_fisher: verdict_misclassification,
     averaging: lambda record: verdict_averaging([record]),
+    layer_curvature: verdict_kronecker,
 }
 ONE_GRID: dict[Callable, Callable] = {
     upper_tail: lambda grid, records: verdict_upper_tail(grid, records, TAIL),

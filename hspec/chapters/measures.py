@@ -5,6 +5,7 @@ from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.class_means.measure import class_structure, exact_knock_out
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.instrument.measure import instrument, synthetic
+from hspec.chapters.kronecker.measure import layer_curvature
 from hspec.chapters.misclassification.measure import logistic_fisher
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.power_law.measure import known_law, log_spectrum
@@ -30,4 +31,5 @@ MEASURES: dict[str, Measure] = {
     "exact_knock_out": exact_knock_out,
     "averaging": averaging,
     "logistic_fisher": logistic_fisher,
+    "layer_curvature": layer_curvature,
 }

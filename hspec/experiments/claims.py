@@ -23,6 +23,7 @@ CLAIMS = {
     "P18-8": "More epochs separate B1 from B2, more samples draw them closer; both separate A1 from B2.",
     "P19-1": "Averaging approximates the principal subspace, without eigenanalysis.",
     "P20-3": "The ratio of outliers to bulk in the Fisher spectrum predicts misclassification.",
+    "P20-4": "KFAC misses the class structure; CFAC restores it.",
 }
 
 OUTCOMES = ("holds", "fails", "inconclusive at this scale")

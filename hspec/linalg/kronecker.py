@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hspec.linalg.operator import Dense, LinearOperator, aslinearoperator
+from hspec.linalg.operator import Combination, Dense, LinearOperator, Named, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
 from hspec.linalg.tridiagonal import select
 
@@ -59,6 +59,26 @@ class Kronecker(LinearOperator):
         off = self._matmat(vectors) - vectors * values.to(self.dtype)
         residuals = torch.linalg.vector_norm(off, dim=0, dtype=torch.float64)
         return EigenPairs(values.cpu().numpy(), vectors, residuals.cpu().numpy())
+
+
+def kronecker_terms(operator: LinearOperator) -> list[tuple[float, Kronecker]]:
+    """The (w_i, A_i ⊗ B_i) that an operator Σ_i w_i A_i ⊗ B_i is the sum of, in their order.
+
+    Raises:
+        TypeError: for an operator that is made of anything else.
+
+    Example:
+        >>> A = Kronecker(torch.eye(2), torch.eye(3), "A")
+        >>> kronecker_terms((0.5 * A + A).named("S"))
+        [(0.5, A), (1.0, A)]
+    """
+    if isinstance(operator, Kronecker):
+        return [(1.0, operator)]
+    if isinstance(operator, Named):
+        return kronecker_terms(operator.parts[0])
+    if isinstance(operator, Combination):
+        return [(w * v, K) for w, part in operator.terms for v, K in kronecker_terms(part)]
+    raise TypeError(f"{operator} is no sum of Kronecker products")
 
 
 def _checked(M: Tensor, which: str, name: str) -> Tensor:

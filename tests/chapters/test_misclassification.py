@@ -18,6 +18,7 @@ from hspec.chapters.misclassification.measure import (
     posterior_fisher,
 )
 from hspec.chapters.misclassification.verdict import (
+    findings,
     rank_correlation,
     verdict_misclassification,
     within_signals,
@@ -137,4 +138,5 @@ def test_figures_and_tables(record):
     _, right = ratio_and_error(record).axes
     assert [len(line.get_xdata()) for line in right.lines] == [5, 5, 15]
     assert len(ratio_table(record)) == len(gap_table(record)) == 5
+    assert len(findings(record)) == 4
     assert list(within_table(record)["measure of order"]) == ["Spearman's ρ", "Kendall's τ"]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import spearmanr
 
-from hspec.experiments.claims import Verdict, judge
+from hspec.experiments.claims import Verdict, finding, judge, typeset
 from hspec.experiments.records import Record
 from hspec.experiments.trends import Trend, trend
 
@@ -94,3 +94,32 @@ def within_signals(record: Record) -> Trend | None:
     if found.shape[1] < 2:
         return None
     return trend(np.take_along_axis(missed, found.argsort(axis=1), axis=1), 1)
+
+
+def findings(record: Record) -> list[str]:
+    """In this run: the theorem, the rank correlations, and what becomes of them within one t."""
+    rows = verdict_misclassification(record)
+    found = {
+        case: rank_correlation(ratios(record, case).ravel(), errors(record, case).ravel()).rho
+        for case in CASES
+    }
+    spread = ratios(record, "fits").mean(1) / ratios(record, "theorem")
+    told = [
+        finding(
+            "Closed form and dense eigenvalues differ by "
+            f"{typeset(theorem_error(record), 0)} of the largest.",
+            rows[0],
+        ),
+        finding(
+            f"Ratio and error have the rank correlation {found['theorem']:+.3f} in the theorem, "
+            f"{found['posterior']:+.3f} for the true posterior, {found['fits']:+.3f} over trained fits.",
+            *rows[1:],
+        ),
+        f"The fits' ratio is {spread.min():.2f} to {spread.max():.2f} times the theorem's.",
+    ]
+    if (within := within_signals(record)) is not None:
+        told.append(
+            f"Among fits of one and the same t, Kendall's τ of ratio and error is {within.tau:+.2f} "
+            f"(p = {within.p:.2g}, {within.comparisons} pairs)."
+        )
+    return told

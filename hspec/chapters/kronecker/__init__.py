@@ -1,0 +1,1 @@
+"""What does KFAC miss? (P20-4)"""

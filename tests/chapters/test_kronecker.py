@@ -1,0 +1,119 @@
+"""Layers of a tiny perceptron: numbers against dense matrices, and every outcome of the verdict."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hspec.chapters.kronecker.figures import (
+    approximation_table,
+    layer_spectra,
+    misses_by_layer,
+    trace_table,
+)
+from hspec.chapters.kronecker.measure import APPROXIMATIONS, layer_curvature, linear_layers
+from hspec.chapters.kronecker.verdict import findings, misses, verdict_kronecker
+from hspec.curvature import Risk, class_means, layer_gauss_newton
+from hspec.experiments import Experiment, Recipe, Record, Setting, Store, load_or_run
+from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.task import Task
+from hspec.linalg import subspace_cosines
+
+HOLDS, FAILS, OPEN = OUTCOMES
+SETTING = Setting(
+    model="mlp:5x2",
+    width=1.0,
+    norm="batch",
+    image_size=4,
+    per_class=4,
+    test_per_class=2,
+    recipe=Recipe(epochs=4, batch_size=10),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return Store(folder, folder / "none")
+
+
+@pytest.fixture(scope="module")
+def record(store):
+    experiment = Experiment(layer_curvature, SETTING, {"num_steps": 10, "num_probes": 1})
+    return load_or_run(experiment, store, progress=False)
+
+
+@pytest.fixture(scope="module")
+def risk(store):
+    return Task(SETTING, store, "risk", progress=False).risk(dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def layers(risk):
+    return linear_layers(risk)
+
+
+def test_numbers_are_those_of_the_dense_matrices(record, layers):
+    assert list(record["layers"]) == list(layers)
+    for place, data in enumerate(layers.values()):
+        G = layer_gauss_newton(data).to_dense()
+        values, vectors = torch.linalg.eigh(G)
+        np.testing.assert_allclose(record["top"][place, 0], values.flip(0)[:10], rtol=2e-3)
+        for column, make in enumerate(APPROXIMATIONS.values()):
+            A = make(data).to_dense()
+            error = float((A - G).norm() / G.norm())
+            assert record["frobenius"][place, column] == pytest.approx(error, abs=1e-4)
+            assert record["trace"][place, column] == pytest.approx(float(A.trace() / G.trace()), 1e-4)
+            near, spaces = torch.linalg.eigh(A)
+            np.testing.assert_allclose(record["top"][place, column + 1], near.flip(0)[:10], rtol=2e-3)
+            if near.flip(0)[9] > 1.1 * near.flip(0)[10] and values.flip(0)[9] > 1.1 * values.flip(0)[10]:
+                cosines = subspace_cosines(vectors[:, -10:], spaces[:, -10:])
+                assert record["overlap"][place, column] == pytest.approx(np.mean(cosines**2), abs=2e-3)
+
+
+def test_class_products_are_held_against_the_class_means(record, risk, layers):
+    g = class_means(risk).class_vectors
+    for place, (name, data) in enumerate(layers.items()):
+        mine = g[:, risk.parameter_slices[f"{name}.weight"]].view(10, *data.weight.shape)
+        for c in range(10):
+            here = risk.labels == c
+            p = risk.logits()[here].softmax(1)
+            a = p / p[:, [k for k in range(10) if k != c]].sum()
+            a[:, c] = 0
+            epsilon = torch.einsum("nc,nco->o", a, data.errors[here, :, 0])
+            h = data.features[here, 0]
+            for key, of_h in (("products", h.mean(0)), ("weighted_products", a.sum(1) @ h)):
+                off = (torch.outer(epsilon, of_h) - mine[c]).norm() / mine[c].norm()
+                assert record[key][place, c] == pytest.approx(float(off), abs=1e-4)
+
+
+def test_layers_with_positions_are_refused():
+    net = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 3))
+    risk = Risk.from_module(net, [(torch.ones(3, 1, 3, 3), torch.arange(3))], 3)
+    with pytest.raises(ValueError, match="layer '0' has 4 positions an example: take a perceptron"):
+        linear_layers(risk)
+
+
+def made(kfac, cfac):
+    """A record of four layers with these errors in all three measures."""
+    columns = np.array([kfac, kfac, cfac, cfac])
+    top = np.exp(np.concatenate([[0], columns]))[None, :, None] * np.ones((4, 1, 3))
+    frobenius = np.tile(columns, (4, 1))
+    return Record({"top": top, "frobenius": frobenius, "overlap": 1 - frobenius}, {})
+
+
+def test_measures_of_error_and_every_outcome():
+    for values in misses(made(0.6, 0.1)).values():
+        np.testing.assert_allclose(values, np.tile([0.6, 0.6, 0.1, 0.1], (4, 1)))
+    outcomes = [
+        [verdict.outcome for verdict in verdict_kronecker(made(*errors))]
+        for errors in ((0.6, 0.1), (0.6, 0.7), (0.1, 0.01), (0.6, 0.25))
+    ]
+    assert outcomes == [[HOLDS] * 3, [FAILS] * 3, [FAILS] * 3, [OPEN] * 3]
+
+
+def test_figures_and_tables(record):
+    assert len(layer_spectra(record).axes) == 3
+    assert [len(axis.lines) for axis in misses_by_layer(record).axes] == [4, 4, 4]
+    assert len(findings(record)) == 4
+    assert len(approximation_table(record)) == len(trace_table(record)) == 3

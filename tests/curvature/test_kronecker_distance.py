@@ -1,0 +1,34 @@
+"""Frobenius errors without matrices, against the matrices."""
+
+import pytest
+import torch
+from torch import nn
+
+from hspec.curvature import Risk, cfac, gauss_newton, kfac, layer_data, layer_gauss_newton
+from hspec.curvature.kronecker_distance import frobenius_error, squared_norm
+from hspec.curvature.kronecker_factors import best_kronecker, cross_class_factors
+
+
+@pytest.fixture(scope="module")
+def risk():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 3)
+    )
+    x = torch.randn(9, 1, 3, 3, dtype=torch.float64)
+    return Risk.from_module(net.double(), [(x, torch.tensor([0, 1, 1, 0, 2, 1, 1, 0, 0]))], 3)
+
+
+@pytest.mark.parametrize("name", ["0", "3", "5"], ids=["convolution", "hidden", "last"])
+@pytest.mark.parametrize("make", [kfac, best_kronecker, cfac, cross_class_factors])
+def test_error_is_that_of_the_matrices(risk, name, make):
+    data = layer_data(risk, name)[name]
+    G, A = layer_gauss_newton(data).to_dense(), make(data)
+    assert float(squared_norm(data)) == pytest.approx(float((G**2).sum()), rel=1e-12)
+    expected = float((A.to_dense() - G).norm() / G.norm())
+    assert frobenius_error(data, A) == pytest.approx(expected, rel=1e-8)
+
+
+def test_what_is_no_sum_of_products_is_refused(risk):
+    with pytest.raises(TypeError, match="is no sum of Kronecker products"):
+        frobenius_error(layer_data(risk, "5")["5"], gauss_newton(risk))
