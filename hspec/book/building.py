@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from hspec.experiments import Store
 from hspec.experiments.provenance import git
 from hspec.files import temporary_folder
 
+MOST_AT_ONCE = 4  # chapters: each is a process of about a gigabyte
+
 
 def make_book(repository, profile="laptop", *, only=None, force=False, report=print):
     """Run what changed, build what changed; returns the page to open.
@@ -33,11 +36,28 @@ def make_book(repository, profile="laptop", *, only=None, force=False, report=pr
     parameters = repository.profile(profile)
     for chapter, values in parameters.items():
         _checked(repository, chapter, values, profile)
-    for chapter in _chosen(repository, list(parameters), only):
-        stage_chapter(repository, chapter, profile, parameters[chapter], force=force, report=report)
+    chosen = {chapter: parameters[chapter] for chapter in _chosen(repository, list(parameters), only)}
+    _stage(repository, profile, chosen, force, report)
     write_generated_pages(repository)
     build_html(repository, force=force, report=report)
     return repository.index
+
+
+def _stage(repository, profile, parameters, force, report):
+    """Run the chapters, as many at once as there are cores to draw with; the first that fails ends it."""
+    at_once = min(len(parameters), os.cpu_count() or 1, MOST_AT_ONCE)
+    threads = str(max(1, (os.cpu_count() or 1) // at_once))
+    os.environ.setdefault("OMP_NUM_THREADS", threads)  # of each chapter's kernel
+    with ThreadPoolExecutor(at_once) as pool:
+        running = [
+            pool.submit(stage_chapter, repository, chapter, profile, values, force=force, report=report)
+            for chapter, values in parameters.items()
+        ]
+        try:
+            for chapter in as_completed(running):
+                chapter.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def write_generated_pages(repository):

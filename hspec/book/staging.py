@@ -71,7 +71,7 @@ def chapter_key(repository, chapter, parameters):
     return provenance.digest(
         repository.source(chapter),
         json.dumps(check_parameters(known, parameters), sort_keys=True),
-        provenance.files_digest(repository.root, "hspec/**/*.py", "data/results/**/*"),
+        provenance.files_digest(repository.root, "hspec/**/*.py", "data/results/**/*", "data/laptop/**/*"),
         json.dumps(provenance.versions(), sort_keys=True),
         os.environ.get("HSPEC_FRESH", ""),
     )

@@ -51,7 +51,8 @@ def run(options: argparse.Namespace) -> None:
     if not options.minutes > 0:
         raise CommandError(f"--minutes must be positive, not {options.minutes:g}")
     store = Store()
-    records = [r for m in options.measures or sorted(MEASURES) for r in store.published_records(MEASURES[m])]
+    measures = [MEASURES[name] for name in options.measures or sorted(MEASURES)]
+    records = [r for m in measures for r in store.published_records(m) + store.laptop_records(m)]
     results = []
     for result in verify_all(records, MEASURES, options.minutes):
         results.append(result)

@@ -30,6 +30,7 @@ from hspec.experiments.records import (
     write_record,
 )
 
+LAPTOP = "laptop"  # beside what is published: the laptop-scale results that come with the book
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEARTBEAT = 60.0  # seconds between the signs of life of a claim
 STALE_AFTER = 5 * HEARTBEAT  # seconds without one, after which a claim is somebody else's to take
@@ -41,11 +42,14 @@ class Held(Exception):
 
 
 class Store:
-    """Records under ``root`` (read and written) over those of ``published`` (committed with the book, only read).
+    """Records under ``root`` (read and written) over those that come with the book (only read).
+
+    These are of two kinds. Under ``published`` lie the large ones, which pages show whatever their own scale; beside
+    it, under ``laptop``, those of the chapters at laptop scale, which spare whoever makes the book the measuring.
 
     root        default: the folder HSPEC_STORE names, else ``data/store`` of the repository
     published   default: ``data/results`` of the repository
-    fresh       measure everything anew: do not answer from what is published; default: whether HSPEC_FRESH is set
+    fresh       measure everything anew, whatever comes with the book; default: whether HSPEC_FRESH is set
     group       processes that measure together, on one disk (:mod:`hspec.distributed`): the first of them holds
                 claims and writes records for all, and risks of a :class:`Task` are shared between them
     """
@@ -60,12 +64,13 @@ class Store:
         self.ranks = ranks_of(group)
         self.root = Path(root or os.environ.get("HSPEC_STORE") or REPOSITORY / "data" / "store").expanduser()
         self.published = Path(published or REPOSITORY / "data" / "results")
+        self.laptop = self.published.with_name(LAPTOP)
         self.fresh = bool(os.environ.get("HSPEC_FRESH")) if fresh is None else fresh
         self._leases: dict[str, SoftFileLease] = {}
 
     def get(self, measure: Measure, key: str) -> Record | None:
         """The record, or None where there is none. A damaged one is reported by a warning and counts as absent."""
-        places = [self.root] if self.fresh else [self.root, self.published]
+        places = [self.root] if self.fresh else [self.root, self.published, self.laptop]
         folders = [record_folder(place, measure.name, key) for place in places]
         record = next(_sound(folders, "it will be computed again"), None)
         return record and measure.typed(record)
@@ -79,6 +84,11 @@ class Store:
         folders = [
             folder for folder in sorted((self.published / measure.name).glob("*")) if folder.name not in shown
         ]
+        return [measure.typed(record) for record in _sound(folders, "it is left out")]
+
+    def laptop_records(self, measure: Measure) -> list[Record]:
+        """The laptop-scale records of ``measure`` that come with the book; a damaged one is reported and left out."""
+        folders = sorted((self.laptop / measure.name).glob("*"))
         return [measure.typed(record) for record in _sound(folders, "it is left out")]
 
     def largest_published(self, measure: Measure, besides: Iterable[Record] = ()) -> Record | None:

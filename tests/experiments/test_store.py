@@ -37,6 +37,14 @@ def test_fresh_store_does_not_answer_from_what_is_published(store, tmp_path, mon
     assert len(fresh.published_records(toy)) == 1
 
 
+def test_laptop_records_answer_and_are_not_shown_among_the_published(store, tmp_path, record):
+    Store(tmp_path / "laptop", tmp_path / "nowhere").put(record(5.0))
+    assert store.get(toy, KEY)["x"][0] == 5.0
+    assert store.published_records(toy) == []
+    assert [r.meta["key"] for r in store.laptop_records(toy)] == [KEY]
+    assert Store(store.root, store.published, fresh=True).get(toy, KEY) is None
+
+
 def test_publishing_copies_what_is_new(store, record):
     store.put(record())
     assert [folder.name for folder in store.publish(toy)] == [KEY]
