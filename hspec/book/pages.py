@@ -1,5 +1,7 @@
 """The status of every chapter, as a page of the book and as text in the terminal."""
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 
 from hspec.book.staging import chapter_key, staged_record
@@ -57,6 +59,7 @@ def status_text(repository):
 def status_page(repository):
     """The Markdown of the book's status page."""
     states = chapter_states(repository)
+    store = Store(published=repository.root / "data" / "results")
     rows = "\n".join(
         f"| {{doc}}`../notebooks/{state.chapter}` | " + " | ".join(state.summary) + " |" for state in states
     )
@@ -74,14 +77,18 @@ command.
 
 ## Results that come with the book
 
-{_stored_results(repository)}
+{_stored_results(store)}
 
 ## The papers' nets
 
 Each at full width, on a sample of the papers', cell by cell: what is stored, running or waiting, and the command that
 measures it. Cells begun go on from where they were stopped; a cost of 1 takes two cores two to six hours.
 
-{stored_nets(_results(repository)).data}
+{stored_nets(store).data}
+
+## Measured again
+
+{verified_text(store.root / "verified.json")}
 
 ## Pieces still to be run at paper scale
 
@@ -89,16 +96,11 @@ measures it. Cells begun go on from where they were stopped; a cost of 1 takes t
 """
 
 
-def _results(repository):
-    return Store(published=repository.root / "data" / "results")
-
-
-def _stored_results(repository):
-    """What lies in data/results: one row for each measure, data set and net."""
-    store = _results(repository)
+def _stored_results(store):
+    """What lies in data/results and data/laptop: one row for each measure, data set and net."""
     groups = {}
     for name, measure in MEASURES.items():
-        for record in store.published_records(measure):
+        for record in store.published_records(measure) + store.laptop_records(measure):
             of = record.setting
             net, dataset = (f"{of.model}, width {of.width:g}", of.dataset) if of else ("–", "–")
             groups.setdefault((name, dataset, net), []).append(record.meta)
@@ -118,13 +120,31 @@ def _stored_results(repository):
     )
 
 
+def verified_text(report):
+    """What `hspec verify` last said on this machine, from its file; how to ask it where there is none."""
+    how = "`hspec verify --minutes 10` measures stored results again, the quickest first."
+    if not report.is_file():
+        return f"Not yet on the machine that made these pages. {how}"
+    said = json.loads(report.read_text(encoding="utf-8"))
+    outcomes = Counter(outcome for outcome, *_ in said["records"].values())
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
+    rows = [f"| `{key[:8]}` | {text} | {seconds} s |" for key, (_, text, seconds) in said["records"].items()]
+    head = ["| result | measured again | in |", "|---|---|---|"]
+    table = "\n".join(head + rows)
+    return (
+        f"{counts}: on {said['date']}, {said['machine']}, within {said['tolerance']:.0%} of a spectrum's range or of "
+        f"an array's largest entry. {how}\n\n:::{{dropdown}} One by one\n{table}\n:::"
+    )
+
+
 def _versions(states):
-    made_with = sorted({_numbers(state.record["versions"]) for state in states if state.record})
+    made_with = sorted({_numbers(state.record) for state in states if state.record})
     return "\n\n".join(f"Made with {numbers}." for numbers in made_with)
 
 
-def _numbers(versions):
-    return ", ".join(f"{name} {number}" for name, number in versions.items())
+def _numbers(record):
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    return f"{versions}, on {record['machine']}"
 
 
 def _paper_pieces(states):

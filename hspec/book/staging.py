@@ -16,9 +16,10 @@ from hspec.book.figure_files import keep_figures, with_links
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.running import read_notebook, run_notebook
 from hspec.book.telling import tell
+from hspec.experiments.provenance import machine
 from hspec.files import temporary_folder
 
-RECORDED = {"key", "profile", "parameters", "revision", "versions", "date", "seconds"}
+RECORDED = {"key", "profile", "parameters", "revision", "versions", "machine", "date", "seconds"}
 
 
 def stage_chapter(repository, chapter, profile, parameters, *, force=False, report=print):
@@ -43,6 +44,7 @@ def stage_chapter(repository, chapter, profile, parameters, *, force=False, repo
             "parameters": parameters,
             "revision": provenance.revision(repository.root),
             "versions": provenance.versions(),
+            "machine": machine(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -145,5 +147,8 @@ Run
 
 Versions
 : {versions}
+
+Machine
+: {record["machine"]}
 :::
 """

@@ -9,7 +9,7 @@ from typing import Any
 from hspec.chapters.measures import MEASURES
 from hspec.errors import CommandError
 from hspec.experiments import Store
-from hspec.experiments.provenance import default_device, machine_name, memory, package_versions
+from hspec.experiments.provenance import machine, package_versions
 from hspec.experiments.verification import TOLERANCE, Verification, verify_all
 from hspec.files import write_whole
 
@@ -80,7 +80,7 @@ def _report(results: list[Verification]) -> dict[str, Any]:
     """What the status page shows of it."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{machine_name(default_device())}, {memory() / 2**30:.0f} GiB of memory",
+        "machine": machine(),
         "packages": package_versions(),
         "tolerance": TOLERANCE,
         "records": {r.record.meta["key"]: [r.outcome, _said(r), round(r.seconds)] for r in results},

@@ -53,6 +53,11 @@ def machine_name(device: torch.device | str) -> str:
     return f"{torch.get_num_threads()} cores of an {_cpu_model()}, {instructions}"
 
 
+def machine() -> str:
+    """Where something runs: "2 cores of an AMD EPYC 7B13 64-Core Processor, AVX2, 24 GiB of memory"."""
+    return f"{machine_name(default_device())}, {memory() / 2**30:.0f} GiB of memory"
+
+
 def memory() -> int:
     """Bytes of main memory of this machine; 0 where the system does not tell."""
     try:
