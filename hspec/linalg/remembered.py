@@ -13,6 +13,7 @@ from hspec.linalg.operator import LinearOperator, Wrapper, aslinearoperator
 from hspec.linalg.symmetry import SYMMETRY
 
 EVERY = 10  # products written at a time: a kill loses fewer than that
+PIECE = 1 << 28  # bytes of them at most, but for a single one
 
 
 class Remembered(Wrapper):
@@ -28,7 +29,8 @@ class Remembered(Wrapper):
 
     def __init__(self, A: LinearOperator, folder: str | os.PathLike, every: int = EVERY) -> None:
         super().__init__(A.name, A)
-        self.folder, self.every = Path(folder), whole_number(every, "checkpoint_every")
+        self.folder, most = Path(folder), max(1, PIECE // (A.shape[0] * A.dtype.itemsize))
+        self.every = min(whole_number(every, "checkpoint_every"), most)
         self.fingerprint = {"operator": f"{A.name} {A.shape} {A.dtype}"}
         self.past = self._stored() if self.ranks.rank == 0 else iter(())
         self.recent: list[tuple[int, torch.Tensor]] = []  # since the last piece: checksum of X, (A X)ᵀ

@@ -125,11 +125,11 @@ class Subspace:
             last = S[self.count - len(self.outside_gram) :]  # (b, k)
             squares = np.sum(last * (self.outside_gram @ last), 0)
             return Ritz(values, np.sqrt(np.maximum(squares, 0.0)), edges, floor)
-        S = torch.from_numpy(S).to(self.V)
-        vectors = self.V[: self.count].T @ S
-        directions = self.AV[: self.count].T @ S - vectors * torch.from_numpy(values).to(self.V)
-        residuals = norms(directions.T.contiguous()).cpu().numpy()
-        return Ritz(values, residuals, edges, floor, vectors, directions)
+        rotation = torch.from_numpy(S.T.copy()).to(self.V)
+        vectors, directions = rotation @ self.V[: self.count], rotation @ self.AV[: self.count]  # rows
+        directions.addcmul_(vectors, torch.from_numpy(values).to(self.V)[:, None], value=-1)
+        residuals = norms(directions).cpu().numpy()
+        return Ritz(values, residuals, edges, floor, vectors.T, directions.T)
 
     def restart(self, keep: int, fixed: int = 0) -> None:
         """Thick restart: of the rows after the first `fixed` keep the outermost Ritz vectors only, outermost first."""
