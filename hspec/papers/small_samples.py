@@ -121,7 +121,7 @@ RESNET18 = Setting(
     subset="P19",
 )
 RESNET18_NUMBERS = (
-    *ranked("G", (165.3, 124, 116, 76, 70, 53, 48, 41, 36, 26), "ownership", "g_top"),
+    *ranked("G", (165.3, 124, 116, 76, 70, 53, 48, 41, 36, 26), "averaging", "G_top"),
     *ranked("G1", (163, 121, 113, 73, 65, 51, 46, 39, 30, 23), "averaging", "G1"),
 )
 
@@ -186,7 +186,7 @@ SMALL_SAMPLES: dict[str, PublishedNet] = {
         {
             "training": Experiment(loss_curves, RESNET18),
             "ownership": Experiment(ownership, RESNET18, {"num_steps": 32, "num_probes": 1}),
-            "averaging": Experiment(averaging, RESNET18),
+            "averaging": Experiment(averaging, RESNET18, {"num_steps": 24}),
         },
         RESNET18_NUMBERS,
         NOTEBOOK,
