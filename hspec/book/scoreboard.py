@@ -31,6 +31,8 @@ from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import verdict_ownership
 from hspec.chapters.power_law.measure import log_spectrum
 from hspec.chapters.power_law.verdict import verdict_power_law
+from hspec.chapters.second_moment.measure import second_moment
+from hspec.chapters.second_moment.verdict import verdict_second_moment
 from hspec.chapters.upper_tail.measure import upper_tail
 from hspec.chapters.upper_tail.verdict import verdict_upper_tail
 from hspec.experiments import CLAIMS, Record, Store, Verdict
@@ -52,6 +54,7 @@ ORIGINS = {
     "P18-7": ("hierarchy", "–"),
     "P18-8": ("hierarchy_growth", "–"),
     "P19-1": ("averaging", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"),
+    "P19-2": ("second_moment", "–"),
     "P20-3": ("misclassification", "an analytic statement, no experiment"),
     "P20-4": ("kronecker", "spectra, by eye; at shallow layers no better"),
     "GKX-1": ("instrument", "two curves that lie on each other"),
@@ -64,7 +67,6 @@ ORIGINS = {
 }
 # Claims of P19 and P20 that no chapter decides yet.
 WAITING = {
-    "P19-2": "G is a second moment, not a covariance.",
     "P19-3": "The means cluster first by the logit, later in training by the class.",
     "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
     "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
@@ -150,6 +152,7 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     class_geometry: verdict_clusters,
     logistic_fisher: verdict_misclassification,
     averaging: lambda record: verdict_averaging([record]),
+    second_moment: verdict_second_moment,
     layer_curvature: verdict_kronecker,
 }
 ONE_GRID: dict[Callable, Callable] = {

@@ -9,6 +9,7 @@ from hspec.chapters.kronecker.measure import layer_curvature
 from hspec.chapters.misclassification.measure import logistic_fisher
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.power_law.measure import known_law, log_spectrum
+from hspec.chapters.second_moment.measure import second_moment
 from hspec.chapters.upper_tail.measure import upper_tail
 from hspec.experiments.level_spectra import level_spectra
 from hspec.experiments.loss_curves import loss_curves
@@ -30,6 +31,7 @@ MEASURES: dict[str, Measure] = {
     "class_structure": class_structure,
     "exact_knock_out": exact_knock_out,
     "averaging": averaging,
+    "second_moment": second_moment,
     "logistic_fisher": logistic_fisher,
     "layer_curvature": layer_curvature,
 }

@@ -22,6 +22,7 @@ CLAIMS = {
     "P18-7": "G's spectrum shows two bulks, B1's and B2's.",
     "P18-8": "More epochs separate B1 from B2, more samples draw them closer; both separate A1 from B2.",
     "P19-1": "Averaging approximates the principal subspace, without eigenanalysis.",
+    "P19-2": "G is a second moment, not a covariance.",
     "P20-3": "The ratio of outliers to bulk in the Fisher spectrum predicts misclassification.",
     "P20-4": "KFAC misses the class structure; CFAC restores it.",
 }
