@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from IPython.display import Markdown
@@ -11,13 +11,15 @@ from hspec.experiments.experiment import Experiment
 from hspec.experiments.records import Record
 from hspec.experiments.store import Store
 from hspec.figures.tables import table, tabulated
-from hspec.papers.nets import PUBLISHED_NETS, PublishedNet, compared
+from hspec.papers.net import PublishedNet
+from hspec.papers.nets import PUBLISHED_NETS, Comparison, compared
 
 WAITING, RUNNING = "not measured yet", "running"
 
 
 def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
-    """One row a printed number: quantity, published, measured, and their ratio."""
+    """One row a printed number: quantity, published, measured, their ratio; below, how far they are apart."""
+    found = compared(net, store)
     rows = [
         {
             "quantity": row.quantity,
@@ -25,9 +27,20 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
             "measured": WAITING if np.isnan(row.measured) else row.measured,
             "measured / published": None if np.isnan(row.ratio) else row.ratio,
         }
-        for row in compared(net, store)
+        for row in found
     ]
-    return table(tabulated(rows, {"published": ".4g", "measured": ".4g", "measured / published": ".3g"}))
+    drawn = table(tabulated(rows, {"published": ".4g", "measured": ".4g", "measured / published": ".3g"}))
+    return Markdown(f"{drawn.data}\n\n{net.title}; printed: {net.source}. {_apart(found)}".rstrip())
+
+
+def _apart(rows: Sequence[Comparison]) -> str:
+    """How far the measured numbers are from the printed ones: the range of the ratios' sizes, and other signs."""
+    ratios = np.array([row.ratio for row in rows if np.isfinite(row.ratio)])
+    if not len(ratios):
+        return ""
+    sizes, opposite = np.abs(ratios), int((ratios < 0).sum())
+    signs = f"; {opposite} of {len(ratios)} have the other sign" if opposite else ""
+    return f"In size, measured over published lies between {sizes.min():.2g} and {sizes.max():.2g}{signs}."
 
 
 def stored_nets(store: Store | None = None) -> Markdown:
