@@ -6,6 +6,7 @@ import numpy as np
 
 from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.hierarchy.measure import class_geometry
+from hspec.chapters.kronecker.measure import layer_curvature
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.power_law.measure import log_spectrum
 from hspec.experiments.experiment import Experiment
@@ -170,10 +171,16 @@ def mlp_of_eight_layers(dataset: str) -> Setting:
 
 
 def mlp(dataset: str) -> PublishedNet:
+    """How it trained, and each layer's G beside its Kronecker approximations, over a sample that fits in memory."""
+    setting = mlp_of_eight_layers(dataset)
+    few = {"sample_per_class": 13, "num_steps": 16, "num_probes": 1}
     return PublishedNet(
         f"MLP of eight layers of 2048, {dataset}, 136 images per class",
-        2e14,
-        {"training": Experiment(loss_curves, mlp_of_eight_layers(dataset))},
+        4e14,
+        {
+            "training": Experiment(loss_curves, setting),
+            "layers": Experiment(layer_curvature, setting, few),
+        },
     )
 
 
