@@ -46,7 +46,7 @@ LAYERS = {
     "plotting": ({"linalg"}, {"numpy", "matplotlib"}),
     "yours": ({"linalg", "curvature", "plotting"}, {"torch", "numpy", "matplotlib", "tqdm"}),
     "data": (set(), {"torch", "torchvision", "numpy", "sklearn", "PIL"}),
-    "models": (set(), {"torch", "torchvision", "numpy"}),
+    "models": (set(), {"torch", "torchvision", "numpy", "safetensors"}),
     "training": ({"data", "models"}, {"torch", "numpy", "tqdm"}),
     "experiments": (
         {"linalg", "curvature", "data", "models", "training"},

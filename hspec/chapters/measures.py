@@ -11,6 +11,7 @@ from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.power_law.measure import known_law, log_spectrum
 from hspec.chapters.second_moment.measure import second_moment
 from hspec.chapters.upper_tail.measure import upper_tail
+from hspec.chapters.your_own_net.measure import text_encoder
 from hspec.experiments.level_spectra import level_spectra
 from hspec.experiments.loss_curves import loss_curves
 from hspec.experiments.measure import Measure
@@ -34,4 +35,5 @@ MEASURES: dict[str, Measure] = {
     "second_moment": second_moment,
     "logistic_fisher": logistic_fisher,
     "layer_curvature": layer_curvature,
+    "text_encoder": text_encoder,
 }

@@ -10,6 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+try:
+    from safetensors.torch import load_file
+except ImportError:  # one file of one net needs it
+    load_file = None
+
 # What others call the parts of the same nets, at the beginning of a name.
 _RENAMED = {"module.": "", "linear.": "fc."}
 
@@ -27,6 +32,24 @@ def load_weights(net: nn.Module, path: str | Path, sha256: str, *, outputs: Sequ
 
     Raises `WeightsError` for a file that is absent, has another checksum or does not fit.
     """
+    own, path = net.state_dict(), Path(path)
+    given = {_renamed(name): value for name, value in read_weights(path, sha256).items()}
+    for name in given.keys() & own.keys():
+        shape, wanted = given[name].shape, own[name].shape
+        if shape[1:] == wanted[1:] and shape[:1] > wanted[:1] == (len(outputs),):
+            given[name] = given[name][list(outputs)]
+    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
+    _check_fit(path, given, own, counters)
+    net.load_state_dict(counters | given)
+
+
+def read_weights(path: str | Path, sha256: str) -> Mapping[str, Tensor]:
+    """The tensors of a file by name: of `torch.save`, .npz or .safetensors; nothing in it is executed.
+
+    sha256: of the file, in hexadecimal digits.
+
+    Raises `WeightsError` for a file that is absent or has another checksum, and where safetensors is not installed.
+    """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(
@@ -35,15 +58,7 @@ def load_weights(net: nn.Module, path: str | Path, sha256: str, *, outputs: Sequ
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
         raise WeightsError(f"{path} has the sha256 {found}, not {sha256}: it is another file, or damaged")
-    own = net.state_dict()
-    given = {_renamed(name): value for name, value in _read(path).items()}
-    for name in given.keys() & own.keys():
-        shape, wanted = given[name].shape, own[name].shape
-        if shape[1:] == wanted[1:] and shape[:1] > wanted[:1] == (len(outputs),):
-            given[name] = given[name][list(outputs)]
-    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
-    _check_fit(path, given, own, counters)
-    net.load_state_dict(counters | given)
+    return _read(path)
 
 
 def _renamed(name: str) -> str:
@@ -54,8 +69,11 @@ def _renamed(name: str) -> str:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    """The file's tensors by name; nothing in it is executed."""
+    if path.suffix == ".safetensors" and load_file is None:
+        raise WeightsError(f"{path.name} needs safetensors: pip install safetensors")
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -12,12 +13,16 @@ import torch
 from sklearn.datasets import load_diabetes, load_digits
 from torch import Tensor, nn
 
-from hspec.curvature import Risk, blocks, hessian
-from hspec.linalg import eigsh
-from hspec.yours import Spectrum, spectrum
+from hspec.curvature import Risk
+from hspec.experiments import Experiment, Record, Store, load_or_run
+from hspec.experiments.measure import measure
+from hspec.experiments.sentence_classifier import Missing, sentence_classifier
+from hspec.experiments.task import Task
+from hspec.keys import digest
+from hspec.yours import MatrixSpectrum, Spectrum, spectrum, spectrum_of
+from hspec.yours.comparisons import against_differences, layer_edges
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
-STEPS = np.geomspace(1e-4, 1, 9)  # of finite differences, in units of a unit vector
 CONTEXT = 16  # letters read before the one that is to be told
 
 
@@ -63,49 +68,114 @@ def own_spectra(
     return {name: spectrum(own.module, own.batches, loss=own.loss, **options) for name, own in nets.items()}
 
 
-def layer_edges(own: OwnNet, seed: int) -> dict[str, np.ndarray]:
-    """The largest eigenvalue of each layer's own block of Hess and of G, and of the whole.
+def encoder_record(
+    *,
+    per_class: int,
+    epochs: int,
+    top: int,
+    num_steps: int,
+    num_probes: int,
+    seed: int,
+    store: Store | None = None,
+) -> TextEncoder | None:
+    """The pretrained encoder's record: of these options, measured now where it is not stored.
 
-    Arrays: layer (L,) names, the last "all"; size (L,) coordinates; Hess and G (L,) eigenvalues.
+    Where ``per_class`` is 0, or its weights or questions are not on this machine, the record that comes with the
+    book; None where there is none.
     """
-    risk = Risk.from_module(own.module, own.batches, loss=own.loss)
-    parts, whole = blocks(risk), blocks(risk, by=lambda name: "all")
-    rows = [(parts, name) for name in parts.names] + [(whole, "all")]
-    matrices = {"Hess": "hessian", "G": "gauss_newton"}
-    return {
-        "layer": np.array([name for _, name in rows]),
-        "size": np.array([of.sizes[name] for of, name in rows]),
-    } | {
-        matrix: np.array([_largest(getattr(of, method)(name), seed) for of, name in rows])
-        for matrix, method in matrices.items()
-    }
+    store = store or Store()
+    if per_class:
+        options = {"per_class": per_class, "epochs": epochs, "top": top, "num_steps": num_steps}
+        try:
+            return load_or_run(
+                Experiment(text_encoder, options=options | {"num_probes": num_probes, "seed": seed}), store
+            )
+        except Missing as error:
+            warnings.warn(f"{error}: what was measured elsewhere is shown", stacklevel=2)
+    return store.largest_published(text_encoder)
 
 
-def against_differences(own: OwnNet, seed: int, steps: np.ndarray = STEPS) -> dict[str, np.ndarray]:
-    """Relative error of Hess v by central differences of gradients, for a range of step lengths.
+class TextEncoder(Record):
+    """What `text_encoder` measured."""
 
-    (∇L(θ + εv) − ∇L(θ − εv)) / 2ε for a random unit v, in float32 as the net is; the reference is the
-    exact product in float64. Arrays: step (k,); differences (k,); exact: the float32 product's own error.
+    @property
+    def spectra(self) -> Spectrum:
+        """Of Hess and G, with the class structure."""
+        matrices = {
+            name: MatrixSpectrum(
+                self.spectrum(f"{name}_"),
+                self[f"{name}_values"],
+                self[f"{name}_residuals"],
+                None,
+                products=int(self[f"{name}_products"]),
+                seconds=float(self[f"{name}_seconds"]),
+                is_exact=False,
+                is_semidefinite=name == "G",
+            )
+            for name in ("Hess", "G")
+        }
+        facts = {name: self[name].item() for name in ("num_parameters", "num_examples", "loss_value")}
+        classes = {name: self[name] for name in ("A1", "B1")}
+        return Spectrum(matrices, classes, facts | {"loss": "cross-entropy"})
+
+    @property
+    def edges(self) -> dict[str, np.ndarray]:
+        """As `layer_edges` gives them."""
+        return {name: self[f"edge_{name}"] for name in ("layer", "size", "Hess", "G")}
+
+    @property
+    def errors(self) -> dict[str, np.ndarray]:
+        """As `against_differences` gives them."""
+        return {name: self[f"error_{name}"] for name in ("step", "differences", "exact")}
+
+
+@measure(version=1, result=TextEncoder)
+def text_encoder(
+    task: Task,
+    *,
+    per_class: int = 3,
+    epochs: int = 3,
+    top: int = 6,
+    num_steps: int = 15,
+    num_probes: int = 2,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """MiniLM-L6, taught to tell what a question asks for: Hess and G, layers, classes, and differences.
+
+    θ is the six layers and the head; the embeddings are fixed. Arrays: Hess_… and G_…: the measure, values,
+    residuals, products, seconds; A1, B1; edge_…, error_…: of `layer_edges` and `against_differences`; loss_value,
+    error_rate, num_classes, num_examples, num_parameters.
+    Source: P18a (Hess, G and the class means), of a net that it does not treat.
     """
-    risk = Risk.from_module(own.module, own.batches, loss=own.loss)
-    double = Risk.from_module(own.module.double(), _in_float64(own.batches), loss=own.loss)
-    own.module.float()
-    v = torch.randn(risk.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    v /= torch.linalg.vector_norm(v)
-    right = hessian(double) @ v
-
-    def off(found: Tensor) -> float:
-        return float(torch.linalg.vector_norm(found.double() - right) / torch.linalg.vector_norm(right))
-
-    gradients = [[_gradient(own, sign * step * v.float()) for sign in (1, -1)] for step in steps.tolist()]
-    errors = [
-        off((up - down) / (2 * step)) for (up, down), step in zip(gradients, steps.tolist(), strict=True)
-    ]
-    return {
-        "step": steps,
-        "differences": np.array(errors),
-        "exact": np.array(off(hessian(risk) @ v.float())),
+    net, batches = sentence_classifier(per_class, epochs, seed)
+    task.fingerprints["questions"] = digest([(x.tolist(), y.tolist()) for x, y in batches])
+    risk = Risk.from_module(net, batches)
+    settings = {"top": top, "steps": num_steps, "probes": num_probes, "seed": seed, "tol": 1e-2}
+    found = spectrum_of(
+        risk, matrices=("Hess", "G"), checkpoint=task.folder, progress=task.progress, **settings
+    )
+    arrays = {
+        name: np.asarray(found.facts[name]) for name in ("num_parameters", "num_examples", "loss_value")
     }
+    for name, one in found.matrices.items():
+        own = {
+            "values": one.values,
+            "residuals": one.residuals,
+            "products": one.products,
+            "seconds": one.seconds,
+        }
+        arrays |= {f"{name}_{key}": np.asarray(a) for key, a in (one.measure.to_arrays() | own).items()}
+    edges = layer_edges(risk, by=part_of, seed=seed, tol=3e-2)
+    arrays |= {f"edge_{key}": a for key, a in edges.items()} | dict(found.class_values)
+    facts = {"error_rate": np.asarray(risk.error_rate()), "num_classes": np.asarray(risk.num_classes)}
+    del risk, found  # and the graphs that they keep
+    errors = against_differences(net, batches, seed=seed)
+    return arrays | facts | {f"error_{key}": a for key, a in errors.items()}
+
+
+def part_of(parameter: str) -> str:
+    """A block of the encoder: one of its layers, or the head."""
+    return f"layer {int(parameter.split('.')[1]) + 1}" if parameter.startswith("layers.") else "head"
 
 
 def _images(num_examples: int, width: int):
@@ -166,22 +236,3 @@ def _trained(net: nn.Module, x: Tensor, y: Tensor, loss: nn.Module, about: str, 
             optimiser.step()
     batches = list(zip(x.split(128), y.split(128), strict=True))
     return OwnNet(net.eval(), batches, loss, about)
-
-
-def _largest(A, seed: int) -> float:
-    return float(eigsh(A, 1, tol=1e-2, generator=torch.Generator().manual_seed(seed)).values[0])
-
-
-def _gradient(own: OwnNet, shift: Tensor) -> Tensor:
-    """∇L at θ + shift, by PyTorch, with θ put back."""
-    parameters = list(own.module.parameters())
-    theta = nn.utils.parameters_to_vector(parameters).detach()
-    nn.utils.vector_to_parameters(theta + shift, parameters)
-    x, y = (torch.cat(column) for column in zip(*own.batches, strict=True))
-    g = torch.autograd.grad(own.loss(own.module(x), y), parameters)
-    nn.utils.vector_to_parameters(theta, parameters)
-    return torch.cat([t.flatten() for t in g])
-
-
-def _in_float64(batches: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, ...]]:
-    return [tuple(t.double() if t.is_floating_point() else t for t in batch) for batch in batches]
