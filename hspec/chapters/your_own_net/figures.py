@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hspec.experiments import Record
 from hspec.figures.style import COLOURS, panels
 from hspec.yours import Spectrum
 
@@ -43,6 +44,36 @@ def difference_errors(errors: Mapping[str, np.ndarray]) -> Figure:
     axis.set_ylabel("relative error of Hess v")
     axis.legend()
     return figure
+
+
+def encoder(record: Record) -> Figure:
+    """The pretrained encoder's spectra: linear, and signed logarithmic."""
+    figure, axes = panels(1, 2, width=4.6, height=3.2)
+    for scale, axis in zip(("linear", "log"), axes, strict=True):
+        record.spectra.plot(scale, axes=axis)
+    return figure
+
+
+def encoder_facts(record: Record) -> pd.DataFrame:
+    """What was measured of the encoder, one row a matrix, and beside it what the class means make."""
+    found, part = record.spectra, float(record["A1"][0])
+    rows = [
+        {
+            "matrix": name,
+            "λ_max": f"{one.values[0]:.3g} ± {one.residuals[0]:.1g}",
+            "λ_2": f"{one.values[1]:.3g}",
+            "λ_C": f"{one.values[record.num_classes - 1]:.3g}"
+            if len(one.values) >= record.num_classes
+            else "–",
+            "λ_min": f"{one.ends[0]:.3g}",
+            "trace": "{:.3g} ± {:.2g}".format(*one.trace),
+            "largest of A1": f"{part:.3g}",
+        }
+        for name, one in found.matrices.items()
+    ]
+    net = "MiniLM-L6" if record.options["pretrained"] else "a small stand-in (MiniLM-L6 is not here)"
+    about = f"{net}: p = {record.num_parameters:,}, N = {record.num_examples}, error {record.error_rate:.0%}"
+    return pd.DataFrame(rows).set_index("matrix").rename_axis(about)
 
 
 def seen(spectra: Mapping[str, Spectrum], errors: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,11 @@ def own_spectra(
     return {name: spectrum(own.module, own.batches, loss=own.loss, **options) for name, own in nets.items()}
 
 
+def own_risk(own: OwnNet) -> Risk:
+    """Its risk, whose graphs the comparisons use."""
+    return Risk.from_module(own.module, own.batches, loss=own.loss)
+
+
 def encoder_record(
     *,
     per_class: int,
@@ -77,22 +83,21 @@ def encoder_record(
     num_probes: int,
     seed: int,
     store: Store | None = None,
-) -> TextEncoder | None:
+) -> TextEncoder:
     """The pretrained encoder's record: of these options, measured now where it is not stored.
 
     Where ``per_class`` is 0, or its weights or questions are not on this machine, the record that comes with the
-    book; None where there is none.
+    book; where there is none either, that of a small stand-in, the chapter's transformer of two layers.
     """
-    store = store or Store()
+    store, sizes = store or Store(), {"top": top, "num_steps": num_steps, "num_probes": num_probes}
+    options = sizes | {"per_class": per_class, "epochs": epochs, "seed": seed}
     if per_class:
-        options = {"per_class": per_class, "epochs": epochs, "top": top, "num_steps": num_steps}
         try:
-            return load_or_run(
-                Experiment(text_encoder, options=options | {"num_probes": num_probes, "seed": seed}), store
-            )
+            return load_or_run(Experiment(text_encoder, options=options), store)
         except Missing as error:
             warnings.warn(f"{error}: what was measured elsewhere is shown", stacklevel=2)
-    return store.largest_published(text_encoder)
+    small = Experiment(text_encoder, options=options | {"per_class": 8, "pretrained": False})
+    return store.largest_published(text_encoder) or load_or_run(small, store)
 
 
 class TextEncoder(Record):
@@ -139,15 +144,17 @@ def text_encoder(
     num_steps: int = 15,
     num_probes: int = 2,
     seed: int = 0,
+    pretrained: bool = True,
 ) -> dict[str, np.ndarray]:
     """MiniLM-L6, taught to tell what a question asks for: Hess and G, layers, classes, and differences.
 
-    θ is the six layers and the head; the embeddings are fixed. Arrays: Hess_… and G_…: the measure, values,
+    θ is the six layers and the head; the embeddings are fixed. Not ``pretrained``: the small transformer that reads
+    letters, whole, on as many examples, in its place. Arrays: Hess_… and G_…: the measure, values,
     residuals, products, seconds; A1, B1; edge_…, error_…: of `layer_edges` and `against_differences`; loss_value,
     error_rate, num_classes, num_examples, num_parameters.
     Source: P18a (Hess, G and the class means), of a net that it does not treat.
     """
-    net, batches = sentence_classifier(per_class, epochs, seed)
+    net, batches = (sentence_classifier if pretrained else _stand_in)(per_class, epochs, seed)
     task.fingerprints["questions"] = digest([(x.tolist(), y.tolist()) for x, y in batches])
     risk = Risk.from_module(net, batches)
     settings = {"top": top, "steps": num_steps, "probes": num_probes, "seed": seed, "tol": 1e-2}
@@ -174,8 +181,14 @@ def text_encoder(
 
 
 def part_of(parameter: str) -> str:
-    """A block of the encoder: one of its layers, or the head."""
-    return f"layer {int(parameter.split('.')[1]) + 1}" if parameter.startswith("layers.") else "head"
+    """A block of an encoder: one of its layers, or what is before or after them."""
+    layer = re.search(r"layers\.(\d+)", parameter)
+    return f"layer {int(layer[1]) + 1}" if layer else parameter.partition(".")[0]
+
+
+def _stand_in(per_class: int, epochs: int, seed: int) -> tuple[nn.Module, list[tuple[Tensor, Tensor]]]:
+    own = own_nets(6 * per_class, epochs, 16, seed)["text"]
+    return own.module, own.batches
 
 
 def _images(num_examples: int, width: int):
