@@ -11,7 +11,7 @@ from hspec.commands import verify as command
 from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run, measure
 from hspec.experiments.measure import Measure
 from hspec.experiments.records import Record
-from hspec.experiments.verification import TOLERANCE, deviations, verify, verify_all
+from hspec.experiments.verification import TOLERANCE, deviations, seconds_anew, verify, verify_all
 from hspec.linalg import SpectralMeasure
 
 DRIFT = {"by": 0.0, "loss": 0.5}
@@ -83,6 +83,15 @@ def test_the_minutes_are_kept(stored):
     slow = replace(stored, meta=stored.meta | {"seconds": 600.0})
     results = list(verify_all([slow, stored], {"toy": toy}, minutes=1))
     assert [r.outcome for r in results] == ["repeated", "skipped"]
+
+
+def test_the_training_of_a_large_net_counts_where_its_record_was_quick():
+    of = Setting("CIFAR10", "vgg11", 1.0, per_class=13, recipe=Recipe(epochs=350))
+    meta = Experiment(toy, of).configuration | {"seconds": 133.0}
+    quick = Record({"num_parameters": np.array(28_157_706), "num_classes": np.array(10)}, meta)
+    assert seconds_anew(quick) == pytest.approx(133 + 5e-10 * 350 * 130 * 28_157_706)
+    given = meta | Experiment(toy, replace(of, recipe=Recipe(epochs=0))).configuration
+    assert seconds_anew(Record(quick.arrays, given)) == 133
 
 
 def test_the_command_reports_and_fails_where_a_result_differs(stored, store, monkeypatch, capsys):
