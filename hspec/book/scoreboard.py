@@ -12,6 +12,8 @@ from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
 from hspec.chapters.class_means.measure import class_structure
 from hspec.chapters.class_means.verdict import verdict_class_structure
+from hspec.chapters.class_structure_everywhere.measure import layer_structure
+from hspec.chapters.class_structure_everywhere.verdict import verdict_depth, verdict_structure
 from hspec.chapters.early_training.verdict import (
     PAPER_STEP,
     verdict_negative_start,
@@ -55,6 +57,8 @@ ORIGINS = {
     "P18-8": ("hierarchy_growth", "P18a: both part A1 from B2; P20, figure 6: little change"),
     "P19-1": ("averaging", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"),
     "P19-2": ("second_moment", "–"),
+    "P20-1": ("class_structure_everywhere", "spectra, by eye"),
+    "P20-2": ("class_structure_everywhere", "spectra, by eye"),
     "P20-3": ("misclassification", "an analytic statement, no experiment"),
     "P20-4": ("kronecker", "spectra, by eye; at shallow layers no better"),
     "GKX-1": ("instrument", "two curves that lie on each other"),
@@ -68,8 +72,6 @@ ORIGINS = {
 # Claims of P19 and P20 that no chapter decides yet.
 WAITING = {
     "P19-3": "The means cluster first by the logit, later in training by the class.",
-    "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
-    "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
 }
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
@@ -154,6 +156,7 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     averaging: lambda record: verdict_averaging([record]),
     second_moment: verdict_second_moment,
     layer_curvature: verdict_kronecker,
+    layer_structure: lambda record: verdict_structure([record]) + verdict_depth([record]),
 }
 ONE_GRID: dict[Callable, Callable] = {
     upper_tail: lambda grid, records: verdict_upper_tail(grid, records, TAIL),

@@ -3,6 +3,7 @@
 from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.class_means.measure import class_structure, exact_knock_out
+from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.instrument.measure import instrument, synthetic
 from hspec.chapters.kronecker.measure import layer_curvature
@@ -36,4 +37,5 @@ MEASURES: dict[str, Measure] = {
     "logistic_fisher": logistic_fisher,
     "layer_curvature": layer_curvature,
     "text_encoder": text_encoder,
+    "layer_structure": layer_structure,
 }

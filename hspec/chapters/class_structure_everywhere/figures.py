@@ -1,0 +1,125 @@
+"""Spectra before and after knock-outs, layer by layer, and what depth does to class means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hspec.chapters.class_structure_everywhere.verdict import (
+    DEPTH,
+    KINDS,
+    layers_judged,
+    table_of,
+)
+from hspec.experiments import Record
+from hspec.figures.style import COLOURS, panels
+from hspec.figures.tables import tabulated
+
+LOOKS = {
+    "random": ("pale", ".", "random span projected out"),
+    "all": ("exact", "o", "all"),
+    "subtracted": ("H", "^", "class part subtracted"),
+    "within": ("B2", "v", "class and cross-class parts subtracted"),
+    "projected": ("A1", "D", "class span projected out"),
+}
+SMALLEST = 1e-6  # of the largest, that is drawn
+DEPTH_NAMES = ("class / within trace", "eigenvalue ratio", "cosines' distance")
+
+
+def spectra_before_and_after(record: Record) -> Figure:
+    """By rank: a row for features, errors, gradients and weights, a column for three layers."""
+    last = len(record["layers"]) - 1
+    places = sorted({0, last // 2, max(0, last - 1)})
+    figure, axes = panels(len(KINDS), len(places), width=3.6, height=2.4)
+    grid = np.array(axes).reshape(len(KINDS), len(places))
+    for row, (kind, name) in zip(grid, KINDS.items(), strict=True):
+        for axis, place in zip(row, places, strict=True):
+            _by_rank(axis, record, place, kind)
+            axis.set_title(f"{name.split(' (')[0]}, layer {place + 1}", fontsize=9)
+        row[0].set_ylabel("singular value" if kind == "weights" else "eigenvalue")
+    for axis in grid[-1]:
+        axis.set_xlabel("rank")
+    grid[0, -1].legend(fontsize=7)
+    return figure
+
+
+def _by_rank(axis, record: Record, place: int, kind: str) -> None:
+    largest = record[f"l{place}_{kind}_all"][0]
+    for which, (colour, marker, label) in LOOKS.items():
+        if f"l{place}_{kind}_{which}" not in record:
+            continue
+        values = record[f"l{place}_{kind}_{which}"]
+        values = values[values > SMALLEST * largest]
+        rank = np.arange(1, len(values) + 1)
+        axis.loglog(rank, values, marker, ms=3, color=COLOURS[colour], label=label)
+    axis.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=0.8, linestyle="--")
+
+
+def left_by_layer(records: list[Record]) -> Figure:
+    """The largest after each knock-out over the C-th before, a panel a kind; mean over seeds."""
+    figure, axes = panels(1, len(KINDS), width=3.1, height=3.0, sharey=True)
+    for axis, (kind, name) in zip(axes, KINDS.items(), strict=True):
+        for which, (colour, marker, label) in LOOKS.items():
+            if which == "all" or f"l0_{kind}_{which}" not in records[0]:
+                continue
+            left = layers_judged(records, kind, which).mean(0)
+            layers = np.arange(1, len(left) + 1)
+            axis.semilogy(layers, left, f"{marker}-", ms=3.5, color=COLOURS[colour], label=label)
+        axis.axhline(1, color=COLOURS["neutral"], linewidth=1, linestyle="--")
+        axis.set_title(name.split(" (")[0], fontsize=9)
+        axis.set_xlabel("layer")
+    axes[0].set_ylabel("largest after / C-th before")
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def with_depth(records: list[Record]) -> Figure:
+    """Three numbers of the class means by layer, a line a seed: features above, errors below."""
+    figure, axes = panels(2, len(DEPTH), width=3.6, height=2.6)
+    for place, kind in enumerate(("features", "errors")):
+        row = axes[place * len(DEPTH) : (place + 1) * len(DEPTH)]
+        for axis, key, name in zip(row, DEPTH, DEPTH_NAMES, strict=True):
+            for seed, values in enumerate(table_of(records, kind, key)):
+                layers = np.arange(1, len(values) + 1)
+                options = {"ms": 3.5, "lw": 1.2, "color": COLOURS["A1" if place else "Hess"]}
+                axis.semilogy(layers, values, "o-", **options, label=f"seed {seed}", alpha=0.75)
+            axis.set_title(f"{kind}: {name}", fontsize=9)
+            axis.set_xlabel("layer")
+    return figure
+
+
+def left_table(records: list[Record]) -> pd.DataFrame:
+    """A row a layer: the largest after projection over the C-th before; mean over seeds."""
+    columns: dict[str, object] = {"layer": np.arange(1, len(records[0]["layers"]) + 1)}
+    columns |= {name: layers_judged(records, kind).mean(0) for kind, name in KINDS.items()}
+    return tabulated(columns, dict.fromkeys(KINDS.values(), ".2f"))
+
+
+def mean_table(record: Record) -> pd.DataFrame:
+    """A row a layer: the features' first eigenvector and their global mean."""
+    every = [record[f"l{place}_features_all"] for place in range(len(record["layers"]))]
+    return tabulated(
+        {
+            "layer": np.arange(1, len(every) + 1),
+            "cosine of first eigenvector and global mean": record["global_cosine"],
+            "λ_1": [values[0] for values in every],
+            "λ_2": [values[1] for values in every],
+            "λ_1 without the global mean": record["without_global"],
+        },
+        {
+            "cosine of first eigenvector and global mean": ".4f",
+            "λ_1": ".3g",
+            "λ_2": ".3g",
+            "λ_1 without the global mean": ".3g",
+        },
+    )
+
+
+def depth_table(records: list[Record]) -> pd.DataFrame:
+    """A row a layer: the three numbers of features and of errors; mean over seeds."""
+    columns: dict[str, object] = {"layer": np.arange(1, len(records[0]["layers"]) + 1)}
+    for kind in ("features", "errors"):
+        for key, name in zip(DEPTH, DEPTH_NAMES, strict=True):
+            columns[f"{kind}: {name}"] = table_of(records, kind, key).mean(0)
+    return tabulated(columns, dict.fromkeys(list(columns)[1:], ".3g"))

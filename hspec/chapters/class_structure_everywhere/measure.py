@@ -1,0 +1,182 @@
+"""Features, errors, gradients and weights with and without class means (P20-1, P20-2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hspec.curvature import LayerData, layer_data
+from hspec.curvature.classes.levels import Levels
+from hspec.curvature.layers import error_means, feature_means, knocked_out_weight
+from hspec.experiments.facts import performance
+from hspec.experiments.measure import measure
+from hspec.experiments.task import Task
+from hspec.linalg.deflation import orthonormal_basis
+
+KINDS = ("features", "errors", "gradients")  # tables, which weights are not
+
+
+@measure(version=1)
+def layer_structure(
+    task: Task, *, split: str = "train", gradient_per_class: int = 8, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Spectra of every layer's second moments and weights, and of what class means leave of them.
+
+    gradient_per_class: images per class for the gradients, whose matrices have N·C rows.
+
+    Arrays, with L layers: layers (L,) names; sizes (L, 2), d_out and d_in. For layer l and each of
+    :data:`KINDS`, l0_features_… and so on, eigenvalues, descending: all; class, of the part that
+    class means make; subtracted, of what is left of the second moment without this part; within, of
+    what is left without all parts that means make, of class and cross-class; projected,
+    of the second moment outside of the span of the class means; random, outside of a random
+    subspace of the same dimension. l0_weights_all, _projected, _random: singular values.
+    global_cosine (L,), of the first eigenvector of the features' moment and their global mean;
+    without_global (L,), its largest eigenvalue outside of the global mean. Of features and errors
+    class_within, ratio and cosines (L,), see :func:`depth_numbers`. Facts of the risk.
+    Source: P20, sections 3 and 7, figures 7 to 10 and 13.
+    """
+    risk = task.risk(split)
+    small = layer_data(task.risk(split, per_class=gradient_per_class))
+    results, rows = {}, {}
+    generator = task.generator(seed)
+    layers = layer_data(risk)
+    with task.counting("layers", len(layers)) as advance:
+        for place, (name, data) in enumerate(layers.items()):
+            few = small[name]
+            tables = {
+                "features": (data.feature_table, data.feature_levels),
+                "errors": (data.error_table, data.error_levels),
+                "gradients": (gradient_table(few), few.error_levels),
+            }
+            spectra = {kind: knock_outs(*of, generator) for kind, of in tables.items()}
+            spectra["weights"] = weight_knock_outs(data, generator)
+            for kind, of in spectra.items():
+                results |= {f"l{place}_{kind}_{which}": values for which, values in of.items()}
+            row = {"sizes": np.array(data.weight.shape)} | about_the_mean(data)
+            for kind, means in (("features", feature_means(data)), ("errors", error_means(data)[0])):
+                numbers = depth_numbers(means, data, kind)
+                row |= {f"{kind}_{key}": value for key, value in numbers.items()}
+            for key, value in row.items():
+                rows.setdefault(key, []).append(value)
+            advance()
+    results |= {key: np.stack(values) for key, values in rows.items()}
+    return results | {"layers": np.array(list(layers))} | performance(task, risk, None)
+
+
+def gradient_table(data: LayerData) -> Tensor:
+    """The layer's gradients γ_{n,c'} = vec(ε hᵀ) as a table (d, N, C), up to a rotation.
+
+    No spectrum changes when vectors are rotated: where they have more coordinates than there are
+    vectors, the square root of their Gram matrix, (εᵀε')(hᵀh'), stands for them.
+
+    Raises:
+        ValueError: for a layer with several positions an example, such as a convolution.
+    """
+    h, e = data.features.double(), data.errors.double()
+    (N, T, d_in), (C, d_out) = h.shape, (e.shape[1], e.shape[3])
+    if T > 1:
+        raise ValueError(
+            f"layer {data.name!r} has {T} positions an example: take a perceptron, model='mlp:…'"
+        )
+    if d_in * d_out <= N * C:
+        return torch.einsum("nco,ni->oinc", e[:, :, 0], h[:, 0]).flatten(0, 1)
+    h, e = h[:, 0].repeat_interleave(C, 0), e.flatten(0, 2)
+    values, vectors = torch.linalg.eigh((e @ e.T) * (h @ h.T))
+    return ((vectors * values.clamp(min=0).sqrt()) @ vectors.T).view(N * C, N, C)
+
+
+def knock_outs(table: Tensor, levels: Levels, generator: torch.Generator) -> dict[str, np.ndarray]:
+    """Eigenvalues of (1/N) Σ p v vᵀ of a table v (d, N, L), whole and after knock-outs.
+
+    Source: P20, definitions 3.1 to 3.3 (subtraction and projection).
+    """
+    rooted = levels.root.double() * table.double()
+    cells = levels.means(table.double())
+    means = (levels.shares * cells).sum(-1)  # (d, K)
+    of_class = levels.project("class", rooted)
+    found = {
+        "all": rooted,
+        "class": of_class,
+        "subtracted": rooted - of_class,
+        "within": levels.project("within", rooted),
+        "projected": outside(means, rooted),
+        "random": outside(random_like(means, generator), rooted),
+    }
+    return {which: moment_eigenvalues(of) for which, of in found.items()}
+
+
+def moment_eigenvalues(table: Tensor) -> np.ndarray:
+    """Eigenvalues of (1/N) Σ v vᵀ that can be nonzero, descending, by the smaller Gram matrix."""
+    V = table.flatten(1)
+    gram = V @ V.T if V.shape[0] <= V.shape[1] else V.T @ V
+    return (torch.linalg.eigvalsh(gram).flip(0) / table.shape[1]).clamp(min=0).cpu().numpy()
+
+
+def outside(vectors: Tensor, table: Tensor) -> Tensor:
+    """(I − QQᵀ) v, Q an orthonormal basis of the vectors (d, k), v a table (d, N, L)."""
+    Q = orthonormal_basis(vectors)
+    return table - torch.einsum("dk,ek,enl->dnl", Q, Q, table)
+
+
+def random_like(vectors: Tensor, generator: torch.Generator) -> Tensor:
+    """As many directions as the vectors have (d, k), uniformly at random."""
+    drawn = torch.randn(vectors.shape, generator=generator, dtype=torch.float64)
+    return drawn.to(vectors.device)
+
+
+def weight_knock_outs(data: LayerData, generator: torch.Generator) -> dict[str, np.ndarray]:
+    """Singular values of W, of W without its class directions, and without random ones.
+
+    Source: P20, figure 13.
+    """
+    W, (d_out, d_in), k = data.weight.double(), data.weight.shape, len(data.classes)
+    P, Q = (orthonormal_basis(random_like(W.new_zeros(d, min(d, k)), generator)) for d in (d_out, d_in))
+    rest = W - P @ (P.T @ W)
+    found = {
+        "all": W,
+        "projected": knocked_out_weight(data).double(),
+        "random": rest - (rest @ Q) @ Q.T,
+    }
+    return {name: torch.linalg.svdvals(M).cpu().numpy() for name, M in found.items()}
+
+
+def about_the_mean(data: LayerData) -> dict[str, float]:
+    """The features' global mean h_G beside their first eigenvector, and λ_1 outside of h_G."""
+    h = data.features[:, 0].double()
+    mean = h.mean(0)
+    first = torch.linalg.eigh(h.T @ h).eigenvectors[:, -1]
+    cosine = abs(float(first @ mean)) / float(torch.linalg.vector_norm(mean))
+    left = moment_eigenvalues(outside(mean[:, None], h.T[..., None]))
+    return {"global_cosine": cosine, "without_global": float(left[0])}
+
+
+def depth_numbers(means: Tensor, data: LayerData, kind: str) -> dict[str, float]:
+    """What depth is said to do to class means (K, d): three numbers of a layer.
+
+    class_within: the trace that classes make over that within. Features: of the means about the
+    global mean; errors: the class part over the within part. ratio: features λ_2/λ_K of
+    Σ π_c h_c h_cᵀ, whose λ_1 is the global mean's; errors λ_1/λ_{K−1} of Σ (p_c/N) ε_c ε_cᵀ, whose
+    K-th belongs to their sum. It is 1 for orthogonal means of one length. cosines: the root mean
+    square distance of the cosines of centred means from −1/(K−1), that of a simplex.
+    Source: P20, section 7 (λ_2/λ_C); the others are ours.
+    """
+    means, K = means.double(), len(means)
+    if kind == "features":
+        weights, table, levels = data.shares.double(), data.feature_table, data.feature_levels
+    else:
+        weights = data.error_levels.class_weights.double() / len(data.error_levels.index)
+        table, levels = data.error_table, data.error_levels
+    centred = means - means.mean(0)
+    values = torch.linalg.svdvals(weights.sqrt()[:, None] * means) ** 2
+    within = levels.project("within", levels.root.double() * table.double())
+    spread = float((within**2).sum()) / len(levels.index)
+    of_classes = weights @ ((centred if kind == "features" else means) ** 2).sum(1)
+    first, last = (1, K - 1) if kind == "features" else (0, K - 2)
+    unit = centred / torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    off = (unit @ unit.T)[~torch.eye(K, dtype=torch.bool, device=unit.device)] + 1 / (K - 1)
+    return {
+        "class_within": float(of_classes) / spread,
+        "ratio": float(values[first] / values[last]) if len(values) > last else float("nan"),
+        "cosines": float((off**2).mean() ** 0.5),
+    }

@@ -1,0 +1,132 @@
+"""P20-1 and P20-2: whether class means make the top of spectra, and what depth does to them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hspec.experiments.claims import Verdict, both, finding, judge, outcome
+from hspec.experiments.records import Record
+from hspec.experiments.trends import SIGNIFICANT, Trend, trend
+
+KINDS = {
+    "features": "features",
+    "errors": "back-propagated errors",
+    "gradients": "gradients (layerwise G)",
+    "weights": "weights (singular values)",
+}
+DEPTH = {
+    "class_within": ("class over within trace", +1),
+    "ratio": ("ratio of the class-mean matrix's eigenvalues (features λ_2/λ_C, errors λ_1/λ_{C−1})", -1),
+    "cosines": ("distance of the class means' cosines from −1/(C−1)", -1),
+}
+LEFT = 1.0  # of λ_C before: what a knock-out that takes all outliers leaves at most
+
+
+def left_over(record: Record, kind: str, which: str = "projected") -> np.ndarray:
+    """The largest eigenvalue (singular value) after a knock-out, over the C-th before it, (L,).
+
+    At most 1 where the C largest are gone. A projection out of k dimensions (2k for weights) leaves
+    at least λ_{k+1}. NaN for a layer that has no C-th.
+    """
+    classes, found = record.num_classes, []
+    for place in range(len(record["layers"])):
+        before = record[f"l{place}_{kind}_all"]
+        after = record[f"l{place}_{kind}_{which}"][0]
+        edge = before[classes - 1] if len(before) >= classes else np.nan
+        found.append(after / edge if edge > 1e-9 * before[0] else np.nan)
+    return np.array(found)
+
+
+def layers_judged(records: list[Record], kind: str, which: str = "projected") -> np.ndarray:
+    """:func:`left_over` of every seed, (seeds, L); NaN where class directions are the whole space.
+
+    That is so of errors at the logits, and of one side of the weights there.
+    """
+    found = np.stack([left_over(record, kind, which) for record in records])
+    if kind in ("errors", "weights"):
+        found[:, -1] = np.nan
+    return found
+
+
+def verdict_structure(records: list[Record]) -> list[Verdict]:
+    """P20-1: for each kind, what is left of the outliers without class means, median layer.
+
+    Where random directions leave little more than λ_C too, there were no outliers to attribute.
+    """
+    rows = []
+    for kind, name in KINDS.items():
+        left, random = (layers_judged(records, kind, which) for which in ("projected", "random"))
+        middle, control = float(np.nanmedian(left)), float(np.nanmedian(random))
+        rows.append(
+            Verdict(
+                "P20-1",
+                f"{name}: the largest outside of the class means' span, over the C-th before; median "
+                "(range) over layers and seeds; without random directions",
+                f"{middle:.2f} ({np.nanmin(left):.2f} … {np.nanmax(left):.2f}); {control:.2f}",
+                f"≤ {LEFT:g}, where random directions leave more; both are ours",
+                *both(judge(middle, LEFT), judge(control, LEFT, above=True)),
+            )
+        )
+    return rows
+
+
+def verdict_depth(records: list[Record]) -> list[Verdict]:
+    """P20-2: the trends of three numbers with depth, of features and of errors."""
+    rows = []
+    for kind in ("features", "errors"):
+        for key, (name, sign) in DEPTH.items():
+            values = table_of(records, kind, key)
+            found = trend(values, 1)
+            ends = f"{values[:, 0].mean():.3g} → {values[:, -1].mean():.3g}"
+            rows.append(
+                Verdict(
+                    "P20-2",
+                    f"{KINDS[kind]}: {name}; first → last layer, and Kendall's τ with depth",
+                    f"{ends}; τ = {found.tau:+.2f}, p = {found.p:.2g}, {found.comparisons} pairs",
+                    f"τ {'>' if sign > 0 else '<'} 0, p ≤ {SIGNIFICANT:g}",
+                    *decided(found, sign),
+                )
+            )
+    return rows
+
+
+def decided(found: Trend, sign: int) -> tuple[str, str]:
+    return outcome(found.tau * sign > 0, decided=found.p <= SIGNIFICANT), f"p = {found.p:.2g}"
+
+
+def table_of(records: list[Record], kind: str, key: str) -> np.ndarray:
+    """One of the numbers of :data:`DEPTH`, (seeds, L)."""
+    return np.stack([record[f"{kind}_{key}"] for record in records])
+
+
+def findings(records: list[Record]) -> list[str]:
+    """In this run: what knock-outs leave, the features' global mean, and what depth does."""
+    rows, deep = verdict_structure(records), verdict_depth(records)
+    left = {kind: float(np.nanmedian(layers_judged(records, kind))) for kind in KINDS}
+    cosine = np.concatenate([record["global_cosine"] for record in records])
+    per_kind = ", ".join(f"{kind} {value:.2f}" for kind, value in left.items())
+    told = [
+        finding(
+            "Outside of the class means' span the largest eigenvalue (of weights, singular value) is, "
+            f"in units of the $C$-th before and in the median layer: {per_kind}.",
+            *rows,
+        ),
+        "The first eigenvector of the features' second moment has a cosine of "
+        f"{cosine.min():.3f} to {cosine.max():.3f} with their global mean.",
+    ]
+    for kind, start in (("features", 0), ("errors", len(DEPTH))):
+        ends = ", ".join(
+            f"{short} {of[:, 0].mean():.3g} → {of[:, -1].mean():.3g}"
+            for short, of in zip(
+                ("class over within", "eigenvalue ratio", "cosines' distance"),
+                (table_of(records, kind, key) for key in DEPTH),
+                strict=True,
+            )
+        )
+        told.append(
+            finding(
+                f"From the first layer to the last, of {KINDS[kind]}: {ends}.",
+                *deep[start : start + len(DEPTH)],
+            )
+        )
+    return told

@@ -1,0 +1,194 @@
+"""Layers of a tiny perceptron: knock-outs against dense matrices, every outcome of verdicts."""
+
+import numpy as np
+import pytest
+import torch
+
+from hspec.chapters.class_structure_everywhere.figures import (
+    depth_table,
+    left_by_layer,
+    left_table,
+    mean_table,
+    spectra_before_and_after,
+    with_depth,
+)
+from hspec.chapters.class_structure_everywhere.measure import (
+    depth_numbers,
+    gradient_table,
+    knock_outs,
+    layer_structure,
+    moment_eigenvalues,
+)
+from hspec.chapters.class_structure_everywhere.verdict import (
+    findings,
+    left_over,
+    verdict_depth,
+    verdict_structure,
+)
+from hspec.curvature import A1, Risk, class_means, gauss_newton, layer_data
+from hspec.curvature.layers import error_moment, error_part, feature_means, feature_moment, feature_part
+from hspec.experiments import Experiment, Recipe, Record, Setting, Store, load_or_run
+from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.task import Task
+
+HOLDS, FAILS, OPEN = OUTCOMES
+SETTING = Setting(
+    model="mlp:13x2",
+    width=1.0,
+    norm="batch",
+    image_size=4,
+    per_class=4,
+    test_per_class=2,
+    recipe=Recipe(epochs=4, batch_size=10),
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    return Store(folder, folder / "none")
+
+
+@pytest.fixture(scope="module")
+def record(store):
+    return load_or_run(Experiment(layer_structure, SETTING, {"gradient_per_class": 2}), store, progress=False)
+
+
+@pytest.fixture(scope="module")
+def risk(store):
+    return Task(SETTING, store, "risk", progress=False).risk(dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def layers(risk):
+    return layer_data(risk)
+
+
+def largest_first(matrix):
+    return torch.linalg.eigvalsh(matrix).flip(0).numpy()
+
+
+def without(matrix, vectors):
+    """(I − P) M (I − P), P the projection on the span of the columns, by a pseudo-inverse."""
+    P = vectors @ torch.linalg.pinv(vectors)
+    rest = torch.eye(len(matrix), dtype=matrix.dtype) - P
+    return rest @ matrix @ rest
+
+
+def test_features_and_errors_are_those_of_the_dense_matrices(record, layers):
+    for place, data in enumerate(layers.values()):
+        H, D = feature_moment(data), error_moment(data)
+        h = feature_means(data).T
+        expected = {
+            "features_all": H,
+            "features_class": feature_part(data, "class"),
+            "features_subtracted": feature_part(data, "within"),
+            "features_projected": without(H, h),
+            "errors_all": D,
+            "errors_subtracted": D - error_part(data, "class"),
+            "errors_within": error_part(data, "within"),
+        }
+        for name, matrix in expected.items():
+            found = record[f"l{place}_{name}"]
+            exact = largest_first(matrix)[: len(found)]
+            np.testing.assert_allclose(found, exact, atol=1e-5 * largest_first(H if name[0] == "f" else D)[0])
+        mean = data.features[:, 0].mean(0)[:, None]
+        left = largest_first(without(H, mean))[0]
+        assert record["without_global"][place] == pytest.approx(left, rel=1e-4)
+        W = data.weight
+        np.testing.assert_allclose(record[f"l{place}_weights_all"], torch.linalg.svdvals(W), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["1", "7"], ids=["more vectors", "more coordinates"])
+def test_gradients_keep_the_spectra_of_the_layers_block(store, name):
+    """G of the layer, G − A1, and G outside of the span of the g_c, from a risk of its own."""
+    task = Task(SETTING, store, "own", progress=False)
+    options = {"per_class": 2 if name == "1" else 4, "dtype": torch.float64}
+    data = layer_data(task.risk(**options), name)[name]
+    table = gradient_table(data)
+    assert len(table) == min(data.weight.numel(), 10 * len(data.features))
+    found = knock_outs(table, data.error_levels, torch.Generator().manual_seed(0))
+    risk = task.risk(**options, parameters=[f"{name}.weight"])
+    means, G = class_means(risk), gauss_newton(risk).to_dense()
+    exact = {
+        "all": G,
+        "subtracted": G - A1(means).to_dense(),
+        "class": A1(means).to_dense(),
+        "projected": without(G, means.class_vectors.T),
+    }
+    for which, matrix in exact.items():
+        values = largest_first(matrix)[: len(found[which])]
+        np.testing.assert_allclose(found[which][: len(values)], values, atol=1e-9 * largest_first(G)[0])
+    assert 0 < found["random"][0] <= found["all"][0] * (1 + 1e-12)
+
+
+def test_depth_numbers_of_a_simplex(layers):
+    """Orthogonal means of one length: ratio 1, cosines of a simplex; traces from the parts."""
+    data = next(iter(layers.values()))
+    found = depth_numbers(3 * torch.eye(10, 12, dtype=torch.float64), data, "features")
+    assert (found["ratio"], found["cosines"]) == pytest.approx((1.0, 0.0), abs=1e-12)
+    own = depth_numbers(feature_means(data), data, "features")
+    h = feature_means(data)
+    between = feature_part(data, "class") - torch.outer(h.mean(0), h.mean(0))
+    within = feature_part(data, "within").trace()
+    assert own["class_within"] == pytest.approx(float(between.trace() / within), rel=1e-10)
+    values = largest_first(feature_part(data, "class"))
+    assert own["ratio"] == pytest.approx(values[1] / values[9], rel=1e-8)
+
+
+def test_smaller_gram_matrix_has_the_same_eigenvalues():
+    table = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    few = moment_eigenvalues(table)
+    tall = moment_eigenvalues(table.flatten(1).T[:, :, None])
+    np.testing.assert_allclose(few * 4 / 3, tall, rtol=1e-12)
+
+
+def test_positions_are_refused():
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.Flatten(), torch.nn.Linear(8, 3))
+    risk = Risk.from_module(net, [(torch.ones(3, 1, 3, 3), torch.arange(3))], 3)
+    with pytest.raises(ValueError, match="layer '0' has 4 positions an example: take a perceptron"):
+        gradient_table(layer_data(risk)["0"])
+
+
+def made(left, random, trend, layers=8):
+    """Three classes: λ_C is 1 before, `left` and `random` after; depth numbers follow `trend`."""
+    arrays = {"num_classes": np.array(3), "layers": np.array([str(k) for k in range(layers)])}
+    for place in range(layers):
+        for kind in ("features", "errors", "gradients", "weights"):
+            arrays[f"l{place}_{kind}_all"] = np.array([9.0, 5.0, 1.0, 0.1])
+            arrays[f"l{place}_{kind}_projected"] = np.array([left, 0.05])
+            arrays[f"l{place}_{kind}_random"] = np.array([random, 0.05])
+    up = 2.0 ** np.arange(layers)
+    for kind in ("features", "errors"):
+        arrays |= {f"{kind}_class_within": up if trend > 0 else 1 / up}
+        arrays |= {f"{kind}_{key}": 1 / up if trend > 0 else up for key in ("ratio", "cosines")}
+    return Record(arrays | {"global_cosine": np.ones(layers)}, {})
+
+
+def outcomes(verdicts):
+    return [verdict.outcome for verdict in verdicts]
+
+
+def test_verdicts_have_every_outcome():
+    assert outcomes(verdict_structure([made(0.3, 6, 1)])) == [HOLDS] * 4
+    assert outcomes(verdict_structure([made(3.0, 6, 1)])) == [FAILS] * 4
+    assert outcomes(verdict_structure([made(0.9, 6, 1)])) == [OPEN] * 4
+    assert outcomes(verdict_structure([made(0.3, 1.1, 1)])) == [OPEN] * 4
+    assert outcomes(verdict_depth([made(0.3, 6, 1)])) == [HOLDS] * 6
+    assert outcomes(verdict_depth([made(0.3, 6, -1)])) == [FAILS] * 6
+    assert outcomes(verdict_depth([made(0.3, 6, 1, layers=3)])) == [OPEN] * 6
+
+
+def test_a_layer_without_a_cth_value_is_left_open():
+    record = made(0.3, 6, 1)
+    short = Record(record.arrays | {"l0_errors_all": np.array([1.0, 0.5])}, {})
+    assert np.isnan(left_over(short, "errors")[0]) and left_over(short, "features")[0] == 0.3
+
+
+def test_figures_and_tables(record):
+    assert len(spectra_before_and_after(record).axes) == 8
+    assert len(left_by_layer([record]).axes) == 4
+    assert [len(axis.lines) for axis in with_depth([record, record]).axes] == [2] * 6
+    for frame in (left_table([record]), mean_table(record), depth_table([record])):
+        assert len(frame) == 3
+    assert len(findings([record])) == 4
