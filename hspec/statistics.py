@@ -56,6 +56,16 @@ def student_factor(n: int, level: float = 0.95) -> float:
     return scipy.special.stdtrit(n - 1, 0.5 + level / 2) if n > 1 else np.float64(np.nan)
 
 
+def normal_factor(level: float = 0.95) -> float:
+    """Standard deviations in the half-width of a normal interval.
+
+    Example:
+        >>> print(round(normal_factor(), 3))
+        1.96
+    """
+    return float(scipy.special.ndtri(0.5 + level / 2))
+
+
 def interval(mean: float, error: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Ends of the Student-t interval, from a mean and its standard error over n values; NaN for one.
 

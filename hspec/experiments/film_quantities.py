@@ -29,20 +29,38 @@ def rank_ratio(eigenvalues: np.ndarray, k: int) -> float:
     return float(top[0] / top[k - 1]) if top[k - 1] > ROUNDING * top[0] else float("nan")
 
 
-def negative_share(measure: SpectralMeasure) -> tuple[float, float]:
-    """Σ_{λ<0} |λ| / Σ |λ|, and its standard error over probes: the share of the curvature that is negative.
+def negative_share(measure: SpectralMeasure) -> tuple[float, float, float]:
+    """Σ_{λ<0} |λ| / Σ |λ|, the share of the curvature that is negative, and bounds on the probes' own shares.
 
     The mere count of negative eigenvalues depends on the rounding of the many that are nearly zero; this does not.
+    Σ_{λ<0} |λ| is ∫ F over the negative axis, with F bounded as in :meth:`SpectralMeasure.cdf_bounds`, and Σ λ is
+    exact in a Gauss rule. That no eigenvalue lies below the smallest Ritz value is taken for granted.
     """
-    sizes = np.where(measure.weights > 0, measure.weights * np.abs(measure.nodes), 0.0)
-    shares = np.where(measure.nodes < 0, sizes, 0.0).sum(axis=1) / sizes.sum(axis=1)
-    return mean_and_error(shares)
+    sizes = measure.weights * np.abs(np.nan_to_num(measure.nodes))
+    value = float((np.where(measure.nodes < 0, sizes, 0.0).sum(axis=1) / sizes.sum(axis=1)).mean())
+    traces = (measure.plain_weights * np.nan_to_num(measure.nodes)).sum(axis=1)
+    ends = np.unique(np.append(np.minimum(measure.nodes[np.isfinite(measure.nodes)], 0.0), 0.0))
+    gaps, middles = np.diff(ends), (ends[1:] + ends[:-1]) / 2
+    parts = [np.atleast_2d(bound) @ gaps for bound in measure.cdf_bounds(middles)]
+    shares = [(part / np.maximum(2 * part + traces, part)).mean() for part in parts if part.any()] or [0.0]
+    return value, float(min(value, *shares)), float(max(value, *shares))
 
 
-def count_below(measure: SpectralMeasure, t: float) -> tuple[float, float]:
-    """The number of eigenvalues below t, and its standard error over probes."""
-    mean, sem = measure.mean_and_sem(lambda nodes: (nodes < t).astype(float))
-    return measure.dimension * mean, measure.dimension * sem
+def count_below(measure: SpectralMeasure, t: float) -> tuple[float, float, float]:
+    """The number of eigenvalues up to t, and the ends of its interval: :meth:`SpectralMeasure.share_below`."""
+    share, low, high = measure.share_below(t)
+    return measure.dimension * share, measure.dimension * low, measure.dimension * high
+
+
+def gradient_below_zero(record: Frame) -> tuple[float, float, float]:
+    """The share of the gradient in directions of negative curvature, and rigorous bounds on it.
+
+    Negative is what single precision can tell from zero: below −:data:`ROUNDING` of the spectrum's size.
+    """
+    gradient = record.gradient
+    cut = -ROUNDING * float(np.abs(gradient.support).max())
+    low, high = (float(bound[0]) for bound in gradient.cdf_bounds(cut))
+    return float(gradient.cdf(cut)), low, high
 
 
 def spectral_change(a: SpectralMeasure, b: SpectralMeasure) -> tuple[float, float]:

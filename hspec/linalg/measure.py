@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hspec.linalg import smoothing
-from hspec.statistics import mean_and_error, mean_and_interval
+from hspec.statistics import mean_and_error, mean_and_interval, normal_factor
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,6 @@ class SpectralMeasure:
         mean, error = self.mean_and_sem(lambda t: np.log(t + shift))
         return self.dimension * mean, self.dimension * error
 
-    def negative_mass(self) -> tuple[float, float]:
-        """The share of eigenvalues below zero, and its standard error over probes."""
-        return self.mean_and_sem(lambda t: (t < 0).astype(float))
-
     def cdf(self, t: ArrayLike) -> np.ndarray:
         """Φ(t), the share of eigenvalues ≤ t, mean over probes; t of any shape."""
         return self.probe_cdfs(t).mean(0)
@@ -179,6 +175,24 @@ class SpectralMeasure:
             lower[i] = sums[np.maximum(at_or_before - 1, 0)]
             upper[i] = sums[np.minimum(before + 1, len(theta))]
         return known + lower, known + upper
+
+    def share_below(self, t: float, level: float = 0.95) -> tuple[float, float, float]:
+        """Φ(t), the share of eigenvalues ≤ t, and the ends of an interval that holds both of its errors.
+
+        It goes from the mean of the rigorous lower bounds to that of the upper ones (`cdf_bounds`), and
+        is widened by their Student-t interval over probes: the node nearest to t stands for eigenvalues
+        on both sides of it, which no spread over probes tells. A single probe has none; there the standard
+        deviation of a random probe's F(t) is (2Φ(1 − Φ)/(p + 2))^½, with Φ the upper bound.
+        Source: CTU21, for the variance; Chebyshev, Markov and Stieltjes for the bounds.
+        """
+        share = float(self.cdf(t))
+        if self._is_exact:
+            return share, share, share
+        (low, below), (high, above) = (mean_and_interval(bound, level) for bound in self.cdf_bounds(t))
+        if self.num_probes == 1:
+            most = min(float(high), 0.5)  # where the variance is largest
+            below = above = normal_factor(level) * (2 * most * (1 - most) / (self.dimension + 2)) ** 0.5
+        return share, float(min(share, max(low - below, 0.0))), float(max(share, min(high + above, 1.0)))
 
     def confidence_band(self, t: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Pointwise Student-t band for Φ(t) over probes, within [0, 1]: the sampling error. Two of t's shape.

@@ -13,7 +13,6 @@ from torch import Tensor
 from hspec.linalg import SpectralMeasure
 from hspec.linalg.smoothing import EPSILON
 from hspec.plotting import panels, plot
-from hspec.statistics import mean_and_interval
 from hspec.yours import saving
 from hspec.yours.plan import Plan
 from hspec.yours.table import Table
@@ -52,18 +51,13 @@ class MatrixSpectrum:
         """(share of eigenvalues below −ε‖A‖, and the ends of a 95 % interval for it), ε = 1e-5.
 
         Below −ε‖A‖, since rounding has a sign, too. The quadrature's node nearest to zero stands for
-        eigenvalues on both sides of it, so the interval goes from the rigorous lower to the rigorous
-        upper bound on each probe's share (`cdf_bounds`), widened by their spread over probes.
+        eigenvalues on both sides of it, so the interval is that of `SpectralMeasure.share_below`.
         """
         if self.is_semidefinite:
             return 0.0, 0.0, 0.0
         measure = self.measure
         at = np.nextafter(-EPSILON * max(np.abs(measure.support)), -np.inf)
-        share = float(measure.cdf(at))
-        if self.is_exact:
-            return share, share, share
-        (low, below), (high, above) = (mean_and_interval(bound) for bound in measure.cdf_bounds(at))
-        return share, float(max(low - below, 0.0)), float(min(high + above, 1.0))
+        return measure.share_below(float(at))
 
     @property
     def ends(self) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from hspec.chapters.batch_norm.verdict import verdict_outliers
 from hspec.chapters.early_training.verdict import verdict_negative_start, verdict_settling
 from hspec.chapters.end_of_training.verdict import verdict_end
 from hspec.chapters.learning_rate_drop.verdict import verdict_drop
-from hspec.chapters.population_batch_norm.verdict import verdict_population
+from hspec.chapters.population_batch_norm.verdict import verdict_modes, verdict_population
 from hspec.experiments import Setting
 from hspec.experiments.film_quantities import UNDEFINED
 from hspec.experiments.records import Record
@@ -20,7 +20,7 @@ def frame(eigenvalues, step=0, residual=0.0, classes=2):
     values = np.sort(np.asarray(eigenvalues, dtype=float))
     rows = np.stack([values, values])
     weights = np.full(rows.shape, 1 / len(values))
-    measure = SpectralMeasure(rows, weights, weights, len(values))
+    measure = SpectralMeasure(rows, weights, weights, len(values), np.ones(rows.shape, bool))
     arrays = {
         "top": values[::-1],
         "bottom": values[:1],
@@ -90,6 +90,16 @@ def test_outliers_of_two_nets():
     assert outcomes(verdict_outliers([flat[0]] * 3, scattered))[0] == OPEN
 
 
+def test_nets_are_compared_at_the_last_rank_that_both_reach():
+    """A stored film of one training each, whose eigenvalue C + 1 has not converged."""
+    flat, spiky = frame([4.0, 3.9, 1]), frame([90.0, 5, 1])
+    for one in (flat, spiky):
+        one.arrays["top_residuals"][2] = 0.5
+    rows = verdict_outliers([flat], [spiky])
+    assert outcomes(rows) == [HOLDS, HOLDS]
+    assert "λ_1/λ_2, the last rank that all reach," in rows[0].quantity
+
+
 def test_a_ratio_that_is_not_defined_is_named_so_and_decides_nothing():
     spiky, indefinite = [frame([9.0, 5, 1])] * 2, [frame([9.0, 5, -1])] * 2
     rows = verdict_outliers(indefinite, spiky)
@@ -100,8 +110,15 @@ def test_a_ratio_that_is_not_defined_is_named_so_and_decides_nothing():
 def test_population_statistics():
     flat, spiky = [frame([1.2, 1.1, 1], step=10)] * 2, [frame([9.0, 5, 1], step=10)] * 2
     fast, slow = curve(0.5), curve(2.0)
-    assert outcomes(verdict_population(flat, spiky, (fast, slow))) == [HOLDS, HOLDS]
-    assert outcomes(verdict_population(spiky, flat, (slow, fast))) == [FAILS, FAILS]
+    assert outcomes(verdict_population(flat, spiky, (fast, slow, fast))) == [HOLDS, HOLDS, HOLDS]
+    assert outcomes(verdict_population(spiky, flat, (slow, fast, slow))) == [FAILS, FAILS, FAILS]
+
+
+def test_the_same_weights_in_both_modes():
+    flat, spiky = frame([1.2, 1.1, 1]), frame([9.0, 5, 1])
+    assert outcomes(verdict_modes({"a": (flat, spiky), "b": (flat, spiky)})) == [HOLDS]
+    assert outcomes(verdict_modes({"a": (flat, spiky), "b": (spiky, flat)})) == [FAILS]
+    assert outcomes(verdict_modes({"a": (flat, spiky), "b": (flat, frame([1.3, 1.1, 1]))})) == [OPEN]
 
 
 def test_one_seed_decides_nothing_about_a_ratio():

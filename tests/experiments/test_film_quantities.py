@@ -25,12 +25,20 @@ def test_rank_ratio_is_undefined_below_zero_and_where_an_eigenvalue_is_not_known
 
 
 def test_negative_share_is_the_share_of_absolute_curvature():
-    value, _ = negative_share(exact([-1.0, -2.0, 0.0, 5.0]))
-    assert value == pytest.approx(3 / 8, abs=1e-15)
+    assert negative_share(exact([-1.0, -2.0, 0.0, 5.0])) == pytest.approx((3 / 8,) * 3, abs=1e-15)
+
+
+def test_negative_share_is_between_its_bounds():
+    """Of a probe with equal parts in all eigenvalues, whose share is the spectrum's own."""
+    values = torch.cat([torch.linspace(-1, 1, 60), torch.tensor([3.0, 9.0])]).double()
+    rule = gauss_rule(lanczos(torch.diag(values), torch.ones(62, dtype=torch.float64), 20), 62)
+    truth = float(values[values < 0].abs().sum() / values.abs().sum())
+    value, low, high = negative_share(rule)
+    assert low <= truth <= high and low <= value <= high and high - low < 0.2
 
 
 def test_count_below_counts():
-    assert count_below(exact([-3.0, -1.0, -0.1, 2.0]), -0.5)[0] == pytest.approx(2, abs=1e-12)
+    assert count_below(exact([-3.0, -1.0, -0.1, 2.0]), -0.5) == pytest.approx((2,) * 3, abs=1e-12)
 
 
 def test_spectral_change_is_zero_one_and_two_where_it_must_be():

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+import torch
 
 from hspec.linalg import (
     KERNEL_WIDTHS,
     SpectralMeasure,
+    aslinearoperator,
     kolmogorov_smirnov,
     noise_floor,
+    slq,
     wasserstein,
 )
 
@@ -27,7 +30,7 @@ def sampled():
 def test_moments_trace_and_cdf_of_known_eigenvalues(exact):
     assert exact.moment(2) == pytest.approx((VALUES**2).mean())
     assert exact.trace() == pytest.approx((VALUES.sum(), 0.0))
-    assert exact.negative_mass() == pytest.approx((1 / 9, 0.0))
+    assert exact.share_below(-1e-9) == pytest.approx((1 / 9, 1 / 9, 1 / 9))
     assert exact.support == (-0.5, 3.0)
     t = np.array([-1.0, -0.5, 0.0, 0.1, 3.0, 4.0])
     assert np.allclose(exact.cdf(t), [0, 1 / 9, 2 / 9, 2 / 9, 1, 1])
@@ -192,3 +195,15 @@ def test_kolmogorov_smirnov_against_a_fine_grid(outside, exact, sampled):
     t = t[np.abs(t) >= outside * 3.0]
     brute = np.abs(exact.cdf(t) - sampled.cdf(t)).max()
     assert kolmogorov_smirnov(exact, sampled, outside) == pytest.approx(brute)
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+def test_a_share_below_a_point_has_an_interval_that_holds_the_true_one(probes):
+    """A node beside the point stands for eigenvalues on both sides: the spread over probes does not know it."""
+    generator = torch.Generator().manual_seed(3)
+    values = torch.cat([torch.linspace(-0.02, 0.01, 500), torch.linspace(0.5, 3.0, 20)]).double()
+    matrix = aslinearoperator(torch.diag(values))
+    measure = slq(matrix, 18, probes, generator=generator)
+    truth = float((values <= -0.002).double().mean())
+    share, low, high = measure.share_below(-0.002)
+    assert low <= truth <= high and low <= share <= high and high - low < 1

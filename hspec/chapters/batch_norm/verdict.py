@@ -21,27 +21,41 @@ from hspec.statistics import interval, mean_and_error
 
 def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdict]:
     """GKX-6, one record of each net per seed."""
-    rank = without[0].num_classes + 1
+    rank = comparable_rank([*with_norm, *without])
+    name = f"λ_1/λ_{rank}" + (", the last rank that all reach," if rank <= without[0].num_classes else "")
     number = len(without)
     ratio, text = compared_ratios(without, with_norm, rank)
     present = mean_and_error([rank_ratio(r.top, rank) for r in with_norm])
+    several = number > 1  # of one training each the eigenvalues are known, and what luck did is not
     return [
         Verdict(
             "GKX-6",
-            f"λ_1/λ_{rank} without batch norm over the same with it, step {without[0].step}, "
-            f"{seeds(without)}",
+            f"{name} without batch norm over the same with it, step {without[0].step}, {seeds(without)}",
             text,
             f"at least {TWICE:g}, a threshold of ours",
-            *judge(float(np.exp(ratio[0])), TWICE, above=True, interval=ratio_interval(*ratio, number)),
+            *judge(
+                float(np.exp(ratio[0])),
+                TWICE,
+                above=True,
+                interval=ratio_interval(*ratio, number) if several else None,
+            ),
         ),
         Verdict(
             "GKX-6",
-            f"λ_1/λ_{rank} with batch norm: are outliers absent?",
+            f"{name} with batch norm: are outliers absent?",
             UNDEFINED if np.isnan(present[0]) else with_error(*present),
             f"at most {TWICE:g}, a threshold of ours",
-            *judge(float(present[0]), TWICE, interval=interval(*present, number)),
+            *judge(float(present[0]), TWICE, interval=interval(*present, number) if several else None),
         ),
     ]
+
+
+def comparable_rank(frames: list[Frame]) -> int:
+    """C + 1, or the last rank up to which the eigenvalues of all frames have converged, where that is less."""
+    beyond = frames[0].num_classes + 1
+    known = [np.flatnonzero(~np.isfinite(frame.top[:beyond])) for frame in frames]
+    reached = min((int(gaps[0]) for gaps in known if len(gaps)), default=beyond)
+    return reached if reached > 1 else beyond
 
 
 def findings(
@@ -54,7 +68,7 @@ def findings(
 
 def _findings(with_norm: list[Frame], without: list[Frame]) -> list[str]:
     brings, absent = verdict_outliers(with_norm, without)
-    record, rank = with_norm[0], with_norm[0].num_classes + 1
+    record, rank = with_norm[0], comparable_rank([*with_norm, *without])
     where = f"{net_name(record)}, {record.setting.dataset}, step {record.step:,}, {seeds(with_norm)}"
     ratio = f"$\\lambda_1/\\lambda_{{{rank}}}$"
     return [

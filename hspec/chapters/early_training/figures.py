@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hspec.chapters.early_training.verdict import by_sample
 from hspec.experiments.film_quantities import depth, epoch_changes, sampling_noise
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.style import COLOURS, panels
@@ -44,8 +45,6 @@ def sample_table(films: list[list[Frame]], step: int) -> pd.DataFrame:
 
     Films of other nets or trainings than the first one's are left out.
     """
-    setting = films[0][0].setting
-    frames = [r for film in films for r in film if r.setting == setting and r.step == step]
     return tabulated(
         (
             {
@@ -55,7 +54,7 @@ def sample_table(films: list[list[Frame]], step: int) -> pd.DataFrame:
                 "λ_min": frame.bottom,
                 "|λ_min|/λ_1": depth(frame)[0],
             }
-            for frame in sorted(frames, key=lambda frame: frame.num_examples)
+            for frame in by_sample(films, step)
         ),
         {"images": ",", "loss on them": ".3g", "λ_1": ".3g", "λ_min": ".3g", "|λ_min|/λ_1": ".3f"},
     )

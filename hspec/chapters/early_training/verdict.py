@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from hspec.experiments.claims import Verdict, both, finding, judge
@@ -14,7 +16,7 @@ from hspec.experiments.film_quantities import (
 )
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
-from hspec.statistics import interval, mean_and_error, student_factor
+from hspec.statistics import mean_and_error, student_factor
 
 PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
 LARGE = 0.1  # of λ_max: a negative eigenvalue larger than this is large
@@ -40,16 +42,22 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
         Verdict(
             "GKX-2",
             f"number of eigenvalues below −{LARGE:g} λ_max at the same steps",
-            f"{with_error(*counts[0], digits=1)}, then {with_error(*counts[1], digits=1)}",
+            f"{between(counts[0])}, then {between(counts[1])} (quadrature and probes)",
             "at least one, then less than one",
             *both(
                 *(
-                    judge(mean, 1, above=early, interval=interval(mean, error, r.hess.num_probes), ours=False)
-                    for (mean, error), r, early in zip(counts, (start, after), (True, False), strict=True)
+                    judge(count, 1, above=early, interval=ends, ours=False)
+                    for (count, *ends), early in zip(counts, (True, False), strict=True)
                 )
             ),
         ),
     ]
+
+
+def between(bounded: tuple[float, float, float]) -> str:
+    """ "39.7 [20, 61]": an estimate and its interval."""
+    value, low, high = bounded
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
 
 
 def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
@@ -73,14 +81,41 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     ]
 
 
-def findings(film: list[Frame], later: int, epoch: int, stored: list[Frame] | None = None) -> list[str]:
-    """In this run: both ends at the start and later, the change per epoch, and the same of a stored film."""
+def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]]) -> list[str]:
+    """In this run: both ends at the start and later, the change per epoch; the ends of a stored film, by its sample."""
     settled = verdict_settling(film, epoch)
     told = [
         _negative(film, later),
         finding(f"The mean change of the spectrum over an epoch is {settled[0].value}.", *settled),
     ]
-    return [*told, _negative(stored, min(PAPER_STEP, stored[-1].step))] if stored else told
+    if not stored:
+        return told
+    told.append(_negative(stored[0], min(PAPER_STEP, stored[0][-1].step)))
+    samples = by_sample(stored, PAPER_STEP)
+    return [*told, _samples(samples)] if len(samples) > 1 else told
+
+
+def by_sample(films: list[list[Frame]], step: int) -> list[Frame]:
+    """The frames at the step of the first film's net and training, by the size of the Hessian's sample."""
+    setting = films[0][0].setting
+    frames = [r for film in films for r in film if r.setting == setting and r.step == step]
+    return sorted(frames, key=lambda frame: frame.num_examples)
+
+
+def _samples(frames: list[Frame]) -> str:
+    depths = [depth(frame)[0] for frame in frames]
+    falls = all(after < before for before, after in pairwise(depths))
+    sizes = " and ".join(
+        f"{d:.3f} over {f.num_examples:,} images" for d, f in zip(depths, frames, strict=True)
+    )
+    return (
+        f"The same stored weights at step {frames[0].step:,}: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is {sizes}. "
+        + (
+            "It falls as the sample grows, so that a part of what is negative is the small sample's."
+            if falls
+            else "It does not fall as the sample grows: the size of the sample does not explain it."
+        )
+    )
 
 
 def _negative(film: list[Frame], later: int) -> str:

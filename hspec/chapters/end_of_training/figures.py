@@ -18,8 +18,8 @@ def negative_parts(films: dict[str, list[Frame]]) -> Figure:
         steps = [r.step for r in frames]
         look = {"color": colour, "marker": marker, "markersize": 4, "label": label}
         left.errorbar(steps, *np.transpose([depth(r) for r in frames]), **look)
-        shares = np.array([negative_share(r.hess) for r in frames])
-        right.errorbar(steps, shares[:, 0], np.nan_to_num(shares[:, 1]), **look)
+        shares, low, high = np.transpose([negative_share(r.hess) for r in frames])
+        right.errorbar(steps, shares, (shares - low, high - shares), **look)
     for axis in (left, right):
         axis.set_xlabel("step")
     plain_log(left)

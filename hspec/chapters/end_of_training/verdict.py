@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
-from hspec.experiments.film_quantities import depth, moment, negative_share, seeds, with_error
+from hspec.experiments.film_quantities import depth, moment, negative_share, seeds
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import mean_and_error, student_factor
@@ -21,8 +21,8 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
     factor = student_factor(len(records))  # NaN for one training, whose luck is then not in the error
     error = max(float(np.nan_to_num(factor * sem)), *slacks)
     luck = "" if len(records) > 1 else ", of one training"
-    shares = mean_and_error([negative_share(r.hess)[0] for r in records])
-    spread = float(np.nan_to_num(factor * shares[1]))
+    shares, lows, highs = np.transpose([negative_share(r.hess) for r in records])
+    low, high = (_end(bounds, factor, sign) for bounds, sign in ((lows, -1), (highs, +1)))
     when, runs = moment(records[0]), seeds(records)
     return [
         Verdict(
@@ -35,11 +35,17 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
         Verdict(
             "GKX-5",
             f"share of the curvature that is negative, {when}, {runs}",
-            with_error(*shares),
+            f"{shares.mean():.3f} [{low:.3f}, {high:.3f}] (quadrature, seeds){luck}",
             f"at most {LITTLE:g}, a threshold of ours",
-            *judge(shares[0], LITTLE, interval=(shares[0] - spread, shares[0] + spread)),
+            *judge(float(shares.mean()), LITTLE, interval=(low, high)),
         ),
     ]
+
+
+def _end(bounds: np.ndarray, factor: float, sign: int) -> float:
+    """Mean of rigorous bounds over seeds, moved outwards by Student's half-width where there are several."""
+    mean, error = mean_and_error(bounds)
+    return float(np.clip(mean + sign * np.nan_to_num(factor * error), 0, 1))
 
 
 def findings(records: list[Frame], trained: list[Frame]) -> list[str]:

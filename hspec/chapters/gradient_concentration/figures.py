@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hspec.experiments.film_quantities import share
+from hspec.experiments.film_quantities import gradient_below_zero, share
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import LOOKS
 from hspec.figures.film_tables import BOUNDED
@@ -58,13 +58,13 @@ def gradient_over_spectrum(records: dict[str, Frame]) -> Figure:
 
 
 def gradient_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
-    """Where the gradient lies: one row a frame; of its share in the top C, the bounds too."""
+    """Where the gradient lies: one row a frame; of its shares the rigorous bounds too."""
     frames = [(label, frame) for label, film in films.items() for frame in film]
     classes = frames[0][1].num_classes
-    formats = {"‖∇L‖": ".3g", "share below zero": ".3f", "curvature along ∇L": ".3g", "λ_1": ".3g"}
+    formats = {"‖∇L‖": ".3g", "curvature along ∇L": ".3g", "λ_1": ".3g"}
     return tabulated(
         (gradient_row(label, frame, classes) for label, frame in frames),
-        formats | {f"share in the top {classes}": BOUNDED},
+        formats | {f"share in the top {classes}": BOUNDED, "share below zero": BOUNDED},
     )
 
 
@@ -74,7 +74,7 @@ def gradient_row(label: str, frame: Frame, classes: int) -> dict[str, object]:
         "step": frame.step,
         "‖∇L‖": float(frame["gradient_norm"]),
         f"share in the top {classes}": share(frame, classes),
-        "share below zero": frame.gradient.negative_mass()[0],
+        "share below zero": gradient_below_zero(frame),
         "curvature along ∇L": frame.gradient.moment(1),
         "λ_1": frame.top[0],
     }

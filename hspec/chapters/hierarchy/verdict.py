@@ -7,12 +7,11 @@ import numpy as np
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
 from hspec.experiments.records import Record
 from hspec.experiments.separation import READINGS, separation_of
-from hspec.statistics import interval, mean_and_error
+from hspec.statistics import interval, mean_and_error, normal_factor
 
 SIGNIFICANT = 0.01  # of the permutation test
 FLOORS = (1e-6, 1e-5, 1e-4, 1e-3)  # of the largest eigenvalue: from where on they are counted
 APART = 1.0  # in pooled interquartile ranges: the medians lie outside each other's middle halves, roughly
-SURE = 1.96  # standard errors of a share of many means
 
 
 def verdict_clusters(record: Record) -> list[Verdict]:
@@ -55,12 +54,13 @@ def nearest_share(record: Record, metric: str) -> float:
 def nearest_verdict(record: Record) -> Verdict:
     share, count = nearest_share(record, "euclidean"), len(record["true_class"])
     error = np.sqrt(max(share * (1 - share), 1 / count) / count)
+    half = normal_factor() * error
     return Verdict(
         "P18-6",
         "share of the g_{c,c'} whose nearest class mean is g_c",
         f"{share:.2f} ± {error:.2f} (by chance {1 / record.num_classes:.2f})",
         "more than one half",
-        *judge(share, 0.5, above=True, interval=(share - SURE * error, share + SURE * error), share=True),
+        *judge(share, 0.5, above=True, interval=(share - half, share + half), share=True),
     )
 
 
