@@ -50,7 +50,7 @@ LAYERS = {
     "training": ({"data", "models"}, {"torch", "numpy", "tqdm"}),
     "experiments": (
         {"linalg", "curvature", "data", "models", "training"},
-        {"torch", "numpy", "scipy", "filelock"},
+        {"torch", "numpy", "scipy", "filelock", "sklearn"},
     ),
     "figures": (
         {"linalg", "experiments", "plotting"},

@@ -27,6 +27,8 @@ from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import verdict_instrument
 from hspec.chapters.kronecker.measure import layer_curvature
 from hspec.chapters.kronecker.verdict import verdict_kronecker
+from hspec.chapters.logit_then_class.measure import delta_geometry
+from hspec.chapters.logit_then_class.verdict import verdict_order
 from hspec.chapters.misclassification.measure import logistic_fisher
 from hspec.chapters.misclassification.verdict import verdict_misclassification
 from hspec.chapters.outlier_ownership.measure import ownership
@@ -57,6 +59,7 @@ ORIGINS = {
     "P18-8": ("hierarchy_growth", "P18a: both part A1 from B2; P20, figure 6: little change"),
     "P19-1": ("averaging", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"),
     "P19-2": ("second_moment", "–"),
+    "P19-3": ("logit_then_class", "by class from about epoch 10 (VGG16) and 18 (ResNet50), on ImageNet"),
     "P20-1": ("class_structure_everywhere", "spectra, by eye"),
     "P20-2": ("class_structure_everywhere", "spectra, by eye"),
     "P20-3": ("misclassification", "an analytic statement, no experiment"),
@@ -71,6 +74,8 @@ ORIGINS = {
 }
 # Claims of P19 and P20 that no chapter decides yet.
 WAITING = {
+    "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
+    "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
     "P19-3": "The means cluster first by the logit, later in training by the class.",
 }
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
@@ -159,6 +164,7 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     layer_structure: lambda record: verdict_structure([record]) + verdict_depth([record]),
 }
 ONE_GRID: dict[Callable, Callable] = {
+    delta_geometry: verdict_order,
     upper_tail: lambda grid, records: verdict_upper_tail(grid, records, TAIL),
     level_spectra: lambda grid, records: verdict_growth(grid, records) + verdict_bulks(present(records)[-1]),
 }

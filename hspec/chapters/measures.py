@@ -7,6 +7,7 @@ from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.instrument.measure import instrument, synthetic
 from hspec.chapters.kronecker.measure import layer_curvature
+from hspec.chapters.logit_then_class.measure import delta_geometry
 from hspec.chapters.misclassification.measure import logistic_fisher
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.power_law.measure import known_law, log_spectrum
@@ -34,6 +35,7 @@ MEASURES: dict[str, Measure] = {
     "exact_knock_out": exact_knock_out,
     "averaging": averaging,
     "second_moment": second_moment,
+    "delta_geometry": delta_geometry,
     "logistic_fisher": logistic_fisher,
     "layer_curvature": layer_curvature,
     "text_encoder": text_encoder,

@@ -23,6 +23,7 @@ CLAIMS = {
     "P18-8": "More epochs separate B1 from B2, more samples draw them closer; both separate A1 from B2.",
     "P19-1": "Averaging approximates the principal subspace, without eigenanalysis.",
     "P19-2": "G is a second moment, not a covariance.",
+    "P19-3": "The means cluster first by the logit, later in training by the class.",
     "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
     "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
     "P20-3": "The ratio of outliers to bulk in the Fisher spectrum predicts misclassification.",

@@ -5,11 +5,12 @@ import pytest
 import torch
 from sklearn.metrics import silhouette_samples
 
-from hspec.chapters.hierarchy.measure import class_geometry, distances, inner_products, silhouettes
+from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
 from hspec.curvature import class_means
 from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.clusters import distances, inner_products, silhouettes
 from hspec.experiments.records import Record
 from hspec.experiments.task import Task
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from hspec.chapters.hierarchy.verdict import FLOORS, nearest_share, silhouette_summary
 from hspec.experiments import Record
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.kernels import note_kernel
+from hspec.figures.maps import MOST_LABELS, class_colours, draw_map
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 
-HALO = [withStroke(linewidth=2.5, foreground="white")]
-MOST_LABELS = 12  # classes; with more, only the g_c are labelled
 METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
 DECADES = 400  # grid points of a log-spectrum
 KERNEL = 0.12  # decades: narrower than the bulks, wider than the spacing of the outer nodes
@@ -29,10 +25,6 @@ LEVELS = {
     "B1": "cross-class means around g_c",
     "B2": "examples around g_{c,c'}",
 }
-
-
-def class_colours(count: int) -> list:
-    return sns.color_palette("colorblind", count) if count <= 10 else sns.color_palette("husl", count)
 
 
 def map_of_means(record: Record) -> Figure:
@@ -46,28 +38,6 @@ def map_of_means(record: Record) -> Figure:
         discs = [axes[0].plot([], [], "o", color=colour)[0] for colour in class_colours(len(names))]
         figure.legend(discs, names, loc="outside right center")
     return figure
-
-
-def draw_map(axis: Axes, record: Record, places: np.ndarray) -> None:
-    count = record.num_classes
-    colours, crossings = class_colours(count), places[count:]
-    disc, letters = (15, 11) if count <= MOST_LABELS else (7, 6)
-    if count <= MOST_LABELS:
-        for true, other, place in zip(record["true_class"], record["other_class"], crossings, strict=True):
-            axis.text(*place, str(other), color=colours[true], fontsize=8, ha="center", va="center")
-    else:
-        axis.scatter(*crossings.T, s=1.5, c=[colours[c] for c in record["true_class"]])
-    for c, place in enumerate(places[:count]):
-        axis.plot(*place, "o", color=colours[c], markersize=disc, alpha=0.45, markeredgecolor="white")
-        axis.text(
-            *place, str(c), fontsize=letters, weight="bold", ha="center", va="center", path_effects=HALO
-        )
-    low, high = places.min(0), places.max(0)
-    margin = 0.06 * (high - low)
-    axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
-    axis.set_ylim(low[1] - margin[1], high[1] + margin[1])
-    axis.set_xticks([])
-    axis.set_yticks([])
 
 
 def map_frame(record: Record) -> pd.DataFrame:
