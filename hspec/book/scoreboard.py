@@ -51,7 +51,10 @@ from hspec.keys import digest
 ORIGINS = {
     "P18-1": ("bulk_and_outliers", "about C = 10 outliers; 100 on CIFAR-100"),
     "P18-2": ("outlier_ownership", "–"),
-    "P18-3": ("power_law", "slopes −2.7, and −2.2 on the log-spectrum (test H, VGG11, MNIST, 1,351 per class)"),
+    "P18-3": (
+        "power_law",
+        "slopes −2.7, and −2.2 on the log-spectrum (test H, VGG11, MNIST, 1,351 per class)",
+    ),
     "P18-4": ("upper_tail", "–"),
     "P18-5": ("class_means", "–"),
     "P18-6": ("hierarchy", "–"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, finding, judge
+from hspec.experiments.claims import Verdict, finding, judge, typeset
 from hspec.experiments.records import Record
 
 ROUNDING = 1e-3  # relative: the residual to which λ_C is known
@@ -38,7 +38,7 @@ def centred_verdict(record: Record, level: str, way: str) -> Verdict:
     return Verdict(
         "P19-2",
         f"G with {MEANS[level]} {WAYS[way]}: its largest eigenvalue over λ_C(G)",
-        f"{largest:.2f}; {count} above λ_C(G), of {record.num_classes} of G's",
+        f"{largest:.2f}; {count} above λ_C(G), where G has {record.num_classes - 1}",
         "at most 1: the outliers are gone; that it counts from λ_C on is ours",
         *judge(largest, 1 + ROUNDING),
     )
@@ -63,24 +63,26 @@ def outliers_left(record: Record, prefix: str) -> float:
 
 def findings(record: Record) -> list[str]:
     """In this run: what each centring leaves, the random groups, and the mean that is zero."""
-    rows = {pair: centred_verdict(record, *pair) for pair in DECIDING if f"{'_'.join(pair)}_nodes" in record}
-    told = [
-        finding(
-            f"About the means by {name} the largest eigenvalue is, in units of $\\lambda_C(G)$: "
-            + "; ".join(
-                f"{verdict.value} ({WAYS[way]})" for (of, way), verdict in rows.items() if of == level
-            )
-            + ".",
-            *(verdict for (of, _), verdict in rows.items() if of == level),
-        )
-        for level, name in (("class", "class"), ("cross", "class and label"))
-    ]
     count, largest = survivors(record, "shuffled_subtracted_")
     of_one, _ = survivors(record, "global_subtracted_")
     return [
-        *told,
-        f"Means of as many groups drawn at random leave {count} eigenvalues above $\\lambda_C(G)$, the largest "
-        f"{largest:.2f} $\\lambda_C(G)$; the one mean of all leaves {of_one}.",
-        f"The mean of the $g_{{n,c'}}$ under the weights $p_{{n,c'}}$ is zero to {float(record['weighted_mean']):.0e} "
-        "of its terms.",
+        level_finding(record, "class", "classes"),
+        level_finding(record, "cross", "classes and labels"),
+        f"Of {record.num_classes - 1} eigenvalues of $G$ above $\\lambda_C(G)$, subtracting the means of as many groups "
+        f"drawn at random leaves {count}, and subtracting the one mean of all {of_one}.",
+        f"The mean of the $g_{{n,c'}}$ under the weights $p_{{n,c'}}$ is zero to "
+        f"{typeset(float(record['weighted_mean']))} of its terms.",
     ]
+
+
+def level_finding(record: Record, level: str, name: str) -> str:
+    """What is left about the means of one level, both ways."""
+    rows = [row for row in DECIDING if row[0] == level and f"{'_'.join(row)}_nodes" in record]
+    left = " and ".join(
+        f"{survivors(record, f'{of}_{way}_')[1]:.2f} $\\lambda_C(G)$ where they are {WAYS[way]}"
+        for of, way in rows
+    )
+    return finding(
+        f"About the means of {name} the largest eigenvalue is {left}.",
+        *(centred_verdict(record, *row) for row in rows),
+    )
