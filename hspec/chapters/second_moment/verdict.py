@@ -63,13 +63,13 @@ def outliers_left(record: Record, prefix: str) -> float:
 
 def findings(record: Record) -> list[str]:
     """In this run: what each centring leaves, the random groups, and the mean that is zero."""
-    count, largest = survivors(record, "shuffled_subtracted_")
+    count, _ = survivors(record, "shuffled_subtracted_")
     of_one, _ = survivors(record, "global_subtracted_")
     return [
         level_finding(record, "class", "classes"),
         level_finding(record, "cross", "classes and labels"),
-        f"Of {record.num_classes - 1} eigenvalues of $G$ above $\\lambda_C(G)$, subtracting the means of as many groups "
-        f"drawn at random leaves {count}, and subtracting the one mean of all {of_one}.",
+        f"Of {record.num_classes - 1} eigenvalues of $G$ above $\\lambda_C(G)$, subtracting the means of as many "
+        f"groups drawn at random leaves {count}, and subtracting the one mean of all {of_one}.",
         f"The mean of the $g_{{n,c'}}$ under the weights $p_{{n,c'}}$ is zero to "
         f"{typeset(float(record['weighted_mean']))} of its terms.",
     ]
