@@ -28,6 +28,7 @@ from hspec.linalg.low_rank import weighted_eigenvalues
 from hspec.linalg.quadrature import measure_from
 from hspec.linalg.trace import draw_probe
 
+COPIES = 4  # of the C² means that their principal space takes: them, scaled, their basis, and what is made of it
 PARTS = {"G0": "own", "G1": "class", "G2": "cross", "G12": BETWEEN}  # and the level that each is made of
 
 
@@ -124,7 +125,7 @@ def ritz_sums(run: Tridiagonal, count: int) -> np.ndarray:
 def averaged_spaces(risk: Risk) -> dict[str, Averages]:
     """The δ_c, the top C vectors of G1+2 (where C² vectors fit), and the g_c; each timed."""
     spaces = {"delta": timed(lambda: delta_means(risk), class_vectors, "class")}
-    if delta_means(risk).fits(risk.num_classes**2):
+    if delta_means(risk).fits(COPIES * risk.num_classes**2):
         spaces["cross"] = timed(lambda: delta_means(risk), principal_of_means, BETWEEN)
     spaces["weighted"] = timed(lambda: class_means(risk), class_vectors, "class")
     return spaces
