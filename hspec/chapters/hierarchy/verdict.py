@@ -73,6 +73,9 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
     value, error = separation_of(record, "B1", by)
     exact = "exact_B2" in record
     ends = None if exact else interval(value, error, len(record["B2_nodes"]))
+    sampled = (
+        f" ± {error:.2f} (s.e. over probes)" if np.isfinite(error) else " (one probe: no standard error)"
+    )
     judged = judge(value, APART, above=True, interval=ends)
     others = [separation_of(record, "B1", by, floor)[0] for floor in FLOORS] if by == "count" else []
     others = [
@@ -83,7 +86,7 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
     return Verdict(
         "P18-7",
         f"separation of B1 from B2, {READINGS[by]}",
-        (f"{value:.2f}, exact" if exact else f"{value:.2f} ± {error:.2f} (s.e. over probes)")
+        (f"{value:.2f}, exact" if exact else f"{value:.2f}{sampled}")
         + (f"; above other floors {', '.join(f'{other:.2f}' for other in others)}" if others else ""),
         f"more than {APART:g}, a threshold of ours",
         *judged,
