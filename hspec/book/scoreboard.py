@@ -75,12 +75,6 @@ ORIGINS = {
     "GKX-6": ("batch_norm", "–"),
     "GKX-7": ("population_batch_norm", "–"),
 }
-# Claims of P19 and P20 that no chapter decides yet.
-WAITING = {
-    "P20-1": "Class and cross-class structure pervades features, errors, layerwise G and weights.",
-    "P20-2": "With depth, class information separates from variability and becomes orthogonal.",
-    "P19-3": "The means cluster first by the logit, later in training by the class.",
-}
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
 
@@ -193,14 +187,12 @@ def scoreboard_page(store: Store) -> str:
     results = judged(store)
     decided = sum(bool(found) for found in results.values())
     head = ["claim", "full width", "narrower", "the number", "published"]
-    rows = [_row(claim, results[claim]) for claim in CLAIMS] + [
-        _waiting(c) for c in WAITING if c not in CLAIMS
-    ]
+    rows = [_row(claim, results[claim]) for claim in CLAIMS]
     return "\n".join(
         [
             "# Scoreboard",
             "",
-            INTRODUCTION.format(decided=decided, claims=len(CLAIMS), waiting=len(WAITING)),
+            INTRODUCTION.format(decided=decided, claims=len(CLAIMS)),
             "",
             f"| {' | '.join(head)} |",
             "|" + "---|" * len(head),
@@ -212,12 +204,11 @@ def scoreboard_page(store: Store) -> str:
 
 INTRODUCTION = """\
 What the results that come with this book say of every claim, one line each; {decided} of the {claims} claims
-that have a chapter are decided by stored results so far, the others by a run of their chapter. A claim is
-decided by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one does not, and
-is open (?) where one cannot tell. "2 of 3" counts those that hold. The criteria are this book's own, and the
-chapter says them beside each number. *Full width* is a net of the papers on their data; `--profile paper`
-behind a command runs its chapter so. {waiting} further claims of 2019 and 2020 have no chapter yet. This page
-is made from the stored results, whatever the scale at which the other pages were run."""
+are decided by stored results so far, the others by a run of their chapter. A claim is decided by one or several
+numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one does not, and is open (?) where one
+cannot tell. "2 of 3" counts those that hold. The criteria are this book's own, and the chapter says them
+beside each number. *Full width* is a net of the papers on their data; `--profile paper` behind a command runs
+its chapter so. This page is made from the stored results, whatever the scale at which the other pages were run."""
 
 
 def _row(claim: str, found: list[Judged]) -> str:
@@ -238,10 +229,6 @@ def _number(result: Judged) -> str:
     """The row that decided: the first that has the claim's own outcome."""
     row = next(v for v in result.verdicts if v.outcome == result.outcome)
     return f"{row.quantity}: {row.value}; holds if {row.criterion}"
-
-
-def _waiting(claim: str) -> str:
-    return f"| **{claim}** {WAITING[claim]} | – | – | not decided yet: no chapter | – |"
 
 
 def strip(store: Store) -> list[tuple[str, str, str]]:

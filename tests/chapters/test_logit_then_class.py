@@ -16,7 +16,7 @@ from hspec.chapters.logit_then_class.verdict import crossing_epochs, findings, v
 from hspec.curvature import delta_means
 from hspec.experiments import Cell, Grid, Recipe, Setting, Store, grid
 from hspec.experiments.claims import OUTCOMES
-from hspec.experiments.clusters import distances, silhouettes
+from hspec.experiments.clusters import METRICS, distances, silhouettes
 from hspec.experiments.records import Record
 from hspec.experiments.task import Task
 
@@ -107,8 +107,8 @@ def made(differences):
     records = {
         Cell(repeat, 4, epoch): Record(
             {
-                "euclidean_silhouette": np.array([value]),
-                "euclidean_other_silhouette": np.array([0.0]),
+                **{f"{metric}_silhouette": np.array([0.25 + value]) for metric in METRICS},
+                **{f"{metric}_other_silhouette": np.array([0.25]) for metric in METRICS},
                 "euclidean_effects": np.array([0.3, 0.4, 0.8]),
             },
             {},
@@ -122,19 +122,20 @@ def made(differences):
 @pytest.mark.parametrize(
     ("differences", "outcomes"),
     [
-        ([(-0.20, 0.30), (-0.21, 0.31), (-0.22, 0.32)], [HOLDS, HOLDS]),
-        ([(0.20, -0.30), (0.21, -0.31), (0.22, -0.32)], [FAILS, FAILS]),
-        ([(0.2, -0.3), (-0.2, 0.3)], [INCONCLUSIVE, INCONCLUSIVE]),
-        ([(-0.2, 0.3)], [INCONCLUSIVE, INCONCLUSIVE]),
+        ([(-0.20, 0.30), (-0.21, 0.31), (-0.22, 0.32)], [HOLDS, HOLDS, HOLDS]),
+        ([(0.20, -0.30), (0.21, -0.31), (0.22, -0.32)], [FAILS, FAILS, FAILS]),
+        ([(0.2, -0.9), (-0.2, 0.9)], [INCONCLUSIVE, INCONCLUSIVE, INCONCLUSIVE]),
+        ([(-0.2, 0.3)], [INCONCLUSIVE, INCONCLUSIVE, INCONCLUSIVE]),
     ],
 )
 def test_verdict(differences, outcomes):
-    assert [verdict.outcome for verdict in verdict_order(*made(differences))] == outcomes
+    assert [verdict.outcome for verdict in verdict_order(*made(differences))] == 2 * outcomes
     assert len(findings(*made(differences))) == 3
 
 
 def test_the_crossing_is_where_the_class_leads_for_good():
-    assert crossing_epochs(*made([(-0.2, 0.3), (0.1, 0.2), (0.1, -0.2)])) == "from epoch 10, 1, never on"
+    ahead = np.array([(-0.2, 0.3), (0.1, 0.2), (0.1, -0.2)])
+    assert crossing_epochs(ahead, (1, 10)) == "from epoch 10, 1, never on"
 
 
 def test_figures_and_table(small):

@@ -80,7 +80,7 @@ def density_and_dots(record: Record, preset: str = "P20") -> Figure:
     one = density_floor(axis, record.num_parameters, width)
     for i, (key, (name, marker)) in enumerate(DOTS.items()):
         values = record[key][record[key] > ZERO * record["G_top"][0]]
-        heights = np.full(len(values), one / 10 * 0.45**i)
+        heights = np.full(len(values), one / 4 * 0.4**i)
         axis.plot(values, heights, marker, color=COLOURS[name], markersize=5, label=name, markeredgewidth=0)
     axis.set_xlabel("eigenvalue λ")
     axis.set_ylabel("density")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, both, finding, judge
+from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
 
 NEAR = 0.5  # of G's eigenvalue: each of the C of G1, and of G1+2, is at least so large
@@ -84,7 +84,7 @@ def worst(
 ) -> Verdict:
     """The verdict of a quantity that must be large on every one of the nets."""
     values = [float(value(record)) for record in records]
-    judged = both(*(judge(found, threshold, above=True, share=share) for found in values))
+    judged = judge(min(values), threshold, above=True, share=share)
     span = f"{min(values):.2g}" if len(values) == 1 else f"{min(values):.2g} … {max(values):.2g}"
     return Verdict("P19-1", quantity, f"{span} ({len(values)} nets)", criterion, *judged)
 

@@ -9,14 +9,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hspec.chapters.logit_then_class.verdict import Records, effect_table, silhouette_table
+from hspec.chapters.logit_then_class.verdict import METRICS, Records, effect_table, silhouette_table
 from hspec.experiments import Grid, Record
 from hspec.figures.maps import draw_map
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
 from hspec.statistics import mean_and_interval
 
-METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
 LABELS = {"logit": ("label c', the logit", "H"), "class": ("label c, the class", "G")}
 EFFECTS = {1: ("logit c'", "H"), 0: ("class c", "G"), 2: ("both", "neutral")}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,27 +11,41 @@ from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.statistics import interval, mean_and_error
 
+METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
 Records = Mapping[Cell, Record | None]
 
 
 def verdict_order(grid: Grid, records: Records) -> list[Verdict]:
-    """The sign of the difference of two silhouettes, at the first epoch and at the last."""
+    """In both metrics: which label leads at the first epoch and at the last, and whether it makes clusters."""
+    return [verdict for metric in METRICS for verdict in order_in(grid, records, metric)]
+
+
+def order_in(grid: Grid, records: Records, metric: str) -> list[Verdict]:
+    """Three rows: the leader first, the leader last, and the smaller of their two silhouettes."""
     early, late = grid.epochs[0], grid.epochs[-1]
-    ahead = class_ahead(grid, records)
-    crossings = crossing_epochs(grid, records)
-    return [
-        sign_verdict(early, -ahead[:, 0], "under label c' less that under label c", ""),
-        sign_verdict(late, ahead[:, -1], "under label c less that under label c'", f"; {crossings}"),
-    ]
+    ahead = class_ahead(grid, records, metric)
+    first = silhouette_table(grid, records, "logit", metric)[:, 0]
+    last = silhouette_table(grid, records, "class", metric)[:, -1]
+    what = f"mean silhouette of the δ_{{c,c'}} by {METRICS[metric]}"
+    rows = (
+        (f"{what} after epoch {early}, under label c' less that under label c", -ahead[:, 0], ""),
+        (
+            f"{what} after epoch {late}, under label c less that under label c'",
+            ahead[:, -1],
+            f"; {crossing_epochs(ahead, grid.epochs)}",
+        ),
+        (f"{what}, the smaller of c' early and c late: clusters at all", np.minimum(first, last), ""),
+    )
+    return [sign_verdict(*row) for row in rows]
 
 
-def sign_verdict(epoch: int, differences: np.ndarray, what: str, more: str) -> Verdict:
-    """Whether a difference is positive, by Student's interval over repeats (R,)."""
-    mean, error = mean_and_error(differences)
-    low, high = interval(mean, error, len(differences))
+def sign_verdict(quantity: str, values: np.ndarray, more: str) -> Verdict:
+    """Whether it is positive, by Student's interval over repeats (R,)."""
+    mean, error = mean_and_error(values)
+    low, high = interval(mean, error, len(values))
     return Verdict(
         "P19-3",
-        f"mean silhouette of the δ_{{c,c'}} after epoch {epoch}, {what} (± s.e. over repeats)",
+        f"{quantity} (± s.e. over repeats)",
         f"{mean:.2f} ± {error:.2f}{more}",
         "positive",
         *judged_sign(low, high),
@@ -67,33 +81,36 @@ def effect_table(grid: Grid, records: Records, effect: int, metric: str = "eucli
     return grid.table(records, lambda record: record[f"{metric}_effects"][effect])[:, :, -1]
 
 
-def crossing_epochs(grid: Grid, records: Records) -> str:
-    """In words, from which epoch on the class leads to the end, repeat by repeat."""
+def crossing_epochs(ahead: np.ndarray, epochs: Sequence[int]) -> str:
+    """In words, from which epoch on the class leads to the end, repeat by repeat; ahead (repeats, epochs)."""
     found = []
-    for row in class_ahead(grid, records):
+    for row in ahead:
         behind = np.flatnonzero(~(row > 0))
         first = behind[-1] + 1 if len(behind) else 0
-        found.append("never" if first == len(row) else f"{grid.epochs[first]}")
+        found.append("never" if first == len(row) else f"{epochs[first]}")
     return f"from epoch {', '.join(found)} on"
 
 
 def findings(grid: Grid, records: Records) -> list[str]:
-    """In this run: both silhouettes early and late, and the analysis of variance."""
-    early, late = verdict_order(grid, records)
-    told = []
-    for verdict, column, epoch in ((early, 0, grid.epochs[0]), (late, -1, grid.epochs[-1])):
-        by_logit, by_class = (
-            silhouette_table(grid, records, label)[:, column].mean() for label in ("logit", "class")
-        )
-        sentence = (
-            f"After epoch {epoch} the mean silhouette of the $\\delta_{{c,c'}}$ is {by_logit:.2f} under the logit "
-            f"$c'$ and {by_class:.2f} under the class $c$."
-        )
-        told.append(finding(sentence, verdict))
+    """In this run: both silhouettes early and late in either metric, and the analysis of variance."""
     shares = [effect_table(grid, records, effect).mean(0) for effect in range(3)]
-    told.append(
-        f"Of the variance of the means the class explains {shares[0][0]:.0%} after the first of these epochs and "
-        f"{shares[0][-1]:.0%} after the last, the logit {shares[1][0]:.0%} and {shares[1][-1]:.0%}, both together "
-        f"{shares[2][0]:.0%} and {shares[2][-1]:.0%}."
+    first, last = grid.epochs[0], grid.epochs[-1]
+    return [
+        *(order_finding(grid, records, metric) for metric in METRICS),
+        f"Of the variance of the means the class explains {shares[0][0]:.0%} after epoch {first} and "
+        f"{shares[0][-1]:.0%} after epoch {last}, the logit {shares[1][0]:.0%} and {shares[1][-1]:.0%}, both "
+        f"together {shares[2][0]:.0%} and {shares[2][-1]:.0%}.",
+    ]
+
+
+def order_finding(grid: Grid, records: Records, metric: str) -> str:
+    """The four silhouettes of one metric, and what its rows say."""
+    by_logit, by_class = (
+        silhouette_table(grid, records, label, metric).mean(0) for label in ("logit", "class")
     )
-    return told
+    return finding(
+        f"By {METRICS[metric]} the mean silhouette under the logit $c'$ goes from {by_logit[0]:.2f} after epoch "
+        f"{grid.epochs[0]} to {by_logit[-1]:.2f} after epoch {grid.epochs[-1]}, under the class $c$ from "
+        f"{by_class[0]:.2f} to {by_class[-1]:.2f}.",
+        *order_in(grid, records, metric),
+    )
