@@ -44,6 +44,7 @@ LAYERS = {
     "linalg": (set(), {"torch", "numpy", "scipy"}),
     "curvature": ({"linalg"}, {"torch", "numpy"}),
     "plotting": ({"linalg"}, {"numpy", "matplotlib"}),
+    "primer": ({"linalg", "curvature", "plotting"}, {"torch", "matplotlib"}),
     "yours": ({"linalg", "curvature", "plotting"}, {"torch", "numpy", "matplotlib", "tqdm"}),
     "data": (set(), {"torch", "torchvision", "numpy", "sklearn", "PIL"}),
     "models": (set(), {"torch", "torchvision", "numpy", "safetensors"}),

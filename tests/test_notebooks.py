@@ -15,6 +15,7 @@ from hspec.book.parameters import check_parameters, parameters_cell, read_parame
 REPOSITORY = Repository(Path(__file__).parents[1])
 NOTEBOOKS = sorted((REPOSITORY.root / "notebooks").glob("*.ipynb"))
 LONGEST_CELL = 12  # lines
+PRIMER = "primer_"  # begins the names of pages without data, records, claims and torchvision
 HIDDEN_WORK = (
     ast.FunctionDef,
     ast.AsyncFunctionDef,
@@ -78,8 +79,10 @@ def test_parameters_are_typed_and_commented(path, notebook):
     assert papermill.inspect_notebook(path).keys() == listed, "papermill --help-notebook shows others"
 
 
-def test_parameters_are_checked_before_anything_else_happens(notebook):
-    """Also under plain papermill, which takes any name and any type."""
+def test_parameters_are_checked_before_anything_else_happens(path, notebook):
+    """Also under plain papermill, which takes any name and any type; the primer goes without `hspec.experiments`."""
+    if path.stem.startswith(PRIMER):
+        pytest.skip("its parameters are checked by `hspec run` alone")
     cells = code_cells(notebook)
     statements_behind = [
         ast.unparse(node)
@@ -119,6 +122,8 @@ def test_no_cell_is_empty(notebook):
 
 def test_imports_only_its_own_chapter_and_what_chapters_share(path, notebook):
     allowed = ("hspec.experiments", "hspec.figures", "hspec.papers", f"hspec.chapters.{path.stem}")
+    if path.stem.startswith(PRIMER):
+        allowed = ("hspec.primer", "hspec.plotting")
     for cell in code_cells(notebook):
         for node in ast.walk(statements(cell)):
             if isinstance(node, ast.ImportFrom):
@@ -148,7 +153,7 @@ def test_figures_have_a_caption_and_a_name(notebook):
     assert len(set(names)) == len(names)
 
 
-WITHOUT_RECORDS = {"your_own_net"}  # nothing of it is stored that could tell what it is about
+WITHOUT_RECORDS = ("your_own_net", PRIMER)  # nothing of them is stored that could tell what it is about
 
 
 def gives_a_figure(name, namespace):
@@ -160,7 +165,7 @@ def gives_a_figure(name, namespace):
 
 def test_every_figure_tells_its_records_and_the_last_cell_what_was_found(path, notebook):
     """Captions, alternative texts, badge and findings are made by `shown` and `in_this_run`."""
-    if path.stem in WITHOUT_RECORDS:
+    if path.stem.startswith(WITHOUT_RECORDS):
         pytest.skip("no record to tell of")
     namespace = {}
     for cell in code_cells(notebook):
@@ -177,7 +182,8 @@ def test_every_figure_tells_its_records_and_the_last_cell_what_was_found(path, n
 
 def test_ends_in_a_verdict_and_says_how_to_rerun(path, notebook):
     headings = [line for text in prose(notebook) for line in text.splitlines() if line.startswith("#")]
-    assert any("verdict" in heading.lower() for heading in headings[-3:]), headings
+    last = "three to try" if path.stem.startswith(PRIMER) else "verdict"
+    assert any(last in heading.lower() for heading in headings[-3:]), headings
     assert any(f"hspec run {path.stem}" in text for text in prose(notebook)), "no command that runs it again"
 
 
