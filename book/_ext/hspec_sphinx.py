@@ -1,8 +1,11 @@
 """What the book's configuration can only know at build time, and what the theme gets wrong for it."""
 
+import inspect
 import platform
 import re
 import shutil
+from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,11 +48,13 @@ def setup(app):
 def _configure(app, config):
     root = Path(app.srcdir).parent
     config.mathjax_path = MATHJAX
+    address = github_address(git(root, "remote", "get-url", "origin") or "")
+    config.linkcode_resolve = partial(source_address, address, revision(root))
     config.html_context.setdefault("default_mode", "auto")  # without one the theme logs an error
     config.html_theme_options["extra_footer"] = (
         f"<p>Revision <code>{revision(root)}</code>, Python {platform.python_version()}</p>"
     )
-    if address := github_address(git(root, "remote", "get-url", "origin") or ""):
+    if address:
         config.html_theme_options |= {
             "repository_url": address,
             "repository_branch": git(root, "branch", "--show-current") or "main",
@@ -69,6 +74,20 @@ def github_address(remote):
     """https://github.com/OWNER/NAME of a git remote on GitHub, else None: the book then has no buttons."""
     found = re.fullmatch(r"(?:https://github\.com/|git@github\.com:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", remote)
     return f"https://github.com/{found[1]}" if found else None
+
+
+def source_address(address, commit, domain, info):
+    """Where the source of a documented object is on GitHub; None, and no link, where that is not known."""
+    module = import_module(info["module"])
+    for name in info["fullname"].split("."):
+        module = getattr(module, name, None)
+    try:
+        file = Path(inspect.getsourcefile(inspect.unwrap(module))).as_posix()
+        _, first = inspect.getsourcelines(inspect.unwrap(module))
+    except (TypeError, OSError, ValueError):  # a constant, a property, what no file holds
+        return None
+    inside = file.rpartition("/hspec/")[2]
+    return address and f"{address}/blob/{commit.removesuffix('+changes')}/hspec/{inside}#L{first}"
 
 
 def _without_thebe(app, config):

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hspec.book import provenance
+from hspec.book.api import api_pages
 from hspec.book.concordance import concordance_page
 from hspec.book.errors import BookError
 from hspec.book.front import landing
@@ -68,6 +69,7 @@ def write_generated_pages(repository):
         "concordance": concordance_page(repository.root),
         "scoreboard": scoreboard_page(store),
         "front": landing(store),
+        **api_pages(repository.root),
     }
     for name, text in pages.items():
         _write(repository.book / "_generated" / f"{name}.md", text)
@@ -81,7 +83,9 @@ def build_html(repository, *, force=False, report=print):
     """
     html, stamp = repository.build / "html", repository.build / "html.sha256"
     fingerprint = provenance.digest(
-        provenance.files_digest(repository.root, "book/**/*", "benchmarks/results/cpu/*", "_config.yml"),
+        provenance.files_digest(
+            repository.root, "book/**/*", "hspec/**/*.py", "benchmarks/results/cpu/*", "_config.yml"
+        ),
         provenance.revision(repository.root),
         git(repository.root, "remote", "get-url", "origin") or "",
         *(f"{name} {_version(name)}" for name in ("jupyter-book", "sphinx-book-theme", "hspec")),

@@ -61,7 +61,9 @@ def _table(layer, found):
 
 
 def _row(entry):
-    return f"| `{entry.name}` in {_plain(entry.where)} | {_plain(entry.summary)} | {_plain(entry.source)} |"
+    layer = entry.where.partition("/")[0]
+    name = f"{{py:obj}}`{entry.name} <hspec.{layer}.{entry.name}>`"  # a link, where the reference has it
+    return f"| {name} in {_plain(entry.where)} | {_plain(entry.summary)} | {_plain(entry.source)} |"
 
 
 def _plain(text):

@@ -1,0 +1,43 @@
+"""Docstrings as they stand become pages: nothing in them is taken for markup that is none."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from docutils.core import publish_doctree
+from docutils.utils import Reporter
+
+from hspec.book.api import LAYERS, api_pages
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "book" / "_ext"))
+from docstrings import plain  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["‖A‖ and |A| and v* and basis_ of `A @ v`."],
+        ["v        a vector", "         of p numbers", "m        steps"],
+        ["A sum over n:", "  x_n and", "    y_n"],
+        ["Args:", "    x: of *any* |size|.", "    *more: the rest_.", "", "Source: P20, C.7."],
+        ["Example:", "    >>> 2 * 3", "    6"],
+    ],
+)
+def test_plain_text_raises_no_complaint(lines):
+    text = "\n".join(plain(lines))
+    tree = publish_doctree(text, settings_overrides={"report_level": Reporter.SEVERE_LEVEL, "halt_level": 5})
+    assert not [m for m in tree.findall() if m.tagname == "problematic"], tree
+    shown = tree.astext()
+    for word in "\n".join(lines).replace("`", "").split():
+        assert word in shown.replace("\\", "")
+
+
+def test_every_layer_has_a_page_in_the_table_of_contents():
+    toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
+    pages = api_pages(ROOT)
+    assert pages.keys() == {f"api_{layer}" for layer in LAYERS}
+    for name in pages:
+        assert f"file: _generated/{name}\n" in toc
+    assert ":exclude-members: Recipe" in pages["api_experiments"]  # training's own
+    assert "exclude" not in pages["api_training"]
