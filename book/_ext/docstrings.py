@@ -1,4 +1,4 @@
-"""Docstrings as they stand in the code, made fit for Sphinx: plain text, in which ``|A|``, ``v*`` and λ_ mean themselves."""
+"""Docstrings made fit for Sphinx: plain text, in which ``|A|``, ``v*`` and λ_ mean themselves."""
 
 import re
 
