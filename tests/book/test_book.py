@@ -29,6 +29,26 @@ def test_no_page_needs_the_network(pages):
     assert not scripts
 
 
+def test_no_page_weighs_more_than_a_megabyte_and_a_half(repository, pages):
+    """Its own HTML and pictures, beside what all pages share."""
+    html = repository.build / "html"
+    for path, page in pages.items():
+        pictures = {(html / path.parent / unquote(urlsplit(url).path)).resolve() for url in page.loads}
+        own = [file for file in pictures if file.parent.name == "_images"]
+        weight = (html / path).stat().st_size + sum(file.stat().st_size for file in own)
+        assert weight <= 1.5e6, f"{path}: {weight / 1e6:.1f} MB"
+
+
+def test_every_figure_has_two_tones_and_its_files(repository, pages):
+    for chapter in repository.chapters():
+        page = pages[Path("notebooks") / f"{chapter}.html"]
+        drawn = [image for image in page.images if "dark-light" in image.get("class", "")]
+        sources = [urlsplit(image["src"]) for image in drawn]
+        assert drawn and [source.fragment for source in sources] == ["", "dark"] * (len(drawn) // 2)
+        files = {Path(link).suffix for link in page.links if "_downloads" in link}
+        assert {".svg", ".pdf", ".csv", ".ipynb"} <= files, chapter
+
+
 def test_internal_links_and_files_exist(repository, pages):
     html = repository.build / "html"
     for path, page in pages.items():

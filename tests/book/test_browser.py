@@ -28,6 +28,15 @@ VERDICTS_ASIDE = (
     ".length"
 )
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
+CARDS_IN_THE_DARK = (
+    "return [...document.querySelectorAll('.bd-content img.in-dark')]"
+    ".filter(e => getComputedStyle(e).backgroundColor != 'rgba(0, 0, 0, 0)' || getComputedStyle(e).filter != 'none')"
+    ".map(e => e.alt)"
+)
+TONES = (
+    "return [...document.querySelectorAll('.bd-content img.dark-light')]"
+    ".filter(e => getComputedStyle(e).display != 'none' && !e.classList.contains(arguments[0])).length"
+)
 CUT_ON_PAPER = (
     "return [...document.querySelectorAll('.bd-article pre')]"
     ".filter(e => getComputedStyle(e).whiteSpace != 'pre-wrap').length"
@@ -73,6 +82,8 @@ def test_every_page_in_a_browser(browser, repository, pages):
         found["images"] = browser.execute_script(BROKEN_IMAGES)
         browser.execute_script("document.documentElement.dataset.theme = 'dark'")
         found["light in the dark"] = browser.execute_script(BACKGROUND) == "rgb(255, 255, 255)"
+        found["pale cards"] = browser.execute_script(CARDS_IN_THE_DARK)
+        found["light figures in the dark"] = browser.execute_script(TONES, "in-dark")
         found["closed on paper"] = on_paper(browser, CLOSED)
         found["cut on paper"] = on_paper(browser, CUT_ON_PAPER)
         found["dark on paper"] = on_paper(browser, BACKGROUND) != "rgb(255, 255, 255)"
