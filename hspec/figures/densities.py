@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hspec.figures.kernels import note_kernel
-from hspec.figures.style import COLOURS, LINE_STYLES
+from hspec.figures.style import COLOURS, LINE_STYLES, LINE_WIDTHS
 from hspec.linalg import SpectralMeasure
 from hspec.plotting.densities import probe_densities
 from hspec.statistics import mean_and_interval
@@ -59,7 +59,14 @@ def density_band(
     note_kernel(axis, width)
     mean, half = mean_and_interval(probe_densities(measure, grid, width))
     colour = COLOURS[name]
-    axis.semilogy(grid, mean, style or LINE_STYLES.get(name, "-"), color=colour, label=label or name)
+    axis.semilogy(
+        grid,
+        mean,
+        style or LINE_STYLES.get(name, "-"),
+        color=colour,
+        label=label or name,
+        linewidth=LINE_WIDTHS.get(name, 1.6),
+    )
     if np.isfinite(half).all():
         lowest = np.finfo(float).tiny
         axis.fill_between(

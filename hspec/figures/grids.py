@@ -34,7 +34,7 @@ def heat_map(
     """``values`` (epochs, sample sizes) as coloured cells; NaN is hatched.
 
     limits  the values of the two ends of the colour scale; what lies beyond has the end's colour
-    level   where to draw a line, linear between the centres of cells
+    level   between cells on different sides of it a line is drawn
     spread  standard errors of the same shape, printed behind the values where there is room
     """
     image = axis.imshow(
@@ -51,8 +51,8 @@ def heat_map(
                 (column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#BBBBBB", linewidth=0
             )
         )
-    if level is not None and crosses(values, level):
-        axis.contour(np.ma.masked_invalid(values), levels=[level], colors=COLOURS["exact"], linewidths=2)
+    if level is not None:
+        draw_border(axis, values, level)
     if values.size <= LARGEST_WITH_NUMBERS:
         print_values(axis, values, spread)
     axis.set_xticks(range(len(grid.per_class)), grid.per_class)
@@ -63,10 +63,15 @@ def heat_map(
     return image
 
 
-def crosses(values: np.ndarray, level: float) -> bool:
-    """Whether a line can be drawn: at least a two by two map with values on both sides of the level."""
-    present = values[np.isfinite(values)]
-    return min(values.shape) > 1 and len(present) > 0 and present.min() < level < present.max()
+def draw_border(axis: Axes, values: np.ndarray, level: float) -> None:
+    """A line along the edges between neighbouring cells on different sides of the level."""
+    with np.errstate(invalid="ignore"):
+        side = np.where(np.isfinite(values), np.sign(values - level), 0)
+    style = {"color": COLOURS["exact"], "linewidth": 2, "solid_capstyle": "round"}
+    for row, column in np.argwhere(side[:, 1:] * side[:, :-1] < 0):
+        axis.plot([column + 0.5] * 2, [row - 0.5, row + 0.5], **style)
+    for row, column in np.argwhere(side[1:] * side[:-1] < 0):
+        axis.plot([column - 0.5, column + 0.5], [row + 0.5] * 2, **style)
 
 
 def print_values(axis: Axes, values: np.ndarray, spread: np.ndarray | None) -> None:

@@ -14,8 +14,8 @@ MOST_LABELS = 12  # classes; with more, only the class means are labelled
 
 
 def class_colours(count: int) -> list:
-    """One colour a class: told apart by every reader up to ten, beyond that around the colour circle."""
-    return sns.color_palette("colorblind", count) if count <= 10 else sns.color_palette("husl", count)
+    """One colour a class: dark enough for numerals on white up to ten, beyond that around the colour circle."""
+    return sns.color_palette("dark", count) if count <= 10 else sns.color_palette("husl", count)
 
 
 def draw_map(axis: Axes, record: Record, places: np.ndarray) -> None:

@@ -23,7 +23,7 @@ from hspec.figures.film_axes import (
     straight,
 )
 from hspec.figures.kernels import note_kernel
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, panels, rank_axis
 from hspec.linalg import SpectralMeasure
 
 FEWEST = 0.05  # eigenvalues per unit: the foot of a density
@@ -69,7 +69,7 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
         right.semilogy(places, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2)
     plain_log(left)
     left.axvline(rank, color=COLOURS["neutral"], linestyle="--", linewidth=1, label=f"k = {rank}")
-    left.set_xlabel("rank k")
+    rank_axis(left)
     left.set_ylabel(rf"$\lambda_k / \lambda_{{{rank}}}$")
     left.legend()
     right.set_ylim(FEWEST, 10 * max((line.get_ydata().max() for line in right.get_lines()), default=1))

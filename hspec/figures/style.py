@@ -5,17 +5,37 @@ from __future__ import annotations
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from hspec.plotting.notebook import keep_whole_figures
 from hspec.plotting.style import COLOURS, DIVERGING, LINE_STYLES, RC, SEQUENTIAL, panels
 
-__all__ = ["COLOURS", "DIVERGING", "LINE_STYLES", "SEQUENTIAL", "panels", "set_style", "spikes"]
+__all__ = [
+    "COLOURS",
+    "DIVERGING",
+    "LINE_STYLES",
+    "LINE_WIDTHS",
+    "SEQUENTIAL",
+    "panels",
+    "rank_axis",
+    "set_style",
+    "spikes",
+]
+
+
+LINE_WIDTHS = {"Hess": 3.4}  # what its parts may lie on shows on both sides of them
 
 
 def set_style() -> None:
     """Set the book's look for every later figure; a notebook keeps each as SVG, PDF and plotted numbers."""
     sns.set_theme(style="ticks", rc=RC)
     keep_whole_figures()
+
+
+def rank_axis(axis: Axes) -> None:
+    """An abscissa of ranks, which are whole numbers."""
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("rank k")
 
 
 def spikes(

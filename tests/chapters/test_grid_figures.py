@@ -71,14 +71,16 @@ def test_missing_cells_are_hatched_and_the_others_numbered():
     heat_map(axis, Grid((0,), SIZES, EPOCHS, {}), values, limits=(0, 1), colours="cividis", level=0.5)
     assert len(hatched(axis)) == 1
     assert sorted(texts(figure)) == ["0.10", "0.20", "0.30", "0.40", "0.90"]
-    assert axis.collections, "no line at the level"
+    edges = [tuple(map(tuple, line.get_xydata())) for line in axis.lines]
+    assert ((-0.5, 0.5), (0.5, 0.5)) in edges, "no line between 0.1 and 0.9"
+    assert ((0.5, 0.5), (0.5, 1.5)) in edges, "no line between 0.9 and 0.4"
 
 
 @pytest.mark.parametrize("values", [np.full((3, 2), 0.9), np.full((3, 2), np.nan)])
 def test_no_line_where_the_level_is_not_crossed(values):
     _, (axis,) = panels()
     heat_map(axis, Grid((0,), SIZES, EPOCHS, {}), values, limits=(0, 1), colours="cividis", level=0.5)
-    assert not axis.collections
+    assert not axis.lines
 
 
 def test_mean_over_the_repeats_that_are_there():

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from hspec.experiments import Record
 from hspec.figures.densities import density_floor, density_line
-from hspec.figures.style import COLOURS, panels, spikes
+from hspec.figures.style import COLOURS, panels, rank_axis, spikes
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
 
@@ -59,7 +59,7 @@ def largest_eigenvalues(records: list[Record]) -> Figure:
         rank = np.arange(1, len(top) + 1)
         axis.semilogy(rank, top, marker, color=COLOURS[colour], markersize=4, label=row_name(record))
     axis.axvline(count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}")
-    axis.set_xlabel("rank k")
+    rank_axis(axis)
     axis.set_ylabel("eigenvalue λ_k of Hess")
     axis.legend()
     return figure

@@ -10,12 +10,12 @@ from hspec.chapters.class_means.measure import KNOCKED_OUT
 from hspec.chapters.class_means.verdict import survivors
 from hspec.experiments import Record
 from hspec.figures.densities import density_band, density_floor
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, panels, rank_axis
 from hspec.figures.tables import named_values, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure, kolmogorov_smirnov, wasserstein
 
 GRID_POINTS = 4096
-PART_COLOURS = {"": "G", "_a1": "A1", "_a1_a2": "A2", "_a1_a2_b1": "B2"}
+PART_COLOURS = {"": "G", "_a1": "exact", "_a1_a2": "neutral", "_a1_a2_b1": "B2"}  # the last is B2 itself
 PARTS = ("A1", "A2", "B1", "B2")
 NEAR_ZERO = 1e-3  # relative to λ_max: inside lies an atom, which a Kolmogorov-Smirnov distance would only see
 ZERO = 1e-12  # of the largest: an exact eigenvalue below it is a zero to rounding
@@ -41,7 +41,7 @@ def outliers_and_means(record: Record) -> Figure:
         rank = np.arange(1, len(values) + 1)
         left.semilogy(rank, values, marker, color=COLOURS[name], markersize=4.5, label=name)
     left.axvline(classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
-    left.set_xlabel("rank k")
+    rank_axis(left)
     left.set_ylabel("eigenvalue λ_k")
     left.legend(ncols=2)
     _stack_shares(right, record["shares"])

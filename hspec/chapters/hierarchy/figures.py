@@ -65,7 +65,12 @@ def silhouettes(record: Record) -> Figure:
     left.set_ylabel("silhouette of $g_{c,c'}$ under label c")
     found = silhouette_summary(record, "euclidean")
     right.hist(
-        record["euclidean_permuted"], bins=20, color=COLOURS["neutral"], alpha=0.6, label="label c, shuffled"
+        record["euclidean_permuted"],
+        bins=20,
+        histtype="stepfilled",  # the edges of single bars would hide them
+        color=COLOURS["neutral"],
+        edgecolor=COLOURS["neutral"],
+        label="label c, shuffled",
     )
     right.axvline(found["other"], color=COLOURS["H"], linestyle="--", label="label c'")
     right.axvline(found["true"], color=COLOURS["G"], label="label c")

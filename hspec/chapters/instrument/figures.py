@@ -47,6 +47,9 @@ def probe_in_band(axis: Axes, record: Record, measure: SpectralMeasure, probe: i
         points, exact, ".", color=COLOURS["exact"], markersize=2.5, label="exact, at and between the nodes"
     )
     axis.set_xscale("symlog", linthresh=linear)
+    powers = 10.0 ** np.arange(np.ceil(np.log10(linear)) + 1, 12)  # the next one would print over the zero
+    low, high = points[[0, -1]]
+    axis.set_xticks([*-powers[powers < -low][::-1], 0, *powers[powers < high]])
     axis.set(xlabel="eigenvalue λ (linear near zero, logarithmic beyond)", ylabel="one probe's CDF")
     axis.legend(loc="lower right")
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from hspec.experiments import Record
 from hspec.figures.densities import MARGIN, density_band, density_floor
-from hspec.figures.style import COLOURS, LINE_STYLES, SEQUENTIAL, panels
+from hspec.figures.style import COLOURS, LINE_STYLES, LINE_WIDTHS, SEQUENTIAL, panels, rank_axis
 from hspec.figures.tables import named_values, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
@@ -57,7 +57,8 @@ def eigenvalue_counts(record: Record) -> Figure:
     t = np.geomspace(top * 1e-5, top * 1.2, 1000)
     for name, measure in whole_spectra(record).items():
         p, colour = measure.dimension, COLOURS[name]
-        axis.loglog(t, p * (1 - measure.cdf(t)), LINE_STYLES[name], color=colour, label=name)
+        look = {"color": colour, "label": name, "linewidth": LINE_WIDTHS.get(name, 1.6)}
+        axis.loglog(t, p * (1 - measure.cdf(t)), LINE_STYLES[name], **look)
         for (lower, upper), alpha in _bands(measure, t):
             axis.fill_between(
                 t, p * (1 - upper), p * (1 - lower), color=colour, alpha=alpha, linewidth=0, step="mid"
@@ -86,7 +87,7 @@ def eigenspace_overlap(record: Record) -> Figure:
         left.semilogy(rank, record[f"{name.lower()}_top"], marker, color=COLOURS[name], label=name)
     left.axhline(record["h_ends"][0], color=COLOURS["H"], linestyle="-.", label="λ_max(H)")
     left.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
-    left.set_xlabel("rank k")
+    rank_axis(left)
     left.set_ylabel("eigenvalue λ_k")
     left.legend()
     classes = len(record["overlaps"])
@@ -111,7 +112,7 @@ def knocked_out(record: Record, preset: str = "P20") -> Figure:
     high = ZOOM * float(record["hess_top"][record.num_classes - 1])
     grid = np.linspace(1.1 * min(hess.support[0], h.support[0]), high, GRID_POINTS)
     density_band(axis, hess, grid, width, "Hess")
-    density_band(axis, knocked, grid, width, "A1", label="Hess, G's top C projected out")
+    density_band(axis, knocked, grid, width, "exact", label="Hess, G's top C projected out", style="--")
     density_band(axis, h, grid, width, "H")
     density_floor(axis, record.num_parameters, width)
     axis.set_xlabel("eigenvalue λ")

@@ -20,6 +20,7 @@ from hspec.statistics import mean_and_interval
 
 GRID_POINTS = 600
 LOG_WIDTH = 0.1  # decades: the kernel of a log-spectrum
+BEFORE = 3.0  # the axis begins so far below the highest floor; the other two may lie outside
 LEAST = 1e-2  # eigenvalues per decade: nothing below is drawn
 BRANCHES = {"positive": ("H", "λ > 0", "-"), "negative": ("B2", "λ < 0", "--")}
 LAW_COLOURS = {"power law": COLOURS["G"], "semicircle": COLOURS["Hess"]}
@@ -41,6 +42,7 @@ def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
         _draw_laws(axis, record, measure)
         axis.set_ylim(bottom, top)
         _draw_floors(axis, measure)
+        axis.set_xlim(left=lowest(measure) / BEFORE)
         axis.set_title(title(record))
         axis.set_xlabel("|λ|")
     axes[0].set_ylabel("spectral density per decade")
@@ -64,6 +66,11 @@ def _draw_laws(axis: Axes, record: Record, measure: SpectralMeasure) -> None:
     for law, one in branch_fits(record)["positive"].items():
         density = of.mass * np.gradient(one.cdf, np.log10(of.size))
         axis.loglog(of.size, density, ":", color=LAW_COLOURS[law], label=f"{law}, fitted")
+
+
+def lowest(measure: SpectralMeasure) -> float:
+    """Where the curves begin: the highest of the floors, of the branch where it is lower."""
+    return min(max(floors(measure, sign).values()) for sign in SIGNS.values())
 
 
 def _draw_floors(axis: Axes, measure: SpectralMeasure) -> None:
