@@ -14,7 +14,7 @@ from hspec.errors import CommandError
 from hspec.experiments import Experiment, Store
 from hspec.experiments.experiment import find_record
 from hspec.experiments.provenance import default_device
-from hspec.experiments.sweep import fill, sweep_grid
+from hspec.experiments.sweep import fill, sweep_experiments
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -82,14 +82,13 @@ def standing(file: Path, store: Store) -> str:
 
 
 def read(file: Path) -> list[Experiment]:
-    """The experiments of a sweep's file, grid by grid."""
+    """The experiments of a sweep's file, entry by entry."""
     content = read_content(file)
     entries = content if isinstance(content, list) else [content]
     try:
-        grids = [sweep_grid(entry, MEASURES) for entry in entries]
+        return [cell for entry in entries for cell in sweep_experiments(entry, MEASURES)]
     except (ValueError, TypeError) as error:
         raise CommandError(f"{file}: {error}") from error
-    return [experiment for one in grids for experiment in one.experiments.values()]
 
 
 def _start(options: argparse.Namespace) -> None:

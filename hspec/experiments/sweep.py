@@ -7,6 +7,14 @@
     repeats: 1
     options: {}
 
+or, for the papers' search for a learning rate, `rates` (a grid of `hspec.training.published_rates`, all of it or
+each k-th) in the place of measure and epochs:
+
+    rates: P20
+    every: 10
+    setting: {dataset: MNIST, model: vgg11, recipe: {epochs: 200}}
+    per_class: [13, 136]
+
 All state is in the store: workers need not know of each other. Each takes the cells that no other is at
 (`Store.claimed`), so that they may be started and killed at any time, on any machine that sees the store.
 """
@@ -15,17 +23,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from hspec.experiments.experiment import POLL, Experiment, find_record, load_or_run
 from hspec.experiments.grid import Grid, grid
 from hspec.experiments.measure import Measure
+from hspec.experiments.rate_search import rate_search, searched_rates
 from hspec.experiments.setting import Setting
 from hspec.experiments.store import Held, Store
 from hspec.training import Recipe
 
 NEEDED, ALLOWED = {"measure", "setting", "per_class", "epochs"}, {"repeats", "options", "note"}
+SEARCH, OF_SEARCH = {"rates", "setting", "per_class"}, {"every", "note"}
+
+
+def sweep_experiments(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> list[Experiment]:
+    """What an entry of a sweep's file asks for: the cells of a grid, or the runs of a search.
+
+    Raises ValueError as :func:`sweep_grid` and :func:`searched_rates` do.
+    """
+    if not isinstance(entry, Mapping) or "rates" not in entry:
+        return list(sweep_grid(entry, measures).experiments.values())
+    _check("a search", entry, SEARCH, OF_SEARCH)
+    base = _setting(entry["setting"])
+    rates = searched_rates(entry["rates"], entry.get("every", 1))
+    if not entry["per_class"]:
+        raise ValueError("per_class is empty: a search has at least one sample")
+    return [
+        experiment
+        for size in entry["per_class"]
+        for experiment in rate_search(replace(base, per_class=size), rates).values()
+    ]
 
 
 def sweep_grid(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> Grid:
@@ -44,12 +73,15 @@ def sweep_grid(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> Gri
     _check("a sweep", entry, NEEDED, ALLOWED)
     if entry["measure"] not in measures:
         raise ValueError(f"measure: {entry['measure']} is unknown: there are {', '.join(sorted(measures))}")
-    setting = dict(entry["setting"])
+    axes = {name: entry[name] for name in ("per_class", "epochs", "repeats", "options") if name in entry}
+    return grid(measures[entry["measure"]], _setting(entry["setting"]), **axes)
+
+
+def _setting(given: Mapping[str, Any]) -> Setting:
+    setting = dict(given)
     _check("setting", setting, {"recipe"}, {f.name for f in fields(Setting)})
     _check("recipe", setting["recipe"], set(), {f.name for f in fields(Recipe)})
-    axes = {name: entry[name] for name in ("per_class", "epochs", "repeats", "options") if name in entry}
-    base = Setting(**setting | {"recipe": Recipe(**setting["recipe"])})
-    return grid(measures[entry["measure"]], base, **axes)
+    return Setting(**setting | {"recipe": Recipe(**setting["recipe"])})
 
 
 def _check(where: str, given: object, needed: set[str], allowed: set[str]) -> None:

@@ -17,6 +17,7 @@ from hspec.experiments.grid import grid
 from hspec.experiments.measure import measure
 from hspec.experiments.sweep import fill, sweep_grid
 from hspec.training import Recipe
+from hspec.training.published_rates import GRIDS
 
 PROCESSES = get_context("fork")
 ENTRY = {
@@ -117,7 +118,9 @@ def test_stores_are_put_together(store, tmp_path, monkeypatch, experiments, caps
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_sweeps_of_the_repository_are_grids(file):
     assert len({experiment.key for experiment in command.read(file)}) == sum(
-        len(e["per_class"]) * len(e["epochs"]) * e.get("repeats", 1) for e in yaml.safe_load(file.read_text())
+        len(e["per_class"])
+        * (len(GRIDS[e["rates"]]) if "rates" in e else len(e["epochs"]) * e.get("repeats", 1))
+        for e in yaml.safe_load(file.read_text())
     )
 
 
