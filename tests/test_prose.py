@@ -90,7 +90,7 @@ TRUE_OF_EVERY_RUN = (  # definitions, theorems, and what follows from how a thin
     "The dashed line is one half.",
     "Lines that rise to the right say that outliers come with fitting",
     "The weights of $A_1$ follow them, an unweighted mean does not.",
-    "hides every eigenvalue that is smaller than that share of the largest",
+    "Below the dashed line all of the top $C$ are gone.",
 )
 
 
@@ -107,7 +107,11 @@ def asserts_an_outcome(sentence):
     return bool(ASSERTS.search(re.sub(r"\$[^$]*\$", "λ", sentence))) and not OPEN.search(sentence)
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+# The others, such as the primer, have nothing that another run could contradict.
+OF_RECORDS = [path for path in NOTEBOOKS if "in_this_run(" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("notebook", OF_RECORDS, ids=lambda path: path.stem)
 def test_no_sentence_says_how_a_run_came_out(notebook):
     """Let `findings` say it, ask it, or, if it is a definition or a theorem, name it in TRUE_OF_EVERY_RUN."""
     told = []
