@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -61,11 +62,44 @@ def table(frame: pd.DataFrame) -> Markdown:
         [written(value, formats.get(name, "")) for name, value in zip(frame.columns, row, strict=True)]
         for row in frame.itertuples(index=False, name=None)
     ]
-    return Markdown("\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells))
+    return Markdown(
+        "\n".join("| " + " | ".join(typeset(c).replace("|", "\\|") for c in row) + " |" for row in cells)
+    )
+
+
+# plain text that tables typeset, and as what; bars as \vert, since a bar ends a cell
+SYMBOLS = (
+    (r"‖∇L‖²", r"$\\lVert\\nabla L\\rVert^2$"),
+    (r"‖∇L‖", r"$\\lVert\\nabla L\\rVert$"),
+    (r"‖(H|Hess − top C)‖_F²", r"$\\lVert\\text{\1}\\rVert_F^2$"),
+    (r"\|λ_min\|/λ_max", r"$\\vert\\lambda_{\\min}\\vert/\\lambda_{\\max}$"),
+    (r"λ_\(C\+1\)", r"$\\lambda_{C+1}$"),
+    (r"λ_(min|max)\b", r"$\\lambda_{\\\1}$"),
+    (r"λ_(\d+|C|i|k)\b", r"$\\lambda_{\1}$"),
+    (r"λ₁", r"$\\lambda_1$"),
+    (r"\bg_\{c,c'\}", r"$g_{c,c'}$"),
+    (r"\bg_c\b", r"$g_c$"),
+    (r"(?<![\w.$])(\d(?:\.\d+)?)e([+-])0*(\d+)\b", r"$\1\\cdot10^{\2\3}$"),
+    (r"(?<=\$)/(?=\$)", "$/$"),
+)
+
+
+def typeset(text: str) -> str:
+    """Eigenvalues, norms, means and powers of ten in a cell as mathematics; what is mathematics or code stays.
+
+    Example:
+        >>> print(typeset("λ_1 is 5.8e-05"))
+        $\\lambda_{1}$ is $5.8\\cdot10^{-5}$
+    """
+    if "$" in text or "`" in text:
+        return text
+    for plain, mathematics in SYMBOLS:
+        text = re.sub(plain, mathematics, text)
+    return text.replace("^{+", "^{").replace("$$", "")
 
 
 def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:
-    """What was found of the chapter's claims, and by what margin; above it, in a line, on which net and data.
+    """What was found of the chapter's claims, the verdict first; above it each claim once, on which net and data.
 
     Args:
         verdicts: The rows.
@@ -73,7 +107,10 @@ def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Ma
     """
     records = list(records)
     rows = _verdict_rows(verdicts)
-    return Markdown(f"{what_was_measured(records)}\n\n{rows.data}") if records else rows
+    claims = dict.fromkeys(verdict.claim for verdict in verdicts)
+    told = [f"**{claim}.** {CLAIMS[claim]}" for claim in claims]
+    told += [what_was_measured(records)] if records else []
+    return Markdown("\n\n".join([*told, rows.data]))
 
 
 def what_was_measured(records: list[Record]) -> str:
@@ -97,12 +134,12 @@ def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
     return table(
         pd.DataFrame(
             {
-                "claim": f"**{v.claim}** {CLAIMS[v.claim]}",
+                "in this run": f"**{MARKS[v.outcome]} {v.outcome.removesuffix(' at this scale')}**",
+                "claim": v.claim,
                 "measured": v.quantity,
                 "value": v.value,
                 "holds if": v.criterion,
                 "decided": v.margin,
-                "in this run": f"**{MARKS[v.outcome]} {v.outcome}**",
             }
             for v in verdicts
         )
