@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--nets", nargs="+", choices=SPECS, default=list(SPECS), help="default: all four")
+    parser.add_argument("--nets", nargs="+", choices=SPECS, default=list(SPECS), help="default: all")
     parser.add_argument(
         "--only", nargs="*", choices=TASKS, default=list(TASKS), help="tasks; none: report only"
     )

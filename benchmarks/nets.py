@@ -1,4 +1,4 @@
-"""The four nets that everything is measured on, with their samples, and the trained ones where accuracy is measured."""
+"""The five nets that everything is measured on, with their samples, and the trained ones where accuracy is measured."""
 
 import copy
 import tempfile
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hspec import data, models, training
+from hspec.models.sentence_encoder import SentenceEncoder
 
 NUM_CLASSES = 10
 
@@ -20,7 +21,7 @@ class Spec:
     title: str
     model: str  # a name of hspec.models
     dataset: str
-    image_size: int
+    image_size: int  # of the transformer: pieces of words a sentence
     num_examples: int
     quick_examples: int
     quick_width: float
@@ -34,6 +35,7 @@ SPECS = {
     "b": Spec("MLP 784-800-450-10", "mlp:800-450", "MNIST", 28, 1000, 100, 0.02, 80, 2, 9),
     "c": Spec("VGG11-BN, one linear layer", "vgg11_linear", "CIFAR10", 32, 64, 4, 0.125, 20, 1, 7),
     "r": Spec("ResNet18, CIFAR stem", "resnet18", "CIFAR10", 32, 64, 2, 0.125, 10, 1, 7),
+    "t": Spec("transformer encoder, 6 layers", "sentence_encoder", "TREC", 16, 64, 3, 1 / 48, 10, 1, 7),
 }
 
 
@@ -86,7 +88,7 @@ class Net:
 
     def to(self, dtype: torch.dtype) -> "Net":
         """The same net in another precision."""
-        batches = [(x.to(dtype), y) for x, y in self.batches]
+        batches = [(x.to(dtype) if x.is_floating_point() else x, y) for x, y in self.batches]
         return replace(self, module=self.private_copy().to(dtype), batches=batches)
 
 
@@ -104,14 +106,40 @@ def fresh_net(
     key: str, *, quick=False, device="cpu", num_examples: int | None = None, width: float = 1.0
 ) -> Net:
     """The net at initialisation, for figures of speed, which do not depend on the weights."""
-    spec = SPECS[key]
-    sample = _sample(spec, num_examples or (spec.quick_examples if quick else spec.num_examples))
+    spec, n = SPECS[key], num_examples or (SPECS[key].quick_examples if quick else SPECS[key].num_examples)
+    if spec.model == "sentence_encoder":
+        return _sentences(key, n, spec.quick_width * width if quick else width, device)
+    sample = _sample(spec, n)
     module = _module(spec, sample, spec.quick_width * width if quick else width).eval().to(device)
     return Net(key, spec.title, module, [(sample.images.to(device), sample.labels.to(device))], sample.name)
 
 
-def trained_net(key: str, *, quick: bool = False, device="cpu") -> Net:
-    """An MLP trained on a balanced sample; on scikit-learn's digits where MNIST is not on this machine."""
+def _sentences(key: str, num_examples: int, scale: float, device) -> Net:
+    """Random sentences, all of one length: speed depends neither on the words nor on the weights.
+
+    Attention goes by plain matrix products, for all contenders alike: the fused kernels have no second derivative,
+    and peers that do not switch them off by themselves would end in an error.
+    """
+    spec, generator = SPECS[key], torch.Generator().manual_seed(0)
+    torch.backends.cuda.enable_flash_sdp(False)  # of this process, on the CPU too
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    vocabulary, width = round(30522 * scale), 12 * round(32 * scale)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        sizes = {
+            "width": width,
+            "hidden": 4 * width,
+            "vocabulary": vocabulary,
+            "layers": 6 if scale == 1 else 2,
+        }
+        module = SentenceEncoder(NUM_CLASSES, **sizes).eval().to(device)
+    ids = torch.randint(1, vocabulary, (num_examples, spec.image_size), generator=generator)
+    labels = torch.arange(num_examples) % NUM_CLASSES
+    return Net(key, spec.title, module, [(ids.to(device), labels.to(device))], "random")
+
+
+def trained_net(key: str, *, quick: bool = False, device="cpu", width: float = 1.0) -> Net:
+    """A net trained on a balanced sample; on scikit-learn's digits where its data set is not on this machine."""
     spec = SPECS[key]
     per_class = (spec.quick_examples if quick else spec.num_examples) // NUM_CLASSES
     try:
@@ -122,7 +150,7 @@ def trained_net(key: str, *, quick: bool = False, device="cpu") -> Net:
         sample = data.load("digits", "train", per_class=min(per_class, 100), image_size=spec.image_size)
     recipe = training.Recipe(epochs=5 if quick else 30)
     with tempfile.TemporaryDirectory() as folder:
-        untrained = _module(spec, sample, spec.quick_width if quick else 1.0)
+        untrained = _module(spec, sample, spec.quick_width if quick else width)
         run = training.train(untrained, sample, recipe, folder, progress=False)
         module = run.load("last", untrained).to(device)
     return Net(key, spec.title, module, sample.to(device).batches(len(sample)), sample.name)

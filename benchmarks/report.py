@@ -10,6 +10,17 @@ from benchmarks.machine import PACKAGES
 from benchmarks.results import FOLDER, Results
 from benchmarks.targets import mean_and_sem, outcomes
 
+SHOWN = (
+    "products",
+    "quadrature",
+    "outliers",
+    "accuracy",
+    "time_to_error",
+    "class_means",
+    "memory",
+    "growth",
+    "parallel",
+)
 NOTHING = "Not measured yet.\n"
 
 
@@ -22,6 +33,8 @@ def write_report(results: Results) -> Path:
         "outliers": _outliers(results),
         "accuracy": _accuracy(results),
         "class_means": _class_means(results),
+        "time_to_error": _time_to_error(results),
+        "parallel": _parallel(results),
         "guards": _guards(results),
         "gpu": _gpu(Results(FOLDER / "cuda")),
         "provenance": _provenance(results),
@@ -181,6 +194,37 @@ def _class_means(results: Results) -> list[dict]:
     return _by_contender(results, "class_means", cell)
 
 
+def _time_to_error(results: Results) -> list[dict]:
+    def cell(result):
+        last = result["hspec"][-1]
+        reached = "" if result["reached"] else ", not reached"
+        ours = {
+            "p": result["num_parameters"],
+            "hspec": f"{last['seconds']:.3g} s (m = {last['num_steps']} × {last['num_probes']}: "
+            f"{last['error']:.2g}{reached})",
+        }
+        peers = {
+            name: f"{one['seconds']:.3g} s ({one['error']:.2g}), {result['times_faster'][name]:.1f}×"
+            for name, one in result["peers"].items()
+        }
+        return ours | peers
+
+    return _by_contender(results, "time_to_error", cell)
+
+
+def _parallel(results: Results) -> list[dict]:
+    def cell(result):
+        fastest = {name: min(map(min, turns)) for name, turns in result["seconds"].items()}
+        return {
+            "one process, two threads": f"{fastest['one process']:.3g} s",
+            "two ranks, one thread each": f"{fastest['two ranks']:.3g} s",
+            "parallel efficiency": f"{result['efficiency']:.2f}",
+            "a rank's share of the basis": f"{result['basis_share']:.3f}",
+        }
+
+    return _by_contender(results, "parallel", cell)
+
+
 def _gpu(results: Results) -> list[dict]:
     def cell(result):
         return {
@@ -198,7 +242,7 @@ def _gpu(results: Results) -> list[dict]:
 def _provenance(results: Results) -> list[dict]:
     """What was measured when, on what: one row for all measurements that agree in it."""
     groups = defaultdict(list)
-    for task in ("products", "quadrature", "outliers", "accuracy", "class_means", "memory", "growth"):
+    for task in SHOWN:
         for key, record in results.read(task).items():
             p = record["provenance"]
             versions = ", ".join(f"{name} {p['versions'][name]}" for name in ("python", *PACKAGES))

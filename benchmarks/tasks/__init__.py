@@ -8,8 +8,10 @@ from benchmarks.tasks import (
     guards,
     memory,
     outliers,
+    parallel,
     products,
     quadrature,
+    time_to_error,
 )
 
 TASKS = {
@@ -18,8 +20,10 @@ TASKS = {
     "guards": guards.measure,
     "outliers": outliers.measure,
     "accuracy": accuracy.measure,
+    "time_to_error": time_to_error.measure,
     "class_means": class_means.measure,
     "memory": memory.measure,
     "growth": growth.measure,
+    "parallel": parallel.measure,
     "gpu": gpu.measure,
 }

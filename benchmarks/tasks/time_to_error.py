@@ -1,0 +1,66 @@
+"""Seconds until the error that the best peer has at m = 90 with five probes: speed and accuracy in one figure."""
+
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.nets import Net, trained_net
+from benchmarks.options import Measurements, Options
+from benchmarks.peers import Peer, all_peers
+from benchmarks.tasks.accuracy import EXACT_FILE, distances, exact_eigenvalues
+from hspec.linalg import SpectralMeasure
+
+STEPS, PROBES, SEEDS = 90, 5, 5
+WIDTHS = {"a": 1.0, "b": 1 / 50, "c": 1 / 32}  # at which a dense eigenvalue solve is possible: p up to 16,000
+LADDER = ((20, 1), (30, 1), (45, 1), (60, 1), (90, 1), (90, 2), (90, 5), (128, 5))  # (m, probes), ever dearer
+
+
+def measure(options: Options) -> Measurements:
+    """For nets a, b and c: error and seconds of every peer, and the cheapest setting of hspec that is as good."""
+    for key in options.chosen(*WIDTHS):
+        net = trained_net(key, quick=options.quick, device=options.device, width=WIDTHS[key])
+        options.report(f"time to error, net {key}: exact spectrum of {net.num_parameters} parameters")
+        file = None if options.quick else EXACT_FILE.with_name(f"exact-{key}.npz")
+        yield key, _one_net(net, SpectralMeasure.from_eigenvalues(exact_eigenvalues(net, file)), options)
+
+
+def _one_net(net: Net, exact: SpectralMeasure, options: Options) -> dict:
+    (ours, *peers), _ = all_peers()
+    seeds = 1 if options.quick else SEEDS
+    largest = 12 if options.quick else STEPS
+    found = {}
+    for peer in peers:
+        options.report(f"time to error: {peer.name}, m = {largest}, {PROBES} probes, {seeds} seeds")
+        found[peer.name] = _errors(peer, net, exact, largest, PROBES, seeds)
+    best = min(found, key=lambda name: found[name]["error"])
+    rungs = []
+    for m, probes in LADDER[:1] if options.quick else LADDER:
+        options.report(f"time to error: hspec, m = {m}, {probes} probes")
+        rungs.append({"num_steps": m, "num_probes": probes} | _errors(ours, net, exact, m, probes, seeds))
+        if rungs[-1]["error"] <= found[best]["error"]:
+            break
+    reached = rungs[-1]["error"] <= found[best]["error"]
+    return {
+        "title": net.title,
+        "num_parameters": net.num_parameters,
+        "num_examples": net.num_examples,
+        "inputs": net.inputs,
+        "peers": found,
+        "best_peer": best,
+        "hspec": rungs,
+        "reached": reached,
+        "times_faster": {
+            name: one["seconds"] / rungs[-1]["seconds"] if reached else 0.0 for name, one in found.items()
+        },
+    }
+
+
+def _errors(peer: Peer, net: Net, exact: SpectralMeasure, m: int, probes: int, seeds: int) -> dict:
+    """Mean W1 over the range, and its spread, over seeds; and the fastest of their times, graphs built anew each."""
+    errors, seconds = [], []
+    for seed in range(seeds):
+        start = perf_counter()
+        run = peer.quadrature(net, m, probes, seed)
+        seconds.append(perf_counter() - start)
+        errors.append(distances(run, exact)["wasserstein"])
+    return {"error": float(np.mean(errors)), "errors": errors, "seconds": min(seconds)}
