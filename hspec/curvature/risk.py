@@ -217,7 +217,7 @@ class Risk:
 
         Half of the first batch, and then the examples sorted by class, must have the logits that they
         have in their batches; half of the first batch also at a θ nearby, since a zero head hides it.
-        False where there are no labels to sort by, or no (x, y) to sort.
+        False where there are no labels to sort by, no (x, y) to sort, or inputs of several shapes.
         """
         if self._couples or not self.data.is_paired or not self.is_labelled:
             return False
@@ -241,6 +241,8 @@ class Risk:
                 if layer is not None:
                     self.coupled_by = layer
                     return False
+            if len({batch.content[0].shape[1:] for batch in self.data}) > 1:
+                return False  # such as sentences, each batch of a length: they cannot be sorted into others
             return all(self._keeps(x, rows) for x, rows in self._sorted_by_class())
 
     @functools.cached_property

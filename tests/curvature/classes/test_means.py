@@ -236,3 +236,27 @@ def test_another_partition_is_another_matrix(coupled, rel):
         for n in (9, 5)
     )
     assert rel(halves, whole) > 0.05
+
+
+class Bag(nn.Module):
+    """The mean over words, without padding, and two layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.layers = nn.Embedding(9, 4), nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+
+    def forward(self, ids):
+        seen = (ids != 0).double()[:, :, None]
+        return self.layers((self.words(ids) * seen).sum(1) / seen.sum(1))
+
+
+def test_batches_of_several_lengths(rel):
+    """Sentences, each batch padded to its own longest, as if all had been padded to one length."""
+    torch.manual_seed(0)
+    net, y = Bag().double(), torch.tensor([0, 1, 2, 0, 1, 2, 2])
+    ids = torch.randint(1, 9, (7, 6))
+    ids[:4, 4:] = 0
+    ragged = class_means(Risk.from_module(net, [(ids[:4, :4], y[:4]), (ids[4:], y[4:])], 3))
+    padded = class_means(Risk.from_module(net, [(ids, y)], 3))
+    assert rel(ragged.class_vectors, padded.class_vectors) < 1e-12
+    assert rel(ragged.cross_class_vectors, padded.cross_class_vectors) < 1e-12
