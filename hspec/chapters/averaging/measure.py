@@ -28,9 +28,8 @@ from hspec.linalg.low_rank import weighted_eigenvalues
 from hspec.linalg.quadrature import measure_from
 from hspec.linalg.trace import draw_probe
 
-COPIES = (
-    4  # of the C² means that their principal space takes: them, scaled, their basis, and what is made of it
-)
+# Of the C² means, that their principal space takes: them, scaled, their basis, and what is made of it.
+COPIES = 4
 PARTS = {"G0": "own", "G1": "class", "G2": "cross", "G12": BETWEEN}  # and the level that each is made of
 
 
