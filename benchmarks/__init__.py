@@ -1,1 +1,2 @@
-"""Speed, accuracy and memory of hspec beside other packages, in one run: `python -m benchmarks`."""
+"""Speed, accuracy and memory of hspec beside other packages, in one run:
+`python -m benchmarks`."""

@@ -16,7 +16,10 @@ from benchmarks.tasks import TASKS
 def main(arguments: list[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments)
     options = Options(
-        tuple(chosen.nets), chosen.quick, torch.device(chosen.device), lambda line: print(line, flush=True)
+        tuple(chosen.nets),
+        chosen.quick,
+        torch.device(chosen.device),
+        lambda line: print(line, flush=True),
     )
     results = Results.of(options)
     missing = all_peers()[1]
@@ -31,11 +34,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--nets", nargs="+", choices=SPECS, default=list(SPECS), help="default: all")
+    parser.add_argument(
+        "--nets", nargs="+", choices=SPECS, default=list(SPECS), help="default: all"
+    )
     parser.add_argument(
         "--only", nargs="*", choices=TASKS, default=list(TASKS), help="tasks; none: report only"
     )
-    parser.add_argument("--quick", action="store_true", help="toy sizes, to try the harness; kept apart")
+    parser.add_argument(
+        "--quick", action="store_true", help="toy sizes, to try the harness; kept apart"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
 

@@ -1,9 +1,10 @@
-"""python -m benchmarks.gpu_session --minutes 9: what to do with a GPU in so much time, the most wanted first.
+"""python -m benchmarks.gpu_session --minutes 9: what to do with a GPU in so much time, the most
+wanted first.
 
-The tests that need a GPU, its benchmarks at their shortest, then cells of the papers' nets, each a process of its own
-that puts its record into the store (HSPEC_STORE) when it is done. A step that the time runs out on is ended; its
-training and its products are kept there, and the same command goes on with them another day. Needs the data
-(HSPEC_DATA) and neither papermill nor the network.
+The tests that need a GPU, its benchmarks at their shortest, then cells of the papers' nets, each a
+process of its own that puts its record into the store (HSPEC_STORE) when it is done. A step that
+the time runs out on is ended; its training and its products are kept there, and the same command
+goes on with them another day. Needs the data (HSPEC_DATA) and neither papermill nor the network.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def cells() -> list[Step]:
 
 
 def session(steps: Iterable[Step], minutes: float, report: Callable[[str], None]) -> dict[str, str]:
-    """Run the steps one after another until the minutes are spent; what became of each, by its name.
+    """Run the steps one after another until the minutes are spent; what became of each, by its
+    name.
 
     A step that fails does not keep the next from running.
     """
@@ -71,7 +73,9 @@ def session(steps: Iterable[Step], minutes: float, report: Callable[[str], None]
 
 
 def _run(step: Step, seconds: float) -> str:
-    """ "done in 12 s", "failed (1) after 3 s", "ended after 540 s": asked to end, then, after a while, made to."""
+    """ "done in 12 s", "failed (1) after 3 s", "ended after 540 s": asked to end, then,
+    after a while, made to.
+    """
     started = time.monotonic()
     process = subprocess.Popen([sys.executable, *step.arguments])
     ended = False
@@ -88,7 +92,11 @@ def _run(step: Step, seconds: float) -> str:
     took = f"{time.monotonic() - started:.0f} s"
     if ended:
         return f"ended after {took}"
-    return f"done in {took}" if process.returncode == 0 else f"failed ({process.returncode}) after {took}"
+    return (
+        f"done in {took}"
+        if process.returncode == 0
+        else f"failed ({process.returncode}) after {took}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> dict[str, str]:
@@ -103,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_session", description=__doc__)
     parser.add_argument("--minutes", type=float, required=True, help="for all steps together")
     kinds = ["tests", "benchmarks", "cells"]
-    parser.add_argument("--only", nargs="+", choices=kinds, default=kinds, help="default: all three")
+    parser.add_argument(
+        "--only", nargs="+", choices=kinds, default=kinds, help="default: all three"
+    )
     parser.add_argument(
         "--sweep",
         nargs="+",

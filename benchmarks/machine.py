@@ -7,7 +7,15 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hspec.experiments.provenance import git_revision, machine_name
 
-PACKAGES = ("hspec", "torch", "numpy", "scipy", "pyhessian", "curvlinops-for-pytorch", "hessian-eigenthings")
+PACKAGES = (
+    "hspec",
+    "torch",
+    "numpy",
+    "scipy",
+    "pyhessian",
+    "curvlinops-for-pytorch",
+    "hessian-eigenthings",
+)
 
 
 def provenance(device) -> dict:

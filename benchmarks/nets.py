@@ -1,4 +1,6 @@
-"""The five nets that everything is measured on, with their samples, and the trained ones where accuracy is measured."""
+"""The five nets that everything is measured on, with their samples,
+and the trained ones where accuracy is measured.
+"""
 
 import copy
 import tempfile
@@ -35,7 +37,9 @@ SPECS = {
     "b": Spec("MLP 784-800-450-10", "mlp:800-450", "MNIST", 28, 1000, 100, 0.02, 80, 2, 9),
     "c": Spec("VGG11-BN, one linear layer", "vgg11_linear", "CIFAR10", 32, 64, 4, 0.125, 20, 1, 7),
     "r": Spec("ResNet18, CIFAR stem", "resnet18", "CIFAR10", 32, 64, 2, 0.125, 10, 1, 7),
-    "t": Spec("transformer encoder, 6 layers", "sentence_encoder", "TREC", 16, 64, 3, 1 / 48, 10, 1, 7),
+    "t": Spec(
+        "transformer encoder, 6 layers", "sentence_encoder", "TREC", 16, 64, 3, 1 / 48, 10, 1, 7
+    ),
 }
 
 
@@ -78,7 +82,10 @@ class Net:
         total = [torch.zeros_like(p) for p in self.parameters]
         for x, y in self.batches:
             loss = F.cross_entropy(self.module(x), y, reduction="sum")
-            total = [t + g for t, g in zip(total, torch.autograd.grad(loss, self.parameters), strict=True)]
+            total = [
+                t + g
+                for t, g in zip(total, torch.autograd.grad(loss, self.parameters), strict=True)
+            ]
         return flat(total) / self.num_examples
 
     def in_batches(self, size: int) -> "Net":
@@ -106,19 +113,24 @@ def fresh_net(
     key: str, *, quick=False, device="cpu", num_examples: int | None = None, width: float = 1.0
 ) -> Net:
     """The net at initialisation, for figures of speed, which do not depend on the weights."""
-    spec, n = SPECS[key], num_examples or (SPECS[key].quick_examples if quick else SPECS[key].num_examples)
+    spec, n = (
+        SPECS[key],
+        num_examples or (SPECS[key].quick_examples if quick else SPECS[key].num_examples),
+    )
     if spec.model == "sentence_encoder":
         return _sentences(key, n, spec.quick_width * width if quick else width, device)
     sample = _sample(spec, n)
     module = _module(spec, sample, spec.quick_width * width if quick else width).eval().to(device)
-    return Net(key, spec.title, module, [(sample.images.to(device), sample.labels.to(device))], sample.name)
+    return Net(
+        key, spec.title, module, [(sample.images.to(device), sample.labels.to(device))], sample.name
+    )
 
 
 def _sentences(key: str, num_examples: int, scale: float, device) -> Net:
     """Random sentences, all of one length: speed depends neither on the words nor on the weights.
 
-    Attention goes by plain matrix products, for all contenders alike: the fused kernels have no second derivative,
-    and peers that do not switch them off by themselves would end in an error.
+    Attention goes by plain matrix products, for all contenders alike: the fused kernels have no
+    second derivative, and peers that do not switch them off by themselves would end in an error.
     """
     spec, generator = SPECS[key], torch.Generator().manual_seed(0)
     torch.backends.cuda.enable_flash_sdp(False)  # of this process, on the CPU too
@@ -139,7 +151,9 @@ def _sentences(key: str, num_examples: int, scale: float, device) -> Net:
 
 
 def trained_net(key: str, *, quick: bool = False, device="cpu", width: float = 1.0) -> Net:
-    """A net trained on a balanced sample; on scikit-learn's digits where its data set is not on this machine."""
+    """A net trained on a balanced sample; on scikit-learn's digits where its data set is
+    not on this machine.
+    """
     spec = SPECS[key]
     per_class = (spec.quick_examples if quick else spec.num_examples) // NUM_CLASSES
     try:
@@ -147,7 +161,9 @@ def trained_net(key: str, *, quick: bool = False, device="cpu", width: float = 1
             spec.dataset, "train", per_class=per_class, image_size=spec.image_size, download=False
         )
     except data.MissingData:
-        sample = data.load("digits", "train", per_class=min(per_class, 100), image_size=spec.image_size)
+        sample = data.load(
+            "digits", "train", per_class=min(per_class, 100), image_size=spec.image_size
+        )
     recipe = training.Recipe(epochs=5 if quick else 30)
     with tempfile.TemporaryDirectory() as folder:
         untrained = _module(spec, sample, spec.quick_width if quick else width)
@@ -172,7 +188,9 @@ def _sample(spec: Spec, num_examples: int) -> data.ImageSet:
         )
     except data.MissingData:
         generator, channels = torch.Generator().manual_seed(0), 1 if spec.dataset == "MNIST" else 3
-        images = torch.randn(num_examples, channels, spec.image_size, spec.image_size, generator=generator)
+        images = torch.randn(
+            num_examples, channels, spec.image_size, spec.image_size, generator=generator
+        )
         labels, name = torch.arange(num_examples) % NUM_CLASSES, "random"
     return data.ImageSet(images, labels, NUM_CLASSES, name, "train")
 

@@ -10,7 +10,9 @@ Measurements = Iterator[tuple[str, dict]]  # (key, result), each written as soon
 
 @dataclass(frozen=True)
 class Options:
-    """nets: keys of SPECS; quick: toy sizes, to try the harness; report: where a line of progress goes."""
+    """nets: keys of SPECS; quick: toy sizes, to try the harness; report:
+    where a line of progress goes.
+    """
 
     nets: tuple[str, ...] = ("a", "b", "c", "r")
     quick: bool = False

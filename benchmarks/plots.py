@@ -14,7 +14,11 @@ MARKERS = "os^vDP*X"
 LAW = {"color": COLOURS["neutral"], "linestyle": "--", "linewidth": 1.0}
 MEBI = 2**20
 # The files are committed: small, and the same bytes for the same figures.
-FILES = {"svg.fonttype": "none", "svg.hashsalt": "hspec", "font.sans-serif": ["DejaVu Sans", "sans-serif"]}
+FILES = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hspec",
+    "font.sans-serif": ["DejaVu Sans", "sans-serif"],
+}
 
 
 def draw_all(results: Results) -> None:
@@ -42,12 +46,20 @@ def _products(records: dict):
             colour = COLOURS["Hess"] if name.startswith("Hess") else COLOURS["G"]
             axis.plot([low, high], [row, row], color=colour, linewidth=2.5, alpha=0.4)
             axis.plot(
-                ratios[name]["median"], row, "o" if "hspec" in name else "s", color=colour, markersize=5
+                ratios[name]["median"],
+                row,
+                "o" if "hspec" in name else "s",
+                color=colour,
+                markersize=5,
             )
         for target, matrix in ((HESSIAN[net], "Hess"), (GAUSS_NEWTON[net], "G")):
             rows = [row for row, name in enumerate(names) if name.startswith(f"{matrix}: ")]
-            axis.vlines(target, min(rows) - 0.4, max(rows) + 0.4, color=COLOURS["exact"], linewidth=1.2)
-        axis.set(xscale="log", title=f"{net}: {record['result']['title']}", xlabel="product / gradient")
+            axis.vlines(
+                target, min(rows) - 0.4, max(rows) + 0.4, color=COLOURS["exact"], linewidth=1.2
+            )
+        axis.set(
+            xscale="log", title=f"{net}: {record['result']['title']}", xlabel="product / gradient"
+        )
         _plain_ticks(axis.xaxis, [0.5, 1, 2, 4, 8])
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
@@ -65,12 +77,16 @@ def _quadrature(records: dict):
         result = record["result"]
         names = list(result["over_hspec"])
         values = [result["over_hspec"][name]["median"] for name in names]
-        colours = [COLOURS["Hess"] if result["reorthogonalizes"][name] else COLOURS["B1"] for name in names]
+        colours = [
+            COLOURS["Hess"] if result["reorthogonalizes"][name] else COLOURS["B1"] for name in names
+        ]
         axis.barh(names, values, color=colours)
         axis.axvline(1, color=COLOURS["exact"], linewidth=1.2)
         for row, value in enumerate(values):
             axis.text(value, row, f" {value:.1f}", va="center", fontsize=8)
-        axis.set(title=f"{net}: {result['title']}", xlabel="time / hspec's", xlim=(0, 1.2 * max(values)))
+        axis.set(
+            title=f"{net}: {result['title']}", xlabel="time / hspec's", xlim=(0, 1.2 * max(values))
+        )
     axes[0].invert_yaxis()
     return figure
 
@@ -80,13 +96,16 @@ def _accuracy(records: dict):
     (record,) = records.values()
     figure, axes = panels(1, 2, width=4.6, height=3.4)
     for axis, (name, label) in zip(
-        axes, (("wasserstein", "W1 / range"), ("kolmogorov_smirnov", "KS outside the atom")), strict=True
+        axes,
+        (("wasserstein", "W1 / range"), ("kolmogorov_smirnov", "KS outside the atom")),
+        strict=True,
     ):
         for number, (estimator, by_steps) in enumerate(record["result"]["errors"].items()):
             probes = 5 if estimator.endswith("five probes") else 1
             products = [probes * int(m) for m in by_steps]
             means, sems = zip(
-                *(mean_and_sem([e[name] for e in errors]) for errors in by_steps.values()), strict=True
+                *(mean_and_sem([e[name] for e in errors]) for errors in by_steps.values()),
+                strict=True,
             )
             style = {"marker": MARKERS[number], "markersize": 4, "capsize": 2, "linewidth": 1.2}
             colour = list(COLOURS.values())[number]
@@ -99,7 +118,9 @@ def _accuracy(records: dict):
 
 
 def _growth(growth: dict, memory: dict):
-    """Time and memory beside their laws (dashed: through the last point or both ends, or from the bandwidth)."""
+    """Time and memory beside their laws (dashed: through the last point or both ends, or
+    from the bandwidth).
+    """
     figure, axes = panels(2, 3, width=3.4, height=2.9)
     examples, parameters = (growth[key]["result"] for key in ("examples", "parameters"))
     _against_law(axes[0], examples["num_examples"], {"Hess product, net b": examples["seconds"]})
@@ -129,11 +150,18 @@ def _growth(growth: dict, memory: dict):
 
 
 def _against_law(axis: Axes, x, series: dict, affine: str | None = None) -> None:
-    """Series in log-log axes, and a linear law: through the last point of the first, or both ends of the one named."""
+    """Series in log-log axes, and a linear law: through the last point of the first,
+    or both ends of the one named.
+    """
     x = np.array(x, dtype=float)
     for number, (label, values) in enumerate(series.items()):
         axis.plot(
-            x, values, MARKERS[number] + "-", color=list(COLOURS.values())[number], markersize=4, label=label
+            x,
+            values,
+            MARKERS[number] + "-",
+            color=list(COLOURS.values())[number],
+            markersize=4,
+            label=label,
         )
     values = series[affine or next(iter(series))]
     x0, y0 = (x[0], values[0]) if affine else (0.0, 0.0)
@@ -151,22 +179,32 @@ def _lanczos_time(axis: Axes, steps: dict) -> None:
     for number, (kind, seconds) in enumerate(steps["seconds"].items()):
         colour = list(COLOURS.values())[number]
         axis.plot(
-            m, seconds, MARKERS[number] + "-", color=colour, markersize=4, label=f"reorthogonalise: {kind}"
+            m,
+            seconds,
+            MARKERS[number] + "-",
+            color=colour,
+            markersize=4,
+            label=f"reorthogonalise: {kind}",
         )
     law = 4 * m**2 * steps["num_parameters"] / steps["bytes_per_second"]
     axis.plot(m, law, **LAW, label="4 m² p bytes / bandwidth")
     axis.set(
-        title=f"time, steps (p = {steps['num_parameters'] / 1e6:g} million)", xlabel="m", ylabel="seconds"
+        title=f"time, steps (p = {steps['num_parameters'] / 1e6:g} million)",
+        xlabel="m",
+        ylabel="seconds",
     )
     axis.set(xscale="log", yscale="log")
 
 
 def _mebibytes(values) -> list[float]:
-    return [value / MEBI if value else np.nan for value in values]  # growth below a page is not seen
+    return [
+        value / MEBI if value else np.nan for value in values
+    ]  # growth below a page is not seen
 
 
 def _plain_ticks(axis: Axis, values=None) -> None:
-    """Labels like 0.5 and 20 on a logarithmic axis, at `values` or at 1, 2 and 5 of each decade."""
+    """Labels like 0.5 and 20 on a logarithmic axis, at `values` or at 1,
+    2 and 5 of each decade."""
     axis.set_major_locator(FixedLocator(values) if values else LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())

@@ -20,7 +20,9 @@ from hspec.linalg.recurrence import Recurrence
 ROWS, BATCHES = 4, 4  # of the basis; that the sample is cut into
 
 
-def main(rank: int, size: int, threads: int, folder: Path, key: str, count: int, quick: bool) -> None:
+def main(
+    rank: int, size: int, threads: int, folder: Path, key: str, count: int, quick: bool
+) -> None:
     torch.set_num_threads(threads)
     meeting = f"file://{folder}/meeting-{size}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size)

@@ -1,4 +1,6 @@
-"""Tables, as Markdown, and plots of what has been measured, in the results folder; the book shows them as they are."""
+"""Tables, as Markdown, and plots of what has been measured, in the results folder;
+the book shows them as they are.
+"""
 
 from collections import defaultdict
 from pathlib import Path
@@ -74,7 +76,8 @@ def _guards(results: Results) -> list[dict]:
         rows.append(
             {
                 "net": f"{net}: {result['title']}",
-                "seconds of the checks": f"{result['seconds']['checked'] - result['seconds']['unchecked']:.2g}",
+                "seconds of the "
+                "checks": f"{result['seconds']['checked'] - result['seconds']['unchecked']:.2g}",
                 "in Hessian products": f"{result['in_products']:.2g}",
                 "share of one quadrature": f"{100 * result['share_of_quadrature']:.2g} %",
                 **{f"derivative: {kind}": said for kind, said in result["checks"].items()},
@@ -95,7 +98,8 @@ def _by_contender(results: Results, task: str, cell) -> list[dict]:
 def _products(results: Results) -> list[dict]:
     def cell(result):
         ratios = {
-            name: f"{r['median']:.2f} ({r['of_fastest']:.2f})" for name, r in result["per_gradient"].items()
+            name: f"{r['median']:.2f} ({r['of_fastest']:.2f})"
+            for name, r in result["per_gradient"].items()
         }
         milliseconds = f"{1e3 * min(result['seconds']['gradient']):.3g} ms"
         shares = result["share_of_peak"]
@@ -127,7 +131,9 @@ def _quadrature(results: Results) -> list[dict]:
 
 
 def _products_alone(results: Results) -> dict:
-    """As many products of hspec's as each quadrature takes, by the time of one: what lies between them is free."""
+    """As many products of hspec's as each quadrature takes, by the time of one:
+    what lies between them is free.
+    """
     products = results.read("products")
     row = {"": "hspec's products alone, one by one"}
     for net, record in results.read("quadrature").items():
@@ -186,8 +192,10 @@ def _class_means(results: Results) -> list[dict]:
         return {
             "hspec": f"{min(result['seconds']['hspec']):.3g} s",
             "double loop over classes": f"{min(result['seconds']['double loop']):.3g} s",
-            "times faster": f"{result['times_faster']:.1f} ({result['times_faster_of_fastest']:.1f})",
-            "relative difference, median over (c, c')": f"{result['relative_difference']['median']:.0e}",
+            "times faster": f"{result['times_faster']:.1f} "
+            f"({result['times_faster_of_fastest']:.1f})",
+            "relative difference, median over (c, "
+            "c')": f"{result['relative_difference']['median']:.0e}",
             "the same, worst": f"{result['relative_difference']['worst']:.0e}",
         }
 
@@ -204,7 +212,8 @@ def _time_to_error(results: Results) -> list[dict]:
             f"{last['error']:.2g}{reached})",
         }
         peers = {
-            name: f"{one['seconds']:.3g} s ({one['error']:.2g}), {result['times_faster'][name]:.1f}×"
+            name: f"{one['seconds']:.3g} s ({one['error']:.2g}), "
+            f"{result['times_faster'][name]:.1f}×"
             for name, one in result["peers"].items()
         }
         return ours | peers
@@ -251,7 +260,9 @@ def _provenance(results: Results) -> list[dict]:
         {
             "measured": date,
             "machine": machine,
-            "load at the end": " to ".join(f"{load:.1f}" for load in sorted({min(loads), max(loads)})),
+            "load at the end": " to ".join(
+                f"{load:.1f}" for load in sorted({min(loads), max(loads)})
+            ),
             "revision": f"`{revision}`",
             "versions": versions,
             "what": ", ".join(f"{task.replace('_', ' ')} {key}" for task, key, _ in members),

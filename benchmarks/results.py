@@ -18,7 +18,8 @@ class Results:
 
     @classmethod
     def of(cls, options: Options) -> "Results":
-        """benchmarks/results/ and "quick", "cpu" or "cuda": trials never replace measurements."""
+        """benchmarks/results/ and "quick", "cpu" or "cuda":
+        trials never replace measurements."""
         return cls(FOLDER / ("quick" if options.quick else options.device.type))
 
     def write(self, task: str, key: str, result: dict, device) -> None:

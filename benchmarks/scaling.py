@@ -1,4 +1,5 @@
-"""What products cost on many GPUs: flops, bytes kept and bytes moved, from counts made here and a machine's data sheet.
+"""What products cost on many GPUs: flops, bytes kept and bytes moved, from counts made here and a
+machine's data sheet.
 
 Run as `python -m benchmarks.scaling`, it prints the table of the page *Beyond one machine*.
 """
@@ -20,7 +21,9 @@ BYTES = 4  # of a float32
 
 @dataclass(frozen=True)
 class Problem:
-    """A net and a sample: parameters p, flops of a forward pass an example, examples, Lanczos steps."""
+    """A net and a sample: parameters p, flops of a forward pass an example, examples,
+    Lanczos steps.
+    """
 
     name: str
     parameters: float
@@ -29,7 +32,8 @@ class Problem:
     steps: int
 
 
-# Parameters and flops of a forward pass are the nets' published ones; 2 p flops a token for a transformer.
+# Parameters and flops of a forward pass are the nets' published ones; 2 p flops a token for a
+# transformer.
 PROBLEMS = (
     Problem("ResNet-50, ImageNet", 25.6e6, 8.2e9, 1.28e6, 128),
     Problem("transformer 7B, 2²⁰ tokens", 7e9, 14e9, 2**20, 64),
@@ -37,7 +41,9 @@ PROBLEMS = (
 
 
 def counted(net: nn.Module, x: torch.Tensor) -> dict[str, float]:
-    """Flops of a gradient and of a product with the Hessian, in forward passes; the graph built anew, or kept."""
+    """Flops of a gradient and of a product with the Hessian, in forward passes;
+    the graph built anew, or kept.
+    """
     y = torch.zeros(len(x), dtype=torch.long)
 
     def flops(work) -> int:
@@ -60,10 +66,12 @@ def counted(net: nn.Module, x: torch.Tensor) -> dict[str, float]:
 
 
 def cost(problem: Problem, ranks: int, forwards: float) -> dict[str, float]:
-    """Of one product and of a quadrature on `ranks` GPUs, a product taking `forwards` forward passes.
+    """Of one product and of a quadrature on `ranks` GPUs, a product taking `forwards` forward
+    passes.
 
-    Seconds of arithmetic and of the all-reduce, which moves 2 (W − 1)/W vectors in and out of every GPU; bytes
-    of a vector and of a rank's part of the basis; the share of the time that is arithmetic.
+    Seconds of arithmetic and of the all-reduce, which moves 2 (W − 1)/W vectors in and out of every
+    GPU; bytes of a vector and of a rank's part of the basis; the share of the time that is
+    arithmetic.
     """
     vector = BYTES * problem.parameters
     arithmetic = forwards * problem.forward * problem.examples / ranks / SUSTAINED
@@ -81,14 +89,16 @@ def cost(problem: Problem, ranks: int, forwards: float) -> dict[str, float]:
 def table(forwards: float, ranks: tuple[int, ...] = (8, 64)) -> str:
     """The page's table, in Markdown."""
     rows = [
-        "| problem | GPUs | arithmetic, s | all-reduce, s | moved, GB | vector, GB | basis a GPU, GB | efficiency |",
+        "| problem | GPUs | arithmetic, s | all-reduce, s | moved, GB | vector, GB | basis a GPU, "
+        "GB | efficiency |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for problem in PROBLEMS:
         for n in ranks:
             c = cost(problem, n, forwards)
             rows.append(
-                f"| {problem.name} | {n} | {c['arithmetic']:.3g} | {c['reduction']:.2g} | {c['moved'] / 1e9:.3g} | "
+                f"| {problem.name} | {n} | {c['arithmetic']:.3g} | {c['reduction']:.2g} | "
+                f"{c['moved'] / 1e9:.3g} | "
                 f"{c['vector'] / 1e9:.3g} | {c['basis'] / 1e9:.3g} | {c['efficiency']:.3f} |"
             )
     return "\n".join(rows)

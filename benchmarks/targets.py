@@ -42,7 +42,12 @@ def outcomes(results: Results) -> Iterator[Outcome]:
             ratio = per_gradient[f"{matrix}: hspec"]
             note = f"fastest over fastest: {ratio['of_fastest']:.2f}"
             yield Outcome(
-                f"{matrix} product / gradient, graphs kept", net, targets[net], ratio["median"], True, note
+                f"{matrix} product / gradient, graphs kept",
+                net,
+                targets[net],
+                ratio["median"],
+                True,
+                note,
             )
     for net, record in results.read("quadrature").items():
         yield from _quadrature(net, record["result"])
@@ -52,7 +57,9 @@ def outcomes(results: Results) -> Iterator[Outcome]:
         yield _accuracy(net, record["result"])
     for net, record in results.read("class_means").items():
         faster = record["result"]["times_faster"]
-        yield Outcome("class means, times faster than the double loop", net, CLASS_MEANS[net], faster, False)
+        yield Outcome(
+            "class means, times faster than the double loop", net, CLASS_MEANS[net], faster, False
+        )
     for net, record in results.read("time_to_error").items():
         yield _time_to_error(net, record["result"])
     for net, record in results.read("parallel").items():
@@ -65,7 +72,9 @@ def _quadrature(net: str, result: dict) -> Iterator[Outcome]:
     figure = "whole quadrature, times faster than the best "
     best = min(ratios, key=ratios.get)
     yield Outcome(figure + "peer", net, FASTER_THAN_ALL, ratios[best], False, best)
-    careful = [peer for peer in ratios if result["reorthogonalizes"][peer]]  # none, if they are not installed
+    careful = [
+        peer for peer in ratios if result["reorthogonalizes"][peer]
+    ]  # none, if they are not installed
     if careful and net in FASTER_THAN_REORTHOGONALIZED:
         best = min(careful, key=ratios.get)
         target = FASTER_THAN_REORTHOGONALIZED[net]
@@ -73,12 +82,20 @@ def _quadrature(net: str, result: dict) -> Iterator[Outcome]:
 
 
 def _outliers(net: str, result: dict) -> Outcome:
-    ways = {"one Lanczos run": result["one_run"], "class means, eigsh, bulk": result["eigsh_and_bulk"]}
+    ways = {
+        "one Lanczos run": result["one_run"],
+        "class means, eigsh, bulk": result["eigsh_and_bulk"],
+    }
     best = min(ways, key=ways.get)
     share = ways[best] / result["papers"]
     note = f"{ways[best]} of {result['papers']} products, by {best}"
     return Outcome(
-        "products for the top C and the bulk / the papers'", net, SHARE_OF_PRODUCTS, share, True, note
+        "products for the top C and the bulk / the papers'",
+        net,
+        SHARE_OF_PRODUCTS,
+        share,
+        True,
+        note,
     )
 
 
@@ -94,7 +111,10 @@ def _time_to_error(net: str, result: dict) -> Outcome:
     faster = result["times_faster"]
     closest = min(faster, key=faster.get)
     figure = "seconds to the best peer's W1 at m = 90, five probes: times faster than every peer"
-    note = f"closest: {closest}; m = {result['hspec'][-1]['num_steps']}, {result['hspec'][-1]['num_probes']} probes"
+    note = (
+        f"closest: {closest}; m = {result['hspec'][-1]['num_steps']}, "
+        f"{result['hspec'][-1]['num_probes']} probes"
+    )
     return Outcome(figure, net, TO_ERROR[net], faster[closest], False, note)
 
 

@@ -1,4 +1,6 @@
-"""Timing that survives a busy machine: contenders take turns, and figures are ratios within a round."""
+"""Timing that survives a busy machine: contenders take turns,
+and figures are ratios within a round.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +25,9 @@ class Times:
         return min(self.seconds[name])
 
     def ratio(self, name: str, reference: str) -> float:
-        """Median over rounds of name/reference: drift of the machine's speed cancels within a round."""
+        """Median over rounds of name/reference:
+        drift of the machine's speed cancels within a round.
+        """
         return float(np.median(self._ratios(name, reference)))
 
     def ratio_spread(self, name: str, reference: str) -> tuple[float, float]:
@@ -46,7 +50,8 @@ def interleaved(
     warm_up=True,
     min_seconds=MIN_SECONDS,
 ) -> Times:
-    """Each round calls every contender in turn, in an order of its own: nobody always follows the same neighbour.
+    """Each round calls every contender in turn, in an order of its own: nobody always follows the
+    same neighbour.
 
     warm_up: call each once before, untimed, so that kept graphs, caches and thread pools are there.
     """

@@ -2,9 +2,10 @@
 
 * eval: running statistics, constants.
 * batch: the statistics of each batch of the fixed partition, differentiated through.
-* population: the statistics of the whole sample at θ, constants: with s(θ) those statistics, the matrix
-  is ∂²L(θ; s)/∂θ² at s = s(θ). It is the derivative of the gradient that training with population
-  statistics follows, s held still; the derivative through s(θ) as well is not symmetric, no Hessian.
+* population: the statistics of the whole sample at θ, constants: with s(θ) those statistics, the
+  matrix is ∂²L(θ; s)/∂θ² at s = s(θ). It is the derivative of the gradient that training with
+  population statistics follows, s held still; the derivative through s(θ) as well is not symmetric,
+  no Hessian.
 
 Source: GKX19, section on batch normalisation.
 """
@@ -43,7 +44,8 @@ def refuse_wrong_state(module: nn.Module, mode: str) -> None:
     for name, layer in batch_norm_layers(module).items():
         if layer.training:
             raise ValueError(
-                f"batch normalisation layer {name!r} is in training mode. Call model.eval() first: the "
+                f"batch normalisation layer {name!r} is in training mode. Call model.eval() first: "
+                "the "
                 'matrix then uses running statistics; or ask for batch_norm="batch" or "population"'
             )
         if layer.running_mean is None:
@@ -67,7 +69,8 @@ def evaluation_mode(*modules: nn.Module) -> Iterator[None]:
 
 
 def use_running_statistics(module: nn.Module) -> None:
-    """Put the batch norms alone in eval mode: running statistics, as constants in the gradient."""
+    """Put the batch norms alone in eval mode: running statistics,
+    as constants in the gradient."""
     for layer in batch_norm_layers(module).values():
         layer.eval()
 
@@ -84,9 +87,9 @@ def use_batch_statistics(module: nn.Module) -> None:
 def set_population_statistics(module: nn.Module, passes: Passes, ranks: Alone = ALONE) -> None:
     """Give every layer the mean and (biased) variance of its input over the whole sample.
 
-    Each layer sees inputs that the layers before it have normalised by *their* population statistics;
-    averages over batches would not be the same. A sample of one batch takes one pass; of several, one
-    pass for each layer, up to that layer. The modules' modes are left as they were.
+    Each layer sees inputs that the layers before it have normalised by *their* population
+    statistics; averages over batches would not be the same. A sample of one batch takes one pass;
+    of several, one pass for each layer, up to that layer. The modules' modes are left as they were.
 
     Args:
         module: whose layers' running statistics are set.
@@ -108,7 +111,9 @@ def set_population_statistics(module: nn.Module, passes: Passes, ranks: Alone = 
                 _in_one_pass(layers, first_two[0])
                 return
             order = _execution_order(layers, first_two[0]) if first_two else []
-        for name in max(ranks.gather(order), key=len):  # a rank without batches learns it from another
+        for name in max(
+            ranks.gather(order), key=len
+        ):  # a rank without batches learns it from another
             layer = layers[name]
             with ranks.agreed():
                 mine = _input_moments(layer, passes())
@@ -135,9 +140,13 @@ def _in_one_pass(layers: dict[str, _BatchNorm], evaluate: Callable[[], object]) 
 
 
 def _execution_order(
-    layers: dict[str, _BatchNorm], evaluate: Callable[[], object], on_the_way: Callable | None = None
+    layers: dict[str, _BatchNorm],
+    evaluate: Callable[[], object],
+    on_the_way: Callable | None = None,
 ) -> list[str]:
-    """The layers' names in the order in which one batch meets them; `on_the_way` is called with each and its input."""
+    """The layers' names in the order in which one batch meets them;
+    `on_the_way` is called with each and its input.
+    """
     order, names = [], {layer: name for name, layer in layers.items()}
 
     def note(layer: _BatchNorm, inputs: tuple[Tensor]) -> None:
@@ -165,7 +174,9 @@ class _Reached(Exception):
 
 
 class _Moments:
-    """Mean and (biased) variance over a stream, float64, merged pairwise so that nothing cancels."""
+    """Mean and (biased) variance over a stream, float64,
+    merged pairwise so that nothing cancels.
+    """
 
     def __init__(self) -> None:
         self.count, self.mean, self.square = 0, 0.0, 0.0

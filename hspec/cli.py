@@ -72,4 +72,6 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def _negative_values(arguments: Sequence[str]) -> list[str]:
     """The arguments, with values like -1e-3 marked as such: argparse takes them for options."""
-    return [f" {word}" if re.fullmatch(r"-[\d.]+e[-+]?\d+", word, re.I) else word for word in arguments]
+    return [
+        f" {word}" if re.fullmatch(r"-[\d.]+e[-+]?\d+", word, re.I) else word for word in arguments
+    ]

@@ -1,4 +1,5 @@
-"""Several processes, one risk each on its share of the data: `torch.distributed`, and what all must agree on.
+"""Several processes, one risk each on its share of the data: `torch.distributed`, and what all must
+agree on.
 
 Start the processes with torchrun, give each its share, and leave the rest of the script as it is:
 
@@ -6,10 +7,11 @@ Start the processes with torchrun, give each its share, and leave the rest of th
     risk = Risk.from_module(net, shard(batches), group=dist.group.WORLD)
     slq(hessian(risk), 90, 10, generator=generator)
 
-Sums over the data then are sums over all ranks, by one all-reduce a product, and every rank has the same
-numbers to the last bit. What one rank finds wrong is raised on all of them. A rank that was killed is
-noticed when the others next meet: at once with gloo, after the process group's timeout at the latest
-(`init_process_group(timeout=…)`). Programs that torchrun starts join by `launched`.
+Sums over the data then are sums over all ranks, by one all-reduce a product, and every rank has the
+same numbers to the last bit. What one rank finds wrong is raised on all of them. A rank that was
+killed is
+noticed when the others next meet: at once with gloo, after the process group's timeout at the
+latest (`init_process_group(timeout=…)`). Programs that torchrun starts join by `launched`.
 """
 
 from __future__ import annotations
@@ -29,8 +31,16 @@ from torch.utils.data import DataLoader, DistributedSampler
 from hspec.errors import CommandError
 
 T = TypeVar("T")
-KINDS = (ValueError, TypeError, MemoryError, FloatingPointError, OSError, CommandError)  # told to other ranks
-TAIL = 3  # numbers that travel with every sum: whether a rank failed, and two moments of what was asked
+KINDS = (
+    ValueError,
+    TypeError,
+    MemoryError,
+    FloatingPointError,
+    OSError,
+    CommandError,
+)  # told to other ranks
+# numbers that travel with every sum: whether a rank failed, and two moments of what was asked
+TAIL = 3
 PATIENCE = timedelta(
     days=7
 )  # of ranks that wait while the first one trains; one that ends is noticed at once
@@ -38,7 +48,8 @@ APART = 100  # times the square of rounding: products asked for on different ran
 
 
 class Alone:
-    """One process: every agreement is its own, every sum what it has. Also what `Ranks` offers."""
+    """One process: every agreement is its own, every sum what it has.
+    Also what `Ranks` offers."""
 
     rank, size = 0, 1
     group: dist.ProcessGroup | None = None
@@ -47,15 +58,20 @@ class Alone:
         return ""
 
     def agreed(self) -> contextlib.AbstractContextManager:
-        """A block of local work; an error in it on one rank is raised on all, when all have come to its end."""
+        """A block of local work; an error in it on one rank is raised on all,
+        when all have come to its end.
+        """
         return contextlib.nullcontext()
 
     def gather(self, value: T) -> list[T]:
-        """Every rank's value, in their order; any object that pickle takes, tensors on the CPU."""
+        """Every rank's value, in their order; any object that pickle takes,
+        tensors on the CPU."""
         return [value]
 
     def told(self, compute: Callable[[], T]) -> T:
-        """compute() of rank 0 alone, told to all (any object that pickle takes), as is an error in it."""
+        """compute() of rank 0 alone, told to all (any object that pickle takes),
+        as is an error in it.
+        """
         return compute()
 
     def led(self, compute: Callable[[], T]) -> T:
@@ -65,8 +81,12 @@ class Alone:
     def same(self, what: str, value: Callable[[], object], remedy: str) -> None:
         """Raise ValueError on every rank where value() of one is not that of rank 0."""
 
-    def total(self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor) -> Tensor:
-        """Σ over ranks of compute() (shape), None standing for zeros; an error in it is raised on all ranks."""
+    def total(
+        self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor
+    ) -> Tensor:
+        """Σ over ranks of compute() (shape), None standing for zeros;
+        an error in it is raised on all ranks.
+        """
         return compute()
 
     def sum(self, t: Tensor) -> Tensor:
@@ -108,7 +128,9 @@ class Ranks(Alone):
         return f", rank {self.rank} of {self.size}"
 
     def __reduce__(self):
-        raise TypeError("what belongs to one rank of several cannot be pickled: save arrays instead")
+        raise TypeError(
+            "what belongs to one rank of several cannot be pickled: save arrays instead"
+        )
 
     @contextlib.contextmanager
     def agreed(self) -> Iterator[None]:
@@ -147,10 +169,14 @@ class Ranks(Alone):
             if other != found[0]:
                 raise ValueError(f"rank {rank} has other {what} than rank 0: {remedy}")
 
-    def total(self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor) -> Tensor:
-        """As for one process; the sum, the flag of an error and the check below go by one all-reduce.
+    def total(
+        self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor
+    ) -> Tensor:
+        """As for one process; the sum, the flag of an error and the check below go by one
+        all-reduce.
 
-        `like`, of the dtype and device wanted, is what the product is asked for: the same on all ranks.
+        `like`, of the dtype and device wanted, is what the product is asked for: the same on all
+        ranks.
         """
         mine, error = None, None
         try:
@@ -167,8 +193,10 @@ class Ranks(Alone):
             self._tell(error)
         if self.size * second - first**2 > APART * torch.finfo(like.dtype).eps * self.size * second:
             raise ValueError(
-                "the ranks ask for different products at the same time: give them the same vectors, drawn by "
-                "generators of the same seed, and let them call the same functions in the same order"
+                "the ranks ask for different products at the same time: give them the same "
+                "vectors, drawn by "
+                "generators of the same seed, and let them call the same functions in the same "
+                "order"
             )
         return summed[:-TAIL].view(tuple(shape))
 
@@ -214,7 +242,8 @@ class Ranks(Alone):
         except RuntimeError as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConnectionError(
-                f"rank {self.rank} of {self.size} waits for another that has ended or does not answer ({said}). "
+                f"rank {self.rank} of {self.size} waits for another that has ended or does not "
+                f"answer ({said}). "
                 "Start all of them again: runs with a checkpoint go on from there"
             ) from error
 
@@ -228,7 +257,8 @@ def ranks_of(group: dist.ProcessGroup | None) -> Alone:
         return ALONE
     if not (dist.is_available() and isinstance(group, dist.ProcessGroup)):
         raise TypeError(
-            f"group is a {type(group).__name__}: pass dist.group.WORLD after dist.init_process_group(), "
+            f"group is a {type(group).__name__}: pass dist.group.WORLD after "
+            "dist.init_process_group(), "
             "or what dist.new_group(…) gives"
         )
     return Ranks(group)
@@ -238,8 +268,9 @@ def ranks_of(group: dist.ProcessGroup | None) -> Alone:
 def launched(device: str = "cpu") -> Iterator[dist.ProcessGroup | None]:
     """The processes that torchrun has started this one among; None where it is alone.
 
-    They meet on entering and part on leaving: with gloo on the CPU, with NCCL too on GPUs, of which each takes
-    the one of its LOCAL_RANK. A group that the program has made already is taken, and left as it is.
+    They meet on entering and part on leaving: with gloo on the CPU, with NCCL too on GPUs, of which
+    each takes the one of its LOCAL_RANK. A group that the program has made already is taken, and
+    left as it is.
 
     Args:
         device: where products will be made: "cpu" or "cuda".
@@ -276,15 +307,16 @@ class _Share:
 def shard(batches: Iterable, group: dist.ProcessGroup | None = None) -> Iterable:
     """This rank's share of the batches: every W-th, so that shares differ by one batch at most.
 
-    All ranks must be given the same batches in the same order. Batches stay whole, and none is repeated or left
-    out (as `DistributedSampler` does, to make shares equal): the sample is what it is in one process. A rank may
-    be left without batches.
+    All ranks must be given the same batches in the same order. Batches stay whole, and none is
+    repeated or left out (as `DistributedSampler` does, to make shares equal): the sample is what it
+    is in one process. A rank may be left without batches.
 
     Args:
         batches: a list, or a DataLoader: each rank then loads all batches and evaluates its own.
         group: None for all processes.
 
-    Raises ValueError before `dist.init_process_group()`, and for an iterator, which can be gone through once only.
+    Raises ValueError before `dist.init_process_group()`, and for an iterator, which can be gone
+    through once only.
 
     Example:
         >>> import tempfile
@@ -295,9 +327,13 @@ def shard(batches: Iterable, group: dist.ProcessGroup | None = None) -> Iterable
         >>> dist.destroy_process_group()
     """
     if not (dist.is_available() and dist.is_initialized()):
-        raise ValueError("there are no ranks to share batches between: call dist.init_process_group() first")
+        raise ValueError(
+            "there are no ranks to share batches between: call dist.init_process_group() first"
+        )
     if hasattr(batches, "__next__"):
-        raise ValueError("batches is an iterator, spent after one pass: give a sequence, list(batches)")
+        raise ValueError(
+            "batches is an iterator, spent after one pass: give a sequence, list(batches)"
+        )
     rank, size = dist.get_rank(group), dist.get_world_size(group)
     if isinstance(batches, list | tuple):
         return batches[rank::size]
@@ -305,10 +341,14 @@ def shard(batches: Iterable, group: dist.ProcessGroup | None = None) -> Iterable
 
 
 def refuse_padding(batches: Iterable) -> None:
-    """Raise ValueError for a DataLoader whose sampler makes shares equal by repeating or dropping examples."""
+    """Raise ValueError for a DataLoader whose sampler makes shares equal by repeating or
+    dropping examples.
+    """
     sampler = batches.sampler if isinstance(batches, DataLoader) else None
     if isinstance(sampler, DistributedSampler) and sampler.total_size != len(sampler.dataset):
         raise ValueError(
-            f"DistributedSampler makes {sampler.total_size} of {len(sampler.dataset)} examples, to have shares of one "
-            "size: the risk would be that of another sample. Use a plain DataLoader, and shard(loader)"
+            f"DistributedSampler makes {sampler.total_size} of {len(sampler.dataset)} examples, to "
+            "have shares of one "
+            "size: the risk would be that of another sample. Use a plain DataLoader, and "
+            "shard(loader)"
         )

@@ -1,10 +1,13 @@
-"""What the core goes without: a part that needs more says so in one sentence, with the remedy."""
+"""What the core goes without: a part that needs more says so in one sentence,
+with the remedy."""
 
 from importlib.util import find_spec
 
 
 class MissingExtra(ImportError):
-    """A part was asked for whose packages are not installed; the message names them and the remedy."""
+    """A part was asked for whose packages are not installed;
+    the message names them and the remedy.
+    """
 
 
 def need(part: str, *modules: str, extra: str = "book") -> None:

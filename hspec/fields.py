@@ -1,4 +1,5 @@
-"""Values are of the types that were declared for them, or refused by name when they are given."""
+"""Values are of the types that were declared for them,
+or refused by name when they are given."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ LARGEST_SEED = 2**63 - 1  # what both numpy and torch take
 
 
 def check_fields(instance: Any) -> None:
-    """Refuse a dataclass whose values do not have the annotated types; an int is accepted as a float.
+    """Refuse a dataclass whose values do not have the annotated types; an int is accepted as a
+    float.
 
     Raises:
         TypeError: Naming the field, what was expected and what was given.
@@ -25,7 +27,9 @@ def check_fields(instance: Any) -> None:
 
 
 def unchecked(cls: type, values: Mapping[str, Any]) -> Any:
-    """A frozen dataclass of these values as they are, lists as tuples: what was valid when it was written down."""
+    """A frozen dataclass of these values as they are, lists as tuples:
+    what was valid when it was written down.
+    """
     instance = object.__new__(cls)
     for name, value in values.items():
         object.__setattr__(instance, name, tuple(value) if isinstance(value, list) else value)
@@ -43,7 +47,8 @@ def check_seed(name: str, seed: int) -> None:
 
 
 def coerced(name: str, value: Any, expected: Any) -> Any:
-    """``value`` as the type ``expected``; sequences become tuples or lists, an int may stand for a float.
+    """``value`` as the type ``expected``; sequences become tuples or lists, an int may stand for a
+    float.
 
     Raises:
         TypeError: Naming the parameter, what was expected and what was given.

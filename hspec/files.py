@@ -16,7 +16,8 @@ ABANDONED = 24 * 3600  # seconds after which a writer on another machine is cert
 
 
 def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
-    """Make or replace the file `path` by what `write` writes: readers see the old one or the new one, whole.
+    """Make or replace the file `path` by what `write` writes: readers see the old one or the new
+    one, whole.
 
     It is written under a temporary name in the same folder, which is made where there is none,
     forced to disk and renamed. What a killed writer left behind is removed by the next one.
@@ -59,7 +60,8 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], object]) ->
 
 @contextlib.contextmanager
 def temporary_folder(beside: str | os.PathLike) -> Iterator[Path]:
-    """A folder beside the path of what is being made in it, from which that can be renamed; gone afterwards.
+    """A folder beside the path of what is being made in it, from which that can be renamed; gone
+    afterwards.
 
     What a killed writer left behind is removed by the next one.
 
@@ -92,7 +94,9 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
 
 
 class _Faithful:
-    """A file that remembers why it could not be written: torch.save reports a full disk in words of its own."""
+    """A file that remembers why it could not be written:
+    torch.save reports a full disk in words of its own.
+    """
 
     def __init__(self, file: BinaryIO):
         self._file, self.fault = file, None

@@ -38,7 +38,8 @@ class Added:
 
 
 def births(owner: Any) -> dict[str, Any]:
-    """The marked fields of a dataclass, or arguments of a function, with their values at birth."""
+    """The marked fields of a dataclass, or arguments of a function,
+    with their values at birth."""
     marks = {
         name: [mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Added)]
         for name, hint in get_type_hints(owner, include_extras=True).items()
@@ -47,7 +48,8 @@ def births(owner: Any) -> dict[str, Any]:
 
 
 def distinguishing(owner: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` of the fields or arguments of ``owner``, without those still as at their birth."""
+    """``values`` of the fields or arguments of ``owner``,
+    without those still as at their birth."""
     later = births(owner)
     return {
         name: value
@@ -62,10 +64,14 @@ def completed(owner: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def canonical(value: Any) -> Any:
-    """``value`` as plain JSON types with one spelling each, so that equal configurations have equal text."""
+    """``value`` as plain JSON types with one spelling each,
+    so that equal configurations have equal text.
+    """
     if is_dataclass(value):
         owner = type(value)
-        return canonical(distinguishing(owner, {f.name: getattr(value, f.name) for f in fields(owner)}))
+        return canonical(
+            distinguishing(owner, {f.name: getattr(value, f.name) for f in fields(owner)})
+        )
     if isinstance(value, Mapping):
         return {str(k): canonical(v) for k, v in sorted(value.items())}
     if isinstance(value, (list, tuple)):

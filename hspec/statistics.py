@@ -67,7 +67,8 @@ def normal_factor(level: float = 0.95) -> float:
 
 
 def interval(mean: float, error: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Ends of the Student-t interval, from a mean and its standard error over n values; NaN for one.
+    """Ends of the Student-t interval, from a mean and its standard error over n values; NaN for
+    one.
 
     Example:
         >>> low, high = interval(2.0, 0.5, 5)
@@ -79,7 +80,8 @@ def interval(mean: float, error: float, n: int, level: float = 0.95) -> tuple[fl
 
 
 def p_value(values: ArrayLike) -> float:
-    """Two-sided p of Student's t-test that the expectation is zero; of differences, the paired test. NaN for one.
+    """Two-sided p of Student's t-test that the expectation is zero; of differences, the paired
+    test. NaN for one.
 
     Example:
         >>> print(round(p_value([1.0, 2.0, 3.0, 4.0]), 4))

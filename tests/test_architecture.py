@@ -1,4 +1,6 @@
-"""The layers of docs/architecture.md: who may import whom, nothing hidden in a function, no cycles."""
+"""The layers of docs/architecture.md: who may import whom, nothing hidden in a function,
+no cycles.
+"""
 
 import ast
 import re
@@ -11,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "hspec").rglob("*.py"))
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in FILES
 }
 
 GROUND_FLOOR = {
@@ -78,7 +81,8 @@ LAYERS = {
 }
 
 
-# file of a chapter: (hspec layers it may import, packages it may import); files before it in the chapter too
+# file of a chapter: (hspec layers it may import, packages it may import); files before it in the
+# chapter too
 ENGINE, DRAWING = {"curvature", "training", "yours"}, {"figures", "yours"}
 CHAPTER_FILES = {
     "__init__": (set(), set()),
@@ -100,14 +104,18 @@ class AtRunTime(ast.NodeTransformer):
 
 
 def imports(module, view=lambda tree: tree):
-    """(imported module, imported name or None) of every import statement, relative ones resolved."""
+    """(imported module, imported name or None) of every import statement,
+    relative ones resolved.
+    """
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(view(ast.parse(path.read_text(encoding="utf-8")))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = (
+                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            )
             source = ".".join(base + ([node.module] if node.module else []))
             yield from ((source, alias.name) for alias in node.names)
 
@@ -167,7 +175,9 @@ def test_every_chapter_is_named_as_its_notebook():
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - DOORS))
 def test_no_import_is_hidden_in_a_function(module):
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     hidden = [
         f"line {node.lineno}"
         for function in functions

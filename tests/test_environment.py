@@ -1,4 +1,6 @@
-"""pyproject.toml is the one source of dependencies; constraints.txt and environment.yml agree with it."""
+"""pyproject.toml is the one source of dependencies;
+constraints.txt and environment.yml agree with it.
+"""
 
 import re
 import tomllib
@@ -18,7 +20,9 @@ SETUP_EXTRAS = {"book", "test"}  # what the two commands install
 
 
 def pins():
-    """{package: [versions]} of constraints.txt; a package may have one pin for each Python version."""
+    """{package: [versions]} of constraints.txt;
+    a package may have one pin for each Python version.
+    """
     found = {}
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if pin := re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", line):
@@ -42,7 +46,9 @@ def test_every_direct_dependency_is_locked_at_a_version_that_fits(line):
 
 
 def test_the_lock_holds_no_addresses():
-    assert not re.search(r"https?://|file:|--index|--find-links", (ROOT / "constraints.txt").read_text())
+    assert not re.search(
+        r"https?://|file:|--index|--find-links", (ROOT / "constraints.txt").read_text()
+    )
 
 
 def test_environment_yml_delegates():
@@ -65,7 +71,9 @@ def test_the_makefile_installs_the_same_extras_under_the_lock():
 
 def test_the_makefile_checks_for_the_same_python():
     lowest, beyond = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
-    assert f"(3, {lowest}) <= sys.version_info[:2] < (3, {beyond})" in (ROOT / "Makefile").read_text()
+    assert (
+        f"(3, {lowest}) <= sys.version_info[:2] < (3, {beyond})" in (ROOT / "Makefile").read_text()
+    )
 
 
 def test_setup_extras_exist():
@@ -93,4 +101,7 @@ def test_the_workflow_installs_under_the_lock_and_tests_the_lowest_and_the_highe
     assert workflow["env"]["INSTALL"].count("-c constraints.txt") == 2
     assert 'eval "$INSTALL"' in steps()
     lowest, beyond = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
-    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == [f"3.{lowest}", f"3.{int(beyond) - 1}"]
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == [
+        f"3.{lowest}",
+        f"3.{int(beyond) - 1}",
+    ]

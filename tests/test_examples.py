@@ -1,4 +1,6 @@
-"""The examples in docstrings run, and give what they say; torch and the package's names are known to them."""
+"""The examples in docstrings run, and give what they say;
+torch and the package's names are known to them.
+"""
 
 import doctest
 import importlib
@@ -18,7 +20,9 @@ WITH_EXAMPLES = sorted(
 )
 
 KNOWN = {
-    name: getattr(package, name) for package in (hspec.linalg, hspec.curvature) for name in package.__all__
+    name: getattr(package, name)
+    for package in (hspec.linalg, hspec.curvature)
+    for name in package.__all__
 }
 
 

@@ -57,11 +57,14 @@ except OSError as error:
 
 
 def test_what_torch_makes_of_a_full_disk_becomes_a_sentence_again(tmp_path):
-    """No file may grow beyond 1,000 bytes, in a process of its own: the limit would be that of the report, too."""
+    """No file may grow beyond 1,000 bytes, in a process of its own:
+    the limit would be that of the report, too.
+    """
     command = [sys.executable, "-c", SMALL_FILES, str(tmp_path / "x.pt")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.search(
-        r"cannot be written, and what was there before is kept: File too large: .*x\.pt", done.stdout
+        r"cannot be written, and what was there before is kept: File too large: .*x\.pt",
+        done.stdout,
     )
     assert not list(tmp_path.iterdir())
 
@@ -70,7 +73,9 @@ def test_a_full_disk_is_named_with_what_it_has_left(tmp_path):
     def full(file):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match=r"No space left on device; the disk of .* has .* MiB left: .*/x'"):
+    with pytest.raises(
+        OSError, match=r"No space left on device; the disk of .* has .* MiB left: .*/x'"
+    ):
         write_whole(tmp_path / "x", full)
 
 

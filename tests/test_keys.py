@@ -1,4 +1,5 @@
-"""Keys: equal configurations have equal keys, and a configuration that grows keeps those it had."""
+"""Keys: equal configurations have equal keys, and a configuration that grows keeps those it
+had."""
 
 from dataclasses import dataclass, make_dataclass
 from typing import Annotated
@@ -42,7 +43,9 @@ def test_a_changed_default_does_not_take_over_the_old_key():
 
 
 def test_first_fields_are_always_counted_and_their_defaults_may_change():
-    moved = make_dataclass("Plan", [("rate", float, 0.5), ("rungs", tuple[int, ...], (1, 2))], frozen=True)
+    moved = make_dataclass(
+        "Plan", [("rate", float, 0.5), ("rungs", tuple[int, ...], (1, 2))], frozen=True
+    )
     assert digest(moved(rate=0.1)) == digest(Plan())
     assert digest(moved()) != digest(Plan())
 

@@ -1,4 +1,6 @@
-"""The rules for notebooks: typed parameters, thin cells, enough prose, captions, a verdict, no outputs."""
+"""The rules for notebooks: typed parameters, thin cells, enough prose, captions, a verdict,
+no outputs.
+"""
 
 import ast
 import re
@@ -47,7 +49,9 @@ def prose(notebook):
 
 def statements(cell):
     """The cell's Python without its %magics."""
-    return ast.parse("\n".join(line for line in cell.source.splitlines() if not line.startswith("%")))
+    return ast.parse(
+        "\n".join(line for line in cell.source.splitlines() if not line.startswith("%"))
+    )
 
 
 def test_every_notebook_is_in_the_book_and_the_book_has_notebooks():
@@ -76,11 +80,15 @@ def test_parameters_are_typed_and_commented(path, notebook):
     assert check_parameters(known, defaults) == defaults
     # papermill's own listing does not read "int | None".
     listed = {name for name, parameter in known.items() if "|" not in parameter.annotation}
-    assert papermill.inspect_notebook(path).keys() == listed, "papermill --help-notebook shows others"
+    assert papermill.inspect_notebook(path).keys() == listed, (
+        "papermill --help-notebook shows others"
+    )
 
 
 def test_parameters_are_checked_before_anything_else_happens(path, notebook):
-    """Also under plain papermill, which takes any name and any type; the primer goes without `hspec.experiments`."""
+    """Also under plain papermill, which takes any name and any type;
+    the primer goes without `hspec.experiments`.
+    """
     if path.stem.startswith(PRIMER):
         pytest.skip("its parameters are checked by `hspec run` alone")
     cells = code_cells(notebook)
@@ -111,7 +119,9 @@ def test_profiles_name_parameters_of_the_right_type(path, notebook, profile):
 
 def test_cells_are_thin(notebook):
     for cell in code_cells(notebook):
-        assert len(cell.source.splitlines()) <= LONGEST_CELL or cell is parameters_cell(notebook), cell.source
+        assert len(cell.source.splitlines()) <= LONGEST_CELL or cell is parameters_cell(notebook), (
+            cell.source
+        )
         hidden = [node for node in ast.walk(statements(cell)) if isinstance(node, HIDDEN_WORK)]
         assert not hidden, f"this belongs in the package: {cell.source}"
 
@@ -127,7 +137,9 @@ def test_imports_only_its_own_chapter_and_what_chapters_share(path, notebook):
     for cell in code_cells(notebook):
         for node in ast.walk(statements(cell)):
             if isinstance(node, ast.ImportFrom):
-                assert any(f"{node.module}.".startswith(f"{layer}.") for layer in allowed), cell.source
+                assert any(f"{node.module}.".startswith(f"{layer}.") for layer in allowed), (
+                    cell.source
+                )
             assert not isinstance(node, ast.Import), cell.source
 
 
@@ -137,7 +149,9 @@ def test_prose_is_at_least_as_long_as_code(notebook):
 
 
 def last_call(cell):
-    """The name of the function whose value the cell shows; of "f(…) if there else None" it is f's."""
+    """The name of the function whose value the cell shows;
+    of "f(…) if there else None" it is f's.
+    """
     body = statements(cell).body
     value = body[-1].value if body and isinstance(body[-1], ast.Expr) else None
     value = value.body if isinstance(value, ast.IfExp) else value
@@ -153,7 +167,10 @@ def test_figures_have_a_caption_and_a_name(notebook):
     assert len(set(names)) == len(names)
 
 
-WITHOUT_RECORDS = ("your_own_net", PRIMER)  # nothing of them is stored that could tell what it is about
+WITHOUT_RECORDS = (
+    "your_own_net",
+    PRIMER,
+)  # nothing of them is stored that could tell what it is about
 
 
 def gives_a_figure(name, namespace):
@@ -173,18 +190,26 @@ def test_every_figure_tells_its_records_and_the_last_cell_what_was_found(path, n
         exec(compile(ast.Module(imports, []), path.stem, "exec"), namespace)
         if "figure" in cell.metadata.get("mystnb", {}):
             assert last_call(cell) == "shown", cell.source
-            assert "image" not in cell.metadata["mystnb"], "an alternative text is made from the figure"
+            assert "image" not in cell.metadata["mystnb"], (
+                "an alternative text is made from the figure"
+            )
         else:
             assert last_call(cell) != "shown", f"a figure without caption and name: {cell.source}"
-            assert not gives_a_figure(last_call(cell), namespace), f"a figure without shown: {cell.source}"
+            assert not gives_a_figure(last_call(cell), namespace), (
+                f"a figure without shown: {cell.source}"
+            )
     assert last_call(code_cells(notebook)[-1]) == "in_this_run"
 
 
 def test_ends_in_a_verdict_and_says_how_to_rerun(path, notebook):
-    headings = [line for text in prose(notebook) for line in text.splitlines() if line.startswith("#")]
+    headings = [
+        line for text in prose(notebook) for line in text.splitlines() if line.startswith("#")
+    ]
     last = "three to try" if path.stem.startswith(PRIMER) else "verdict"
     assert any(last in heading.lower() for heading in headings[-3:]), headings
-    assert any(f"hspec run {path.stem}" in text for text in prose(notebook)), "no command that runs it again"
+    assert any(f"hspec run {path.stem}" in text for text in prose(notebook)), (
+        "no command that runs it again"
+    )
 
 
 def test_prose_names_parameters_that_exist(notebook):
@@ -196,10 +221,14 @@ def test_prose_names_parameters_that_exist(notebook):
     "page", ["README.md", *(f"book/{page.name}" for page in REPOSITORY.book.glob("*.md"))]
 )
 def test_commands_in_print_can_be_run(page):
-    """`hspec run NAME -p …` and `papermill notebooks/NAME.ipynb … -p …`, as a reader would paste them."""
+    """`hspec run NAME -p …` and `papermill notebooks/NAME.ipynb … -p …`,
+    as a reader would paste them.
+    """
     text = (REPOSITORY.root / page).read_text(encoding="utf-8")
     for line in re.findall(r"^\S*(?:hspec run|papermill) .+$", text, re.MULTILINE):
         words = shlex.split(line)
         name = Path(next(word for word in words[1:] if word != "run")).stem
         given = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
-        check_parameters(read_parameters(nbformat.read(REPOSITORY.source(name), as_version=4)), given)
+        check_parameters(
+            read_parameters(nbformat.read(REPOSITORY.source(name), as_version=4)), given
+        )

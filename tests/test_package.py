@@ -1,4 +1,6 @@
-"""The package as others install it: what the core needs and loads, and what a part without its packages says."""
+"""The package as others install it: what the core needs and loads,
+and what a part without its packages says.
+"""
 
 import ast
 import os
@@ -22,7 +24,12 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CORE = {Requirement(line).name for line in PROJECT["dependencies"]}
 EXTRA = {Requirement(line).name for line in PROJECT["optional-dependencies"]["book"]}
-SOLD_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipykernel", "PIL": "torchvision"}
+SOLD_AS = {
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "IPython": "ipykernel",
+    "PIL": "torchvision",
+}
 
 
 def parts():
@@ -34,12 +41,15 @@ class Required(ast.NodeTransformer):
     """A module without what it tries to import and goes without."""
 
     def visit_Try(self, node):
-        goes_on = any(ast.unparse(handler.type or node) == "ImportError" for handler in node.handlers)
+        goes_on = any(
+            ast.unparse(handler.type or node) == "ImportError" for handler in node.handlers
+        )
         return None if goes_on else self.generic_visit(node)
 
 
 def imported(part):
-    """What a part imports from outside the standard library and hspec, and does not go without."""
+    """What a part imports from outside the standard library and hspec,
+    and does not go without."""
     names = set()
     for path in (ROOT / "hspec" / part).rglob("*.py"):
         for node in ast.walk(Required().visit(ast.parse(path.read_text()))):
@@ -55,7 +65,10 @@ def needed(part):
     tree = ast.parse((ROOT / "hspec" / part / "__init__.py").read_text())
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return {
-        argument.value for call in calls if ast.unparse(call.func) == "need" for argument in call.args[1:]
+        argument.value
+        for call in calls
+        if ast.unparse(call.func) == "need"
+        for argument in call.args[1:]
     }
 
 
@@ -119,7 +132,9 @@ def test_the_core_is_quick_to_import():
     Matplotlib take a second, hspec's own files a fifth of one."""
     code = "import torch, sys; before = set(sys.modules); import hspec.linalg, hspec.curvature; "
     beyond = run(code + "print(*(set(sys.modules) - before))").split()
-    heavy = re.compile(r"(matplotlib|pandas|sklearn|torchvision|scipy\.(special|stats|linalg|sparse))\b")
+    heavy = re.compile(
+        r"(matplotlib|pandas|sklearn|torchvision|scipy\.(special|stats|linalg|sparse))\b"
+    )
     assert not [name for name in beyond if heavy.match(name)]
 
 

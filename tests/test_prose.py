@@ -1,4 +1,6 @@
-"""No sentence outside generated text says how a run came out, nor does one come back that a figure contradicted."""
+"""No sentence outside generated text says how a run came out,
+nor does one come back that a figure contradicted.
+"""
 
 import json
 import re
@@ -46,7 +48,8 @@ def test_no_sentence_says_what_was_refuted(notebook):
     assert [sentence for sentence in REFUTED if sentence in text] == []
 
 
-# What a figure or a run is said to do: a thing that is seen, a few words, and a verb that only a run can make true.
+# What a figure or a run is said to do: a thing that is seen, a few words, and a verb that only a
+# run can make true.
 SEEN = (
     r"lines?|curves?|panels?|branch(?:es)?|bars?|ticks?|dots?|points?|cells?|columns?|rows?|bands?|stripes?|colours?|"
     r"spectr(?:um|a)|densit(?:y|ies)|eigenvalues?|outliers?|bulks?|tails?|flanks?|shares?|ratios?|exponents?|"
@@ -55,14 +58,16 @@ SEEN = (
 DOES = (
     r"coincides?|falls?|rises?|climbs?|agrees?|differs?|vanish(?:es)?|lies?|cross(?:es)?|reach(?:es)?|stands?|wins?|"
     r"dominates?|shrinks?|grows?|moves?|approach(?:es)?|stays?|overlaps?|disappears?|separates?|gains?|follows?|"
-    r"(?:has|have) ended|(?:is|are) (?:\w+ )?(?:large|small|high|low|wide|narrow|bright|near|flat|far|close|symmetric|"
+    r"(?:has|have) ended|(?:is|are) (?:\w+ "
+    r")?(?:large|small|high|low|wide|narrow|bright|near|flat|far|close|symmetric|"
     r"gone|left|same|equal|alike|larger|smaller|higher|lower|wider|one|zero|visible|tiny|modest|most)"
 )
 ASSERTS = re.compile(rf"\b(?:{SEEN})\b(?: [\w$^{{}}λ'-]+){{0,5}}? (?:{DOES})\b", re.IGNORECASE)
 # It is asked, supposed, defined, proved, or said by somebody else.
 OPEN = re.compile(
     r"\b(?:if|whether|where|when|would|may|might|can|could|should|how|unless|until|which|claims?|says|papers?|"
-    r"published|asks?|let|either|whatever|by definition|inequalit\w+|Weyl|dashed line (?:stands|marks)|grey ground)\b|"
+    r"published|asks?|let|either|whatever|by definition|inequalit\w+|Weyl|dashed line "
+    r"(?:stands|marks)|grey ground)\b|"
     r"\?|\{cite|\{doc|\{eq|GKX|P18|P19|P20",
     re.IGNORECASE,
 )
@@ -113,7 +118,9 @@ OF_RECORDS = [path for path in NOTEBOOKS if "in_this_run(" in path.read_text(enc
 
 @pytest.mark.parametrize("notebook", OF_RECORDS, ids=lambda path: path.stem)
 def test_no_sentence_says_how_a_run_came_out(notebook):
-    """Let `findings` say it, ask it, or, if it is a definition or a theorem, name it in TRUE_OF_EVERY_RUN."""
+    """Let `findings` say it, ask it, or, if it is a definition or a theorem,
+    name it in TRUE_OF_EVERY_RUN.
+    """
     told = []
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         caption = cell["metadata"].get("mystnb", {}).get("figure", {}).get("caption", "")
@@ -129,11 +136,11 @@ def test_no_sentence_says_how_a_run_came_out(notebook):
         "The line then climbs towards zero.",
         "At the right the curves of Hess and $G$ are one, and $H$ has ended long before.",
         "The largest eigenvalues of $G$ lie over the ticks of $A_1$: these are the outliers.",
-        "The share of G is low where the training loss is large and high where it is small.".replace(
-            "where", "as"
-        ),
+        "The share of G is low where the training loss is large and high where it is "
+        "small.".replace("where", "as"),
         "The curve of G follows that of B2 at small eigenvalues.",
-        "The directions next to the outliers are the most $G$-like, and $H$ gains as one walks into the bulk.",
+        "The directions next to the outliers are the most $G$-like, and $H$ gains as one walks "
+        "into the bulk.",
         "By trace the columns agree.",
         "The share of all eigenvalues that lies in the window is small.",
     ],

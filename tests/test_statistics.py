@@ -36,7 +36,9 @@ def test_intervals_cover_as_often_as_they_say():
 
 
 def test_the_error_of_a_ratio_is_its_scatter():
-    """Pairs that scatter together: the spread of 4,000 ratios within 5 % of the error that one of them states."""
+    """Pairs that scatter together: the spread of 4,000 ratios within 5 % of the error that
+    one of them states.
+    """
     rng = np.random.default_rng(2)
     whole = 5 + rng.normal(size=(4000, 50))
     part = 0.3 * whole + 0.1 * rng.normal(size=whole.shape)

@@ -1,4 +1,6 @@
-"""hspec and its peers behind one interface: products and quadratures of one net's Hessian and Gauss-Newton matrix."""
+"""hspec and its peers behind one interface: products and quadratures of one net's Hessian
+and Gauss-Newton matrix.
+"""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,7 +18,8 @@ _MODULES = {
 
 
 def all_peers() -> tuple[list[Peer], list[str]]:
-    """(those that can be measured here, hspec first; names of packages that are not installed)."""
+    """(those that can be measured here, hspec first; names of packages that are not
+    installed)."""
     peers, missing = [], []
     for module, package in _MODULES.items():
         if find_spec(package) is None:

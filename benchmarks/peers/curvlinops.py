@@ -1,4 +1,6 @@
-"""curvlinops. Its range estimate is left out of the quadrature, and its check of determinism, both in its favour."""
+"""curvlinops. Its range estimate is left out of the quadrature, and its check of determinism,
+both in its favour.
+"""
 
 import torch
 from curvlinops import GGNLinearOperator, HessianLinearOperator
@@ -13,7 +15,9 @@ from hspec.linalg import SpectralMeasure
 def _operator(kind, net: Net):
     module = net.private_copy()
     loss, parameters = nn.CrossEntropyLoss(), [p for p in module.parameters() if p.requires_grad]
-    return kind(module, loss, parameters, net.batches, check_deterministic=False, num_data=net.num_examples)
+    return kind(
+        module, loss, parameters, net.batches, check_deterministic=False, num_data=net.num_examples
+    )
 
 
 def _quadrature(net: Net, num_steps: int, num_probes: int, seed: int) -> SpectralMeasure:

@@ -1,5 +1,6 @@
-"""The papers' own pipeline, written from its description: double backward over a loader at every product, the bare
-three-term recurrence, subspace iteration for the outliers, a double loop over classes for the class means.
+"""The papers' own pipeline, written from its description: double backward over a loader at every
+product, the bare three-term recurrence, subspace iteration for the outliers, a double loop over
+classes for the class means.
 
 Source: P18a, P19 (published settings)
 """
@@ -53,13 +54,17 @@ def three_term_recurrence(product: Product, v: Tensor, num_steps: int) -> tuple[
 
 
 def quadrature(net: Net, num_steps: int, num_probes: int, seed: int) -> SpectralMeasure:
-    """The density's Lanczos runs; the 64 steps for the range are left out, in the pipeline's favour."""
+    """The density's Lanczos runs; the 64 steps for the range are left out,
+    in the pipeline's favour.
+    """
     generator, product = torch.Generator().manual_seed(seed), hessian_product(net)
     nodes, weights = [], []
     for _ in range(num_probes):
         v = torch.randn(net.num_parameters, generator=generator).to(net.device, net.dtype)
         alphas, betas = (t.double().cpu() for t in three_term_recurrence(product, v, num_steps))
-        theta, S = torch.linalg.eigh(torch.diag(alphas) + torch.diag(betas, 1) + torch.diag(betas, -1))
+        theta, S = torch.linalg.eigh(
+            torch.diag(alphas) + torch.diag(betas, 1) + torch.diag(betas, -1)
+        )
         nodes.append(theta.numpy())
         weights.append((S[0] ** 2).numpy())
     return plain_measure(nodes, weights, net.num_parameters)
@@ -68,7 +73,9 @@ def quadrature(net: Net, num_steps: int, num_probes: int, seed: int) -> Spectral
 def subspace_iteration(
     product: Product, Q: Tensor, iterations: int = SUBSPACE_ITERATIONS
 ) -> tuple[Tensor, Tensor]:
-    """(Rayleigh quotients (C,), residual norms (C,)) after so many products with each column of Q (p, C)."""
+    """(Rayleigh quotients (C,), residual norms (C,)) after so many products with each
+    column of Q (p, C).
+    """
     for _ in range(iterations):
         Q = torch.linalg.qr(torch.stack([product(q) for q in Q.T], 1))[0]
     AQ = torch.stack([product(q) for q in Q.T], 1)
@@ -77,8 +84,12 @@ def subspace_iteration(
 
 
 def class_means(net: Net, num_classes: int) -> Tensor:
-    """g_{c,c'} (C, C, p): for every batch, true class c and label c', one backward pass over the batch."""
-    sums = torch.zeros(num_classes, num_classes, net.num_parameters, device=net.device, dtype=net.dtype)
+    """g_{c,c'} (C, C, p): for every batch, true class c and label c',
+    one backward pass over the batch.
+    """
+    sums = torch.zeros(
+        num_classes, num_classes, net.num_parameters, device=net.device, dtype=net.dtype
+    )
     masses = torch.zeros(num_classes, num_classes, device=net.device, dtype=net.dtype)
     for x, y in net.batches:
         logits = net.module(x)
@@ -87,9 +98,13 @@ def class_means(net: Net, num_classes: int) -> Tensor:
             for label in range(num_classes):
                 mass = p[:, label] * (y == c)
                 slope = mass[:, None] * (F.one_hot(torch.full_like(y, label), num_classes) - p)
-                sums[c, label] += flat(torch.autograd.grad(logits, net.parameters, slope, retain_graph=True))
+                sums[c, label] += flat(
+                    torch.autograd.grad(logits, net.parameters, slope, retain_graph=True)
+                )
                 masses[c, label] += mass.sum()
     return sums / masses[..., None]
 
 
-PEERS = [Peer("papers' pipeline", hessian=hessian_product, quadrature=quadrature, reorthogonalizes=False)]
+PEERS = [
+    Peer("papers' pipeline", hessian=hessian_product, quadrature=quadrature, reorthogonalizes=False)
+]

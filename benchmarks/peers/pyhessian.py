@@ -19,7 +19,9 @@ def _loader(net: Net) -> hessian:
 
 def _one_batch(net: Net) -> hessian:
     x, y = (torch.cat(part) for part in zip(*net.batches, strict=True))
-    return hessian(net.private_copy(), nn.CrossEntropyLoss(), data=(x, y), cuda=net.device.type == "cuda")
+    return hessian(
+        net.private_copy(), nn.CrossEntropyLoss(), data=(x, y), cuda=net.device.type == "cuda"
+    )
 
 
 def _loader_product(net: Net) -> Product:
@@ -29,7 +31,9 @@ def _loader_product(net: Net) -> Product:
 
 def _one_batch_product(net: Net) -> Product:
     peer = _one_batch(net)
-    return lambda v: flat(hessian_vector_product(peer.gradsH, peer.params, unflatten(v, peer.params)))
+    return lambda v: flat(
+        hessian_vector_product(peer.gradsH, peer.params, unflatten(v, peer.params))
+    )
 
 
 def _quadrature(make):

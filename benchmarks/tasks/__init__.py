@@ -1,4 +1,6 @@
-"""What is measured: every task yields (key, result), a result being a dict of plain numbers and lists."""
+"""What is measured: every task yields (key, result),
+a result being a dict of plain numbers and lists.
+"""
 
 from benchmarks.tasks import (
     accuracy,

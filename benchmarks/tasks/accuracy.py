@@ -1,4 +1,6 @@
-"""Error per product: quadratures of net a against its exact spectrum (a dense float64 eigenvalue solve)."""
+"""Error per product: quadratures of net a against its exact spectrum (a dense float64
+eigenvalue solve).
+"""
 
 import hashlib
 from pathlib import Path
@@ -55,14 +57,18 @@ def measure(options: Options) -> Measurements:
 
 
 def _estimators(name: str, runs: list[SpectralMeasure]) -> dict[str, list[SpectralMeasure]]:
-    """hspec has two: converged-Ritz weights, and the plain ones that peers have; and the mean of five plain probes."""
+    """hspec has two: converged-Ritz weights, and the plain ones that peers have;
+    and the mean of five plain probes.
+    """
     if name != "hspec":
         return {name: runs}
     plain = [SpectralMeasure(r.nodes, r.plain_weights, r.plain_weights, r.dimension) for r in runs]
     return {
         "hspec": runs,
         "hspec, plain weights": plain,
-        "hspec, plain weights, five probes": [_together(plain[i : i + 5]) for i in range(0, len(plain), 5)],
+        "hspec, plain weights, five probes": [
+            _together(plain[i : i + 5]) for i in range(0, len(plain), 5)
+        ],
     }
 
 
@@ -71,7 +77,10 @@ def _together(runs: list[SpectralMeasure]) -> SpectralMeasure:
 
     def stack(name, fill):
         return np.concatenate(
-            [np.pad(getattr(r, name), ((0, 0), (0, width - r.num_steps)), constant_values=fill) for r in runs]
+            [
+                np.pad(getattr(r, name), ((0, 0), (0, width - r.num_steps)), constant_values=fill)
+                for r in runs
+            ]
         )
 
     weights = stack("weights", 0.0)
@@ -79,7 +88,9 @@ def _together(runs: list[SpectralMeasure]) -> SpectralMeasure:
 
 
 def distances(run: SpectralMeasure, exact: SpectralMeasure) -> dict[str, float]:
-    """W1 over the range, KS outside the atom, and the worst relative error of the first probe's ten largest nodes."""
+    """W1 over the range, KS outside the atom, and the worst relative error of the first
+    probe's ten largest nodes.
+    """
     low, high = exact.support
     first = run.nodes[0]
     top = np.sort(first[np.isfinite(first)])[-TOP:]
@@ -92,7 +103,9 @@ def distances(run: SpectralMeasure, exact: SpectralMeasure) -> dict[str, float]:
 
 
 def exact_eigenvalues(net: Net, file: Path | None) -> np.ndarray:
-    """All p eigenvalues of the Hessian, in float64; read from `file` if they are those of this very net and sample."""
+    """All p eigenvalues of the Hessian, in float64;
+    read from `file` if they are those of this very net and sample.
+    """
     fingerprint = _fingerprint(net)
     if file and file.is_file():
         with np.load(file) as stored:

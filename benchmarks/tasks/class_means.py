@@ -1,4 +1,6 @@
-"""The C² means g_{c,c'}: class-sorted sweeps against the published double loop over classes, on the papers' batches."""
+"""The C² means g_{c,c'}: class-sorted sweeps against the published double loop over classes,
+on the papers' batches.
+"""
 
 from benchmarks.nets import NUM_CLASSES, Net, fresh_net
 from benchmarks.options import Measurements, Options
@@ -35,5 +37,8 @@ def _one_net(net: Net, rounds: int) -> dict:
         "seconds": times.seconds,
         "times_faster": times.ratio("double loop", "hspec"),
         "times_faster_of_fastest": times.ratio_of_fastest("double loop", "hspec"),
-        "relative_difference": {"median": float(differences.median()), "worst": float(differences.max())},
+        "relative_difference": {
+            "median": float(differences.median()),
+            "worst": float(differences.max()),
+        },
     }

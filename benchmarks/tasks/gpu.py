@@ -33,7 +33,11 @@ def _one_net(name: str, options: Options) -> dict:
     risk.gradient()
     fitting = int(SHARE * torch.cuda.mem_get_info(options.device)[0] / risk.graphs.kept_bytes)
     del risk
-    net = _net(name, BATCH * max(1, min(fitting, (2 if options.quick else LARGEST // BATCH))), options.device)
+    net = _net(
+        name,
+        BATCH * max(1, min(fitting, (2 if options.quick else LARGEST // BATCH))),
+        options.device,
+    )
     options.report(f"gpu: {name}, p = {net.num_parameters}, N = {net.num_examples}")
     budget = int(0.95 * torch.cuda.mem_get_info(options.device)[0])
     risk = risk_of(net, memory_budget=budget)
@@ -63,7 +67,8 @@ def _figures(net: Net, risk, options: Options) -> dict:
         "per_gradient": {call: times.ratio(call, "gradient") for call in ("Hess", "G")},
         "fraction_of_peak": counter.get_total_flops() / times.fastest("Hess") / peak,
         "gain_of_blocks": BLOCK * times.median("Hess") / times.median("block"),
-        "lanczos_seconds_per_step": _seconds(lambda: lanczos(A, X[:, 0].clone(), steps), net.device) / steps,
+        "lanczos_seconds_per_step": _seconds(lambda: lanczos(A, X[:, 0].clone(), steps), net.device)
+        / steps,
         "repr": repr(A),
     }
 
@@ -78,7 +83,9 @@ def _seconds(call, device) -> float:
 
 def _net(name: str, num_examples: int, device: torch.device) -> Net:
     generator = torch.Generator().manual_seed(0)
-    module = models.build(name, in_channels=3, num_classes=NUM_CLASSES, image_size=32, generator=generator)
+    module = models.build(
+        name, in_channels=3, num_classes=NUM_CLASSES, image_size=32, generator=generator
+    )
     images = torch.randn(num_examples, 3, 32, 32, generator=generator).to(device)
     labels = (torch.arange(num_examples) % NUM_CLASSES).to(device)
     batches = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))

@@ -1,5 +1,5 @@
-"""How time grows with N, p and m, beside the laws: products linear in N and p, reorthogonalisation 4 m² p bytes
-(each float32 row of the basis read twice a step)."""
+"""How time grows with N, p and m, beside the laws: products linear in N and p, reorthogonalisation
+4 m² p bytes (each float32 row of the basis read twice a step)."""
 
 import torch
 
@@ -28,14 +28,21 @@ class Diagonal(LinearOperator):
 
 
 def measure(options: Options) -> Measurements:
-    """Series of (x, seconds): one product against N and against p on net b, Lanczos against m on a diagonal matrix."""
+    """Series of (x, seconds): one product against N and against p on net b,
+    Lanczos against m on a diagonal matrix.
+    """
     options.report("growth with N, p and m")
     rounds = 1 if options.quick else 5
     yield (
         "examples",
-        _product_series(options, {n: {"num_examples": n} for n in _some(EXAMPLES, options)}, rounds),
+        _product_series(
+            options, {n: {"num_examples": n} for n in _some(EXAMPLES, options)}, rounds
+        ),
     )
-    yield "parameters", _product_series(options, {w: {"width": w} for w in _some(WIDTHS, options)}, rounds)
+    yield (
+        "parameters",
+        _product_series(options, {w: {"width": w} for w in _some(WIDTHS, options)}, rounds),
+    )
     yield "steps", _lanczos_series(options, rounds)
 
 
@@ -47,7 +54,9 @@ def _product_series(options: Options, variants: dict, rounds: int) -> dict:
     calls, sizes = {}, {}
     for name, kwargs in variants.items():
         net = fresh_net("b", quick=options.quick, device=options.device, **kwargs)
-        v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(0)).to(net.device)
+        v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(0)).to(
+            net.device
+        )
         A = hessian(risk_of(net))
         calls[str(name)] = lambda A=A, v=v: A @ v
         sizes[str(name)] = (net.num_examples, net.num_parameters)

@@ -11,7 +11,9 @@ from hspec.curvature import Risk, hessian
 
 
 def measure(options: Options) -> Measurements:
-    """For each net: seconds to make a risk and its plan with and without the check, and of one product."""
+    """For each net: seconds to make a risk and its plan with and without the check,
+    and of one product.
+    """
     for key in options.nets:
         net = fresh_net(key, quick=options.quick, device=options.device)
         options.report(f"guards, net {key}: {net.title}, N = {net.num_examples}")

@@ -1,4 +1,6 @@
-"""Memory beside its laws: graphs linear in N beside a constant, a Lanczos basis of m·p numbers; a process a point."""
+"""Memory beside its laws: graphs linear in N beside a constant, a Lanczos basis of m·p numbers;
+a process a point.
+"""
 
 import multiprocessing
 import resource
@@ -16,7 +18,9 @@ STEPS = (16, 32, 64, 128)  # on net b
 
 
 def measure(options: Options) -> Measurements:
-    """{"graphs": growth of the process over N with graphs kept and rebuilt, "basis": the same over m}, in bytes."""
+    """{"graphs": growth of the process over N with graphs kept and rebuilt, "basis":
+    the same over m}, in bytes.
+    """
     options.report("memory against N and m")
     examples, steps = (EXAMPLES[:2], STEPS[:2]) if options.quick else (EXAMPLES, STEPS)
     device = str(options.device)
@@ -27,7 +31,9 @@ def measure(options: Options) -> Measurements:
             "num_examples": list(examples),
             "accounted": [accounted for _, accounted in kept],
             "kept": [grown for grown, _ in kept],
-            "rebuilt": [_in_new_process(_product_memory, n, options.quick, device, 0)[0] for n in examples],
+            "rebuilt": [
+                _in_new_process(_product_memory, n, options.quick, device, 0)[0] for n in examples
+            ],
         },
     )
     yield (
@@ -45,8 +51,12 @@ def _in_new_process(function, *arguments):
         return pool.apply(function, arguments)
 
 
-def _product_memory(num_examples: int, quick: bool, device: str, budget: int | None) -> tuple[int, int]:
-    """(growth of the peak during two products on net c, bytes that the risk accounts for its kept graphs)."""
+def _product_memory(
+    num_examples: int, quick: bool, device: str, budget: int | None
+) -> tuple[int, int]:
+    """(growth of the peak during two products on net c, bytes that the risk accounts for
+    its kept graphs).
+    """
     net = fresh_net("c", quick=quick, device=device, num_examples=num_examples)
     v = torch.randn(net.num_parameters).to(device)
     before = _peak(device)

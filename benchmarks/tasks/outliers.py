@@ -17,7 +17,9 @@ MAX_STEPS = 200
 
 
 def measure(options: Options) -> Measurements:
-    """For trained nets a and b: products of one Lanczos run, of eigsh started from the class means, of the papers."""
+    """For trained nets a and b: products of one Lanczos run,
+    of eigsh started from the class means, of the papers.
+    """
     for key in options.chosen("a", "b"):
         net = trained_net(key, quick=options.quick, device=options.device)
         options.report(f"outliers, net {key}: {net.title}, trained on {net.inputs}")
@@ -48,7 +50,9 @@ def _one_net(net: Net, quick: bool) -> dict:
     }
     if net.key == "a":
         values, residuals = papers.subspace_iteration(
-            papers.hessian_product(net), _random(net, NUM_CLASSES), 4 if quick else papers.SUBSPACE_ITERATIONS
+            papers.hessian_product(net),
+            _random(net, NUM_CLASSES),
+            4 if quick else papers.SUBSPACE_ITERATIONS,
         )
         result["papers_residual"] = float(residuals.max() / values.abs().min())
     return result
@@ -61,7 +65,9 @@ def _random(net: Net, *columns: int) -> torch.Tensor:
 
 
 def steps_until_converged(run: Tridiagonal, k: int) -> int | None:
-    """The first m at which the top k Ritz pairs of the run's first m steps have residuals β_m |s_m| ≤ 1e-3 θ_k."""
+    """The first m at which the top k Ritz pairs of the run's first m steps have residuals
+    β_m |s_m| ≤ 1e-3 θ_k.
+    """
     betas = np.append(run.betas, run.residual_norm)
     for m in range(k, len(run.alphas) + 1):
         theta, S = scipy.linalg.eigh_tridiagonal(run.alphas[:m], betas[: m - 1])
@@ -71,7 +77,9 @@ def steps_until_converged(run: Tridiagonal, k: int) -> int | None:
 
 
 def _true_residual(A: LinearOperator, run: Tridiagonal, k: int) -> float:
-    """max ‖A q − θ q‖/θ_k of the top k pairs at the step where the run says that they have converged."""
+    """max ‖A q − θ q‖/θ_k of the top k pairs at the step where the run says that they have
+    converged.
+    """
     m = steps_until_converged(run, k) or len(run.alphas)
     theta, S = scipy.linalg.eigh_tridiagonal(run.alphas[:m], run.betas[: m - 1])
     Q = run.V[:, :m] @ torch.from_numpy(S[:, -k:]).to(run.V)

@@ -1,4 +1,6 @@
-"""Two processes of one thread each against one process of two threads: does sharing the batches cost anything?"""
+"""Two processes of one thread each against one process of two threads:
+does sharing the batches cost anything?
+"""
 
 import json
 import os
@@ -16,7 +18,9 @@ NETS, PRODUCTS, CORES = ("b", "c"), 9, 2
 
 
 def measure(options: Options) -> Measurements:
-    """For nets b and c, on the CPU: seconds of a Hess product both ways, by turns, and the parallel efficiency."""
+    """For nets b and c, on the CPU: seconds of a Hess product both ways, by turns,
+    and the parallel efficiency.
+    """
     rounds, count = (1, 2) if options.quick else (3, PRODUCTS)
     for key in options.chosen(*NETS):
         if options.device.type != "cpu":
@@ -50,7 +54,9 @@ def _run(size: int, key: str, count: int, quick: bool) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "benchmarks.ranks"]
         last = [str(size), str(threads), folder, key, str(count), *["quick"] * quick]
-        ranks = [subprocess.Popen([*words, str(rank), *last], env=environment) for rank in range(size)]
+        ranks = [
+            subprocess.Popen([*words, str(rank), *last], env=environment) for rank in range(size)
+        ]
         if any([rank.wait() for rank in ranks]):
             raise RuntimeError(f"a rank of {size} has failed: its message is above")
         return json.loads((Path(folder) / f"{size}-0.json").read_text())

@@ -15,7 +15,9 @@ MATMUL_SIZE = 2048  # of the square product whose speed stands for the machine's
 
 
 def measure(options: Options) -> Measurements:
-    """For each net: seconds, ratios to the gradient, flops, and the share of the matrix-product peak."""
+    """For each net: seconds, ratios to the gradient, flops,
+    and the share of the matrix-product peak.
+    """
     for key in options.nets:
         net = fresh_net(key, quick=options.quick, device=options.device)
         options.report(f"products, net {key}: {net.title}, N = {net.num_examples}")
@@ -49,7 +51,9 @@ def _ratios(times: Times, name: str) -> dict:
 
 
 def _contenders(net: Net) -> dict:
-    """{"Hess: peer" or "G: peer": a call of one product}, the gradient, and a large matrix product."""
+    """{"Hess: peer" or "G: peer": a call of one product}, the gradient,
+    and a large matrix product.
+    """
     v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(1)).to(net.device)
     square = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=net.device)
     calls = {"gradient": net.gradient, "matrix product": lambda: _matrix_product(square)}
@@ -59,7 +63,9 @@ def _contenders(net: Net) -> dict:
             calls[f"G: {peer.name}"] = _call(peer.gauss_newton(net), v)
     risk = risk_of(net)
     calls["Hess, G, H at once: hspec"] = lambda: split_product(risk, v)
-    calls["Hess: hspec, graphs rebuilt"] = _call(hessian(risk_of(net, memory_budget=0)).__matmul__, v)
+    calls["Hess: hspec, graphs rebuilt"] = _call(
+        hessian(risk_of(net, memory_budget=0)).__matmul__, v
+    )
     return calls
 
 

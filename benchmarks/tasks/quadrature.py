@@ -1,4 +1,6 @@
-"""From a module and its data to nodes and weights: the whole quadrature, with the same m and probes for all."""
+"""From a module and its data to nodes and weights: the whole quadrature,
+with the same m and probes for all.
+"""
 
 from benchmarks.nets import SPECS, Net, fresh_net
 from benchmarks.options import Measurements, Options
@@ -12,7 +14,10 @@ def measure(options: Options) -> Measurements:
         spec, net = SPECS[key], fresh_net(key, quick=options.quick, device=options.device)
         steps, probes = (4, 1) if options.quick else (spec.num_steps, spec.num_probes)
         options.report(f"quadrature, net {key}: {net.title}, m = {steps}, {probes} probes")
-        yield key, _one_net(net, steps, probes, rounds=1 if options.quick else max(2, spec.rounds // 3))
+        yield (
+            key,
+            _one_net(net, steps, probes, rounds=1 if options.quick else max(2, spec.rounds // 3)),
+        )
 
 
 def _one_net(net: Net, steps: int, probes: int, rounds: int) -> dict:

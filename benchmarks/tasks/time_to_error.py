@@ -1,4 +1,6 @@
-"""Seconds until the error that the best peer has at m = 90 with five probes: speed and accuracy in one figure."""
+"""Seconds until the error that the best peer has at m = 90 with five probes:
+speed and accuracy in one figure.
+"""
 
 from time import perf_counter
 
@@ -11,17 +13,37 @@ from benchmarks.tasks.accuracy import EXACT_FILE, distances, exact_eigenvalues
 from hspec.linalg import SpectralMeasure
 
 STEPS, PROBES, SEEDS = 90, 5, 5
-WIDTHS = {"a": 1.0, "b": 1 / 50, "c": 1 / 32}  # at which a dense eigenvalue solve is possible: p up to 16,000
-LADDER = ((20, 1), (30, 1), (45, 1), (60, 1), (90, 1), (90, 2), (90, 5), (128, 5))  # (m, probes), ever dearer
+WIDTHS = {
+    "a": 1.0,
+    "b": 1 / 50,
+    "c": 1 / 32,
+}  # at which a dense eigenvalue solve is possible: p up to 16,000
+LADDER = (
+    (20, 1),
+    (30, 1),
+    (45, 1),
+    (60, 1),
+    (90, 1),
+    (90, 2),
+    (90, 5),
+    (128, 5),
+)  # (m, probes), ever dearer
 
 
 def measure(options: Options) -> Measurements:
-    """For nets a, b and c: error and seconds of every peer, and the cheapest setting of hspec that is as good."""
+    """For nets a, b and c: error and seconds of every peer,
+    and the cheapest setting of hspec that is as good.
+    """
     for key in options.chosen(*WIDTHS):
         net = trained_net(key, quick=options.quick, device=options.device, width=WIDTHS[key])
-        options.report(f"time to error, net {key}: exact spectrum of {net.num_parameters} parameters")
+        options.report(
+            f"time to error, net {key}: exact spectrum of {net.num_parameters} parameters"
+        )
         file = None if options.quick else EXACT_FILE.with_name(f"exact-{key}.npz")
-        yield key, _one_net(net, SpectralMeasure.from_eigenvalues(exact_eigenvalues(net, file)), options)
+        yield (
+            key,
+            _one_net(net, SpectralMeasure.from_eigenvalues(exact_eigenvalues(net, file)), options),
+        )
 
 
 def _one_net(net: Net, exact: SpectralMeasure, options: Options) -> dict:
@@ -36,7 +58,9 @@ def _one_net(net: Net, exact: SpectralMeasure, options: Options) -> dict:
     rungs = []
     for m, probes in LADDER[:1] if options.quick else LADDER:
         options.report(f"time to error: hspec, m = {m}, {probes} probes")
-        rungs.append({"num_steps": m, "num_probes": probes} | _errors(ours, net, exact, m, probes, seeds))
+        rungs.append(
+            {"num_steps": m, "num_probes": probes} | _errors(ours, net, exact, m, probes, seeds)
+        )
         if rungs[-1]["error"] <= found[best]["error"]:
             break
     reached = rungs[-1]["error"] <= found[best]["error"]
@@ -50,13 +74,16 @@ def _one_net(net: Net, exact: SpectralMeasure, options: Options) -> dict:
         "hspec": rungs,
         "reached": reached,
         "times_faster": {
-            name: one["seconds"] / rungs[-1]["seconds"] if reached else 0.0 for name, one in found.items()
+            name: one["seconds"] / rungs[-1]["seconds"] if reached else 0.0
+            for name, one in found.items()
         },
     }
 
 
 def _errors(peer: Peer, net: Net, exact: SpectralMeasure, m: int, probes: int, seeds: int) -> dict:
-    """Mean W1 over the range, and its spread, over seeds; and the fastest of their times, graphs built anew each."""
+    """Mean W1 over the range, and its spread, over seeds; and the fastest of their times,
+    graphs built anew each.
+    """
     errors, seconds = [], []
     for seed in range(seeds):
         start = perf_counter()

@@ -1,4 +1,5 @@
-"""Docstrings made fit for Sphinx: plain text, in which ``|A|``, ``v*`` and λ_ mean themselves."""
+"""Docstrings made fit for Sphinx: plain text, in which ``|A|``,
+``v*`` and λ_ mean themselves."""
 
 import re
 
@@ -12,7 +13,9 @@ COLUMNS = re.compile(r"\s*[^\s>].*?\S {2,}\S")  # a name, and what it means, in 
 def setup(app):
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
-    app.connect("autodoc-process-docstring", _as_text, priority=400)  # before napoleon reads the sections
+    app.connect(
+        "autodoc-process-docstring", _as_text, priority=400
+    )  # before napoleon reads the sections
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -21,7 +24,9 @@ def _as_text(app, what, name, obj, options, lines):
 
 
 def plain(lines):
-    """The docstring's lines with nothing in them taken for markup but code, sections and examples."""
+    """The docstring's lines with nothing in them taken for markup but code,
+    sections and examples.
+    """
     done, section = [], None
     for block in _blocks(lines):
         indent = len(block[0]) - len(block[0].lstrip())

@@ -1,4 +1,6 @@
-"""What the book's configuration can only know at build time, and what the theme gets wrong for it."""
+"""What the book's configuration can only know at build time,
+and what the theme gets wrong for it.
+"""
 
 import inspect
 import platform
@@ -22,14 +24,19 @@ from hspec.book.provenance import revision
 from hspec.book.two_tone import two_toned
 from hspec.experiments.provenance import git
 
-MATHJAX = "mathjax/tex-svg-full.js"  # one file, its fonts inside: works from file:// without a network
+MATHJAX = (
+    "mathjax/tex-svg-full.js"  # one file, its fonts inside: works from file:// without a network
+)
 CLAIM = re.compile(r"(?:P18|P19|P20|GKX)-\d+")
 # An image of a figure, and the figure's name where it stands in one.
 FIGURE = re.compile(
     r'(?P<before><figure[^>]* id="(?P<figure>[\w-]+)">\s*(?:<a [^>]*>)?)?'
     r'(?P<image><img [^>]*src="(?P<source>[^"]+\.svg)"[^>]*>)'
 )
-VERDICT_COLUMNS = {"in this run", "full width"}  # a table with one of these says what became of a claim
+VERDICT_COLUMNS = {
+    "in this run",
+    "full width",
+}  # a table with one of these says what became of a claim
 
 
 def setup(app):
@@ -71,13 +78,19 @@ def _configure(app, config):
 
 
 def github_address(remote):
-    """https://github.com/OWNER/NAME of a git remote on GitHub, else None: the book then has no buttons."""
-    found = re.fullmatch(r"(?:https://github\.com/|git@github\.com:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", remote)
+    """https://github.com/OWNER/NAME of a git remote on GitHub, else None:
+    the book then has no buttons.
+    """
+    found = re.fullmatch(
+        r"(?:https://github\.com/|git@github\.com:)([\w.-]+/[\w.-]+?)(?:\.git)?/?", remote
+    )
     return f"https://github.com/{found[1]}" if found else None
 
 
 def source_address(address, commit, domain, info):
-    """Where the source of a documented object is on GitHub; None, and no link, where that is not known."""
+    """Where the source of a documented object is on GitHub; None, and no link,
+    where that is not known.
+    """
     module = import_module(info["module"])
     for name in info["fullname"].split("."):
         module = getattr(module, name, None)
@@ -91,7 +104,9 @@ def source_address(address, commit, domain, info):
 
 
 def _without_thebe(app, config):
-    """Jupyter Book loads Thebe whether it is used or not, twice: its scripts collide on every page."""
+    """Jupyter Book loads Thebe whether it is used or not, twice:
+    its scripts collide on every page.
+    """
     for listeners in app.events.listeners.values():
         for listener in list(listeners):
             if listener.handler.__module__.startswith("sphinx_thebe"):
@@ -142,13 +157,19 @@ def _mark_verdicts(app, doctree):
 
 
 def _show_both_tones(app, page, template, context, doctree):
-    """Each figure twice, of one file: as it is, and its dark tone. The style sheet hides one of them."""
+    """Each figure twice, of one file: as it is, and its dark tone.
+    The style sheet hides one of them.
+    """
     folder = Path(app.srcdir) / page  # of the figures' files, where the page is a chapter
 
     def both(found):
         figure, image = found["figure"], found["image"]
         stacked = folder / f"{figure}{STACKED}"
-        narrow = f"{Path(found['source']).parent}/{folder.name}-{stacked.name}" if stacked.is_file() else None
+        narrow = (
+            f"{Path(found['source']).parent}/{folder.name}-{stacked.name}"
+            if stacked.is_file()
+            else None
+        )
         if narrow:
             images = Path(app.outdir) / "_images"
             images.mkdir(exist_ok=True)
@@ -163,7 +184,8 @@ def _show_both_tones(app, page, template, context, doctree):
 
 
 def _image(image, source, narrow, tone, fragment):
-    """One tone of an <img>, wrapped so that a narrow screen takes the figure with its panels stacked.
+    """One tone of an <img>, wrapped so that a narrow screen takes the figure with its panels
+    stacked.
 
     To the theme it is `dark-light`, which asks for no white card in the dark.
     """
@@ -178,7 +200,9 @@ def _image(image, source, narrow, tone, fragment):
 
 
 def _give_both_tones(app, exception):
-    """Matplotlib's figures get their dark tone where the pages have them; downloads stay as they were drawn."""
+    """Matplotlib's figures get their dark tone where the pages have them;
+    downloads stay as they were drawn.
+    """
     if exception is not None or app.builder.format != "html":
         return
     for file in (Path(app.outdir) / "_images").glob("*.svg"):
@@ -193,7 +217,9 @@ def _copy_mathjax(app, exception):
         return
     package = find_spec("sphinx-mathjax-offline")
     if package is None:
-        raise ExtensionError("MathJax is missing. Install the book's extra: pip install -e '.[book]'")
+        raise ExtensionError(
+            "MathJax is missing. Install the book's extra: pip install -e '.[book]'"
+        )
     target = Path(app.outdir) / "_static" / MATHJAX
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(Path(package.submodule_search_locations[0]) / "static" / MATHJAX, target)

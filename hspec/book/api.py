@@ -1,4 +1,6 @@
-"""The API reference: a page a layer, which Sphinx fills from the docstrings of what the layer names in `__all__`."""
+"""The API reference: a page a layer, which Sphinx fills from the docstrings of what the
+layer names in `__all__`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The whole book: chapters, generated pages, HTML. The last good HTML stays until a new one is complete."""
+"""The whole book: chapters, generated pages, HTML.
+The last good HTML stays until a new one is complete.
+"""
 
 import os
 import shutil
@@ -37,7 +39,9 @@ def make_book(repository, profile="laptop", *, only=None, force=False, report=pr
     parameters = repository.profile(profile)
     for chapter, values in parameters.items():
         _checked(repository, chapter, values, profile)
-    chosen = {chapter: parameters[chapter] for chapter in _chosen(repository, list(parameters), only)}
+    chosen = {
+        chapter: parameters[chapter] for chapter in _chosen(repository, list(parameters), only)
+    }
     _stage(repository, profile, chosen, force, report)
     write_generated_pages(repository)
     build_html(repository, force=force, report=report)
@@ -45,13 +49,17 @@ def make_book(repository, profile="laptop", *, only=None, force=False, report=pr
 
 
 def _stage(repository, profile, parameters, force, report):
-    """Run the chapters, as many at once as there are cores to draw with; the first that fails ends it."""
+    """Run the chapters, as many at once as there are cores to draw with;
+    the first that fails ends it.
+    """
     at_once = min(len(parameters), os.cpu_count() or 1, MOST_AT_ONCE)
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
     os.environ.setdefault("OMP_NUM_THREADS", threads)  # of each chapter's kernel
     with ThreadPoolExecutor(at_once) as pool:
         running = [
-            pool.submit(stage_chapter, repository, chapter, profile, values, force=force, report=report)
+            pool.submit(
+                stage_chapter, repository, chapter, profile, values, force=force, report=report
+            )
             for chapter, values in parameters.items()
         ]
         try:
@@ -76,7 +84,8 @@ def write_generated_pages(repository):
 
 
 def build_html(repository, *, force=False, report=print):
-    """Build book/ into _build/html with every warning an error, unless nothing it depends on has changed.
+    """Build book/ into _build/html with every warning an error, unless nothing it depends on has
+    changed.
 
     Always from scratch: an incremental build would not repeat the warnings of a failed one.
     Raises BookError with the warnings; _build/html is replaced only by a complete book.
@@ -90,7 +99,12 @@ def build_html(repository, *, force=False, report=print):
         git(repository.root, "remote", "get-url", "origin") or "",
         *(f"{name} {_version(name)}" for name in ("jupyter-book", "sphinx-book-theme", "hspec")),
     )
-    if not force and repository.index.is_file() and stamp.is_file() and stamp.read_text() == fingerprint:
+    if (
+        not force
+        and repository.index.is_file()
+        and stamp.is_file()
+        and stamp.read_text() == fingerprint
+    ):
         report("pages: unchanged")
         return
     report("pages: building …")
@@ -111,7 +125,15 @@ def _jupyter_book(repository, folder):
         raise BookError(
             "jupyter-book is not installed here. Install the book's extra: pip install -e '.[book]'"
         )
-    arguments = ["build", str(repository.book), "--path-output", str(folder), "-W", "-n", "--keep-going"]
+    arguments = [
+        "build",
+        str(repository.book),
+        "--path-output",
+        str(folder),
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
     done = subprocess.run(
         [program, *arguments],
         cwd=repository.root,
@@ -127,7 +149,9 @@ def _jupyter_book(repository, folder):
         lines = done.stdout.splitlines()
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-12:]
         raise BookError(
-            "The pages do not build:\n  " + "\n  ".join(told) + "\n  All of it: _build/jupyter-book.log"
+            "The pages do not build:\n  "
+            + "\n  ".join(told)
+            + "\n  All of it: _build/jupyter-book.log"
         )
     return folder / "_build" / "html"
 

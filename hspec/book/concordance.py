@@ -1,4 +1,6 @@
-"""The concordance: which equation of which paper is which function, from the docstrings' `Source:` lines."""
+"""The concordance: which equation of which paper is which function,
+from the docstrings' `Source:` lines.
+"""
 
 import ast
 import re
@@ -10,9 +12,10 @@ LAYERS = ("linalg", "curvature", "data", "models", "training", "experiments", "f
 SOURCE_LINE = re.compile(r"\bSources?:\s*(.+(?:\n(?!\s*$|\w+:).+)*)", re.MULTILINE)
 
 INTRODUCTION = """\
-From the papers to the code and back: each function that carries an equation, a definition or a constant of a
-paper, with the place it comes from. The keys are those of the {doc}`bibliography <../bibliography>`, the
-letters those of the {doc}`notation <../notation>`. This page is made from the docstrings."""
+From the papers to the code and back: each function that carries an equation, a definition or a
+constant of a paper, with the place it comes from. The keys are those of the {doc}`bibliography
+<../bibliography>`, the letters those of the {doc}`notation <../notation>`. This page is made from
+the docstrings."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def _table(layer, found):
 
 def _row(entry):
     layer = entry.where.partition("/")[0]
-    name = f"{{py:obj}}`{entry.name} <hspec.{layer}.{entry.name}>`"  # a link, where the reference has it
+    # a link, where the reference has it
+    name = f"{{py:obj}}`{entry.name} <hspec.{layer}.{entry.name}>`"
     return f"| {name} in {_plain(entry.where)} | {_plain(entry.summary)} | {_plain(entry.source)} |"
 
 

@@ -4,4 +4,6 @@ from hspec.errors import CommandError
 
 
 class BookError(CommandError):
-    """A notebook, a profile or a page is not as it must be; the message names the fact and the remedy."""
+    """A notebook, a profile or a page is not as it must be;
+    the message names the fact and the remedy.
+    """

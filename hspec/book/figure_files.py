@@ -1,4 +1,6 @@
-"""The files of a notebook's figures: SVG, PDF, the plotted numbers, and the panels stacked, named by figure."""
+"""The files of a notebook's figures: SVG, PDF, the plotted numbers, and the panels stacked,
+named by figure.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ def figure_name(cell: NotebookNode) -> str:
 
 
 def with_links(notebook: NotebookNode, kept: dict[str, list[Path]], beside: Path) -> NotebookNode:
-    """The notebook as a page: pictures alone in its cells, and below each figure links to its files.
+    """The notebook as a page: pictures alone in its cells, and below each figure links to its
+    files.
 
     beside: the folder that the links start from.
     """

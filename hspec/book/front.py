@@ -1,4 +1,5 @@
-"""The front door: what was found, in five sentences and a strip of verdicts, from the stored results.
+"""The front door: what was found, in five sentences and a strip of verdicts, from the stored
+results.
 
 `python -m hspec.book.front` writes them into the README again; the landing page has them from here.
 """
@@ -29,7 +30,9 @@ CLASSES = {"✓": "holds", "✗": "fails", "?": "open", "–": "waiting"}
 
 
 def findings(store: Store) -> list[str]:
-    """A sentence each on what the largest stored result of a kind shows; none where none is stored."""
+    """A sentence each on what the largest stored result of a kind shows;
+    none where none is stored.
+    """
     return [sentence for tell in SENTENCES if (sentence := tell(store))]
 
 
@@ -38,8 +41,10 @@ def _instrument(store: Store) -> str:
         return ""
     ours, plain = (distances.mean() for distances in single_probe_distances(record))
     return (
-        f"One probe of {record.options['num_steps']} products places the whole spectrum of a net with "
-        f"{record.num_parameters:,} parameters within {_power(ours)} of its range (Wasserstein-1, against all "
+        f"One probe of {record.options['num_steps']} products places the whole spectrum of a net "
+        "with "
+        f"{record.num_parameters:,} parameters within {_power(ours)} of its range (Wasserstein-1, "
+        "against all "
         f"eigenvalues by a dense solve); the papers' plain rule within {_power(plain)}."
     )
 
@@ -53,7 +58,8 @@ def _outliers(store: Store) -> str:
     return (
         f"On {record.setting.dataset} ({record.num_classes} classes) the largest gap among the top "
         f"eigenvalues of a {NAMES.get(record.setting.model, record.setting.model)} with "
-        f"{record.num_parameters:,} parameters comes after number {count}, where λ falls by a factor of "
+        f"{record.num_parameters:,} parameters comes after number {count}, where λ falls by a "
+        "factor of "
         f"{ratio:.2f}."
     )
 
@@ -64,8 +70,10 @@ def _owners(store: Store) -> str:
     overlap = (record["cosines"] ** 2).mean()
     height = record["h_ends"][0] / edge(record)
     return (
-        f"The top {len(record['cosines'])} eigenvectors of the Gauss-Newton part G share {overlap:.1%} of the span "
-        f"of the Hessian's, and the largest eigenvalue of the other part, H, is {height:.2f} of the last of them."
+        f"The top {len(record['cosines'])} eigenvectors of the Gauss-Newton part G share "
+        f"{overlap:.1%} of the span "
+        f"of the Hessian's, and the largest eigenvalue of the other part, H, is {height:.2f} of "
+        "the last of them."
     )
 
 
@@ -74,8 +82,10 @@ def _means(store: Store) -> str:
         return ""
     left, _ = survivors(record)
     return (
-        f"The class means make {a1_share(record):.0%} of the sum of G's top {record.num_classes} eigenvalues there; "
-        f"with the means taken out, {left} of {record.num_classes} outliers still stand above the bulk."
+        f"The class means make {a1_share(record):.0%} of the sum of G's top {record.num_classes} "
+        "eigenvalues there; "
+        f"with the means taken out, {left} of {record.num_classes} outliers still stand above the "
+        "bulk."
     )
 
 

@@ -1,6 +1,8 @@
-"""The laptop-scale results that come with the book: made by running its chapters, kept in data/laptop.
+"""The laptop-scale results that come with the book: made by running its chapters, kept in
+data/laptop.
 
-With them a book is a matter of drawing. The chapter `instrument` has none: it is measured wherever the book is made.
+With them a book is a matter of drawing. The chapter `instrument` has none: it is measured wherever
+the book is made.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ LIVE = "instrument"  # measured live in every book
 def fill_laptop(repository: Repository, report: Callable[[str], None] = print) -> None:
     """Run every chapter at laptop scale and keep what it measured among what comes with the book.
 
-    What is kept already is not measured again, so that the work can be interrupted at any time. Results of an
-    older version of their measure are removed first: no chapter reads them.
+    What is kept already is not measured again, so that the work can be interrupted at any time.
+    Results of an older version of their measure are removed first: no chapter reads them.
 
     Raises:
         BookError: a chapter fails; what others have measured is kept.
@@ -41,14 +43,18 @@ def fill_laptop(repository: Repository, report: Callable[[str], None] = print) -
             continue
         report(f"{chapter}: running …")
         with _store_at(work):
-            run_notebook(repository, repository.source(chapter), parameters, work / f"{chapter}.ipynb")
+            run_notebook(
+                repository, repository.source(chapter), parameters, work / f"{chapter}.ipynb"
+            )
         new = kept.merge(work)
         size = sum(file.stat().st_size for folder in new for file in folder.iterdir())
         report(f"{chapter}: {len(new)} new results, {size / 1000:.0f} kB")
 
 
 def outdated(root: Path) -> list[Path]:
-    """Folders of records that today's code would give another name, or none: no chapter can read them."""
+    """Folders of records that today's code would give another name, or none:
+    no chapter can read them.
+    """
     store = Store(root=root, published=root, fresh=True)
     current = {
         (name, record.meta["key"])
@@ -56,7 +62,9 @@ def outdated(root: Path) -> list[Path]:
         for record in store.published_records(measure)
         if _key_today(record, measure) == record.meta["key"]
     }
-    return [f for f in sorted(root.glob("*/*")) if f.is_dir() and (f.parent.name, f.name) not in current]
+    return [
+        f for f in sorted(root.glob("*/*")) if f.is_dir() and (f.parent.name, f.name) not in current
+    ]
 
 
 def _key_today(record: Record, measure: Measure) -> str:

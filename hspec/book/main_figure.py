@@ -1,4 +1,6 @@
-"""The picture on the README: `python -m hspec.book.main_figure` draws it from a record that comes with the book."""
+"""The picture on the README: `python -m hspec.book.main_figure` draws it from a record that
+comes with the book.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def main_figure(record: Record) -> Figure:
     figure, (axis,) = panels(1, 1, width=8.4, height=3.2)
     bulk_with_spikes(axis, record.spectrum("deflated_"), record["outliers"], width)
     axis.set_title(
-        f"Hessian of the training loss: {record.setting.model} with {record.num_parameters:,} parameters, "
+        f"Hessian of the training loss: {record.setting.model} with {record.num_parameters:,} "
+        "parameters, "
         f"{record.setting.dataset}, {record.num_examples} images"
     )
     axis.set(xlabel="eigenvalue λ", ylabel="spectral density")

@@ -31,7 +31,9 @@ class ChapterState:
 
 def chapter_states(repository):
     """One ChapterState for each chapter, in reading order."""
-    return [_state(repository, chapter, paper) for chapter, paper in repository.profile("paper").items()]
+    return [
+        _state(repository, chapter, paper) for chapter, paper in repository.profile("paper").items()
+    ]
 
 
 def _state(repository, chapter, paper):
@@ -50,9 +52,15 @@ def status_text(repository):
     """The status as lines of plain text."""
     lines = []
     for state in chapter_states(repository):
-        fresh = "" if state.current or not state.record else "   changed since: hspec book runs it again"
+        fresh = (
+            ""
+            if state.current or not state.record
+            else "   changed since: hspec book runs it again"
+        )
         lines.append(f"{state.chapter:24s} " + "   ".join(state.summary) + fresh)
-    lines.append(f"pages: {repository.index if repository.index.is_file() else 'not built yet: hspec book'}")
+    lines.append(
+        f"pages: {repository.index if repository.index.is_file() else 'not built yet: hspec book'}"
+    )
     return "\n".join(lines)
 
 
@@ -61,13 +69,14 @@ def status_page(repository):
     states = chapter_states(repository)
     store = Store(published=repository.root / "data" / "results")
     rows = "\n".join(
-        f"| {{doc}}`../notebooks/{state.chapter}` | " + " | ".join(state.summary) + " |" for state in states
+        f"| {{doc}}`../notebooks/{state.chapter}` | " + " | ".join(state.summary) + " |"
+        for state in states
     )
     return f"""\
 # Status
 
-What these pages were made with. Every chapter can be run again at another scale; its page ends with the
-command.
+What these pages were made with. Every chapter can be run again at another scale; its page ends with
+the command.
 
 | chapter | profile | run | duration | revision |
 |---|---|---|---|---|
@@ -81,8 +90,9 @@ command.
 
 ## The papers' nets
 
-Each at full width, on a sample of the papers', cell by cell: what is stored, running or waiting, and the command that
-measures it. Cells begun go on from where they were stopped; a cost of 1 takes two cores two to six hours.
+Each at full width, on a sample of the papers', cell by cell: what is stored, running or waiting,
+and the command that measures it. Cells begun go on from where they were stopped; a cost of 1 takes
+two cores two to six hours.
 
 {stored_nets(store).data}
 
@@ -107,7 +117,8 @@ def _stored_results(store):
     if not groups:
         return "None yet."
     rows = [
-        f"| {measure} | {dataset} | {net} | {len(metas)} | {sum(m['seconds'] for m in metas):.0f} s | "
+        f"| {measure} | {dataset} | {net} | {len(metas)} | {sum(m['seconds'] for m in metas):.0f} "
+        "s | "
         f"{metas[0]['device']} | {max(m['written'] for m in metas)[:10]} |"
         for (measure, dataset, net), metas in groups.items()
     ]
@@ -121,18 +132,24 @@ def _stored_results(store):
 
 
 def verified_text(report):
-    """What `hspec verify` last said on this machine, from its file; how to ask it where there is none."""
+    """What `hspec verify` last said on this machine, from its file;
+    how to ask it where there is none.
+    """
     how = "`hspec verify --minutes 10` measures stored results again, the quickest first."
     if not report.is_file():
         return f"Not yet on the machine that made these pages. {how}"
     said = json.loads(report.read_text(encoding="utf-8"))
     outcomes = Counter(outcome for outcome, *_ in said["records"].values())
     counts = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common())
-    rows = [f"| `{key[:8]}` | {text} | {seconds} s |" for key, (_, text, seconds) in said["records"].items()]
+    rows = [
+        f"| `{key[:8]}` | {text} | {seconds} s |"
+        for key, (_, text, seconds) in said["records"].items()
+    ]
     head = ["| result | measured again | in |", "|---|---|---|"]
     table = "\n".join(head + rows)
     return (
-        f"{counts}: on {said['date']}, {said['machine']}, within {said['tolerance']:.0%} of a spectrum's range or of "
+        f"{counts}: on {said['date']}, {said['machine']}, within {said['tolerance']:.0%} of a "
+        "spectrum's range or of "
         f"an array's largest entry. {how}\n\n:::{{dropdown}} One by one\n{table}\n:::"
     )
 
@@ -153,9 +170,10 @@ def _paper_pieces(states):
         return "None: every chapter of this book was run at paper scale."
     commands = "\n".join(waiting)
     return f"""\
-The papers' nets and sizes need a large GPU. These commands run what is not shown at that scale here. Each may be
-interrupted and started again at any time: training and Lanczos runs go on from their checkpoints, finished records
-are kept, and `hspec publish MEASURE` puts them among the results that come with the book.
+The papers' nets and sizes need a large GPU. These commands run what is not shown at that scale
+here. Each may be interrupted and started again at any time: training and Lanczos runs go on from
+their checkpoints, finished records are kept, and `hspec publish MEASURE` puts them among the
+results that come with the book.
 
 ```bash
 {commands}

@@ -1,6 +1,7 @@
 """The parameters of a notebook: what they are called, of which type, and whether a value fits.
 
-papermill injects whatever it is given; here unknown names and ill-typed values are refused before it runs.
+papermill injects whatever it is given; here unknown names and ill-typed values are refused before
+it runs.
 """
 
 import ast
@@ -51,7 +52,10 @@ def read_parameters(notebook):
     """
     source = parameters_cell(notebook).source
     try:
-        return {parameter.name: parameter for parameter in map(_declared(source), ast.parse(source).body)}
+        return {
+            parameter.name: parameter
+            for parameter in map(_declared(source), ast.parse(source).body)
+        }
     except (SyntaxError, ValueError, tokenize.TokenError) as error:
         raise BookError(f"The parameters cell is not Python with plain values: {error}") from error
 
@@ -78,22 +82,30 @@ def _declared(source):
     """A function from a statement of `source` to the Parameter it declares."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {
-        token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokens
+        if token.type == tokenize.COMMENT
     }
 
     def parameter(statement):
         match statement:
-            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+            case ast.AnnAssign(
+                target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value
+            ):
                 help = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
                 return Parameter(name, ast.unparse(annotation), ast.literal_eval(value), help)
         line = ast.get_source_segment(source, statement)
-        raise BookError(f"In the parameters cell, write `name: type = value  # help` instead of `{line}`.")
+        raise BookError(
+            f"In the parameters cell, write `name: type = value  # help` instead of `{line}`."
+        )
 
     return parameter
 
 
 def _fit(annotation, value):
-    """`value` as the type that the annotation's syntax tree names; ValueError if it is not of that type."""
+    """`value` as the type that the annotation's syntax tree names;
+    ValueError if it is not of that type.
+    """
     match annotation:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             try:
@@ -107,12 +119,15 @@ def _fit(annotation, value):
         case ast.Name(id=name) if name in SCALARS:
             return _of_type(SCALARS[name], value)
     raise BookError(
-        f"{ast.unparse(annotation)} is no type for a parameter: use int, float, str, bool, list[…], … | None."
+        f"{ast.unparse(annotation)} is no type for a parameter: use int, float, str, bool, "
+        "list[…], … | None."
     )
 
 
 def _of_type(expected, value):
-    """`value` if it is of the type; text is read as YAML first, and an integer is also a float, which is finite."""
+    """`value` if it is of the type; text is read as YAML first, and an integer is also a float,
+    which is finite.
+    """
     if isinstance(value, str) and expected is not str:
         value = parse_yaml(value)
     if expected is float and type(value) is int:

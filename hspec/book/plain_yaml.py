@@ -1,4 +1,5 @@
-"""YAML without surprises: numbers are decimal and finite, true and false are words, anything else is text.
+"""YAML without surprises: numbers are decimal and finite, true and false are words, anything else
+is text.
 
 YAML 1.1, which PyYAML reads, takes 010 for eight, 1:30 for ninety, .nan for a number, and 1e-3, no
 and off for what nobody means; YAML 1.2 does not.
@@ -27,11 +28,15 @@ for tag, pattern, first in (
     ("float", r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", _DIGITS),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), first)
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node)))
+_Loader.add_constructor(
+    "tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node))
+)
 
 
 def parse_yaml(text):
-    """What the text says; raises yaml.YAMLError where it is none, RecursionError where it is nested too deeply."""
+    """What the text says; raises yaml.YAMLError where it is none,
+    RecursionError where it is nested too deeply.
+    """
     return yaml.load(text, _Loader)
 
 
@@ -50,5 +55,7 @@ def read_yaml(path):
     """
     found = read_content(path)
     if not isinstance(found, dict):
-        raise BookError(f"{path.name} must hold names and values (name: value), not {type(found).__name__}")
+        raise BookError(
+            f"{path.name} must hold names and values (name: value), not {type(found).__name__}"
+        )
     return found

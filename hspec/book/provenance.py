@@ -1,10 +1,13 @@
-"""Which code and which packages made a page. No host names, no folders: a page reads the same everywhere."""
+"""Which code and which packages made a page. No host names, no folders:
+a page reads the same everywhere.
+"""
 
 import hashlib
 
 from hspec.experiments.provenance import RECORDED_PACKAGES, git_revision, package_versions
 
-# What a chapter's numbers and pictures can depend on; hspec itself is known by its revision and its files.
+# What a chapter's numbers and pictures can depend on; hspec itself is known by its revision and its
+# files.
 PACKAGES = (*RECORDED_PACKAGES[1:], "matplotlib", "seaborn", "pandas")
 
 
@@ -28,7 +31,9 @@ def digest(*parts):
 
 
 def files_digest(root, *patterns):
-    """sha256 of every file under `root` that matches one of the patterns: relative paths and contents."""
+    """sha256 of every file under `root` that matches one of the patterns:
+    relative paths and contents.
+    """
     found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
     kept = sorted(path for path in found if "__pycache__" not in path.parts)
     return digest(*(part for path in kept for part in (path.relative_to(root).as_posix(), path)))

@@ -26,7 +26,9 @@ class Repository:
         for folder in (start, *start.parents):
             if (folder / "book" / "_toc.yml").is_file() and (folder / "_config.yml").is_file():
                 return cls(folder)
-        raise BookError(f"{start} is not inside a clone of the book. Change into the clone and try again.")
+        raise BookError(
+            f"{start} is not inside a clone of the book. Change into the clone and try again."
+        )
 
     @property
     def book(self):
@@ -60,7 +62,8 @@ class Repository:
         for name in names:
             if not self.source(name).is_file():
                 raise BookError(
-                    f"book/_toc.yml lists notebooks/{name}, but notebooks/{name}.ipynb does not exist. "
+                    f"book/_toc.yml lists notebooks/{name}, but notebooks/{name}.ipynb does not "
+                    "exist. "
                     "Add the notebook or take the line out."
                 )
         return names
@@ -74,17 +77,22 @@ class Repository:
         if not path.is_file():
             raise BookError(f"There is no profile {name!r}. Profiles: {', '.join(PROFILES)}.")
         profile, chapters = read_yaml(path), self.chapters()
-        missing, unknown = sorted(set(chapters) - set(profile)), sorted(set(profile) - set(chapters))
+        missing, unknown = (
+            sorted(set(chapters) - set(profile)),
+            sorted(set(profile) - set(chapters)),
+        )
         if missing or unknown:
             raise BookError(
                 f"book/profiles/{name}.yaml does not fit the table of contents: "
                 f"missing {missing}, unknown {unknown}.\n"
-                "  A profile has one entry for each notebook; {} stands for the notebook's own defaults."
+                "  A profile has one entry for each notebook; {} stands for the notebook's own "
+                "defaults."
             )
         for chapter, values in profile.items():
             if not isinstance(values, dict | NoneType):
                 raise BookError(
-                    f"book/profiles/{name}.yaml, {chapter}: write its parameters as name: value, not {values!r}"
+                    f"book/profiles/{name}.yaml, {chapter}: write its parameters as name: value, "
+                    f"not {values!r}"
                 )
         return {chapter: profile[chapter] or {} for chapter in chapters}
 

@@ -16,7 +16,8 @@ from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.provenance import digest
 from hspec.files import temporary_folder
 
-# What nbformat raises for files that are not UTF-8, not JSON, no object, or lack what a notebook has.
+# What nbformat raises for files that are not UTF-8, not JSON, no object, or lack what a notebook
+# has.
 NO_NOTEBOOK = (
     *(ValueError, TypeError, AttributeError, KeyError, RecursionError),
     nbformat.reader.NotJSONError,
@@ -38,11 +39,13 @@ def read_notebook(path):
 
 
 def run_notebook(repository, source, parameters, output, *, progress=False):
-    """Run the notebook `source` with `parameters`; the executed copy appears at `output` by an atomic rename.
+    """Run the notebook `source` with `parameters`; the executed copy appears at `output` by an
+    atomic rename.
 
-    The kernel is this environment's own and starts in the repository's root. A notebook that fails leaves
-    `output` as it was; its executed part is kept under _build/failed/.
-    Raises BookError for unknown or ill-typed parameters (before anything runs) and for a failing cell.
+    The kernel is this environment's own and starts in the repository's root. A notebook that fails
+    leaves `output` as it was; its executed part is kept under _build/failed/.
+    Raises BookError for unknown or ill-typed parameters (before anything runs) and for a failing
+    cell.
     """
     parameters = check_parameters(read_parameters(read_notebook(source)), parameters)
     with _folder_beside(output) as folder:
@@ -53,7 +56,8 @@ def run_notebook(repository, source, parameters, output, *, progress=False):
             kept = _keep(executed, repository.build / "failed" / source.name)
             where = kept.relative_to(repository.root)
             raise BookError(
-                f"{source.name} failed in {_first_words(error)}\n  The notebook as far as it ran: {where}"
+                f"{source.name} failed in {_first_words(error)}\n  The notebook as far as it ran: "
+                f"{where}"
             ) from error
         executed.replace(output)
 
@@ -68,7 +72,9 @@ def default_output(repository, source, parameters):
 def _folder_beside(output):
     """A temporary folder from which the executed notebook can be renamed to `output`."""
     if output.is_dir():
-        raise BookError(f"{output} is a folder. Name the notebook to write: -o {output / 'out.ipynb'}")
+        raise BookError(
+            f"{output} is a folder. Name the notebook to write: -o {output / 'out.ipynb'}"
+        )
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(temporary_folder(output))
@@ -80,7 +86,9 @@ def _folder_beside(output):
 
 
 def _papermill(source, output, parameters, root, progress):
-    """papermill with the kernel `python3` of this environment, whatever other kernels the user has."""
+    """papermill with the kernel `python3` of this environment,
+    whatever other kernels the user has.
+    """
     own, others = str(Path(sys.prefix) / "share" / "jupyter"), os.environ.get("JUPYTER_PATH", "")
     if not others.startswith(own):
         os.environ["JUPYTER_PATH"] = own + os.pathsep + others

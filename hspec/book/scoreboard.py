@@ -1,4 +1,6 @@
-"""The scoreboard: what the results that come with the book say of every claim, the papers' nets first."""
+"""The scoreboard: what the results that come with the book say of every claim,
+the papers' nets first.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ from hspec.experiments.level_spectra import level_spectra
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.keys import digest
 
-# claim: the chapter that decides it, and the number that the paper prints for it, where it prints one
+# claim: the chapter that decides it, and the number that the paper prints for it, where it prints
+# one
 ORIGINS = {
     "P18-1": ("bulk_and_outliers", "about C = 10 outliers; 100 on CIFAR-100"),
     "P18-2": ("outlier_ownership", "–"),
@@ -62,7 +65,10 @@ ORIGINS = {
     "P18-8": ("hierarchy_growth", "P18a: both part A1 from B2; P20, figure 6: little change"),
     "P19-1": ("averaging", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"),
     "P19-2": ("second_moment", "–"),
-    "P19-3": ("logit_then_class", "by class from about epoch 10 (VGG16) and 18 (ResNet50), on ImageNet"),
+    "P19-3": (
+        "logit_then_class",
+        "by class from about epoch 10 (VGG16) and 18 (ResNet50), on ImageNet",
+    ),
     "P20-1": ("class_structure_everywhere", "spectra, by eye"),
     "P20-2": ("class_structure_everywhere", "spectra, by eye"),
     "P20-3": ("misclassification", "an analytic statement, no experiment"),
@@ -115,7 +121,9 @@ class Judged:
 
 
 def judged(store: Store) -> dict[str, list[Judged]]:
-    """For every claim what the published records say, the papers' nets and the largest ones first."""
+    """For every claim what the published records say,
+    the papers' nets and the largest ones first.
+    """
     found: dict[str, dict[str, Judged]] = {claim: {} for claim in CLAIMS}
     for record, verdicts in _all_verdicts(store):
         net = digest(record.meta["setting"])  # its training and its test sample are judged together
@@ -163,7 +171,9 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
 ONE_GRID: dict[Callable, Callable] = {
     delta_geometry: verdict_order,
     upper_tail: lambda grid, records: verdict_upper_tail(grid, records, TAIL),
-    level_spectra: lambda grid, records: verdict_growth(grid, records) + verdict_bulks(present(records)[-1]),
+    level_spectra: lambda grid, records: (
+        verdict_growth(grid, records) + verdict_bulks(present(records)[-1])
+    ),
 }
 
 
@@ -172,7 +182,9 @@ def _of_films(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
     without = published_films(norm="none", batch_norm="eval", store=store)
     for film in with_norm[:1]:
         yield film[-1], verdict_negative_start(film, min(PAPER_STEP, film[-1].step))
-        epoch = film[0].setting.recipe.steps_per_epoch(film[0].setting.per_class * film[0].num_classes)
+        epoch = film[0].setting.recipe.steps_per_epoch(
+            film[0].setting.per_class * film[0].num_classes
+        )
         if {0, epoch, 2 * epoch} <= {frame.step for frame in film}:
             yield film[-1], verdict_settling(film, epoch)
     if pair := at_last_common_step(with_norm, without):
@@ -203,12 +215,13 @@ def scoreboard_page(store: Store) -> str:
 
 
 INTRODUCTION = """\
-What the results that come with this book say of every claim, one line each; {decided} of the {claims} claims
-are decided by stored results so far, the others by a run of their chapter. A claim is decided by one or several
-numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one does not, and is open (?) where one
-cannot tell. "2 of 3" counts those that hold. The criteria are this book's own, and the chapter says them
-beside each number. *Full width* is a net of the papers on their data; `--profile paper` behind a command runs
-its chapter so. This page is made from the stored results, whatever the scale at which the other pages were run."""
+What the results that come with this book say of every claim, one line each; {decided} of the
+{claims} claims are decided by stored results so far, the others by a run of their chapter. A claim
+is decided by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
+does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold. The criteria are
+this book's own, and the chapter says them beside each number. *Full width* is a net of the papers
+on their data; `--profile paper` behind a command runs its chapter so. This page is made from the
+stored results, whatever the scale at which the other pages were run."""
 
 
 def _row(claim: str, found: list[Judged]) -> str:
@@ -217,7 +230,8 @@ def _row(claim: str, found: list[Judged]) -> str:
     smaller = next((r for r in found if not r.of_the_papers), None)
     first = papers or smaller
     cells = [
-        f"**{claim}** {{doc}}`{CLAIMS[claim].rstrip('.')} <../notebooks/{chapter}>`<br>`hspec run {chapter}`",
+        f"**{claim}** {{doc}}`{CLAIMS[claim].rstrip('.')} <../notebooks/{chapter}>`<br>`hspec run "
+        f"{chapter}`",
         *("–" if r is None else f"{r.chip}<br><small>{r.net}</small>" for r in (papers, smaller)),
         "not decided yet" if first is None else _number(first),
         published,
@@ -232,7 +246,10 @@ def _number(result: Judged) -> str:
 
 
 def strip(store: Store) -> list[tuple[str, str, str]]:
-    """(claim, chapter, chip) of every claim that has a chapter, for the landing page and the README."""
+    """(claim, chapter, chip) of every claim that has a chapter,
+    for the landing page and the README.
+    """
     return [
-        (claim, ORIGINS[claim][0], found[0].chip if found else "–") for claim, found in judged(store).items()
+        (claim, ORIGINS[claim][0], found[0].chip if found else "–")
+        for claim, found in judged(store).items()
     ]

@@ -1,4 +1,6 @@
-"""From a chapter's notebook to its page: run unless nothing changed, with its provenance at the end."""
+"""From a chapter's notebook to its page: run unless nothing changed,
+with its provenance at the end.
+"""
 
 import json
 import os
@@ -23,7 +25,8 @@ RECORDED = {"key", "profile", "parameters", "revision", "versions", "machine", "
 
 
 def stage_chapter(repository, chapter, profile, parameters, *, force=False, report=print):
-    """Run the chapter unless its page already comes from the same notebook, parameters, code and versions.
+    """Run the chapter unless its page already comes from the same notebook, parameters, code and
+    versions.
 
     Raises BookError, leaving the last good page, if the notebook fails.
     """
@@ -36,7 +39,11 @@ def stage_chapter(repository, chapter, profile, parameters, *, force=False, repo
     with temporary_folder(repository.build / chapter) as folder:
         executed = folder / f"{chapter}.ipynb"
         run_notebook(
-            repository, repository.source(chapter), parameters, executed, progress=sys.stderr.isatty()
+            repository,
+            repository.source(chapter),
+            parameters,
+            executed,
+            progress=sys.stderr.isatty(),
         )
         record = {
             "key": key,
@@ -68,19 +75,24 @@ def _put(folder, staged):
 
 
 def chapter_key(repository, chapter, parameters):
-    """sha256 of all that a page depends on: notebook, parameters, package, stored results, versions."""
+    """sha256 of all that a page depends on: notebook, parameters, package, stored results,
+    versions.
+    """
     known = read_parameters(read_notebook(repository.source(chapter)))
     return provenance.digest(
         repository.source(chapter),
         json.dumps(check_parameters(known, parameters), sort_keys=True),
-        provenance.files_digest(repository.root, "hspec/**/*.py", "data/results/**/*", "data/laptop/**/*"),
+        provenance.files_digest(
+            repository.root, "hspec/**/*.py", "data/results/**/*", "data/laptop/**/*"
+        ),
         json.dumps(provenance.versions(), sort_keys=True),
         os.environ.get("HSPEC_FRESH", ""),
     )
 
 
 def staged_record(repository, chapter):
-    """What is known of the chapter's last good run (the dict of `stage_chapter`); empty if there is none.
+    """What is known of the chapter's last good run (the dict of `stage_chapter`); empty if there is
+    none.
 
     A page that is damaged, or lacks a part of the record, counts as not run.
     """
@@ -100,7 +112,8 @@ def rerun_command(chapter, parameters):
 
 
 def with_provenance(notebook, chapter, record):
-    """The executed notebook as a page: papermill's notes out, the record in, a last section that tells it.
+    """The executed notebook as a page: papermill's notes out, the record in, a last section that
+    tells it.
 
     What its outputs say of the run goes where the page has it.
     """
@@ -115,7 +128,9 @@ def with_provenance(notebook, chapter, record):
 
 
 def without_paths(text, root):
-    """The notebook's JSON without this machine's folders: a page reads the same wherever it was made."""
+    """The notebook's JSON without this machine's folders:
+    a page reads the same wherever it was made.
+    """
     for folder, name in ((sys.prefix, "<environment>"), (root, "."), (Path.home(), "~")):
         if folder != Path(folder).root:
             text = text.replace(json.dumps(str(folder))[1:-1], name)
@@ -127,8 +142,8 @@ def _provenance_section(chapter, record):
     return f"""\
 ## Provenance
 
-Download {{download}}`this page as an executed notebook <{chapter}.ipynb>`. These commands, in a clone of the
-repository, run it again with the parameters of this page, and build the page again:
+Download {{download}}`this page as an executed notebook <{chapter}.ipynb>`. These commands, in a
+clone of the repository, run it again with the parameters of this page, and build the page again:
 
 ```bash
 {rerun_command(chapter, record["parameters"])}

@@ -1,4 +1,6 @@
-"""What the outputs of a run say of themselves, put where a page has it: under the title, and under the figures."""
+"""What the outputs of a run say of themselves, put where a page has it: under the title,
+and under the figures.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from hspec.figures.telling import KEY
 
 
 def tell(notebook: NotebookNode) -> None:
-    """Give each figure its whole caption and its alternative text, and put badge and findings under the title.
+    """Give each figure its whole caption and its alternative text, and put badge and findings under
+    the title.
 
     Raises:
         BookError: a figure was shown whose output says neither.
@@ -35,7 +38,9 @@ def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:
 def _caption(cell: NotebookNode, notes: Mapping[str, Any]) -> None:
     settings = cell.metadata.setdefault("mystnb", {})
     if "figure" in settings:
-        settings["figure"]["caption"] = f"{settings['figure']['caption'].rstrip()} *{notes['caption']}*"
+        settings["figure"]["caption"] = (
+            f"{settings['figure']['caption'].rstrip()} *{notes['caption']}*"
+        )
         settings["image"] = {**settings.get("image", {}), "alt": notes["alt"]}
 
 
@@ -43,11 +48,15 @@ def _check(cell: NotebookNode) -> None:
     figure = cell.metadata.get("mystnb", {}).get("figure")
     drawn = any("image/svg+xml" in output.get("data", {}) for output in cell.outputs)
     if drawn and figure and not cell.metadata["mystnb"].get("image", {}).get("alt"):
-        raise BookError(f"{figure['name']} has no generated caption: show it by hspec.figures.shown")
+        raise BookError(
+            f"{figure['name']} has no generated caption: show it by hspec.figures.shown"
+        )
 
 
 def _open(first: NotebookNode, notes: Mapping[str, Any]) -> None:
-    """The badge behind the title's line, the findings behind the question, which is the first block quote."""
+    """The badge behind the title's line, the findings behind the question,
+    which is the first block quote.
+    """
     title, _, rest = first.source.partition("\n")
     badges = "".join(
         f'<p class="scale {"papers" if badge["papers"] else "toy"}">{escape(badge["text"])}</p>\n'

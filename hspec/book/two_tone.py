@@ -1,7 +1,9 @@
-"""Figures in two tones: one SVG that is light by itself and dark where a page asks for `figure.svg#dark`.
+"""Figures in two tones: one SVG that is light by itself and dark where a page asks for
+`figure.svg#dark`.
 
-Neutral inks change places (black lines become pale ones, white gaps the page's dark), colours too deep for a
-dark page are lightened in their own hue, and the cells of maps stay as they are: their scale is in colours.
+Neutral inks change places (black lines become pale ones, white gaps the page's dark), colours too
+deep for a dark page are lightened in their own hue, and the cells of maps stay as they are: their
+scale is in colours.
 """
 
 from __future__ import annotations
@@ -54,12 +56,16 @@ def two_toned(svg: str) -> str:
 
 
 def _inked(element: ET.Element) -> Iterator[ET.Element]:
-    """Every element with colours of its own but those of maps; the grounds of figure and panels lose theirs."""
+    """Every element with colours of its own but those of maps;
+    the grounds of figure and panels lose theirs.
+    """
     name = element.get("id", "")
     if name.startswith("QuadMesh"):
         return
     if re.match(r"(figure|axes)_", name):
-        ground = next((child for child in element if child.get("id", "").startswith("patch_")), None)
+        ground = next(
+            (child for child in element if child.get("id", "").startswith("patch_")), None
+        )
         for path in ground if ground is not None else ():
             path.set("style", "fill: none")
     if COLOUR.search(element.get("style", "")):
@@ -69,7 +75,9 @@ def _inked(element: ET.Element) -> Iterator[ET.Element]:
 
 
 def _simplified(outline: str) -> str:
-    """The one line or polygon "M x y L x y … z" without the points that nobody can see; others as they are."""
+    """The one line or polygon "M x y L x y … z" without the points that nobody can see;
+    others as they are.
+    """
     found = LINE.fullmatch(outline)
     if not found:
         return outline
@@ -77,7 +85,9 @@ def _simplified(outline: str) -> str:
     path = Path(vertices)
     path.should_simplify, path.simplify_threshold = True, VISIBLE
     kept = path.cleaned(simplify=True)
-    points = [f"{x:.2f} {y:.2f}" for (x, y), code in zip(kept.vertices, kept.codes, strict=True) if code]
+    points = [
+        f"{x:.2f} {y:.2f}" for (x, y), code in zip(kept.vertices, kept.codes, strict=True) if code
+    ]
     return "M " + "L".join(points) + found[2]
 
 

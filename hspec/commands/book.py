@@ -20,7 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", metavar="NAME", help="run only this chapter; the other pages stay as they are"
     )
-    parser.add_argument("--force", action="store_true", help="run and build even what has not changed")
+    parser.add_argument(
+        "--force", action="store_true", help="run and build even what has not changed"
+    )
     parser.add_argument(
         "--fresh",
         action="store_true",

@@ -11,9 +11,11 @@ from hspec.errors import CommandError
 
 @contextmanager
 def joined(device: str) -> Iterator[Alone]:
-    """The processes that torchrun started together, or this one alone; only the first of them speaks.
+    """The processes that torchrun started together, or this one alone; only the first of them
+    speaks.
 
-    What goes wrong on one is raised on all, and the first one says it; the others end with the same status.
+    What goes wrong on one is raised on all, and the first one says it; the others end with the same
+    status.
 
     Args:
         device: where products will be made, such as "cuda".

@@ -13,10 +13,13 @@ from hspec.papers.nets import PUBLISHED_NETS, compared
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure one of the papers' nets at full width; what is stored already is not measured "
-        "again, what was interrupted goes on. Under torchrun (torchrun --nproc-per-node 2 -m hspec measure …) "
+        "again, what was interrupted goes on. Under torchrun (torchrun --nproc-per-node 2 -m hspec "
+        "measure …) "
         "processes share the images."
     )
-    parser.add_argument("net", choices=PUBLISHED_NETS, metavar="NET", help=", ".join(PUBLISHED_NETS))
+    parser.add_argument(
+        "net", choices=PUBLISHED_NETS, metavar="NET", help=", ".join(PUBLISHED_NETS)
+    )
     parser.add_argument(
         "experiments",
         nargs="*",
@@ -30,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
     unknown = sorted(set(options.experiments) - set(net.experiments))
     if unknown:
         raise CommandError(
-            f"{options.net} has no experiment {', '.join(unknown)}: it has {', '.join(net.experiments)}"
+            f"{options.net} has no experiment {', '.join(unknown)}: it has "
+            f"{', '.join(net.experiments)}"
         )
     with joined(default_device().type) as ranks:
         store, progress = Store(group=ranks.group), sys.stderr.isatty() and ranks.rank == 0

@@ -9,7 +9,8 @@ from hspec.experiments import Store
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Copy the records of other stores that this machine's has not. A record is named by all that it "
+        "Copy the records of other stores that this machine's has not. A record is named by all "
+        "that it "
         "depends on, so nothing can clash; damaged ones are left out with a warning."
     )
     parser.add_argument(

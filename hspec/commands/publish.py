@@ -13,7 +13,8 @@ from hspec.experiments import Store
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Copy results of this machine's store to data/results; pages show them, whoever builds them."
+        "Copy results of this machine's store to data/results; pages show them, "
+        "whoever builds them."
     )
     parser.add_argument(
         "measures",
@@ -41,4 +42,6 @@ def run(options: argparse.Namespace) -> None:
             size = sum(file.stat().st_size for file in folder.iterdir())
             print(f"{measure}/{folder.name}: {size / 1000:.0f} kB")
     if README.is_file():  # of a clone: it says what is stored now
-        README.write_text(with_results(README.read_text(encoding="utf-8"), Store()), encoding="utf-8")
+        README.write_text(
+            with_results(README.read_text(encoding="utf-8"), Store()), encoding="utf-8"
+        )

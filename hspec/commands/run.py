@@ -13,7 +13,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Run one notebook with your own parameters; names and types are checked before it runs."
     )
     parser.epilog = "example: hspec run bulk_and_outliers -p datasets '[MNIST]' -p seed 1"
-    parser.add_argument("notebook", metavar="NOTEBOOK", help="a chapter's name, or the path of a notebook")
+    parser.add_argument(
+        "notebook", metavar="NOTEBOOK", help="a chapter's name, or the path of a notebook"
+    )
     parser.add_argument(
         "-p",
         dest="parameters",
@@ -48,5 +50,7 @@ def _notebook(repository: Repository, name: str) -> Path:
     if name.endswith(".ipynb"):
         return Path(name)
     if name not in repository.chapters():
-        raise BookError(f"There is no chapter {name!r}. Chapters: {', '.join(repository.chapters())}.")
+        raise BookError(
+            f"There is no chapter {name!r}. Chapters: {', '.join(repository.chapters())}."
+        )
     return repository.source(name)

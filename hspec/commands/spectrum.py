@@ -30,37 +30,53 @@ DEFAULTS = Settings()
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "The spectrum of the Hessian of your own net, and of its parts G and H: eigenvalues with residuals, "
-        "densities with bands, on a page that opens offline. Interrupted, the same command goes on. Under "
+        "The spectrum of the Hessian of your own net, and of its parts G and H: eigenvalues with "
+        "residuals, "
+        "densities with bands, on a page that opens offline. Interrupted, the same command goes "
+        "on. Under "
         "torchrun (torchrun --nproc-per-node 2 -m hspec spectrum …) processes share the batches."
     )
-    parser.epilog = "example: hspec spectrum mynet:make_model --data mynet:make_batches --weights net.pt"
+    parser.epilog = (
+        "example: hspec spectrum mynet:make_model --data mynet:make_batches --weights net.pt"
+    )
     name = "PACKAGE.MODULE:NAME"
-    parser.add_argument("model", metavar=name, help="a torch.nn.Module, or a function that makes it")
+    parser.add_argument(
+        "model", metavar=name, help="a torch.nn.Module, or a function that makes it"
+    )
     parser.add_argument(
         "--data",
         required=True,
         metavar=name,
         help="batches (a list, a DataLoader), or a function that makes them",
     )
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="a state_dict: .pt or .safetensors")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="a state_dict: .pt or .safetensors"
+    )
     parser.add_argument(
         "--loss",
         default="cross-entropy",
         metavar="LOSS",
         help=f"{', '.join(LOSSES)}, or a loss or function (outputs, targets), as {name}",
     )
-    parser.add_argument("--reduction", choices=("mean", "sum"), help="of a function that gives one number")
-    parser.add_argument("--forward", metavar=name, help="a function (module, batch) -> (outputs, targets)")
+    parser.add_argument(
+        "--reduction", choices=("mean", "sum"), help="of a function that gives one number"
+    )
+    parser.add_argument(
+        "--forward", metavar=name, help="a function (module, batch) -> (outputs, targets)"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where results go (default: spectrum-NAME)"
     )
     parser.add_argument("--plan", action="store_true", help="only forecast time and memory")
     parser.add_argument("--batches", type=int, metavar="N", help="take the first N batches only")
     parser.add_argument("--device", default="cpu", help="such as cuda (default: cpu)")
-    parser.add_argument("--dtype", choices=("float32", "float64"), help="to compute in (default: the net's)")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), help="to compute in (default: the net's)"
+    )
     parser.add_argument("--batch-norm", choices=("eval", "batch", "population"), default="eval")
-    parser.add_argument("--parameters", nargs="+", metavar="NAME", help="names, prefixes or globs of θ's")
+    parser.add_argument(
+        "--parameters", nargs="+", metavar="NAME", help="names, prefixes or globs of θ's"
+    )
     parser.add_argument("--matrices", nargs="+", choices=tuple(MATRICES), default=list(MATRICES))
     for name, kind, text in (
         ("top", int, "largest eigenvalues"),
@@ -70,7 +86,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("seed", int, "of all that is random"),
     ):
         default = getattr(DEFAULTS, name)
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{text} (default: {default})")
+        parser.add_argument(
+            f"--{name}", type=kind, default=default, help=f"{text} (default: {default})"
+        )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -81,7 +99,8 @@ def run(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace, ranks: Alone) -> None:
     folder = options.out or Path(f"spectrum-{options.model.rpartition(':')[2]}")
     settings = {
-        name: getattr(options, name) for name in ("matrices", "top", "steps", "probes", "tol", "seed")
+        name: getattr(options, name)
+        for name in ("matrices", "top", "steps", "probes", "tol", "seed")
     }
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", RuntimeWarning)

@@ -1,4 +1,6 @@
-"""`hspec status`: what was run, when, at which scale, what is out of date, and what is being measured."""
+"""`hspec status`: what was run, when, at which scale, what is out of date,
+and what is being measured.
+"""
 
 import argparse
 
@@ -9,8 +11,10 @@ from hspec.experiments import Store
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "What was run, when, at which scale, and what is out of date; how much of each sweep is done; and what "
-        "processes are at, on any machine that shares the store: by whom, and whether they still live."
+        "What was run, when, at which scale, and what is out of date; how much of each sweep is "
+        "done; and what "
+        "processes are at, on any machine that shares the store: by whom, and whether they still "
+        "live."
     )
 
 

@@ -18,7 +18,9 @@ OF_ANY_CLUSTER = {"name", "nodes", "gpus_per_node", "cpus_per_task", "mem_gb", "
 
 @dataclass(frozen=True)
 class Worker:
-    """A job: a worker of the sweep, whose state is in the store, so that it may be requeued at any time."""
+    """A job: a worker of the sweep, whose state is in the store,
+    so that it may be requeued at any time.
+    """
 
     command: tuple[str, ...]
 
@@ -26,7 +28,8 @@ class Worker:
         return subprocess.run(self.command, check=True).returncode
 
     def checkpoint(self) -> "submitit.helpers.DelayedSubmission":
-        """What is submitted anew where the job is preempted or its time is up: the same worker."""
+        """What is submitted anew where the job is preempted or its time is up:
+        the same worker."""
         return submitit.helpers.DelayedSubmission(self)
 
 
@@ -35,14 +38,15 @@ def submit(file: Path, text: str, folder: Path) -> "list[submitit.Job]":
 
     Args:
         file: of the sweep; jobs see it, and the store, where this process does.
-        text: "workers=16,hours=8,gpus_per_node=1,partition=gpu": workers (1) and hours (24) of each; what
-            submitit knows of any cluster; all else as SLURM calls it. cluster=local starts them on this
-            machine, cluster=debug in this process.
+        text: "workers=16,hours=8,gpus_per_node=1,partition=gpu": workers (1) and hours (24) of
+            each; what submitit knows of any cluster; all else as SLURM calls it. cluster=local
+            starts them on this machine, cluster=debug in this process.
         folder: of the jobs' logs.
 
     Raises:
         MissingExtra: submitit is not installed.
-        CommandError: a word without a value, a number that is none, no SLURM here, or it refuses the jobs.
+        CommandError: a word without a value, a number that is none, no SLURM here, or it refuses
+            the jobs.
     """
     need("hspec sweep --slurm", "submitit", extra="slurm")
     words = dict(_assignment(word) for word in text.split(",") if word)
@@ -64,7 +68,9 @@ def submit(file: Path, text: str, folder: Path) -> "list[submitit.Job]":
 def _assignment(word: str) -> tuple[str, str | int]:
     name, equals, value = word.partition("=")
     if not (name and equals and value):
-        raise CommandError(f"--slurm: write names with values, such as workers=16,hours=8, not {word!r}")
+        raise CommandError(
+            f"--slurm: write names with values, such as workers=16,hours=8, not {word!r}"
+        )
     return name, int(value) if value.isdigit() else value
 
 

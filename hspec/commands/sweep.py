@@ -19,24 +19,38 @@ from hspec.experiments.sweep import fill, sweep_experiments
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Measure the cells of a sweep that are missing in the store. Several workers share one: start "
-        "as many as there are machines, each with the same store (HSPEC_STORE); they may be killed and "
+        "Measure the cells of a sweep that are missing in the store. Several workers share one: "
+        "start "
+        "as many as there are machines, each with the same store (HSPEC_STORE); they may be killed "
+        "and "
         "started again at any time."
     )
     parser.epilog = (
-        "Under torchrun (torchrun --nproc-per-node 2 -m hspec sweep FILE) processes share the images of each "
+        "Under torchrun (torchrun --nproc-per-node 2 -m hspec sweep FILE) processes share the "
+        "images of each "
         "cell: for nets and samples that one GPU takes too long for, or has no room for."
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a sweep, such as sweeps/growth.yaml")
-    parser.add_argument("--processes", type=_positive, default=1, help="workers on this machine (default 1)")
     parser.add_argument(
-        "--worker", type=_worker, default=(1, 1), metavar="I/N", help="the I-th of N: where it starts"
+        "file", type=Path, metavar="FILE", help="a sweep, such as sweeps/growth.yaml"
     )
-    parser.add_argument("--hours", type=float, default=float("inf"), help="after which no cell is begun")
+    parser.add_argument(
+        "--processes", type=_positive, default=1, help="workers on this machine (default 1)"
+    )
+    parser.add_argument(
+        "--worker",
+        type=_worker,
+        default=(1, 1),
+        metavar="I/N",
+        help="the I-th of N: where it starts",
+    )
+    parser.add_argument(
+        "--hours", type=float, default=float("inf"), help="after which no cell is begun"
+    )
     parser.add_argument(
         "--slurm",
         metavar="KEY=VALUE,…",
-        help="submit workers to SLURM: workers=16,hours=8,gpus_per_node=1,partition=gpu (needs submitit)",
+        help="submit workers to SLURM: workers=16,hours=8,gpus_per_node=1,partition=gpu (needs "
+        "submitit)",
     )
     parser.add_argument(
         "--status", action="store_true", help="say what is done and what is held; measure nothing"
@@ -54,7 +68,9 @@ def _work(options: argparse.Namespace, ranks: Alone) -> None:
     """Measure here, in processes of this machine, or in jobs."""
     experiments = read(options.file)
     if ranks.size > 1 and (options.slurm or options.processes > 1):
-        raise CommandError("under torchrun the processes are one worker: leave --processes and --slurm out")
+        raise CommandError(
+            "under torchrun the processes are one worker: leave --processes and --slurm out"
+        )
     if options.slurm:
         folder = Store().root / "slurm"
         jobs = submit(options.file, options.slurm, folder)
@@ -72,12 +88,16 @@ def _work(options: argparse.Namespace, ranks: Alone) -> None:
 
 
 def standing(file: Path, store: Store) -> str:
-    """How many cells of a sweep are done, and which are held, by whom, with the last sign of life."""
+    """How many cells of a sweep are done, and which are held, by whom,
+    with the last sign of life.
+    """
     experiments, claims = read(file), store.claims()
     done = sum(find_record(experiment, store) is not None for experiment in experiments)
     of_cells = [experiment.name for experiment in experiments]
     of_cells += {f"training-{experiment.setting.training_key}" for experiment in experiments}
-    held = [f"  held: {name} by {by}" for name, by in claims.items() if name.startswith(tuple(of_cells))]
+    held = [
+        f"  held: {name} by {by}" for name, by in claims.items() if name.startswith(tuple(of_cells))
+    ]
     return "\n".join([f"{file.stem}: {done} of {len(experiments)} cells are in the store", *held])
 
 
@@ -94,11 +114,21 @@ def read(file: Path) -> list[Experiment]:
 def _start(options: argparse.Namespace) -> None:
     """As many workers as were asked for, each a process of its own; fails where one fails."""
     n = options.processes
-    command = [sys.executable, "-m", "hspec", "sweep", str(options.file), "--hours", str(options.hours)]
+    command = [
+        sys.executable,
+        "-m",
+        "hspec",
+        "sweep",
+        str(options.file),
+        "--hours",
+        str(options.hours),
+    ]
     workers = [subprocess.Popen([*command, "--worker", f"{i}/{n}"]) for i in range(1, n + 1)]
     failed = [i for i, worker in enumerate(workers, 1) if worker.wait()]
     if failed:
-        raise CommandError(f"worker {failed[0]} of {n} failed: its message is above; the others went on")
+        raise CommandError(
+            f"worker {failed[0]} of {n} failed: its message is above; the others went on"
+        )
 
 
 def _positive(text: str) -> int:

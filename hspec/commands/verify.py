@@ -25,7 +25,8 @@ SAID = {
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Measure results that come with the book again, the quickest first, and say which this "
-        f"machine reproduces: within {TOLERANCE:.0%} of a spectrum's range (Wasserstein-1) or of an "
+        f"machine reproduces: within {TOLERANCE:.0%} of a spectrum's range (Wasserstein-1) or of "
+        "an "
         "array's largest entry. Where training went another way, to another loss, that is "
         "said. Nothing that is stored is changed. Ends with status 1 where one differs."
     )

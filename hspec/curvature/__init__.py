@@ -1,4 +1,6 @@
-"""Curvature of a network's risk: the Hessian, its parts, and the class and cross-class means they are made of."""
+"""Curvature of a network's risk: the Hessian, its parts,
+and the class and cross-class means they are made of.
+"""
 
 from hspec.curvature.blocks import blocks
 from hspec.curvature.classes.gram import exact_gauss_newton_spectrum, exact_knock_out_spectra

@@ -1,11 +1,12 @@
-"""Layer by layer: the blocks of Hess, G and H that belong to some of the parameters, from one set of graphs.
+"""Layer by layer: the blocks of Hess, G and H that belong to some of the parameters, from one set
+of graphs.
 
 With θ cut into blocks θ_1, …, θ_L, the block of a matrix A in rows i and columns j is
 
     A_ij = ∂²/∂θ_i ∂θ_jᵀ of what A is the second derivative of,    A_ij = A_jiᵀ.
 
-The first-order graph of a batch holds g = Jᵀz piece by piece. A product with A_ij differentiates the
-pieces of block j in the parameters of block i, and so visits the layers between them only.
+The first-order graph of a batch holds g = Jᵀz piece by piece. A product with A_ij differentiates
+the pieces of block j in the parameters of block i, and so visits the layers between them only.
 """
 
 from collections.abc import Callable, Mapping
@@ -99,7 +100,9 @@ class Blocks:
         return torch.cat([torch.arange(s.start, s.stop) for s in slices]).to(self.risk.device)
 
     def hessian(self, row: str, column: str | None = None) -> "LinearOperator | CrossBlock":
-        """The block of Hess: symmetric (p_i, p_i) for one name, (p_i, p_j) for two.   Source: by definition."""
+        """The block of Hess: symmetric (p_i, p_i) for one name, (p_i, p_j) for two.   Source:
+        by definition.
+        """
         return self._block("Hess", BatchGraph.hess, row, column)
 
     def gauss_newton(self, row: str, column: str | None = None) -> "LinearOperator | CrossBlock":
@@ -135,7 +138,13 @@ class CrossBlock:
     """
 
     def __init__(self, parts: Blocks, matrix: str, between: Between, row: str, column: str) -> None:
-        self.parts, self.matrix, self.between, self.row, self.column = parts, matrix, between, row, column
+        self.parts, self.matrix, self.between, self.row, self.column = (
+            parts,
+            matrix,
+            between,
+            row,
+            column,
+        )
         self.shape = (len(parts.coordinates(row)), len(parts.coordinates(column)))
         self.name = f"{matrix}[{row}, {column}]"
         self._forward = _OneWay(self)
@@ -174,11 +183,15 @@ class CrossBlock:
 
 
 class _OneWay(RiskOperator):
-    """What checks the vectors that a cross block is multiplied by, and multiplies; not symmetric, so private."""
+    """What checks the vectors that a cross block is multiplied by, and multiplies; not symmetric,
+    so private.
+    """
 
     def __init__(self, block: CrossBlock) -> None:
         super().__init__(block.parts.risk, block.name, block.shape[1])
-        self.rows, self.columns = (block.parts.parameters[name] for name in (block.row, block.column))
+        self.rows, self.columns = (
+            block.parts.parameters[name] for name in (block.row, block.column)
+        )
         self.between, self.num_rows = block.between, block.shape[0]
 
     def _matmat(self, X: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""What products with a risk's matrices will take, found out before they are asked for: memory and time."""
+"""What products with a risk's matrices will take, found out before they are asked for:
+memory and time.
+"""
 
 import time
 from dataclasses import dataclass
@@ -27,7 +29,8 @@ class GraphMemory:
 
 
 def graph_memory(risk: Risk) -> GraphMemory:
-    """The memory of a risk's graphs, by the sizes found on a few examples; goes through the data once.
+    """The memory of a risk's graphs, by the sizes found on a few examples; goes through the data
+    once.
 
     Example:
         >>> net = torch.nn.Linear(4, 3)
@@ -43,7 +46,9 @@ def graph_memory(risk: Risk) -> GraphMemory:
     for size in sizes:
         if used + size <= risk.memory_budget:
             fitting, used = fitting + 1, used + size
-    return GraphMemory(len(sizes), fitting, sum(sizes), risk.memory_budget, free_memory(risk.device))
+    return GraphMemory(
+        len(sizes), fitting, sum(sizes), risk.memory_budget, free_memory(risk.device)
+    )
 
 
 def seconds_of_product(A: LinearOperator, num_columns: int = 1) -> float:

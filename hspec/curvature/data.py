@@ -1,4 +1,6 @@
-"""The sample: batches in a fixed order, whatever they are made of, on the network's device and in its dtype."""
+"""The sample: batches in a fixed order, whatever they are made of,
+on the network's device and in its dtype.
+"""
 
 import contextlib
 import copy
@@ -17,7 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch as it was given, but for device and dtype, and where its outputs stand in the sample."""
+    """One batch as it was given, but for device and dtype,
+    and where its outputs stand in the sample.
+    """
 
     index: int
     content: object
@@ -37,9 +41,10 @@ class Batch:
 class Data:
     """The batches of a sample, and the function that evaluates a module on one.
 
-    batches: a sequence, or anything that can be gone through again and again to the same content. It
-    is always gone through with the same state of PyTorch's global generator (which is given back as it
-    was), so that a loader that shuffles by it repeats itself: `random_state`, the generator's own by default.
+    batches: a sequence, or anything that can be gone through again and again to the same content.
+    It is always gone through with the same state of PyTorch's global generator (which is given back
+    as it was), so that a loader that shuffles by it repeats itself: `random_state`, the generator's
+    own by default.
     """
 
     def __init__(
@@ -74,7 +79,9 @@ class Data:
 
     @property
     def is_paired(self) -> bool:
-        """Whether batches are (x, y), x a tensor with an example in each row, and the outputs module(x)."""
+        """Whether batches are (x, y), x a tensor with an example in each row,
+        and the outputs module(x).
+        """
         return self.forward is None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -88,11 +95,15 @@ class Data:
             yield index, self._moved_one(content)
 
     def _moved_one(self, content: object) -> object:
-        """Where it is needed; never a source's own tensors, unless it is a list: it may fill them anew."""
+        """Where it is needed; never a source's own tensors, unless it is a list:
+        it may fill them anew.
+        """
         return moved(content, self.device, self.dtype, anew=not self._is_list)
 
     def _read(self) -> Iterator[tuple[int, object]]:
-        """The batches as they are given, each drawn under this sample's own state of the generator."""
+        """The batches as they are given, each drawn under this sample's own state of the
+        generator.
+        """
         mine, source, index = self.random_state, None, 0
         while True:
             users = torch.get_rng_state()
@@ -112,10 +123,11 @@ class Data:
         return self.ends[index] if 0 <= index < len(self.ends) else 0
 
     def read_in(self, budget: int, inspect: Callable[[str, object], None]) -> int:
-        """Go through the source, `inspect` each batch as it is given, and hold them if they fit in `budget` bytes.
+        """Go through the source, `inspect` each batch as it is given, and hold them if they fit in
+        `budget` bytes.
 
-        Returns the bytes that this takes: a list whose tensors are already where they are needed costs
-        nothing. Raises ValueError for a source that is read anew and has changed.
+        Returns the bytes that this takes: a list whose tensors are already where they are needed
+        costs nothing. Raises ValueError for a source that is read anew and has changed.
         """
         held, size = [], 0
         for index, content in self._read():
@@ -145,15 +157,21 @@ class Data:
         return isinstance(self.source, list | tuple)
 
     def lent(self, batch: Batch) -> Batch:
-        """A copy, for the module to be evaluated on before it is known whether it writes into it."""
+        """A copy, for the module to be evaluated on before it is known whether it writes
+        into it.
+        """
         return replace(batch, content=mapped(batch.content, copied))
 
     def look_for_writes(self, batch: Batch, lent: Batch) -> None:
-        """Whether a batch that was lent has come back with other numbers: from now on only copies are given."""
+        """Whether a batch that was lent has come back with other numbers:
+        from now on only copies are given.
+        """
         self.is_written |= not equal(batch.content, lent.content)
 
     def given(self, content: object) -> object:
-        """What the module gets: containers of its own, and tensors of its own if it writes into them."""
+        """What the module gets: containers of its own,
+        and tensors of its own if it writes into them.
+        """
         return mapped(content, copied if self.is_written else _as_it_is)
 
     def evaluate(self, module: nn.Module, batch: Batch) -> tuple[Tensor, object]:
@@ -163,7 +181,8 @@ class Data:
             found = self.forward(module, content)
             if not (isinstance(found, tuple) and len(found) == 2):
                 raise ValueError(
-                    f"{batch.where}: forward gives {type(found).__name__}, a pair (outputs, targets) is needed"
+                    f"{batch.where}: forward gives {type(found).__name__}, a pair (outputs, "
+                    "targets) is needed"
                 )
             outputs, targets = found
         else:
@@ -171,13 +190,16 @@ class Data:
             outputs = module(x)
         if not isinstance(outputs, Tensor):
             raise ValueError(
-                f"{batch.where}: the module gives {type(outputs).__name__}, a tensor is needed: pick it out by "
+                f"{batch.where}: the module gives {type(outputs).__name__}, a tensor is needed: "
+                "pick it out by "
                 "forward=lambda module, batch: (module(...).logits, labels)"
             )
         return outputs, targets
 
     def first_few(self, count: int) -> Iterator[Batch]:
-        """Smaller and smaller stand-ins for the sample: a few rows of the first batch, or all of it."""
+        """Smaller and smaller stand-ins for the sample: a few rows of the first batch,
+        or all of it.
+        """
         first = next(iter(self))
         if self.is_paired and len(first.content[1]) > count:
             x, y = first.content
@@ -189,7 +211,9 @@ class Data:
         return replace(batch, content=moved(batch.content, self.device, dtype))
 
     def of_class(self, c: int) -> Iterator[Tensor]:
-        """The inputs of class c in their order, gathered into batches as large as the sample's largest."""
+        """The inputs of class c in their order,
+        gathered into batches as large as the sample's largest.
+        """
         waiting, count, size = [], 0, 0
         for batch in self:
             x, y = batch.content
@@ -203,12 +227,17 @@ class Data:
             yield torch.cat(waiting)
 
     def verify(self, batch: Batch, outputs: Tensor) -> None:
-        """Raise ValueError where a graph's outputs are not those that the sample was checked with."""
+        """Raise ValueError where a graph's outputs are not those that the sample was
+        checked with.
+        """
         if self.sketch is not None and not same(self.sketch[batch.rows], sketched(outputs)):
             raise ValueError(
-                f"{batch.where}: the module gives other outputs when gradients are recorded than under "
-                "torch.no_grad(), or has changed since the risk was made: its derivatives would not be "
-                "those of the loss. Remove what depends on torch.is_grad_enabled(), or on earlier calls"
+                f"{batch.where}: the module gives other outputs when gradients are recorded than "
+                "under "
+                "torch.no_grad(), or has changed since the risk was made: its derivatives would "
+                "not be "
+                "those of the loss. Remove what depends on torch.is_grad_enabled(), or on earlier "
+                "calls"
             )
 
 
@@ -216,14 +245,18 @@ _END = object()
 
 
 def sketched(outputs: Tensor) -> Tensor:
-    """One number for each row of outputs (m, C), by a fixed random projection: enough to tell them apart."""
+    """One number for each row of outputs (m, C), by a fixed random projection:
+    enough to tell them apart.
+    """
     generator = torch.Generator().manual_seed(outputs.shape[1])
     direction = torch.randn(outputs.shape[1], generator=generator, dtype=torch.float64)
     return outputs.detach() @ direction.to(outputs)
 
 
 def same(a: Tensor, b: Tensor, least: float = 1.0) -> bool:
-    """Whether two sketches agree, to the square root of rounding of their size, which is `least` at least."""
+    """Whether two sketches agree, to the square root of rounding of their size,
+    which is `least` at least.
+    """
     if a.shape != b.shape:
         return False
     if not a.numel():
@@ -252,21 +285,28 @@ def equal(a: object, b: object) -> bool:
 
 
 def changed(layer: str) -> ValueError:
-    """Two passes saw different outputs: because of a layer of the module, or else because of the data."""
+    """Two passes saw different outputs: because of a layer of the module,
+    or else because of the data.
+    """
     found = (
-        "two passes over the data gave different outputs or labels, so the matrix would change between "
+        "two passes over the data gave different outputs or labels, so the matrix would change "
+        "between "
         "products"
     )
     if layer:
-        return ValueError(f"{found}: {layer} gives another output each time. Switch its randomness off")
+        return ValueError(
+            f"{found}: {layer} gives another output each time. Switch its randomness off"
+        )
     return ValueError(
-        f"{found}, though the module repeats itself: switch off shuffling and augmentation in the loader, "
+        f"{found}, though the module repeats itself: switch off shuffling and augmentation in the "
+        "loader, "
         "or pass list(batches), which fixes one draw of them"
     )
 
 
 def moved(content: T, device: torch.device, dtype: torch.dtype, *, anew: bool = False) -> T:
-    """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else as they are.
+    """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else
+    as they are.
 
     anew: in memory of their own, also where nothing is to be done.
     """
@@ -293,7 +333,9 @@ def mapped(content: T, function: Callable[[Tensor], Tensor]) -> T:
     if isinstance(content, Tensor):
         return function(content)
     if isinstance(content, MutableMapping):
-        with contextlib.suppress(TypeError):  # keeps classes such as BatchEncoding, with their attributes
+        with contextlib.suppress(
+            TypeError
+        ):  # keeps classes such as BatchEncoding, with their attributes
             other = copy.copy(content)
             for key, value in content.items():
                 other[key] = mapped(value, function)

@@ -1,4 +1,6 @@
-"""One short name for a net, its data and its loss: what tells a computation's checkpoint from another's."""
+"""One short name for a net, its data and its loss:
+what tells a computation's checkpoint from another's.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,8 +15,8 @@ def fingerprint(risk: Risk) -> str:
     """16 hexadecimal digits of all numbers that the risk is made of, bit by bit.
 
     θ and which parameters it consists of, all other parameters and buffers, every tensor of every
-    batch, the loss's name and its value to six digits (a function has no numbers of its own). It is the
-    same on all ranks, and on another number of them: the order of batches does not count.
+    batch, the loss's name and its value to six digits (a function has no numbers of its own). It is
+    the same on all ranks, and on another number of them: the order of batches does not count.
 
     Example:
         >>> import torch
@@ -25,7 +27,12 @@ def fingerprint(risk: Risk) -> str:
         True
     """
     module = risk.network.module
-    said = (list(risk.parameter_slices), risk.loss_function.name, f"{risk.loss():.5e}", risk.precision)
+    said = (
+        list(risk.parameter_slices),
+        risk.loss_function.name,
+        f"{risk.loss():.5e}",
+        risk.precision,
+    )
     with risk.ranks.agreed():
         batches = [_digest(tensors(batch.content)) for batch in risk.data]
     everybodys = sorted(name for names in risk.ranks.gather(batches) for name in names)

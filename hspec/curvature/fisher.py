@@ -1,4 +1,5 @@
-"""Second moments of the gradients themselves: the empirical Fisher, and the covariance that SGD's noise has.
+"""Second moments of the gradients themselves: the empirical Fisher, and the covariance that SGD's
+noise has.
 
     g_n = J_nᵀ z_n,  z_n = ∂ℓ_n/∂f_n,        ∇L = (1/W) Σ_n g_n,
 
@@ -17,7 +18,8 @@ from hspec.linalg.operator import LinearOperator
 
 
 def empirical_fisher(risk: Risk) -> LinearOperator:
-    """F = (1/W) Σ_n g_n g_nᵀ (p, p), the second moment of the gradients at the labels that were seen.
+    """F = (1/W) Σ_n g_n g_nᵀ (p, p), the second moment of the gradients at the labels that were
+    seen.
 
     For the mean cross-entropy over N examples that is (1/N) Σ_n ∇ℓ_n ∇ℓ_nᵀ. It is not the Fisher
     information, which is the expectation of the same over the model's own labels: that is G
@@ -40,10 +42,12 @@ def empirical_fisher(risk: Risk) -> LinearOperator:
 
 
 def gradient_covariance(risk: Risk) -> LinearOperator:
-    """Cov = (1/m) Σ_n (γ_n − ∇L)(γ_n − ∇L)ᵀ (p, p), γ_n = (m/W) g_n: the gradients whose mean is ∇L.
+    """Cov = (1/m) Σ_n (γ_n − ∇L)(γ_n − ∇L)ᵀ (p, p), γ_n = (m/W) g_n: the gradients whose mean is
+    ∇L.
 
-    For the mean cross-entropy over m = N examples γ_n = ∇ℓ_n, and Cov/b is the covariance of the noise
-    in a step of SGD with batches of b drawn with replacement. m is the number of rows of outputs, but
+    For the mean cross-entropy over m = N examples γ_n = ∇ℓ_n, and Cov/b is the covariance of the
+    noise in a step of SGD with batches of b drawn with replacement. m is the number of rows of
+    outputs, but
     for ignored labels: an unweighted cross-entropy averages over the others only.
 
     Raises:
@@ -66,7 +70,9 @@ def gradient_covariance(risk: Risk) -> LinearOperator:
 
 
 def _num_gradients(risk: Risk) -> float:
-    """m: where the mean counts rows one by one, as many as it counts; else all rows of the outputs."""
+    """m: where the mean counts rows one by one, as many as it counts;
+    else all rows of the outputs.
+    """
     loss = getattr(risk.loss_function, "of_logits", risk.loss_function)
     counts_rows = getattr(loss, "class_weights", 0) is None and loss.mean
     return risk.num_terms if counts_rows else float(risk.num_rows)

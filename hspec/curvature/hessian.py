@@ -16,7 +16,9 @@ from hspec.linalg.operator import LinearOperator
 
 
 class RiskOperator(LinearOperator):
-    """A matrix made of derivatives of a risk, p-by-p by default; `exact` is False where its precision is "fast"."""
+    """A matrix made of derivatives of a risk, p-by-p by default;
+    `exact` is False where its precision is "fast".
+    """
 
     def __init__(self, risk: Risk, name: str, dimension: int | None = None) -> None:
         exact, p = risk.precision == "exact", dimension or risk.num_parameters
@@ -30,9 +32,15 @@ class RiskOperator(LinearOperator):
     def diagnosis(self) -> str:
         """What the risk's checks have found (see `Risk.checks`)."""
         if not self.risk.check:
-            return "The risk was made with check=False: without it, derivatives are compared with differences first."
+            return (
+                "The risk was made with check=False: without it, derivatives are compared with "
+                "differences first."
+            )
         found = "; ".join(f"the {kind} {said}" for kind, said in self.risk.checks.items())
-        return f"Of the net's derivatives, {found}. If a layer is at fault, parameters=… finds it block by block."
+        return (
+            f"Of the net's derivatives, {found}. If a layer is at fault, parameters=… finds it "
+            "block by block."
+        )
 
 
 class Summed(RiskOperator):

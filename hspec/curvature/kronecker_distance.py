@@ -27,7 +27,9 @@ def frobenius_error(data: LayerData, approximation: LinearOperator) -> float:
     Source: P20, definitions 7.1 and 7.2 (what is compared); the norms are by definition.
     """
     terms = kronecker_terms(approximation)
-    w = torch.tensor([weight for weight, _ in terms], dtype=torch.float64, device=data.weight.device)
+    w = torch.tensor(
+        [weight for weight, _ in terms], dtype=torch.float64, device=data.weight.device
+    )
     A, B = (torch.stack([getattr(K, of).double() for _, K in terms]) for of in ("A", "B"))
     itself = w @ (gram(A.flatten(1).T) * gram(B.flatten(1).T)) @ w
     with_G = w @ torch.stack([_along(data, *pair) for pair in zip(A, B, strict=True)])

@@ -2,12 +2,15 @@
 
 With features h and errors ε of `layers`, H_n = Σ_t h hᵀ and D_n = (1/T) Σ_t Σ_{c'} p_{n,c'} ε εᵀ,
 
-    G     = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ,  γ_{n,c'} = vec(Σ_t ε hᵀ)        = mean_n D_n ⊗ H_n where T = 1
+    G     = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ,  γ_{n,c'} = vec(Σ_t ε hᵀ)        = mean_n D_n ⊗ H_n where
+    T = 1
     KFAC  = Δ ⊗ H,           the product of the means over n
-    CFAC  = Σ_c π_c Δ_c ⊗ H_c,  the means taken within classes             (1/C) Σ_c for balanced ones
+    CFAC  = Σ_c π_c Δ_c ⊗ H_c,  the means taken within classes             (1/C) Σ_c for balanced
+    ones
 
-in the order in which torch flattens a weight (d_out, d_in). So CFAC − KFAC = Σ_c π_c (Δ_c − Δ) ⊗ (H_c − H), the
-covariance of the factors between classes, and G − CFAC (T = 1) is that within classes.
+in the order in which torch flattens a weight (d_out, d_in). So CFAC − KFAC = Σ_c π_c (Δ_c − Δ) ⊗
+(H_c − H), the covariance of the factors between classes, and G − CFAC (T = 1) is that within
+classes.
 """
 
 import numpy as np
@@ -20,22 +23,28 @@ from hspec.linalg.inner_products import gram
 from hspec.linalg.kronecker import Kronecker
 from hspec.linalg.operator import LinearOperator
 
-TOLERANCE, MAX_STEPS = 1e-14, 10_000  # of the singular value's growth in a step of the power iteration
+TOLERANCE, MAX_STEPS = (
+    1e-14,
+    10_000,
+)  # of the singular value's growth in a step of the power iteration
 
 
 def kfac(data: LayerData) -> Kronecker:
     """KFAC = Δ ⊗ H (p_l, p_l); its eigenvalues are exact products of the factors'.
 
-    For convolutions features are summed and errors averaged over positions (our extension; it is the
-    KFC of Grosse and Martens 2016).
+    For convolutions features are summed and errors averaged over positions (our extension; it is
+    the KFC of Grosse and Martens 2016).
 
     Source: P20, definition 7.1; Martens and Grosse 2015.
     """
-    return Kronecker(*_in_dtype(data, error_moment(data), feature_moment(data)), f"KFAC[{data.name}]")
+    return Kronecker(
+        *_in_dtype(data, error_moment(data), feature_moment(data)), f"KFAC[{data.name}]"
+    )
 
 
 def cfac(data: LayerData) -> LinearOperator:
-    """CFAC = Σ_c π_c Δ_c ⊗ H_c (p_l, p_l), means within classes; (1/C) Σ_c where classes are balanced.
+    """CFAC = Σ_c π_c Δ_c ⊗ H_c (p_l, p_l), means within classes; (1/C) Σ_c where classes are
+    balanced.
 
     Source: P20, definition 7.2 ("class-distinct factorized approximate curvature").
     """
@@ -48,7 +57,8 @@ def cfac(data: LayerData) -> LinearOperator:
 
 
 def class_factors(data: LayerData) -> tuple[Tensor, Tensor]:
-    """(Δ_c (K, d_out, d_out), H_c (K, d_in, d_in)), float64: means of D_n and H_n over the examples of class c.
+    """(Δ_c (K, d_out, d_out), H_c (K, d_in, d_in)), float64: means of D_n and H_n over the examples
+    of class c.
 
     Source: P20, definition 7.2.
     """
@@ -60,7 +70,8 @@ def class_factors(data: LayerData) -> tuple[Tensor, Tensor]:
 
 
 def cross_class_factors(data: LayerData) -> LinearOperator:
-    """Σ_{c,c'} (p_{c,c'}/N) Δ_{c,c'} ⊗ H_{c,c'} (p_l, p_l), means over class c weighted by p_{n,c'}: C² products.
+    """Σ_{c,c'} (p_{c,c'}/N) Δ_{c,c'} ⊗ H_{c,c'} (p_l, p_l), means over class c weighted by
+    p_{n,c'}: C² products.
 
     Pairs factors by cross-class, where CFAC pairs them by class. Not in the papers: ours.
 
@@ -86,7 +97,8 @@ def best_kronecker(data: LayerData) -> Kronecker:
     """The single product A ⊗ B (p_l, p_l) nearest to the layer's G in the Frobenius norm.
 
     The leading singular pair of G's rearrangement (d_out² by d_in²), which is not formed: by power
-    iteration from KFAC's Δ, A = (1/N) Σ_{n,c'} p ε (hᵀ B h) εᵀ and B = (1/N) Σ_{n,c'} p h (εᵀ A ε) hᵀ in
+    iteration from KFAC's Δ, A = (1/N) Σ_{n,c'} p ε (hᵀ B h) εᵀ and B = (1/N) Σ_{n,c'} p h (εᵀ A ε)
+    hᵀ in
     turn. Not in the papers: ours.
 
     Raises:
@@ -113,7 +125,9 @@ def best_kronecker(data: LayerData) -> Kronecker:
 
 
 class LayerGaussNewton(LinearOperator):
-    """The block of G of a layer's weight, from its features and errors; made by `layer_gauss_newton`."""
+    """The block of G of a layer's weight, from its features and errors;
+    made by `layer_gauss_newton`.
+    """
 
     def __init__(self, data: LayerData) -> None:
         self.features, self.errors = data.features, data.weighted_errors  # √p ε
@@ -122,16 +136,21 @@ class LayerGaussNewton(LinearOperator):
         self.budget = max(data.risk.memory_budget, ANY_BUDGET)
         size = self.d_out * self.d_in
         exact = data.risk.precision == "exact"
-        super().__init__(size, data.features.dtype, data.features.device, f"G[{data.name}]", exact=exact)
+        super().__init__(
+            size, data.features.dtype, data.features.device, f"G[{data.name}]", exact=exact
+        )
 
     def _matmat(self, X: Tensor) -> Tensor:
         V = X.T.reshape(-1, self.d_out, self.d_in)
-        s = torch.einsum("ncto,knto->knc", self.errors, torch.einsum("koi,nti->knto", V, self.features))
+        s = torch.einsum(
+            "ncto,knto->knc", self.errors, torch.einsum("koi,nti->knto", V, self.features)
+        )
         back = torch.einsum("knc,ncto->knto", s, self.errors)
         return torch.einsum("knto,nti->koi", back, self.features).flatten(1).T / len(self.features)
 
     def eigenvalues(self) -> np.ndarray:
-        """The min(N·C, p_l) eigenvalues that can be nonzero, descending, float64: exact, by the smaller Gram matrix.
+        """The min(N·C, p_l) eigenvalues that can be nonzero, descending, float64: exact, by the
+        smaller Gram matrix.
 
         Raises:
             MemoryError: where that does not fit in the risk's memory budget.
@@ -139,7 +158,10 @@ class LayerGaussNewton(LinearOperator):
         size = min(self.num_columns, self.shape[0])
         remedy = "take fewer examples, raise Risk.from_module(memory_budget=…), or use slq or eigsh"
         ask(
-            3 * 8 * size**2, self.budget, f"the exact eigenvalues of {self}, a matrix of {size} rows,", remedy
+            3 * 8 * size**2,
+            self.budget,
+            f"the exact eigenvalues of {self}, a matrix of {size} rows,",
+            remedy,
         )
         K = torch.zeros(size, size, dtype=torch.float64, device=self.device)
         by_examples = size < self.num_columns
@@ -148,7 +170,9 @@ class LayerGaussNewton(LinearOperator):
         return torch.linalg.eigvalsh(K / len(self.features)).flip(0).cpu().numpy()
 
     def _pieces(self, by_examples: bool):
-        """γ √p as rows (N·C, p_l), float64, a few examples at a time, or a few output coordinates."""
+        """γ √p as rows (N·C, p_l), float64, a few examples at a time,
+        or a few output coordinates.
+        """
         bytes_of_all = 8 * self.num_columns * self.shape[0]
         pieces = max(1, -(-4 * bytes_of_all // self.budget))
         if by_examples:
@@ -160,7 +184,8 @@ class LayerGaussNewton(LinearOperator):
 
 
 def layer_gauss_newton(data: LayerData) -> LayerGaussNewton:
-    """G^l = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ (p_l, p_l), γ_{n,c'} = vec(Σ_t ε hᵀ): the exact block of the layer's weight.
+    """G^l = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ (p_l, p_l), γ_{n,c'} = vec(Σ_t ε hᵀ): the exact block of
+    the layer's weight.
 
     The same matrix as the weight's block of `blocks(risk, by=lambda name: name)`, whose products go
     through the net; these go through features and errors, and its spectrum is exact.

@@ -1,12 +1,13 @@
 """What a layer sees: the features it is given and the errors that come back, of every example.
 
-A layer y = W h + b is linear, or a convolution, h then the patches of its input; at T positions an example
-(T = 1 for a linear layer on vectors)
+A layer y = W h + b is linear, or a convolution, h then the patches of its input; at T positions an
+example (T = 1 for a linear layer on vectors)
 
-    features  h_{n,t} ∈ R^{d_in},        errors  ε_{n,c',t} = (∂f_n/∂y_{n,t})ᵀ (e_{c'} − p_n) ∈ R^{d_out},
+    features  h_{n,t} ∈ R^{d_in},        errors  ε_{n,c',t} = (∂f_n/∂y_{n,t})ᵀ (e_{c'} − p_n) ∈
+    R^{d_out},
 
-and its part of g_{n,c'} is Σ_t ε_{n,c',t} h_{n,t}ᵀ, as torch keeps W: (d_out, d_in). (P20's errors have the
-opposite sign; no matrix changes.) Second moments, float64:
+and its part of g_{n,c'} is Σ_t ε_{n,c',t} h_{n,t}ᵀ, as torch keeps W: (d_out, d_in). (P20's errors
+have the opposite sign; no matrix changes.) Second moments, float64:
 
     H = (1/N) Σ_n Σ_t h hᵀ,        Δ = (1/N) Σ_n (1/T) Σ_t Σ_{c'} p_{n,c'} ε εᵀ.
 
@@ -99,7 +100,8 @@ class LayerData:
 
 
 def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str, LayerData]:
-    """Features and errors of layers, captured on the risk's private copy; C backward sweeps for all of them.
+    """Features and errors of layers, captured on the risk's private copy; C backward sweeps for all
+    of them.
 
     Args:
         names: of linear layers and two-dimensional convolutions; None for all that there are.
@@ -108,10 +110,11 @@ def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str
         {name: LayerData}, in the network's order.
 
     Raises:
-        ValueError: for a layer that is no such layer, or whose weight's derivative is not Σ_t ε hᵀ (it is
-            used twice, say, or rows of its input are no examples): each is tried out, and why is said.
-            For a loss other than the cross-entropy of one class index an example.
-        MemoryError: where features and errors do not fit in the memory budget; before they are kept.
+        ValueError: for a layer that is no such layer, or whose weight's derivative is not Σ_t ε hᵀ
+            (it is used twice, say, or rows of its input are no examples): each is tried out, and
+            why is said. For a loss other than the cross-entropy of one class index an example.
+        MemoryError: where features and errors do not fit in the memory budget; before they are
+            kept.
 
     Source: P20, section 7 (features and back-propagated errors).
 
@@ -136,13 +139,19 @@ def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str
             layers = seen.layers
             if batch.index == 0:
                 _refuse_too_large(risk, seen)
-            found = seen.errors(softmax[batch.rows].spread(every.expand(-1, len(seen.f), -1)), block)
+            found = seen.errors(
+                softmax[batch.rows].spread(every.expand(-1, len(seen.f), -1)), block
+            )
             for name in layers:
                 features[name].append(seen.inputs[name])
                 errors[name].append(found[name].transpose(0, 1))
     return {
         name: LayerData(
-            risk, name, layer.weight.detach().flatten(1), torch.cat(features[name]), torch.cat(errors[name])
+            risk,
+            name,
+            layer.weight.detach().flatten(1),
+            torch.cat(features[name]),
+            torch.cat(errors[name]),
         )
         for name, layer in layers.items()
     }
@@ -163,7 +172,9 @@ def _chosen(risk: Risk, names: str | Iterable[str] | None) -> dict[str, torch.nn
 
 def _refuse_unfit(unfit: dict[str, str]) -> None:
     for name, why in unfit.items():
-        raise ValueError(f"layer {name!r} {why}: its derivative is not that of features and errors alone")
+        raise ValueError(
+            f"layer {name!r} {why}: its derivative is not that of features and errors alone"
+        )
 
 
 def _refuse_too_large(risk: Risk, seen: Observation) -> None:
@@ -171,7 +182,9 @@ def _refuse_too_large(risk: Risk, seen: Observation) -> None:
     features = sum(h.numel() for h in seen.inputs.values())
     errors = C * sum(y.numel() for y in seen.outputs.values())
     needed = 2 * risk.dtype.itemsize * (features + errors) * risk.num_examples // n
-    remedy = "ask for a layer at a time, take fewer examples, or raise Risk.from_module(memory_budget=…)"
+    remedy = (
+        "ask for a layer at a time, take fewer examples, or raise Risk.from_module(memory_budget=…)"
+    )
     ask(needed, risk.memory_budget, f"features and errors of {len(seen.inputs)} layers", remedy)
 
 
@@ -181,14 +194,18 @@ def feature_moment(data: LayerData) -> Tensor:
 
 
 def error_moment(data: LayerData) -> Tensor:
-    """Δ = (1/N) Σ_{n,c'} p_{n,c'} (1/T) Σ_t ε εᵀ (d_out, d_out), float64.   Source: P20, section 7."""
+    """Δ = (1/N) Σ_{n,c'} p_{n,c'} (1/T) Σ_t ε εᵀ (d_out, d_out), float64.   Source: P20,
+    section 7.
+    """
     return gram(data.weighted_errors.flatten(0, 2)) / len(data.error_levels.index)
 
 
 def feature_part(data: LayerData, level: str) -> Tensor:
-    """The part of H (d_in, d_in) at a level, float64: "class" Σ_c π_c T h_c h_cᵀ, or "within"; their sum is H.
+    """The part of H (d_in, d_in) at a level, float64: "class" Σ_c π_c T h_c h_cᵀ, or "within";
+    their sum is H.
 
-    The class part has the global mean for its first eigenvector, nearly: a second moment, not a covariance.
+    The class part has the global mean for its first eigenvector, nearly: a second moment, not a
+    covariance.
 
     Source: P20, section 7.
     """
@@ -197,7 +214,8 @@ def feature_part(data: LayerData, level: str) -> Tensor:
 
 
 def error_part(data: LayerData, level: str) -> Tensor:
-    """The part of Δ (d_out, d_out) at a level, float64: "class", "own", "cross" or "within"; their sum is Δ.
+    """The part of Δ (d_out, d_out) at a level, float64: "class", "own", "cross" or "within"; their
+    sum is Δ.
 
     The class part is Σ_c (p_c/N) ε_c ε_cᵀ, and so on as A1, A2, B1 and B2 are for G.
 
@@ -209,7 +227,9 @@ def error_part(data: LayerData, level: str) -> Tensor:
 
 
 def feature_means(data: LayerData) -> Tensor:
-    """h_c (K, d_in): the mean over the examples of class c, and positions.   Source: P20, section 7."""
+    """h_c (K, d_in): the mean over the examples of class c, and positions.   Source: P20,
+    section 7.
+    """
     return data.feature_levels.means(data.feature_table)[..., 0].T
 
 
@@ -225,14 +245,17 @@ def error_means(data: LayerData) -> tuple[Tensor, Tensor]:
 
 
 def knocked_out_weight(data: LayerData) -> Tensor:
-    """W without its class directions, (I − P) W (I − Q) (d_out, d_in): P on span{ε_{c,c}}, Q on span{h_c}.
+    """W without its class directions, (I − P) W (I − Q) (d_out, d_in): P on span{ε_{c,c}}, Q on
+    span{h_c}.
 
-    By projection: at a stationary point under weight decay W is made of products ε hᵀ, but no multiple of
-    Σ_c ε_{c,c} h_cᵀ is near it.
+    By projection: at a stationary point under weight decay W is made of products ε hᵀ, but no
+    multiple of Σ_c ε_{c,c} h_cᵀ is near it.
 
     Source: P20, figure 13.
     """
     _, cells = error_means(data)
-    errors, features = (orthonormal_basis(M.T) for M in (cells[data.error_levels.own], feature_means(data)))
+    errors, features = (
+        orthonormal_basis(M.T) for M in (cells[data.error_levels.own], feature_means(data))
+    )
     W = data.weight - errors @ (errors.T @ data.weight)
     return W - (W @ features) @ features.T

@@ -1,7 +1,8 @@
-"""Multinomial logistic regression on Gaussian classes: the Fisher information's spectrum in closed form.
+"""Multinomial logistic regression on Gaussian classes: the Fisher information's spectrum in closed
+form.
 
-Features x = t e_c + z of class c, z ~ N(0, I_D), C classes alike, D ≥ C; the model's probabilities are
-taken to be 1 − α on the true class and β = α/(C−1) on each other one, whatever z. With s = t²,
+Features x = t e_c + z of class c, z ~ N(0, I_D), C classes alike, D ≥ C; the model's probabilities
+are taken to be 1 − α on the true class and β = α/(C−1) on each other one, whatever z. With s = t²,
 U^c = diag p − p pᵀ of class c and Ū their mean, the logits W x have
 
     E G = (1/C) Σ_c E[x xᵀ | c] ⊗ U^c = (s/C) blkdiag(U¹, …, U^C, 0) + I_D ⊗ Ū.
@@ -16,7 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-REACH, POINTS = 12.0, 4001  # of the trapezoidal rule, exact to rounding for what vanishes at both ends
+REACH, POINTS = (
+    12.0,
+    4001,
+)  # of the trapezoidal rule, exact to rounding for what vanishes at both ends
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,11 @@ def expected_fisher(num_classes: int, dimension: int, t: float, alpha: float) ->
 
 
 def group_means(values: np.ndarray, num_classes: int, dimension: int) -> tuple[float, float, float]:
-    """Means of the largest eigenvalues in groups of the theorem's multiplicities: (outliers, mini-bulk, bulk).
+    """Means of the largest eigenvalues in groups of the theorem's multiplicities: (outliers,
+    mini-bulk, bulk).
 
-    For spectra that are not exactly three-valued, such as that of the true posterior, which has C − 1
-    clear outliers. NaN for an empty group.
+    For spectra that are not exactly three-valued, such as that of the true posterior, which has C −
+    1 clear outliers. NaN for an empty group.
 
     Raises:
         ValueError: for fewer than D(C−1) values.
@@ -125,6 +130,7 @@ def gaussian_classes(
 def _checked(num_classes: int, dimension: int, alpha: float) -> int:
     if not 2 <= num_classes <= dimension or not 0 < alpha < 1:
         raise ValueError(
-            f"C={num_classes}, D={dimension}, alpha={alpha}: the theorem is about 2 ≤ C ≤ D and 0 < alpha < 1"
+            f"C={num_classes}, D={dimension}, alpha={alpha}: the theorem is about 2 ≤ C ≤ D and 0 "
+            "< alpha < 1"
         )
     return num_classes

@@ -28,7 +28,8 @@ def refuse_ranks(ranks: Alone, what: str) -> None:
     """Raise ValueError for what is computed in one process only."""
     if ranks.size > 1:
         raise ValueError(
-            f"{what}: in one process only, and this risk is shared by {ranks.size}: make one without group=, "
+            f"{what}: in one process only, and this risk is shared by {ranks.size}: make one "
+            "without group=, "
             "on a sample that one process can go through"
         )
 
@@ -43,7 +44,8 @@ def number_of_classes(num_classes: object) -> int | None:
         number = 0
     if number < 2 or isinstance(num_classes, bool):
         raise ValueError(
-            f"num_classes={num_classes!r}: an integer of at least 2 is needed. For one logit an example "
+            f"num_classes={num_classes!r}: an integer of at least 2 is needed. For one logit an "
+            "example "
             "pass loss=nn.BCEWithLogitsLoss(), for regression loss=nn.MSELoss()"
         )
     return number
@@ -52,14 +54,21 @@ def number_of_classes(num_classes: object) -> int | None:
 def check_batches(batches: object) -> None:
     """`batches` must be something to be gone through, and again, not one pair (x, y) itself."""
     if hasattr(batches, "__next__"):
-        raise ValueError("batches is an iterator, spent after one pass: give a sequence, list(batches)")
+        raise ValueError(
+            "batches is an iterator, spent after one pass: give a sequence, list(batches)"
+        )
     if isinstance(batches, Tensor | Mapping | str) or not (
         hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
     ):
         raise TypeError(
-            f"batches is a {type(batches).__name__}: a sequence of batches is needed, such as [(x, y)]"
+            f"batches is a {type(batches).__name__}: a sequence of batches is needed, such as [(x, "
+            "y)]"
         )
-    if isinstance(batches, tuple) and len(batches) == 2 and all(isinstance(t, Tensor) for t in batches):
+    if (
+        isinstance(batches, tuple)
+        and len(batches) == 2
+        and all(isinstance(t, Tensor) for t in batches)
+    ):
         raise ValueError("batches is one pair (x, y): put it in a list, batches=[(x, y)]")
 
 
@@ -67,13 +76,18 @@ def check_pair(where: str, content: object) -> None:
     """A batch must be (x, y) with an example in each row, where no `forward` says otherwise."""
     hint = "tell how it is evaluated, forward=lambda module, batch: (outputs, targets)"
     if not isinstance(content, list | tuple) or isinstance(content, Mapping):
-        raise ValueError(f"{where} is {type(content).__name__}, not a pair of tensors (x, y): {hint}")
+        raise ValueError(
+            f"{where} is {type(content).__name__}, not a pair of tensors (x, y): {hint}"
+        )
     if len(content) != 2:
-        raise ValueError(f"{where} has {len(content)} parts, not the pair of tensors (x, y): {hint}")
+        raise ValueError(
+            f"{where} has {len(content)} parts, not the pair of tensors (x, y): {hint}"
+        )
     x, y = content
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise ValueError(
-            f"{where} is not a pair of tensors (x, y) but ({type(x).__name__}, {type(y).__name__}): {hint}"
+            f"{where} is not a pair of tensors (x, y) but ({type(x).__name__}, "
+            f"{type(y).__name__}): {hint}"
         )
     if y.dim() == 0 or x.dim() == 0 or len(x) != len(y):
         raise ValueError(
@@ -89,7 +103,8 @@ def check_numbers(where: str, content: object, dtype: torch.dtype, converts: boo
     for t in tensors(content):
         if t.is_floating_point() and t.dtype != dtype and not converts:
             raise ValueError(
-                f"{where} has dtype {t.dtype}, the module {dtype}: convert one, or pass dtype={t.dtype}"
+                f"{where} has dtype {t.dtype}, the module {dtype}: convert one, or pass "
+                f"dtype={t.dtype}"
             )
         if t.device.type == "meta":
             raise ValueError(f"{where} is on the meta device, without numbers")
@@ -101,15 +116,22 @@ def check_outputs(where: str, outputs: Tensor) -> None:
     """Outputs must be finite."""
     if not outputs.isfinite().all():
         raise ValueError(
-            f"{where} has non-finite outputs (logits): the weights overflow, the data are off scale, or logits are "
+            f"{where} has non-finite outputs (logits): the weights overflow, the data are off "
+            "scale, or logits are "
             "masked with -inf (use a large negative number)"
         )
 
 
 def failed(where: str, content: object, error: Exception) -> ValueError:
-    """The module's own error, with the batch that it fails on and what is known to cause such."""
-    kinds = ", ".join(f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in tensors(content))
+    """The module's own error, with the batch that it fails on and what is known to cause
+    such."""
+    kinds = ", ".join(
+        f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in tensors(content)
+    )
     hint = ""
-    if any(t.dtype == torch.uint8 for t in tensors(content)) and "dtype" in str(error).lower() + "Byte":
+    if (
+        any(t.dtype == torch.uint8 for t in tensors(content))
+        and "dtype" in str(error).lower() + "Byte"
+    ):
         hint = ". Images of bytes must be converted, x.float() / 255"
     return ValueError(f"{where} ({kinds}): the module fails on it: {error}{hint}")

@@ -26,15 +26,17 @@ from hspec.distributed import ALONE, Alone, ranks_of, refuse_padding
 
 
 class Risk:
-    """Average loss of a network on a sample, as a function of θ ∈ R^p. Build it with `Risk.from_module`.
+    """Average loss of a network on a sample, as a function of θ ∈ R^p. Build it with
+    `Risk.from_module`.
 
     Attributes:
         num_parameters: p, real coordinates of θ; parameter_slices: {name: slice of θ}.
-        num_examples: N, rows of the outputs' first dimension; num_rows: of `logits`, more than N where
-            an example has several positions; num_terms: W, what the sum of losses is divided by (N for
-            the cross-entropy of one label an example). Of several ranks, these are of all together.
-        num_classes: C, the width of the outputs; labels: (N,) class indices, None where there are none.
-        dtype, device, precision, memory_budget (bytes for kept graphs).
+        num_examples: N, rows of the outputs' first dimension; num_rows: of `logits`, more than N
+            where an example has several positions; num_terms: W, what the sum of losses is divided
+            by (N for the cross-entropy of one label an example). Of several ranks, these are of all
+            together.
+        num_classes: C, the width of the outputs; labels: (N,) class indices, None where there are
+        none. dtype, device, precision, memory_budget (bytes for kept graphs).
 
     Source: P20, section 2.
     """
@@ -59,7 +61,9 @@ class Risk:
         data.needs_grad = loss.needs_graph
         self._survey()
         self.memory_budget = min(ranks.gather(budget))
-        self.graphs = Graphs(Objective(network, data, loss), self.memory_budget, precision, check, ranks)
+        self.graphs = Graphs(
+            Objective(network, data, loss), self.memory_budget, precision, check, ranks
+        )
 
     @classmethod
     @normal_tensors()
@@ -84,24 +88,27 @@ class Risk:
 
         Args:
             module: the network; DataParallel and torch.compile are looked through.
-            batches: a sequence of batches, or a DataLoader: pairs (x, y), an example in each row, or
-                whatever `forward` takes. They are moved to the module's device; the last may be shorter.
+            batches: a sequence of batches, or a DataLoader: pairs (x, y), an example in each row,
+                or whatever `forward` takes. They are moved to the module's device; the last may be
+                shorter.
             num_classes: C, checked against the logits; None to read it off them.
-            loss: nn.CrossEntropyLoss() (the default, with its weights, ignored labels, smoothing, soft
-                targets), nn.MSELoss(), nn.BCEWithLogitsLoss(), nn.NLLLoss(), or a function
-                (outputs, targets) ↦ one loss an example, or their mean or sum. What is averaged over
-                is PyTorch's own convention: L equals loss(outputs, targets) on the whole sample.
+            loss: nn.CrossEntropyLoss() (the default, with its weights, ignored labels, smoothing,
+                soft targets), nn.MSELoss(), nn.BCEWithLogitsLoss(), nn.NLLLoss(), or a function
+                (outputs, targets) ↦ one loss an example, or their mean or sum. What is averaged
+                over is PyTorch's own convention: L equals loss(outputs, targets) on the whole
+                sample.
             forward: (module, batch) ↦ (outputs, targets); by default module(x) and y. For several
                 inputs, dicts, structured outputs: lambda m, b: (m(**b).logits, b["labels"]).
             reduction: "mean" or "sum", of a function that gives one number; or of any loss.
-            parameters: names, prefixes ("layer1"), globs ("*lora_A*") or the parameters themselves, of
-                those that make up θ; None for all trainable ones.
+            parameters: names, prefixes ("layer1"), globs ("*lora_A*") or the parameters themselves,
+                of those that make up θ; None for all trainable ones.
             dtype: torch.float64 or torch.float32 to compute in; None for the module's own.
-            batch_norm: "eval" (running statistics), "batch" (each batch's own, differentiated through)
-                or "population" (the whole sample's at θ, constants): see `hspec.batch_norm`.
+            batch_norm: "eval" (running statistics), "batch" (each batch's own, differentiated
+                through) or "population" (the whole sample's at θ, constants): see
+                `hspec.batch_norm`.
             precision: "exact", or "fast" for TF32 products: for densities only.
-            memory_budget: bytes that graphs kept between products may take; None for a third of what
-                is free.
+            memory_budget: bytes that graphs kept between products may take; None for a third of
+                what is free.
             check: before the first product, compare derivatives with differences on a few examples
                 (see `checks`). False leaves that out.
             group: processes that each have a share of the batches, such as dist.group.WORLD (see
@@ -115,7 +122,8 @@ class Risk:
                 weights, inputs or outputs, empty batches, targets that do not fit the loss, data or
                 outputs that change between two passes; and, at the first product, for derivatives
                 that differences contradict.
-                With a group: what one rank finds wrong, on all; ranks with other weights or settings.
+                With a group: what one rank finds wrong, on all; ranks with other weights or
+                settings.
             TypeError: for arguments that are no module, no batches, no loss, no group.
             ConnectionError: for ranks that have ended or do not answer.
 
@@ -141,13 +149,19 @@ class Risk:
             refusals.refuse_dropout(module)
             bn.refuse_wrong_state(module, batch_norm)
             data = Data(batches, forward, network.dtype, network.device, state)
-            budget = free_memory(network.device) // 3 if memory_budget is None else int(memory_budget)
-            budget -= data.read_in(budget // 2, functools.partial(_inspect, data, dtype is not None))
+            budget = (
+                free_memory(network.device) // 3 if memory_budget is None else int(memory_budget)
+            )
+            budget -= data.read_in(
+                budget // 2, functools.partial(_inspect, data, dtype is not None)
+            )
         if batch_norm == "batch":
             bn.use_batch_statistics(network.module)
         elif batch_norm == "population":
             with numerics(network.device, precision):
-                bn.set_population_statistics(network.module, lambda: _evaluations(network, data), ranks)
+                bn.set_population_statistics(
+                    network.module, lambda: _evaluations(network, data), ranks
+                )
             bn.use_running_statistics(network.module)
         _refuse_different_ranks(ranks, network, (loss.name, batch_norm, precision, check))
         couples = batch_norm == "batch" and bool(bn.batch_norm_layers(network.module))
@@ -175,7 +189,8 @@ class Risk:
 
     @property
     def checks(self) -> dict[str, str]:
-        """What each derivative was compared with, and how well it agrees; made now if it has not been.
+        """What each derivative was compared with, and how well it agrees; made now if it has not
+        been.
 
         Keys are "first" (of the loss in θ), "jacobian" (of the outputs) and "second" (of the loss).
         """
@@ -187,7 +202,8 @@ class Risk:
         return torch.cat([coordinates(q.detach()) for q in self.network.parameters])
 
     def logits(self) -> Tensor:
-        """f(x_n; θ) (N, C), in the order of the sample; a row for each position where there are several.
+        """f(x_n; θ) (N, C), in the order of the sample; a row for each position where there are
+        several.
 
         Of several ranks, each has the rows of its own share.
         """
@@ -203,7 +219,9 @@ class Risk:
         Raises ValueError where examples have no labels.
         """
         if self._totals.errors is None:
-            raise ValueError(f"there is no error rate for {self.loss_function.name}: it knows no classes")
+            raise ValueError(
+                f"there is no error rate for {self.loss_function.name}: it knows no classes"
+            )
         return self._totals.errors / self._totals.num_labels
 
     def gradient(self) -> Tensor:
@@ -215,9 +233,10 @@ class Risk:
     def independent(self) -> bool:
         """Whether an example's logits depend on that example alone: found out, not assumed.
 
-        Half of the first batch, and then the examples sorted by class, must have the logits that they
-        have in their batches; half of the first batch also at a θ nearby, since a zero head hides it.
-        False where there are no labels to sort by, no (x, y) to sort, or inputs of several shapes.
+        Half of the first batch, and then the examples sorted by class, must have the logits that
+        they have in their batches; half of the first batch also at a θ nearby, since a zero head
+        hides it. False where there are no labels to sort by, no (x, y) to sort, or inputs of
+        several shapes.
         """
         if self._couples or not self.data.is_paired or not self.is_labelled:
             return False
@@ -242,12 +261,15 @@ class Risk:
                     self.coupled_by = layer
                     return False
             if len({batch.content[0].shape[1:] for batch in self.data}) > 1:
-                return False  # such as sentences, each batch of a length: they cannot be sorted into others
+                # such as sentences, each batch of a length: they cannot be sorted into others
+                return False
             return all(self._keeps(x, rows) for x, rows in self._sorted_by_class())
 
     @functools.cached_property
     def keeps_examples_alone(self) -> bool:
-        """Whether every example, given to the module by itself, has the outputs that it has in its batch."""
+        """Whether every example, given to the module by itself,
+        has the outputs that it has in its batch.
+        """
         with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
             return all(
                 self._keeps(x, torch.tensor([batch.rows.start + i]))
@@ -276,12 +298,16 @@ class Risk:
         with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
             rows = [torch.empty(0, self.num_classes, dtype=self.dtype, device=self.device)]
             for batch in self.data:
-                f, _ = self.loss_function.at(*self.data.evaluate(self.network.module, batch), batch.where)
+                f, _ = self.loss_function.at(
+                    *self.data.evaluate(self.network.module, batch), batch.where
+                )
                 rows.append(f.detach())
             return torch.cat(rows)
 
     def _survey(self) -> None:
-        """Go through the sample twice: W, N, the labels, the sum of losses; and whether it repeats itself."""
+        """Go through the sample twice: W, N, the labels, the sum of losses;
+        and whether it repeats itself.
+        """
         with self.ranks.agreed():
             survey = self._repeated_pass()
         totals = Totals.together(self.ranks.gather(survey.totals()))
@@ -327,7 +353,9 @@ class Risk:
         return len(outputs) if outputs.dim() else 1, f.detach(), terms
 
     def _outputs_of(self, batch: Batch) -> tuple[Tensor, object]:
-        """The outputs, without a graph unless the module cannot be evaluated without: it differentiates inside."""
+        """The outputs, without a graph unless the module cannot be evaluated without:
+        it differentiates inside.
+        """
         try:
             with self.data.without_graph():
                 return self.data.evaluate(self.network.module, batch)
@@ -355,7 +383,8 @@ class Risk:
         if self.data.ends and num_classes not in (None, self.num_classes):
             n = self.data.ends[0]
             raise ValueError(
-                f"batch 0: the module gives ({n}, {self.num_classes}), where logits of shape ({n}, {num_classes}) "
+                f"batch 0: the module gives ({n}, {self.num_classes}), where logits of shape ({n}, "
+                f"{num_classes}) "
                 "are needed: is num_classes right?"
             )
 
@@ -376,7 +405,8 @@ def _refuse_different_ranks(ranks: Alone, network: Network, settings: tuple) -> 
     ranks.same(
         "weights",
         network.checksum,
-        "load one checkpoint on all, or send rank 0's, dist.broadcast(t, 0) for t in net.state_dict().values()",
+        "load one checkpoint on all, or send rank 0's, dist.broadcast(t, 0) for t in "
+        "net.state_dict().values()",
     )
 
 

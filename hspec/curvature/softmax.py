@@ -1,8 +1,9 @@
 """The softmax side of the loss, computed so that nothing is lost when it saturates.
 
-Late in training p_top rounds to 1 and 1 − p_top to 0, while the Hessian lives on exactly that difference.
-Everything here is written in the small probabilities, which log-softmax keeps to full relative accuracy: 1 −
-p_top is the sum of the others, and the weighted mean of t is taken after subtracting t_top.
+Late in training p_top rounds to 1 and 1 − p_top to 0, while the Hessian lives on exactly that
+difference. Everything here is written in the small probabilities, which log-softmax keeps to full
+relative accuracy: 1 − p_top is the sum of the others, and the weighted mean of t is taken after
+subtracting t_top.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Softmax:
-    """Softmax probabilities p of n logit rows, with the maps they induce. Tensors t, a have shape (..., n, C)."""
+    """Softmax probabilities p of n logit rows, with the maps they induce. Tensors t,
+    a have shape (..., n, C).
+    """
 
     log_p: Tensor  # (n, C)
     p: Tensor  # (n, C)
@@ -31,7 +34,8 @@ class Softmax:
         return Softmax(self.log_p[rows], self.p[rows], self.top[rows])
 
     def surprise(self) -> Tensor:
-        """−log p (n, C), of the largest as −log(1 − Σ of the others): to full relative accuracy."""
+        """−log p (n, C), of the largest as −log(1 − Σ of the others):
+        to full relative accuracy."""
         others = (self.p * ~self.top).sum(-1, keepdim=True)
         return torch.where(self.top, -torch.log1p(-others), -self.log_p)
 

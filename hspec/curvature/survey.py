@@ -1,4 +1,6 @@
-"""What one pass over the sample finds, and whether a second finds the same; and what all ranks find together."""
+"""What one pass over the sample finds, and whether a second finds the same;
+and what all ranks find together.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,9 @@ from hspec.curvature.loss import Terms
 
 @dataclass(frozen=True)
 class Totals:
-    """Of the whole sample: N, W, the sum of losses, C, and, where examples have labels, how many and how many wrong."""
+    """Of the whole sample: N, W, the sum of losses, C, and, where examples have labels,
+    how many and how many wrong.
+    """
 
     num_examples: int
     num_rows: int  # of the outputs: several an example where there are several positions
@@ -34,7 +38,8 @@ class Totals:
         for rank, other in others:
             if other != width:
                 raise ValueError(
-                    f"rank {rank} has {other} outputs an example, rank {first} {width}: give all the same network"
+                    f"rank {rank} has {other} outputs an example, rank {first} {width}: give all "
+                    "the same network"
                 )
         if len(parts) == 1:
             return parts[first]
@@ -60,7 +65,8 @@ class Survey:
     def add(self, batch: Batch, num_examples: int, f: Tensor, terms: Terms) -> None:
         if self.width not in (None, f.shape[1]):
             raise ValueError(
-                f"{batch.where} has {f.shape[1]} outputs an example, the batches before it {self.width}"
+                f"{batch.where} has {f.shape[1]} outputs an example, the batches before it "
+                f"{self.width}"
             )
         self.width = f.shape[1]
         self.num_examples += num_examples
@@ -82,7 +88,9 @@ class Survey:
     def totals(self) -> Totals:
         """In numbers that can be added to those of other ranks."""
         labelled = (len(self.labels), self.wrong) if self.labels is not None else (None, None)
-        return Totals(self.num_examples, len(self.sketch), self.weight, self.total, self.width, *labelled)
+        return Totals(
+            self.num_examples, len(self.sketch), self.weight, self.total, self.width, *labelled
+        )
 
     def repeats(self, other: "Survey") -> bool:
         """Whether another pass has found the same batches, labels and outputs."""

@@ -1,4 +1,5 @@
-"""Images with labels: named data sets, balanced samples, the papers' normalisation and padding."""
+"""Images with labels: named data sets, balanced samples,
+the papers' normalisation and padding."""
 
 from hspec.extras import need
 

@@ -1,4 +1,6 @@
-"""What can be wrong with files on disk: absent or damaged, for only the first is mended by a download."""
+"""What can be wrong with files on disk: absent or damaged,
+for only the first is mended by a download.
+"""
 
 
 class MissingData(FileNotFoundError):

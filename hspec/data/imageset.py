@@ -11,9 +11,10 @@ import torch
 class ImageSet:
     """N images of C classes, normalised, in a fixed order.
 
-    images: (N, channels, H, W) float32; labels: (N,) int64 in 0 … C − 1; name, split: what was loaded;
-    note: what a reader of a figure must know about the data, or ""; imagenet_classes: the classes' places
-    among the 1000 of ImageNet, or () for a set of others.
+    images: (N, channels, H, W) float32; labels: (N,) int64 in 0 … C − 1; name, split: what was
+        loaded;
+    note: what a reader of a figure must know about the data, or ""; imagenet_classes: the classes'
+    places among the 1000 of ImageNet, or () for a set of others.
     """
 
     images: torch.Tensor = field(repr=False)
@@ -37,7 +38,9 @@ class ImageSet:
         return self.images.shape[2]
 
     def batches(self, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """The set cut into consecutive (x, y) of `size` examples, as views; the last may be smaller."""
+        """The set cut into consecutive (x, y) of `size` examples, as views;
+        the last may be smaller.
+        """
         if size < 1:
             raise ValueError(f"batches need a size of at least 1, got {size}")
         return list(zip(self.images.split(size), self.labels.split(size), strict=True))
@@ -48,7 +51,9 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of shape, images and labels: two sets with equal fingerprints are the same numbers."""
+        """sha256 of shape, images and labels: two sets with equal fingerprints are the same
+        numbers.
+        """
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.num_classes)).encode())
         for tensor in (self.images, self.labels):
             digest.update(tensor.detach().cpu().contiguous().numpy())

@@ -30,17 +30,18 @@ def load(
 ) -> ImageSet:
     """A balanced sample of a data set, prepared as in the papers.
 
-    name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME" for an image
-    folder NAME/train/<class>/*, NAME/test/<class>/* under the data root. split: "train" | "test". per_class:
-    examples of each class, drawn by `seed`, or all. The order is drawn by `seed` too, classes mixed. subset:
-    the rule of `SUBSETS` by which they are drawn. classes:
+    name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME" for an
+    image folder NAME/train/<class>/*, NAME/test/<class>/* under the data root. split: "train" |
+    "test". per_class: examples of each class, drawn by `seed`, or all. The order is drawn by `seed`
+    too, classes mixed. subset: the rule of `SUBSETS` by which they are drawn. classes:
     so many classes drawn at random by `seed`, labelled 0 … classes − 1 in their old order, or all.
-    image_size: pixels of the square images: digits are scaled bilinearly, MNIST and CIFAR zero-padded (28
-    leaves MNIST as it is), folders scaled and cropped. normalization: a name in `NORMALIZATIONS`; None takes
-    the data set's own. root: see `data_root`. download: fetch what is missing; None asks HSPEC_DOWNLOAD.
+    image_size: pixels of the square images: digits are scaled bilinearly, MNIST and CIFAR
+    zero-padded (28 leaves MNIST as it is), folders scaled and cropped. normalization: a name in
+    `NORMALIZATIONS`; None takes the data set's own. root: see `data_root`. download: fetch what is
+    missing; None asks HSPEC_DOWNLOAD.
 
-    Raises ValueError for a bad argument, `MissingData` for a set that is not there, `DamagedData` for a bad
-    file.
+    Raises ValueError for a bad argument, `MissingData` for a set that is not there, `DamagedData`
+    for a bad file.
 
     Source: P18a, P20 (balanced samples, normalisation, zero-padding to 32×32)
     """
@@ -74,8 +75,10 @@ def _open(name, dataset: Dataset, split: str, root: Path, image_size: int, downl
     except MissingData as error:
         if not (download and dataset.torchvision):
             raise MissingData(
-                f"{name} is not on this machine: {error}. It belongs in {root / dataset.home} (data live in "
-                f"root=…, else HSPEC_DATA, else the repository's data/). To get it: {dataset.source}."
+                f"{name} is not on this machine: {error}. It belongs in {root / dataset.home} "
+                "(data live in "
+                "root=…, else HSPEC_DATA, else the repository's data/). To get it: "
+                f"{dataset.source}."
             ) from error
     _download(name, dataset, root)
     return dataset.read(root, split, image_size)
@@ -87,7 +90,8 @@ def _download(name: str, dataset: Dataset, root: Path) -> None:
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise MissingData(
-            f"{name} could not be downloaded to {root} ({reason}). Fetch it where there is a network and copy "
+            f"{name} could not be downloaded to {root} ({reason}). Fetch it where there is a "
+            "network and copy "
             f"{dataset.home} there, or set HSPEC_DATA to a folder that holds it."
         ) from error
 
@@ -101,7 +105,9 @@ def _fit(pixels: torch.Tensor, dataset: Dataset, image_size: int, name: str) -> 
         )
     elif dataset.fit == "pad":
         if image_size < native:
-            raise ValueError(f"image_size={image_size}: {name} has {native}×{native} pixels and is never cut")
+            raise ValueError(
+                f"image_size={image_size}: {name} has {native}×{native} pixels and is never cut"
+            )
         before = (image_size - native) // 2
         after = image_size - native - before
         pixels = functional.pad(pixels, (before, after, before, after))

@@ -30,7 +30,9 @@ def _of_bytes(mean: tuple[float, ...], std: tuple[float, ...], bgr: bool = False
 
 
 NORMALIZATIONS: dict[str, Normalization] = {
-    "digits": Normalization((0.3053,), (0.3760,)),  # of all 1,797 scans, in units of the largest grey value
+    "digits": Normalization(
+        (0.3053,), (0.3760,)
+    ),  # of all 1,797 scans, in units of the largest grey value
     # Source: P19 (released code)
     "MNIST": Normalization((0.1307,), (0.3081,)),
     "FashionMNIST": Normalization((0.5,), (0.5,)),
@@ -46,5 +48,7 @@ NORMALIZATIONS: dict[str, Normalization] = {
 def find_normalization(name: str) -> Normalization:
     """The registry's entry; raises ValueError for an unknown name."""
     if name not in NORMALIZATIONS:
-        raise ValueError(f"unknown normalization {name!r}: choose one of {', '.join(NORMALIZATIONS)}")
+        raise ValueError(
+            f"unknown normalization {name!r}: choose one of {', '.join(NORMALIZATIONS)}"
+        )
     return NORMALIZATIONS[name]

@@ -16,7 +16,9 @@ from hspec.data.errors import DamagedData, MissingData
 
 @dataclass(frozen=True)
 class Table:
-    """An opened split: labels (N,), the classes' names, read(indices) -> pixels in [0, 1], (n, ch, H, W)."""
+    """An opened split: labels (N,), the classes' names, read(indices) -> pixels in [0, 1],
+    (n, ch, H, W).
+    """
 
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -25,16 +27,21 @@ class Table:
 
 Reader = Callable[[Path, str, int], Table]  # (root, split, image size)
 
-# --- scikit-learn's digits ----------------------------------------------------------------------------------
+# --- scikit-learn's digits ------------------------------------------------------------------------
 
-DIGITS_TRAIN_PER_CLASS = 130  # of the 174 to 183 scans of each digit; the other 497 scans are the test set
+DIGITS_TRAIN_PER_CLASS = (
+    130  # of the 174 to 183 scans of each digit; the other 497 scans are the test set
+)
 
 
 def read_digits(root: Path, split: str, image_size: int) -> Table:
-    """The embedded 8×8 scans; 130 of each class, drawn once and for all, are the training set."""
+    """The embedded 8×8 scans; 130 of each class, drawn once and for all,
+    are the training set."""
     bunch = load_digits()
     order = np.random.default_rng(0).permutation(len(bunch.target))
-    rank = np.empty(len(order), dtype=int)  # place of each scan among those of its class, in the drawn order
+    rank = np.empty(
+        len(order), dtype=int
+    )  # place of each scan among those of its class, in the drawn order
     for c in range(10):
         members = order[bunch.target[order] == c]
         rank[members] = np.arange(len(members))
@@ -44,11 +51,13 @@ def read_digits(root: Path, split: str, image_size: int) -> Table:
     return Table(bunch.target[rows], tuple("0123456789"), lambda indices: pixels[indices])
 
 
-# --- MNIST and Fashion-MNIST: idx files ---------------------------------------------------------------------
+# --- MNIST and Fashion-MNIST: idx files -----------------------------------------------------------
 
 
 def read_idx_set(home: str, checksums: dict[str, str], class_names: tuple[str, ...]) -> Reader:
-    """Reader of the uncompressed idx files in root/`home`/raw. checksums: published md5 by file name."""
+    """Reader of the uncompressed idx files in root/`home`/raw. checksums:
+    published md5 by file name.
+    """
 
     def read(root: Path, split: str, image_size: int) -> Table:
         prefix = "train" if split == "train" else "t10k"
@@ -56,20 +65,27 @@ def read_idx_set(home: str, checksums: dict[str, str], class_names: tuple[str, .
         images = read_idx(folder / f"{prefix}-images-idx3-ubyte", 3, checksums)
         labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte", 1, checksums)
         if len(images) != len(labels):
-            raise DamagedData(f"{folder}: {len(images)} images but {len(labels)} labels for {split!r}")
+            raise DamagedData(
+                f"{folder}: {len(images)} images but {len(labels)} labels for {split!r}"
+            )
         if len(labels) and labels.max() >= len(class_names):
             raise DamagedData(
-                f"{folder}: a label of {split!r} is {labels.max()}, of {len(class_names)} classes: {_REMEDY}"
+                f"{folder}: a label of {split!r} is {labels.max()}, of {len(class_names)} classes: "
+                f"{_REMEDY}"
             )
         return Table(
-            labels, class_names, lambda indices: torch.from_numpy(images[indices]).float()[:, None] / 255
+            labels,
+            class_names,
+            lambda indices: torch.from_numpy(images[indices]).float()[:, None] / 255,
         )
 
     return read
 
 
 def read_idx(path: Path, dimensions: int, checksums: dict[str, str]) -> np.ndarray:
-    """An idx file of bytes as an array; its magic number, size and (where published) md5 are checked."""
+    """An idx file of bytes as an array; its magic number,
+    size and (where published) md5 are checked.
+    """
     if not path.is_file():
         raise MissingData(f"{path} is missing")
     raw = np.fromfile(path, dtype=np.uint8)
@@ -95,11 +111,13 @@ def check_md5(path: Path, content: bytes | np.ndarray, expected: str | None) -> 
 _REMEDY = "delete it and get the data set again"
 
 
-# --- CIFAR: pickled batches, by torchvision -----------------------------------------------------------------
+# --- CIFAR: pickled batches, by torchvision -------------------------------------------------------
 
 
 def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]) -> Reader:
-    """Reader of the pickled CIFAR batches; no file is opened whose md5 is not the one torchvision knows."""
+    """Reader of the pickled CIFAR batches; no file is opened whose md5 is not the one
+    torchvision knows.
+    """
 
     def read(root: Path, split: str, image_size: int) -> Table:
         folder = root / dataset_class.base_folder
@@ -119,14 +137,16 @@ def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]) -> Reader:
     return read
 
 
-# --- folders of images --------------------------------------------------------------------------------------
+# --- folders of images ----------------------------------------------------------------------------
 
 
 _SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
 
 
 def read_folder(home: str) -> Reader:
-    """Reader of root/home/<split>/<class>/*; ImageNet's name for the test images, val, serves too."""
+    """Reader of root/home/<split>/<class>/*; ImageNet's name for the test images, val,
+    serves too.
+    """
 
     def read(root: Path, split: str, image_size: int) -> Table:
         folders = [root / home / name for name in _SPLIT_FOLDERS[split]]

@@ -14,10 +14,12 @@ from hspec.data.readers import Table, read_cifar, read_digits, read_folder, read
 class Dataset:
     """How a data set is read and prepared.
 
-    read(root, split, image_size) -> Table; normalization: the papers'; fit: "pad" (zeros around) | "scale"
-    (bilinear) | "crop" (done by the reader); home: its place under the data root; source: how to get it;
-    torchvision: the class that downloads it, with checksums, or None; note: what a reader of a figure must
-    know, or ""; imagenet_classes: the classes' places among the 1000 of ImageNet, or ().
+    read(root, split, image_size) -> Table; normalization: the papers'; fit: "pad" (zeros around) |
+    "scale" (bilinear) | "crop" (done by the reader); home: its place under the data root; source:
+    how to get it;
+    torchvision: the class that downloads it, with checksums, or None; note: what a reader of a
+    figure must know, or ""; imagenet_classes: the classes' places among the 1000 of ImageNet, or
+    ().
     """
 
     read: Callable[[Path, str, int], Table]
@@ -31,12 +33,15 @@ class Dataset:
 
     @property
     def checked(self) -> bool:
-        """Whether the reader holds the files against published checksums: the name then says which images."""
+        """Whether the reader holds the files against published checksums:
+        the name then says which images.
+        """
         return self.fit != "crop"  # photographs in a folder
 
 
-# md5 of the uncompressed files. For Fashion-MNIST only the archives' are published: these are the files that
-# archives with the published md5s (8d4fb7e6…, 25c81989…, bef4ecab…, bb300cfd…) unpack to.
+# md5 of the uncompressed files. For Fashion-MNIST only the archives' are published: these are the
+# files that archives with the published md5s (8d4fb7e6…, 25c81989…, bef4ecab…, bb300cfd…) unpack
+# to.
 _FASHION_MD5 = {
     "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
@@ -100,7 +105,8 @@ DATASETS: dict[str, Dataset] = {
         NORMALIZATIONS["ImageNet"],
         fit="crop",
         home="imagenette224",
-        source="lay the photographs of Imagenette's ten classes out as train/<wnid>/* and val/<wnid>/*",
+        source="lay the photographs of Imagenette's ten classes out as train/<wnid>/* and "
+        "val/<wnid>/*",
         note="photographs of ten classes of ImageNet, 224×224, JPEG quality 75",
         imagenet_classes=_IMAGENETTE_CLASSES,
     ),
@@ -129,7 +135,28 @@ _PER_CLASS_10 = (
     3605,
     5000,
 )
-_PER_CLASS_100 = (10, 12, 15, 18, 22, 27, 34, 42, 51, 63, 78, 96, 118, 145, 178, 219, 269, 331, 406, 500)
+_PER_CLASS_100 = (
+    10,
+    12,
+    15,
+    18,
+    22,
+    27,
+    34,
+    42,
+    51,
+    63,
+    78,
+    96,
+    118,
+    145,
+    178,
+    219,
+    269,
+    331,
+    406,
+    500,
+)
 SAMPLE_SIZES: dict[str, tuple[int, ...]] = {
     "MNIST": _PER_CLASS_10,
     "FashionMNIST": _PER_CLASS_10,
@@ -139,17 +166,22 @@ SAMPLE_SIZES: dict[str, tuple[int, ...]] = {
 
 
 def find(name: str) -> Dataset:
-    """The registry's entry, or one made for "folder:NAME"; raises ValueError for an unknown name."""
+    """The registry's entry, or one made for "folder:NAME";
+    raises ValueError for an unknown name.
+    """
     if name in DATASETS:
         return DATASETS[name]
     if name.startswith("folder:") and len(name) > len("folder:"):
         home = PurePath(name.removeprefix("folder:"))
         if home.is_absolute() or ".." in home.parts:
             raise ValueError(
-                f"{name!r} leads out of the data root: name a folder in it, or set HSPEC_DATA to another root"
+                f"{name!r} leads out of the data root: name a folder in it, or set HSPEC_DATA to "
+                "another root"
             )
         return _image_folder(str(home))
-    raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}, or 'folder:NAME'")
+    raise ValueError(
+        f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}, or 'folder:NAME'"
+    )
 
 
 def _image_folder(home: str) -> Dataset:

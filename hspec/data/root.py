@@ -7,7 +7,8 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """Folder of the data sets: `root` if given, else the environment variable HSPEC_DATA, else `data/`.
+    """Folder of the data sets: `root` if given, else the environment variable HSPEC_DATA, else
+    `data/`.
 
     `data/` is the repository's when hspec runs from a clone, and the current folder's otherwise.
     """

@@ -6,21 +6,28 @@ import numpy as np
 
 
 def choose_classes(num_classes: int, wanted: int | None, seed: int) -> np.ndarray:
-    """`wanted` random classes in increasing order, (wanted,); all of them when `wanted` is None."""
+    """`wanted` random classes in increasing order, (wanted,);
+    all of them when `wanted` is None."""
     if wanted is None:
         return np.arange(num_classes)
     if not 2 <= wanted <= num_classes:
-        raise ValueError(f"classes={wanted}: choose between 2 and the {num_classes} classes there are")
+        raise ValueError(
+            f"classes={wanted}: choose between 2 and the {num_classes} classes there are"
+        )
     return np.sort(np.random.default_rng([seed, num_classes]).permutation(num_classes)[:wanted])
 
 
 def choose_examples(
-    labels: np.ndarray, classes: np.ndarray, per_class: int | None, seed: int, subset: str = "nested"
+    labels: np.ndarray,
+    classes: np.ndarray,
+    per_class: int | None,
+    seed: int,
+    subset: str = "nested",
 ) -> np.ndarray:
     """Indices of `per_class` examples of each class (all where None), in an order drawn by `seed`.
 
-    subset: the rule of `SUBSETS` that draws the examples of a class. The order mixes the classes, so that
-    every stretch of it is a fair mini-batch.
+    subset: the rule of `SUBSETS` that draws the examples of a class. The order mixes the classes,
+    so that every stretch of it is a fair mini-batch.
     """
     if per_class is not None and per_class < 1:
         raise ValueError(f"per_class={per_class}: at least 1")
@@ -49,9 +56,10 @@ def _published(members: np.ndarray, c: int, per_class: int | None, seed: int) ->
     return np.random.RandomState(seed).choice(members, size, replace=False)
 
 
-# How the examples of a class are drawn. Both rules are nested: of one seed, the examples of a smaller sample
-# are among those of a larger one.
+# How the examples of a class are drawn. Both rules are nested: of one seed, the examples of a
+# smaller sample are among those of a larger one.
 SUBSETS: dict[str, Callable[[np.ndarray, int, int | None, int], np.ndarray]] = {
     "nested": _nested,  # a random order of its own for each class
-    "P19": _published,  # Source: P19 (released code): the generator starts afresh for each class, seed 0
+    # Source: P19 (released code): the generator starts afresh for each class, seed 0
+    "P19": _published,
 }

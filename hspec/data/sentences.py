@@ -22,7 +22,8 @@ PADDING, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
 
 def read_trec(root: str | Path | None = None) -> tuple[list[str], np.ndarray]:
-    """The 5,452 training questions of TREC and what each asks for: (texts, labels (N,) in the order of `TREC`).
+    """The 5,452 training questions of TREC and what each asks for: (texts, labels (N,) in the order
+    of `TREC`).
 
     Args:
         root: the data folder; see `data_root`. The file is text/TREC.train in it.
@@ -81,7 +82,9 @@ class WordPiece:
     def _pieces(self, word: str) -> list[str]:
         found, start = [], 0
         while start < len(word):
-            candidates = ("##" * bool(start) + word[start:end] for end in range(len(word), start, -1))
+            candidates = (
+                "##" * bool(start) + word[start:end] for end in range(len(word), start, -1)
+            )
             piece = next((c for c in candidates if c in self.vocabulary), None)
             if piece is None:
                 return [UNKNOWN]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 CLAIMS = {
     "GKX-1": "A degree-90 quadrature reproduces the exact spectral density.",
-    "GKX-2": "At initialisation the Hessian has large negative eigenvalues, gone within a few hundred steps.",
+    "GKX-2": "At initialisation the Hessian has large negative eigenvalues, gone within a few "
+    "hundred steps.",
     "GKX-3": "After the first epoch the spectrum stabilises.",
     "GKX-4": "A ten-fold drop of the learning rate lowers the top eigenvalue.",
     "GKX-5": "At the end of training the spectrum is almost non-negative.",
     "GKX-6": "Removing batch normalisation brings outliers; with it they are absent.",
-    "GKX-7": "With population statistics, batch normalisation neither removes outliers nor speeds training.",
+    "GKX-7": "With population statistics, batch normalisation neither removes outliers nor speeds "
+    "training.",
     "P18-1": "The spectrum is a bulk plus about C outliers, on training and on test data.",
     "P18-2": "The outliers belong to G, the bulk to H; H has no outliers.",
     "P18-3": "log H follows a power law, not a semicircle.",
@@ -20,7 +22,8 @@ CLAIMS = {
     "P18-5": "G's outliers come from A1, the unsubtracted class means.",
     "P18-6": "The g_c and g_{c,c'} form a three-level hierarchy.",
     "P18-7": "G's spectrum shows two bulks, B1's and B2's.",
-    "P18-8": "More epochs separate B1 from B2, more samples draw them closer; both separate A1 from B2.",
+    "P18-8": "More epochs separate B1 from B2, more samples draw them closer; both separate A1 "
+    "from B2.",
     "P19-1": "Averaging approximates the principal subspace, without eigenanalysis.",
     "P19-2": "G is a second moment, not a covariance.",
     "P19-3": "The means cluster first by the logit, later in training by the class.",
@@ -64,7 +67,8 @@ MARKS = dict(zip(OUTCOMES, ("✓", "✗", "?"), strict=True))
 
 
 def finding(sentence: str, *verdicts: Verdict) -> str:
-    """A bullet of "In this run": what became of the claim, by how much, and the numbers that say so.
+    """A bullet of "In this run": what became of the claim, by how much, and the numbers that say
+    so.
 
     Args:
         sentence: What was measured, with its numbers and no judgement: that is the verdicts'.
@@ -107,10 +111,12 @@ def judge(
     ours: bool = True,
     share: bool = False,
 ) -> tuple[str, str]:
-    """Outcome and margin of "value is at most (``above``: at least) threshold"; both are positive numbers.
+    """Outcome and margin of "value is at most (``above``: at least) threshold"; both are positive
+    numbers.
 
-    It is undecided where the interval holds the threshold or where its ends are not known, and, for a threshold
-    that is ours and not the claim's, where the value is within a factor :data:`FACTOR` of it.
+    It is undecided where the interval holds the threshold or where its ends are not known, and, for
+    a threshold that is ours and not the claim's, where the value is within a factor :data:`FACTOR`
+    of it.
 
     Args:
         interval: 95 % uncertainty of the value; None where it is exact.
@@ -144,9 +150,14 @@ def odds(share: float) -> float:
 
 
 def both(*judged: tuple[str, str]) -> tuple[str, str]:
-    """Outcome and margin of a criterion of several parts: one that fails decides, then one that is open."""
+    """Outcome and margin of a criterion of several parts: one that fails decides,
+    then one that is open.
+    """
     return next(
-        part for name in (OUTCOMES[1], OUTCOMES[2], OUTCOMES[0]) for part in judged if part[0] == name
+        part
+        for name in (OUTCOMES[1], OUTCOMES[2], OUTCOMES[0])
+        for part in judged
+        if part[0] == name
     )
 
 

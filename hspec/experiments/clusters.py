@@ -11,7 +11,8 @@ METRICS = ("euclidean", "cosine")
 
 
 def inner_products(gram: Tensor, shares: Tensor) -> np.ndarray:
-    """Between all class means, then all cross-class means, c' ≠ c (c major): float64 (C + C(C − 1), the same).
+    """Between all class means, then all cross-class means, c' ≠ c (c major): float64 (C + C(C − 1),
+    the same).
 
     gram   of the g_{c,c'}, c' = c included, (C², C²)
     shares ρ_{c,c'} (C, C)
@@ -48,14 +49,17 @@ def distances(inner: np.ndarray, metric: str) -> np.ndarray:
 
 
 def silhouettes(d: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(b − a)/max(a, b) of each point (n,): a its mean distance to its own cluster, b to the nearest other one.
+    """(b − a)/max(a, b) of each point (n,): a its mean distance to its own cluster, b to the
+    nearest other one.
 
     d  distances (n, n), symmetric; every label at least twice. One sparse product that reads d
     once: a loop over points would take hours at C = 100.
     """
     clusters, index = np.unique(labels, return_inverse=True)
     points = np.arange(len(d))
-    member = scipy.sparse.csr_array((np.ones(len(d)), (index, points)), shape=(len(clusters), len(d)))
+    member = scipy.sparse.csr_array(
+        (np.ones(len(d)), (index, points)), shape=(len(clusters), len(d))
+    )
     sums, counts = (member @ d).T, np.bincount(index)
     own = np.take_along_axis(sums, index[:, None], 1)[:, 0] / (counts[index] - 1)
     to_others = sums / counts

@@ -1,4 +1,6 @@
-"""An experiment: a measure applied to a setting with options; what it gives is named by the hash of the three."""
+"""An experiment: a measure applied to a setting with options;
+what it gives is named by the hash of the three.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Experiment:
 
     Options left out take the measure's defaults, and count in the key all the same.
 
-    Raises ValueError for an unknown option, TypeError for one of the wrong type or for what is no measure.
+    Raises ValueError for an unknown option, TypeError for one of the wrong type or for what is no
+    measure.
     """
 
     measure: Measure
@@ -43,13 +46,16 @@ class Experiment:
     def __post_init__(self):
         if not isinstance(self.measure, Measure):
             raise TypeError(
-                f"an experiment needs a measure, a function made one by @measure; got {self.measure!r}"
+                "an experiment needs a measure, a function made one by @measure; got "
+                f"{self.measure!r}"
             )
         object.__setattr__(self, "options", MappingProxyType(self.measure.complete(self.options)))
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Everything the result depends on, as plain JSON types; without later options still as at their birth."""
+        """Everything the result depends on, as plain JSON types;
+        without later options still as at their birth.
+        """
         return {
             "measure": self.measure.name,
             "version": self.measure.version,
@@ -68,11 +74,12 @@ class Experiment:
 
 
 def find_record(experiment: Experiment, store: Store) -> Record | None:
-    """What the store has of the experiment; None where it has nothing, or something of other images.
+    """What the store has of the experiment; None where it has nothing, or something of other
+    images.
 
-    Images that hspec holds against no published checksum (a folder's) are compared with those that the record is
-    of, by their fingerprints. The old record is not used, with a warning that says so; measuring anew replaces it.
-    Of several ranks, the first one looks for all.
+    Images that hspec holds against no published checksum (a folder's) are compared with those that
+    the record is of, by their fingerprints. The old record is not used, with a warning that says
+    so; measuring anew replaces it. Of several ranks, the first one looks for all.
     """
     return store.ranks.told(lambda: _find(experiment, store))
 
@@ -85,21 +92,29 @@ def _find(experiment: Experiment, store: Store) -> Record | None:
 
 
 def shows_these_images(record: Record, setting: Setting) -> bool:
-    """Whether the record is of the images that are now under the data set's name; warns where it is not.
+    """Whether the record is of the images that are now under the data set's name; warns where it is
+    not.
 
-    Where they are not on this machine there is nothing to compare: that too is told, and the record is taken.
+    Where they are not on this machine there is nothing to compare: that too is told, and the record
+    is taken.
     """
     name = f"the stored record {record.meta['measure']}/{record.meta['key']}"
     try:
         for sample, fingerprint in record.meta.get("images", {"train": None}).items():
             split, _, per_class = sample.partition("/")
-            if load_images(setting, split, int(per_class) if per_class else None).fingerprint != fingerprint:
+            if (
+                load_images(setting, split, int(per_class) if per_class else None).fingerprint
+                != fingerprint
+            ):
                 warnings.warn(
-                    f"{name} is of other images than {setting.dataset} now holds: not used", stacklevel=3
+                    f"{name} is of other images than {setting.dataset} now holds: not used",
+                    stacklevel=3,
                 )
                 return False
     except MissingData as error:
-        warnings.warn(f"{name} could not be compared with the images it is of: {error}", stacklevel=3)
+        warnings.warn(
+            f"{name} could not be compared with the images it is of: {error}", stacklevel=3
+        )
     return True
 
 
@@ -115,7 +130,8 @@ def load_or_run(
 
     An interrupted measure leaves its checkpoints, and the next call goes on from them.
 
-    wait   whether to wait where another process is measuring the same experiment, or training its net, meanwhile
+    wait   whether to wait where another process is measuring the same experiment, or training its
+    net, meanwhile
 
     Raises :class:`Held` where another process is at it and ``wait`` is false.
     """
@@ -126,7 +142,9 @@ def load_or_run(
     store.ranks.told(lambda: store.require_room_for(experiment.measure, experiment.key))
     with store.claimed(experiment.name, wait=wait):
         record = find_record(experiment, store)  # of the process that held the claim
-        task = Task(experiment.setting, store, experiment.key, device=device, progress=progress, wait=wait)
+        task = Task(
+            experiment.setting, store, experiment.key, device=device, progress=progress, wait=wait
+        )
         return record or run(experiment, task)
 
 
@@ -135,9 +153,9 @@ def load_or_run_all(
 ) -> list[Record]:
     """:func:`load_or_run` for each; the records in the order of the experiments.
 
-    Several processes may be given the same experiments: each takes those that no other is at, and waits at the end
-    for what the others have not finished. All go through the list in order, so that what shares a training run
-    should stand together.
+    Several processes may be given the same experiments: each takes those that no other is at, and
+    waits at the end for what the others have not finished. All go through the list in order, so
+    that what shares a training run should stand together.
     """
     store, waiting = store or Store(), list(enumerate(experiments))
     found: dict[int, Record] = {}
@@ -171,7 +189,9 @@ def run(experiment: Experiment, task: Task) -> Record:
         "seconds": round(time.perf_counter() - start, 2),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    folder = task.store.put(Record({name: np.asarray(value) for name, value in results.items()}, meta))
+    folder = task.store.put(
+        Record({name: np.asarray(value) for name, value in results.items()}, meta)
+    )
     if task.store.ranks.rank == 0:
         shutil.rmtree(task.folder, ignore_errors=True)
     return task.store.ranks.told(lambda: experiment.measure.typed(read_record(folder)))

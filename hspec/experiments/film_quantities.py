@@ -1,4 +1,6 @@
-"""What films are read by: negative curvature, change from frame to frame, outliers, and the gradient's place."""
+"""What films are read by: negative curvature, change from frame to frame, outliers,
+and the gradient's place.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,19 @@ from hspec.experiments.training_spectrum import Frame
 from hspec.linalg import SpectralMeasure, wasserstein
 from hspec.statistics import interval, mean_and_error
 
-ROUNDING = 1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
+ROUNDING = (
+    1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
+)
 
 
 def rank_ratio(eigenvalues: np.ndarray, k: int) -> float:
     """λ_1/λ_k, k counted from 1: how far the largest eigenvalue stands out.  Source: GKX19.
 
-    eigenvalues  descending; NaN marks those that are not known (:func:`~hspec.experiments.training_spectrum.known`)
+    eigenvalues  descending; NaN marks those that are not known
+    (:func:`~hspec.experiments.training_spectrum.known`)
 
-    NaN where either is not known, and where λ_k is negative or cannot be told from zero in single precision, as in
-    a net that has not learned.
+    NaN where either is not known, and where λ_k is negative or cannot be told from zero in single
+    precision, as in a net that has not learned.
     """
     top = np.asarray(eigenvalues, dtype=np.float64)
     if not 1 <= k <= len(top):
@@ -30,11 +35,13 @@ def rank_ratio(eigenvalues: np.ndarray, k: int) -> float:
 
 
 def negative_share(measure: SpectralMeasure) -> tuple[float, float, float]:
-    """Σ_{λ<0} |λ| / Σ |λ|, the share of the curvature that is negative, and bounds on the probes' own shares.
+    """Σ_{λ<0} |λ| / Σ |λ|, the share of the curvature that is negative, and bounds on the probes'
+    own shares.
 
-    The mere count of negative eigenvalues depends on the rounding of the many that are nearly zero; this does not.
-    Σ_{λ<0} |λ| is ∫ F over the negative axis, with F bounded as in :meth:`SpectralMeasure.cdf_bounds`, and Σ λ is
-    exact in a Gauss rule. That no eigenvalue lies below the smallest Ritz value is taken for granted.
+    The mere count of negative eigenvalues depends on the rounding of the many that are nearly zero;
+    this does not. Σ_{λ<0} |λ| is ∫ F over the negative axis, with F bounded as in
+    :meth:`SpectralMeasure.cdf_bounds`, and Σ λ is exact in a Gauss rule. That no eigenvalue lies
+    below the smallest Ritz value is taken for granted.
     """
     sizes = measure.weights * np.abs(np.nan_to_num(measure.nodes))
     value = float((np.where(measure.nodes < 0, sizes, 0.0).sum(axis=1) / sizes.sum(axis=1)).mean())
@@ -42,12 +49,16 @@ def negative_share(measure: SpectralMeasure) -> tuple[float, float, float]:
     ends = np.unique(np.append(np.minimum(measure.nodes[np.isfinite(measure.nodes)], 0.0), 0.0))
     gaps, middles = np.diff(ends), (ends[1:] + ends[:-1]) / 2
     parts = [np.atleast_2d(bound) @ gaps for bound in measure.cdf_bounds(middles)]
-    shares = [(part / np.maximum(2 * part + traces, part)).mean() for part in parts if part.any()] or [0.0]
+    shares = [
+        (part / np.maximum(2 * part + traces, part)).mean() for part in parts if part.any()
+    ] or [0.0]
     return value, float(min(value, *shares)), float(max(value, *shares))
 
 
 def count_below(measure: SpectralMeasure, t: float) -> tuple[float, float, float]:
-    """The number of eigenvalues up to t, and the ends of its interval: :meth:`SpectralMeasure.share_below`."""
+    """The number of eigenvalues up to t, and the ends of its interval:
+    :meth:`SpectralMeasure.share_below`.
+    """
     share, low, high = measure.share_below(t)
     return measure.dimension * share, measure.dimension * low, measure.dimension * high
 
@@ -55,7 +66,8 @@ def count_below(measure: SpectralMeasure, t: float) -> tuple[float, float, float
 def gradient_below_zero(record: Frame) -> tuple[float, float, float]:
     """The share of the gradient in directions of negative curvature, and rigorous bounds on it.
 
-    Negative is what single precision can tell from zero: below −:data:`ROUNDING` of the spectrum's size.
+    Negative is what single precision can tell from zero: below −:data:`ROUNDING` of the spectrum's
+    size.
     """
     gradient = record.gradient
     cut = -ROUNDING * float(np.abs(gradient.support).max())
@@ -66,8 +78,9 @@ def gradient_below_zero(record: Frame) -> tuple[float, float, float]:
 def spectral_change(a: SpectralMeasure, b: SpectralMeasure) -> tuple[float, float]:
     """W1(a, b) / ½(∫|t| da + ∫|t| db), mean and standard error over pairs of probes.
 
-    ∫|t| da is the W1 distance of a to the spectrum of the zero matrix, so 1 means as far from each other as from
-    nothing. Measures made by the same probes are compared probe by probe, which cancels most of the sampling error.
+    ∫|t| da is the W1 distance of a to the spectrum of the zero matrix, so 1 means as far from each
+    other as from nothing. Measures made by the same probes are compared probe by probe, which
+    cancels most of the sampling error.
     """
     ratios = [w1_ratio(x, y) for x, y in zip(single_probes(a), single_probes(b), strict=True)]
     return mean_and_error(ratios)
@@ -84,27 +97,38 @@ def single_probes(measure: SpectralMeasure) -> list[SpectralMeasure]:
     return [SpectralMeasure(n, w, own, measure.dimension, exact) for n, w, own, exact in rows]
 
 
-def gradient_concentration(gradient: SpectralMeasure, top: np.ndarray, k: int) -> tuple[float, float, float]:
-    """‖Q_kᵀ∇L‖² / ‖∇L‖², Q_k the top k eigenvectors: an estimate, and rigorous bounds below and above.
+def gradient_concentration(
+    gradient: SpectralMeasure, top: np.ndarray, k: int
+) -> tuple[float, float, float]:
+    """‖Q_kᵀ∇L‖² / ‖∇L‖², Q_k the top k eigenvectors: an estimate, and rigorous bounds below and
+    above.
 
-    gradient  the gradient's own spectral measure, Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i), from a Lanczos run started there
-    top       the largest eigenvalues, descending, at least k + 1; NaN marks those that are not known
+    gradient  the gradient's own spectral measure, Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i), from a Lanczos
+    run started there
+    top       the largest eigenvalues, descending, at least k + 1; NaN marks those that are not
+    known
 
-    It is the mass of that measure above any point between λ_{k+1} and λ_k: no eigenvector is needed, and the
-    Chebyshev-Markov-Stieltjes inequalities bound it.
+    It is the mass of that measure above any point between λ_{k+1} and λ_k: no eigenvector is
+    needed, and the Chebyshev-Markov-Stieltjes inequalities bound it.
     Source: GKX19 (gradient concentration).
     """
     if len(top) <= k:
-        raise ValueError(f"the share in the top {k} needs λ_{k + 1}: only {len(top)} eigenvalues are given")
+        raise ValueError(
+            f"the share in the top {k} needs λ_{k + 1}: only {len(top)} eigenvalues are given"
+        )
     cut = (top[k - 1] + top[k]) / 2
     if np.isnan(cut):  # either has not converged, and between which eigenvalues to cut is not known
         return np.nan, np.nan, np.nan
     lower, upper = (float(bound[0]) for bound in gradient.cdf_bounds(cut))
-    return tuple(min(1.0, max(0.0, 1 - value)) for value in (float(gradient.cdf(cut)), upper, lower))
+    return tuple(
+        min(1.0, max(0.0, 1 - value)) for value in (float(gradient.cdf(cut)), upper, lower)
+    )
 
 
 def sampling_noise(measure: SpectralMeasure) -> float:
-    """:func:`w1_ratio` of the same spectrum seen by two different probes, over all pairs; NaN for one probe."""
+    """:func:`w1_ratio` of the same spectrum seen by two different probes, over all pairs;
+    NaN for one probe.
+    """
     pairs = list(combinations(single_probes(measure), 2))
     return float(np.mean([w1_ratio(a, b) for a, b in pairs])) if pairs else float("nan")
 
@@ -114,10 +138,11 @@ UNDEFINED = "none: an eigenvalue has not converged, or the denominator is not po
 
 
 def depth(record: Frame) -> tuple[float, float]:
-    """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by residual and rounding.
+    """|λ_min|/λ_max, 0 where there is no negative eigenvalue, and its uncertainty by residual and
+    rounding.
 
-    The smallest Ritz value may be less sharp than a number that is shown alone, since its residual goes with it.
-    NaN where λ_max has not converged.
+    The smallest Ritz value may be less sharp than a number that is shown alone, since its residual
+    goes with it. NaN where λ_max has not converged.
     """
     largest, smallest = float(record.top[0]), float(record["bottom"][0])
     rounding = ROUNDING * max(largest, -smallest)
@@ -125,12 +150,16 @@ def depth(record: Frame) -> tuple[float, float]:
 
 
 def epoch_changes(film: list[Frame], epoch: int) -> list[tuple[float, float]]:
-    """:func:`spectral_change` from each multiple of ``epoch`` to the next, as far as the film has both."""
+    """:func:`spectral_change` from each multiple of ``epoch`` to the next,
+    as far as the film has both.
+    """
     frames = {r.step: r.hess for r in film}
     steps = [k * epoch for k in range(max(frames) // epoch + 1)]
     missing = [s for s in steps if s not in frames]
     if missing or len(steps) < 3:
-        raise ValueError(f"change per epoch needs frames every {epoch} steps, three at least: no {missing}")
+        raise ValueError(
+            f"change per epoch needs frames every {epoch} steps, three at least: no {missing}"
+        )
     return [spectral_change(frames[a], frames[b]) for a, b in pairwise(steps)]
 
 
@@ -139,10 +168,17 @@ def seeds(runs: Sequence) -> str:
     return "1 seed" if len(runs) == 1 else f"{len(runs)} seeds"
 
 
-def compared_ratios(ones: list[Frame], others: list[Frame], rank: int) -> tuple[tuple[float, float], str]:
-    """Mean and standard error of log((λ_1/λ_k of one) / (λ_1/λ_k of the other)) over seeds, and the ratio as text."""
+def compared_ratios(
+    ones: list[Frame], others: list[Frame], rank: int
+) -> tuple[tuple[float, float], str]:
+    """Mean and standard error of log((λ_1/λ_k of one) / (λ_1/λ_k of the other)) over seeds,
+    and the ratio as text.
+    """
     logs = np.log(
-        [rank_ratio(a.top, rank) / rank_ratio(b.top, rank) for a, b in zip(ones, others, strict=True)]
+        [
+            rank_ratio(a.top, rank) / rank_ratio(b.top, rank)
+            for a, b in zip(ones, others, strict=True)
+        ]
     )
     mean, sem = mean_and_error(logs)
     return (mean, sem), ratio_with_error(mean, sem)
@@ -155,7 +191,8 @@ def ratio_interval(mean: float, sem: float, n: int) -> tuple[float, float]:
 
 
 def ratio_with_error(mean: float, sem: float) -> str:
-    """A ratio and its error as a factor, from mean and standard error of its natural logarithm."""
+    """A ratio and its error as a factor, from mean and standard error of its natural
+    logarithm."""
     if np.isnan(mean):
         return UNDEFINED
     return f"{np.exp(mean):.2f}, " + (
@@ -164,7 +201,9 @@ def ratio_with_error(mean: float, sem: float) -> str:
 
 
 def loss_until(record: Record, step: int) -> float:
-    """Mean mini-batch loss of the updates up to ``step``: low where training is fast. NaN for a diverged run."""
+    """Mean mini-batch loss of the updates up to ``step``: low where training is fast.
+    NaN for a diverged run.
+    """
     seen = record["step"] <= step
     return float(record["step_loss"][seen].mean()) if seen.any() else float("nan")
 
@@ -188,6 +227,7 @@ def share(record: Frame, rank: int) -> tuple[float, float, float]:
 
 
 def moment(record: Frame) -> str:
-    """When in its training a net was measured; "as it came" where its weights are from a file."""
+    """When in its training a net was measured; "as it came" where its weights are from a
+    file."""
     step = record.step
     return "as it came" if step == 0 and record.setting.weights else f"step {step:,}"

@@ -24,44 +24,57 @@ def film(
     progress: bool = True,
     **options: object,
 ) -> list[Frame]:
-    """The records of ``training_spectrum`` after each of the steps, in their order; each is stored by itself.
+    """The records of ``training_spectrum`` after each of the steps, in their order; each is stored
+    by itself.
 
     batch_norm   the mode of the Hessian; None takes that of the training: see :func:`trained_mode`
     options      of the measure
 
-    Raises ValueError, before anything runs, for a step that the setting keeps no checkpoint of, or an unknown mode.
+    Raises ValueError, before anything runs, for a step that the setting keeps no checkpoint of, or
+    an unknown mode.
     """
     steps = sorted(set(steps))
     check_steps(setting, steps)
     mode = batch_norm or trained_mode(setting)
     check_mode(mode)
     frames = [
-        Experiment(training_spectrum, setting, {"step": s, "batch_norm": mode} | options) for s in steps
+        Experiment(training_spectrum, setting, {"step": s, "batch_norm": mode} | options)
+        for s in steps
     ]
     return load_or_run_all(frames, store, progress=progress)
 
 
-def check_steps(setting: Setting, steps: Iterable[int], *, frames: Iterable[int] | None = None) -> None:
-    """Refuse steps that cannot be measured, before anything is trained: one line at the head of a chapter.
+def check_steps(
+    setting: Setting, steps: Iterable[int], *, frames: Iterable[int] | None = None
+) -> None:
+    """Refuse steps that cannot be measured, before anything is trained: one line at the head of a
+    chapter.
 
-    Raises ValueError for a step that the setting keeps no checkpoint of, or that is not one of ``frames``.
+    Raises ValueError for a step that the setting keeps no checkpoint of, or that is not one of
+    ``frames``.
     """
     for step in steps:
         if step not in setting.checkpoints:
-            raise ValueError(f"no checkpoint is kept at step {step}: the setting keeps {setting.checkpoints}")
+            raise ValueError(
+                f"no checkpoint is kept at step {step}: the setting keeps {setting.checkpoints}"
+            )
         if frames is not None and step not in frames:
             raise ValueError(
-                f"step {step} is not one of the frames, {list(frames)}: add it to them, or name another"
+                f"step {step} is not one of the frames, {list(frames)}: add it to them, or name "
+                "another"
             )
 
 
 def stills(settings: Iterable[Setting], step: int, **options: object) -> list[Frame]:
-    """One frame of each setting, all after the same step; ``options`` are those of :func:`film`."""
+    """One frame of each setting, all after the same step;
+    ``options`` are those of :func:`film`."""
     return [film(setting, [step], **options)[0] for setting in settings]
 
 
 def trained_mode(setting: Setting) -> str:
-    """The batch-norm mode of the loss that the setting's recipe trains; "eval" where there is no batch norm."""
+    """The batch-norm mode of the loss that the setting's recipe trains;
+    "eval" where there is no batch norm.
+    """
     return setting.recipe.batch_norm if setting.norm == "batch" else "eval"
 
 
@@ -71,7 +84,9 @@ def loss_records(settings: Sequence[Setting], *, store: Store | None = None) -> 
 
 
 def with_seeds(setting: Setting, seeds: Iterable[int]) -> list[Setting]:
-    """The setting with other initial weights and another order of the examples, once for each seed."""
+    """The setting with other initial weights and another order of the examples,
+    once for each seed.
+    """
     return [replace(setting, init_seed=s, recipe=replace(setting.recipe, seed=s)) for s in seeds]
 
 
@@ -94,9 +109,11 @@ def with_recipe(setting: Setting, **changes: object) -> Setting:
 def published_films(
     *, norm: str, batch_norm: str, statistics: str = "batch", store: Store | None = None
 ) -> list[list[Frame]]:
-    """The films committed with the book, the longest of the largest nets and samples first; frames in order.
+    """The films committed with the book, the longest of the largest nets and samples first; frames
+    in order.
 
-    norm        of the net; statistics  that it was trained with, where it has a norm; batch_norm  the Hessian's mode
+    norm        of the net; statistics  that it was trained with, where it has a norm; batch_norm
+    the Hessian's mode
     """
     films: dict[str, list[Frame]] = {}
     for record in (store or Store()).published_records(training_spectrum):

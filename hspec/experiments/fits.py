@@ -1,6 +1,8 @@
-"""Laws for one branch of a spectrum, fitted to its distribution function by least Kolmogorov-Smirnov distance.
+"""Laws for one branch of a spectrum, fitted to its distribution function by least
+Kolmogorov-Smirnov distance.
 
-Both laws have one free parameter, so neither is favoured. On lo ≤ |λ| ≤ hi, hi the largest eigenvalue of the branch,
+Both laws have one free parameter, so neither is favoured. On lo ≤ |λ| ≤ hi, hi the largest
+eigenvalue of the branch,
 
     power law     φ(λ) ∝ |λ|^(−a)           a is fitted
     semicircle    φ(λ) ∝ √(R² − λ²)         R ≥ hi is fitted
@@ -20,7 +22,9 @@ from hspec.linalg.smoothing import EPSILON
 GRID_POINTS = 400  # of the window, evenly in log |λ|: where the distance is taken
 PARAMETERS = 400  # tried for each law, twice: over its whole range, then around the best
 LEAST_NODES = 5  # in a window, or there is nothing to fit
-SKIPPED = 2  # nodes next to zero: they stand for the atom and what lies around it, not for eigenvalues of their size
+# nodes next to zero: they stand for the atom and what lies around it, not for eigenvalues of their
+# size
+SKIPPED = 2
 EXPONENTS = (-2.0, 6.0)  # a below zero rises
 RADII = (1.0, 100.0)  # in units of hi; a very large radius is the uniform law
 
@@ -30,7 +34,8 @@ class Branch:
     """The distribution of the eigenvalues of one sign, in the window that the quadrature resolves.
 
     size   (GRID_POINTS,) |λ|, from lo to hi
-    cdf    (n_v, GRID_POINTS) each probe's share of the window's eigenvalues of at most that size: from 0 to 1
+    cdf    (n_v, GRID_POINTS) each probe's share of the window's eigenvalues of at most that size:
+    from 0 to 1
     mass   share of all eigenvalues that lie in the window
     """
 
@@ -45,7 +50,8 @@ class Fit:
 
     law        "power law" or "semicircle"
     parameter  a, or R in the eigenvalues' units; distance: the Kolmogorov-Smirnov distance at it
-    parameters, distances   (n_v,) the same for each probe alone: what their spread says of the sampling error
+    parameters, distances   (n_v,) the same for each probe alone: what their spread says of the
+    sampling error
     cdf        (GRID_POINTS,) the fitted distribution function
     """
 
@@ -58,10 +64,11 @@ class Fit:
 
 
 def floors(measure: SpectralMeasure, sign: int) -> dict[str, float]:
-    """Sizes |λ| below which a branch says nothing: the float32 noise, ε‖A‖, and the quadrature's own resolution.
+    """Sizes |λ| below which a branch says nothing: the float32 noise, ε‖A‖, and the quadrature's
+    own resolution.
 
-    "resolution" is the size of the third node from zero, in the probe where it is largest: nearer to zero, a few nodes
-    stand for most of the spectrum.
+    "resolution" is the size of the third node from zero, in the probe where it is largest: nearer
+    to zero, a few nodes stand for most of the spectrum.
     """
     resolution = max(_sizes(measure, i, sign)[0][SKIPPED] for i in range(measure.num_probes))
     return {
@@ -71,20 +78,26 @@ def floors(measure: SpectralMeasure, sign: int) -> dict[str, float]:
     }
 
 
-def branch(measure: SpectralMeasure, sign: int, within: tuple[float, float] | None = None) -> Branch:
-    """The branch of ``sign`` (+1 or −1), by default from the highest of its :func:`floors` to its largest node.
+def branch(
+    measure: SpectralMeasure, sign: int, within: tuple[float, float] | None = None
+) -> Branch:
+    """The branch of ``sign`` (+1 or −1), by default from the highest of its :func:`floors` to its
+    largest node.
 
-    Between two nodes of a Gauss rule its distribution function is known only within bounds; it is drawn through their
-    middles, straight over log |λ|, which is nearer to the truth than the rule's own steps.
+    Between two nodes of a Gauss rule its distribution function is known only within bounds; it is
+    drawn through their middles, straight over log |λ|, which is nearer to the truth than the rule's
+    own steps.
 
-    Raises ValueError where a probe has fewer than five nodes in the window: there is nothing to fit.
+    Raises ValueError where a probe has fewer than five nodes in the window: there is nothing to
+    fit.
     """
     probes = [_sizes(measure, i, sign) for i in range(measure.num_probes)]
     whole = max(floors(measure, sign).values()), min(size[-1] for size, _ in probes)
     lo, hi = within or whole
     if _fewest_nodes(measure, sign, (lo, hi)) < LEAST_NODES:
         raise ValueError(
-            f"the branch of sign {sign:+d} has too few nodes from {lo:.3g} to {hi:.3g}: take more Lanczos steps"
+            f"the branch of sign {sign:+d} has too few nodes from {lo:.3g} to {hi:.3g}: take more "
+            "Lanczos steps"
         )
     size = np.geomspace(lo, hi, GRID_POINTS)
     raw = np.stack([np.interp(np.log(size), np.log(nodes), middle) for nodes, middle in probes])
@@ -111,11 +124,15 @@ def _fewest_nodes(measure: SpectralMeasure, sign: int, within: tuple[float, floa
 
 
 def _sizes(measure: SpectralMeasure, probe: int, sign: int) -> tuple[NDArray, NDArray]:
-    """|θ| of one probe's nodes on a branch, ascending, and the middle of the distribution function's step at each."""
+    """|θ| of one probe's nodes on a branch, ascending,
+    and the middle of the distribution function's step at each.
+    """
     nodes, weights = measure.nodes[probe], measure.weights[probe]
     mine = (sign * nodes > 0) & (weights > 0)
     if mine.sum() <= SKIPPED:
-        raise ValueError(f"the branch of sign {sign:+d} has {mine.sum()} nodes: take more Lanczos steps")
+        raise ValueError(
+            f"the branch of sign {sign:+d} has {mine.sum()} nodes: take more Lanczos steps"
+        )
     order = np.argsort(np.abs(nodes[mine]))
     size, weight = np.abs(nodes[mine])[order], weights[mine][order]
     return size, np.cumsum(weight) - weight / 2
@@ -131,7 +148,9 @@ def power_law_cdf(size: NDArray, exponents: NDArray) -> NDArray:
 
 
 def semicircle_cdf(size: NDArray, radii: NDArray) -> NDArray:
-    """CDF (k, n) of φ ∝ √(R² − λ²) on [size[0], size[-1]], for each of the radii R ≥ size[-1] (k,)."""
+    """CDF (k, n) of φ ∝ √(R² − λ²) on [size[0], size[-1]],
+    for each of the radii R ≥ size[-1] (k,).
+    """
     u = np.minimum(size / np.asarray(radii, dtype=np.float64)[:, None], 1.0)
     area = u * np.sqrt(1 - u**2) + np.arcsin(u)
     return (area - area[:, :1]) / (area[:, -1:] - area[:, :1])
@@ -142,10 +161,14 @@ def fit(law: str, of: Branch) -> Fit:
     cdf, candidates = LAWS[law](of.size)
     parameter, distance = _nearest(of.size, of.cdf.mean(0), cdf, candidates)
     alone = np.array([_nearest(of.size, one, cdf, candidates) for one in of.cdf])
-    return Fit(law, parameter, distance, alone[:, 0], alone[:, 1], cdf(of.size, np.array([parameter]))[0])
+    return Fit(
+        law, parameter, distance, alone[:, 0], alone[:, 1], cdf(of.size, np.array([parameter]))[0]
+    )
 
 
-def _nearest(size: NDArray, target: NDArray, cdf: Callable, candidates: NDArray) -> tuple[float, float]:
+def _nearest(
+    size: NDArray, target: NDArray, cdf: Callable, candidates: NDArray
+) -> tuple[float, float]:
     for _ in range(2):
         distances = np.abs(cdf(size, candidates) - target).max(axis=1)
         best = int(distances.argmin())

@@ -19,7 +19,9 @@ from hspec.training import ladder_epochs
 
 
 class Cell(NamedTuple):
-    """A place in the plane: which repeat, how many examples of each class, after how many epochs."""
+    """A place in the plane: which repeat, how many examples of each class,
+    after how many epochs.
+    """
 
     repeat: int
     per_class: int
@@ -43,10 +45,11 @@ class Grid:
     def fill(
         self, new_cells: int = -1, store: Store | None = None, *, progress: bool = True
     ) -> dict[Cell, Record | None]:
-        """:meth:`load`, after at most ``new_cells`` missing cells have been measured (-1: all of them, 0: none).
+        """:meth:`load`, after at most ``new_cells`` missing cells have been measured (-1: all of
+        them, 0: none).
 
-        Sample by sample, so that one training run serves all its epochs. Several processes may fill one grid: each
-        takes the cells that no other is at (:func:`load_or_run_all`).
+        Sample by sample, so that one training run serves all its epochs. Several processes may fill
+        one grid: each takes the cells that no other is at (:func:`load_or_run_all`).
         """
         store = store or Store()
         missing = [cell for cell, record in self.load(store).items() if record is None]
@@ -54,12 +57,16 @@ class Grid:
         load_or_run_all([self.experiments[cell] for cell in chosen], store, progress=progress)
         return self.load(store)
 
-    def table(self, records: Mapping[Cell, Record | None], value: Callable[[Record], float]) -> np.ndarray:
+    def table(
+        self, records: Mapping[Cell, Record | None], value: Callable[[Record], float]
+    ) -> np.ndarray:
         """``value(record)`` as (repeats, epochs, sample sizes); NaN where a cell is missing."""
         order = product(self.repeats, self.epochs, self.per_class)
         found = [records[Cell(repeat, size, epoch)] for repeat, epoch, size in order]
         values = [np.nan if record is None else value(record) for record in found]
-        return np.reshape(values, (len(self.repeats), len(self.epochs), len(self.per_class))).astype(float)
+        return np.reshape(
+            values, (len(self.repeats), len(self.epochs), len(self.per_class))
+        ).astype(float)
 
 
 def grid(
@@ -71,15 +78,18 @@ def grid(
     repeats: int = 1,
     options: Mapping[str, Any] | None = None,
 ) -> Grid:
-    """``measure`` on ``base`` at every sample size, after every one of the epochs, and with that many seeds.
+    """``measure`` on ``base`` at every sample size, after every one of the epochs, and with that
+    many seeds.
 
     measure   one that has an option ``epoch``
     base      its recipe gives the length of every training run; its seeds are those of repeat 0
-    epochs    each a rung of the recipe's ladder (:func:`hspec.training.ladder_epochs`): the checkpoints then do not
-              depend on which epochs are asked for, and any part of the grid fits any other part
+    epochs    each a rung of the recipe's ladder (:func:`hspec.training.ladder_epochs`): the
+              checkpoints then do not depend on which epochs are asked for, and any part of the grid
+              fits any other part
     repeats   training runs with other initial weights, orders and samples
 
-    Raises ValueError for an epoch that is not on the ladder, for an empty axis, or for a recipe without epochs.
+    Raises ValueError for an epoch that is not on the ladder, for an empty axis, or for a recipe
+    without epochs.
     """
     if base.recipe.epochs is None:
         raise ValueError("a grid over epochs needs a recipe with epochs, not steps")
@@ -93,7 +103,9 @@ def grid(
     axes = tuple(range(repeats)), tuple(sorted(set(per_class))), tuple(sorted(set(epochs)))
     experiments = {}
     for cell in map(Cell._make, product(*axes)):
-        setting = replace(repeated(base, cell.repeat), per_class=cell.per_class, checkpoints="ladder")
+        setting = replace(
+            repeated(base, cell.repeat), per_class=cell.per_class, checkpoints="ladder"
+        )
         experiments[cell] = Experiment(measure, setting, {"epoch": cell.epoch, **(options or {})})
     return Grid(*axes, experiments)
 
@@ -114,10 +126,12 @@ def present(records: Mapping[Cell, Record | None]) -> list[Record]:
 
 
 def published_grid(store: Store, measure: Measure) -> tuple[Grid | None, dict[Cell, Record | None]]:
-    """The largest grid among the records that come with the book, by net and sample; (None, {}) where there is none.
+    """The largest grid among the records that come with the book, by net and sample; (None, {})
+    where there is none.
 
-    Records belong to one grid where their configurations differ in seeds, sample size and epoch only. A net that keeps
-    other checkpoints than a grid's ladder stands for itself, however large it is.
+    Records belong to one grid where their configurations differ in seeds, sample size and epoch
+    only. A net that keeps other checkpoints than a grid's ladder stands for itself, however large
+    it is.
     """
     families: dict[str, list[Record]] = {}
     for record in store.published_records(measure):
@@ -135,7 +149,9 @@ def scale(family: list[Record]) -> tuple[int, int]:
 
 def without_axes(meta: Mapping[str, Any]) -> dict[str, Any]:
     """A record's configuration without what the cells of one grid may differ in."""
-    setting = {k: v for k, v in meta["setting"].items() if k not in ("per_class", "init_seed", "data_seed")}
+    setting = {
+        k: v for k, v in meta["setting"].items() if k not in ("per_class", "init_seed", "data_seed")
+    }
     setting["recipe"] = {k: v for k, v in setting["recipe"].items() if k != "seed"}
     options = {k: v for k, v in meta["options"].items() if k != "epoch"}
     return {"version": meta["version"], "setting": setting, "options": options}

@@ -27,14 +27,16 @@ def level_spectra(
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Exact spectra of A1, A2 and B1, by their Gram matrices; quadrature of B2, and of G where the ``whole`` is wanted.
+    """Exact spectra of A1, A2 and B1, by their Gram matrices; quadrature of B2, and of G where the
+    ``whole`` is wanted.
 
     epoch        after which the net is taken; None: the last
-    exact_limit  largest N·C at which B2 (and G) are also diagonalised, by the Gram matrix of all g_{n,c'}
+    exact_limit  largest N·C at which B2 (and G) are also diagonalised, by the Gram matrix of all
+    g_{n,c'}
 
-    Arrays: A1 (C,), A2 (C,), B1 (C(C − 2),), their nonzero eigenvalues, descending, padded with zeros; B2_… and G_…:
-    nodes and weights of the quadratures; exact_B2 and exact_G (N·C,) within the limit; loss, error_rate, test_loss,
-    test_error; num_classes, num_examples, num_parameters.
+    Arrays: A1 (C,), A2 (C,), B1 (C(C − 2),), their nonzero eigenvalues, descending, padded with
+    zeros; B2_… and G_…: nodes and weights of the quadratures; exact_B2 and exact_G (N·C,) within
+    the limit; loss, error_rate, test_loss, test_error; num_classes, num_examples, num_parameters.
     Source: P18a; P20, G_class, G_{c=c'}, G_cross and G_within.
     """
     risk = task.risk(step=task.step_after(epoch))
@@ -54,7 +56,11 @@ def level_spectra(
     return {**exact, **performance(task, risk, epoch)}
 
 
-def largest(level: Level, rank: int, callback: Callable[[int, int], None] | None = None) -> np.ndarray:
-    """The ``rank`` largest eigenvalues of a level of that rank, (rank,), descending; zeros where there are fewer."""
+def largest(
+    level: Level, rank: int, callback: Callable[[int, int], None] | None = None
+) -> np.ndarray:
+    """The ``rank`` largest eigenvalues of a level of that rank, (rank,), descending;
+    zeros where there are fewer.
+    """
     found = level.eigenvalues(callback)[:rank]
     return np.pad(found, (0, rank - len(found)))

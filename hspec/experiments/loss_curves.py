@@ -13,12 +13,14 @@ EVALUATIONS = ("epoch_step", "train_loss", "train_error", "test_loss", "test_err
 
 @measure(version=1)
 def loss_curves(task: Task, *, points: int = 400) -> dict[str, np.ndarray]:
-    """Training and test losses; the loss of each mini-batch averaged over at most ``points`` stretches of steps.
+    """Training and test losses; the loss of each mini-batch averaged over at most ``points``
+    stretches of steps.
 
-    A run whose loss stops being finite is a result, not an error: ``diverged`` is then true and the curves are empty.
+    A run whose loss stops being finite is a result, not an error: ``diverged`` is then true and the
+    curves are empty.
 
-    Arrays: step and step_loss (≤ points,); epoch_step, train_loss, train_error, test_loss and test_error, one a pass
-    through the data; diverged; num_examples, num_parameters.
+    Arrays: step and step_loss (≤ points,); epoch_step, train_loss, train_error, test_loss and
+    test_error, one a pass through the data; diverged; num_examples, num_parameters.
     """
     images, model = task.images("train"), task.new_model()
     facts = {
@@ -28,7 +30,9 @@ def loss_curves(task: Task, *, points: int = 400) -> dict[str, np.ndarray]:
     try:
         history = task.run.history
     except Diverged:
-        return {name: [] for name in ("step", "step_loss", *EVALUATIONS)} | facts | {"diverged": True}
+        return (
+            {name: [] for name in ("step", "step_loss", *EVALUATIONS)} | facts | {"diverged": True}
+        )
     stretches = np.array_split(history["step_loss"], min(points, len(history["step_loss"])))
     ends = np.cumsum([len(s) for s in stretches])
     return {

@@ -1,4 +1,6 @@
-"""A measure: the function that an experiment runs, under a name and a version that count in its key."""
+"""A measure: the function that an experiment runs,
+under a name and a version that count in its key.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from hspec.fields import coerced
 
 @dataclass(frozen=True)
 class Measure:
-    """What :func:`measure` makes of a function ``f(task, *, options) -> {name: array}``; called as that.
+    """What :func:`measure` makes of a function ``f(task, *, options) -> {name: array}``; called as
+    that.
 
     version   raised when the meaning or the numbers change: older records are then no longer found
     result    the type of its records, whose attributes are what it measured
@@ -33,7 +36,9 @@ class Measure:
 
     @property
     def name(self) -> str:
-        """The function's name, which is part of every key: a function is renamed only with its records."""
+        """The function's name, which is part of every key:
+        a function is renamed only with its records.
+        """
         return self.function.__name__
 
     def typed(self, record: Record) -> Record:
@@ -50,13 +55,17 @@ class Measure:
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise ValueError(
-                f"{self.name} has no option {', '.join(unknown)}: it has {', '.join(sorted(known)) or 'none'}"
+                f"{self.name} has no option {', '.join(unknown)}: it has "
+                f"{', '.join(sorted(known)) or 'none'}"
             )
         missing = [name for name, p in known.items() if p.default is p.empty and name not in given]
         if missing:
             raise ValueError(f"{self.name} needs the option {', '.join(missing)}")
         hints = get_type_hints(self.function)
-        return {name: coerced(name, given.get(name, p.default), hints[name]) for name, p in known.items()}
+        return {
+            name: coerced(name, given.get(name, p.default), hints[name])
+            for name, p in known.items()
+        }
 
 
 def measure(version: int, result: type[Record] = Record) -> Callable[[Callable], Measure]:

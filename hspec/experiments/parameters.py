@@ -1,4 +1,5 @@
-"""What a notebook was given: names it declares, values of their types, or it stops before anything runs.
+"""What a notebook was given: names it declares, values of their types, or it stops before anything
+runs.
 
 ``hspec run`` checks before it starts. Plain papermill injects whatever it is given: a misspelt name
 would become a variable that nobody reads, and the notebook would run to its end with the default.
@@ -13,19 +14,21 @@ from typing import Any
 
 from hspec.fields import coerced
 
-INJECTED = "# Parameters"  # how papermill begins the cell that it puts behind the notebook's own parameters
+# how papermill begins the cell that it puts behind the notebook's own parameters
+INJECTED = "# Parameters"
 
 
 def check_parameters(namespace: Mapping[str, Any]) -> None:
     """Called by a notebook behind its parameters, as ``check_parameters(globals())``.
 
     Args:
-        namespace: The notebook's variables, with ``In``, the cells that have run: their annotated lines,
-            ``name: type = value``, declare its parameters; papermill's own cell tells what it injected.
+        namespace: The notebook's variables, with ``In``, the cells that have run: their annotated
+            lines, ``name: type = value``, declare its parameters; papermill's own cell tells what
+                it injected.
 
     Raises:
-        ValueError: A parameter that was injected is none of the notebook's, or a value is not of its
-            type; with the name, the remedy, and all parameters.
+        ValueError: A parameter that was injected is none of the notebook's, or a value is not of
+            its type; with the name, the remedy, and all parameters.
     """
     cells = namespace.get("In", ())
     declared = declared_types(cells)
@@ -45,7 +48,8 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
 
 
 def declared_types(cells: Iterable[str]) -> dict[str, Any]:
-    """The annotated variables of the cells that have run, with the types their annotations mean."""
+    """The annotated variables of the cells that have run,
+    with the types their annotations mean."""
     return {
         node.target.id: eval(
             ast.unparse(node.annotation), {}
@@ -78,7 +82,10 @@ def _suggestion(name: str, declared: Mapping[str, Any]) -> str:
 def _remedy(name: str, value: Any) -> str:
     if not isinstance(value, str):
         return ""
-    return f": papermill's -p takes it for text; write -y '{name}: {value}', or use hspec run … -p {name} '{value}'"
+    return (
+        f": papermill's -p takes it for text; write -y '{name}: {value}', or use hspec run … -p "
+        f"{name} '{value}'"
+    )
 
 
 def _spelled(kind: Any) -> str:

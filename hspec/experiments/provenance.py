@@ -23,15 +23,23 @@ def package_versions(packages: tuple[str, ...] = RECORDED_PACKAGES) -> dict[str,
 
 @cache
 def git_revision(folder: Path = PACKAGE) -> str | None:
-    """Short hash of the checked-out commit, with "+changes" where ``folder`` differs from it; None outside git."""
+    """Short hash of the checked-out commit, with "+changes" where ``folder`` differs from it;
+    None outside git.
+    """
     revision = git(folder, "rev-parse", "--short=12", "HEAD")
-    return revision and revision + ("+changes" if git(folder, "status", "--porcelain", "--", ".") else "")
+    return revision and revision + (
+        "+changes" if git(folder, "status", "--porcelain", "--", ".") else ""
+    )
 
 
 def git(folder: Path, *arguments: str) -> str | None:
-    """What a git command says in ``folder``; None where there is no git, no repository or no answer."""
+    """What a git command says in ``folder``; None where there is no git,
+    no repository or no answer.
+    """
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
@@ -54,7 +62,9 @@ def machine_name(device: torch.device | str) -> str:
 
 
 def machine() -> str:
-    """Where something runs: "2 cores of an AMD EPYC 7B13 64-Core Processor, AVX2, 24 GiB of memory"."""
+    """Where something runs: "2 cores of an AMD EPYC 7B13 64-Core Processor, AVX2,
+    24 GiB of memory".
+    """
     return f"{machine_name(default_device())}, {memory() / 2**30:.0f} GiB of memory"
 
 

@@ -1,4 +1,6 @@
-"""Spectra for records: measured by Lanczos quadrature, stored under a prefix; `Record.spectrum` reads them."""
+"""Spectra for records: measured by Lanczos quadrature, stored under a prefix;
+`Record.spectrum` reads them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from hspec.curvature.engine.memory import free_memory
 from hspec.experiments.task import Task
 from hspec.linalg import LinearOperator, slq
 
-SMALL_BASIS = 1 << 30  # bytes; a basis up to this size is kept in its matrix's own precision unasked
+SMALL_BASIS = (
+    1 << 30
+)  # bytes; a basis up to this size is kept in its matrix's own precision unasked
 
 
 def quadrature(
@@ -40,10 +44,14 @@ def quadrature(
     return {prefix + name: value for name, value in measure.to_arrays().items()} | bits
 
 
-def basis_precision(task: Task, operator: LinearOperator, num_steps: int, name: str) -> torch.dtype | None:
-    """bfloat16 where num_steps vectors of the matrix's own precision take over half of the free memory; else None.
+def basis_precision(
+    task: Task, operator: LinearOperator, num_steps: int, name: str
+) -> torch.dtype | None:
+    """bfloat16 where num_steps vectors of the matrix's own precision take over half of the free
+    memory; else None.
 
-    The choice is kept beside the checkpoints under ``name``, so that a run ends with the basis that it began with.
+    The choice is kept beside the checkpoints under ``name``, so that a run ends with the basis that
+    it began with.
     """
     needed = num_steps * operator.shape[0] * operator.dtype.itemsize
     if needed <= SMALL_BASIS:

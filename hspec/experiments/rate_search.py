@@ -29,7 +29,9 @@ def searched_rates(grid: str, every: int = 1) -> tuple[float, ...]:
         [0.25, 0.0184, 0.0014, 0.0001]
     """
     if grid not in GRIDS or every < 1:
-        raise ValueError(f"rates: every {every} of {grid!r}; grids are {', '.join(map(repr, GRIDS))}")
+        raise ValueError(
+            f"rates: every {every} of {grid!r}; grids are {', '.join(map(repr, GRIDS))}"
+        )
     return GRIDS[grid][::every]
 
 
@@ -42,7 +44,9 @@ def rate_search(base: Setting, rates: Sequence[float]) -> dict[float, Experiment
     """
     if not rates:
         raise ValueError("a search needs a rate")
-    settings = {rate: replace(base, recipe=replace(base.recipe, learning_rate=rate)) for rate in rates}
+    settings = {
+        rate: replace(base, recipe=replace(base.recipe, learning_rate=rate)) for rate in rates
+    }
     return {rate: Experiment(loss_curves, setting) for rate, setting in settings.items()}
 
 
@@ -62,8 +66,11 @@ class Choice:
         return self.trained == self.of
 
 
-def stored_runs(search: Mapping[float, Experiment], store: Store | None = None) -> dict[float, Record | None]:
-    """What the store has of a search; None for a rate that is still to be tried. Trains nothing."""
+def stored_runs(
+    search: Mapping[float, Experiment], store: Store | None = None
+) -> dict[float, Record | None]:
+    """What the store has of a search; None for a rate that is still to be tried.
+    Trains nothing."""
     store = store or Store()
     return {rate: find_record(experiment, store) for rate, experiment in search.items()}
 
@@ -76,7 +83,10 @@ def chosen_rate(records: Mapping[float, Record | None]) -> Choice | None:
     """
     tried = {rate: record for rate, record in records.items() if record is not None}
     ended = {rate: record for rate, record in tried.items() if not bool(record["diverged"])}
-    scores = {rate: (float(of["test_error"][-1]), float(of["test_loss"][-1])) for rate, of in ended.items()}
+    scores = {
+        rate: (float(of["test_error"][-1]), float(of["test_loss"][-1]))
+        for rate, of in ended.items()
+    }
     scores = {rate: score for rate, score in scores.items() if np.isfinite(score).all()}
     if not scores:
         return None

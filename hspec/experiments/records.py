@@ -1,9 +1,9 @@
 """A record: one measured result, as a folder of two files that a reader finds whole or not at all.
 
 ``meta.json`` says what was measured, with what, and which file holds the numbers: ``arrays-….npz``,
-under a name that nobody else uses. That file is written first; the moment ``meta.json`` is renamed into place
-is the moment the record is there, or another in the place of an older one. A reader who came before
-that moment and finds the older numbers gone reads again.
+under a name that nobody else uses. That file is written first; the moment ``meta.json`` is renamed
+into place is the moment the record is there, or another in the place of an older one. A reader who
+came before that moment and finds the older numbers gone reads again.
 """
 
 from __future__ import annotations
@@ -26,24 +26,32 @@ from hspec.files import ABANDONED, write_whole
 from hspec.keys import digest
 from hspec.linalg import SpectralMeasure
 
-CONFIGURATION = ("measure", "version", "setting", "options")  # of meta: what the key is the digest of
+CONFIGURATION = (
+    "measure",
+    "version",
+    "setting",
+    "options",
+)  # of meta: what the key is the digest of
 META, ARRAYS = "meta.json", "arrays.npz"
 NAME = re.compile(r"\w[\w-]*")
 
 
 class DamagedRecord(Exception):
-    """A record whose files are not what was written; the message names the folder and what is wrong."""
+    """A record whose files are not what was written;
+    the message names the folder and what is wrong.
+    """
 
 
 @dataclass(frozen=True)
 class Record:
     """A measured result: ``arrays`` by name, and ``meta`` with configuration and provenance.
 
-    A measure may have a type of record of its own (:class:`hspec.experiments.measure.Measure`), whose attributes are
-    what it measured.
+    A measure may have a type of record of its own (:class:`hspec.experiments.measure.Measure`),
+    whose attributes are what it measured.
 
-    meta has the keys measure, version, setting and options, whose digest is key; images, the fingerprint
-    of each sample that was looked at; packages, revision, device, seconds, written; arrays and checksum.
+    meta has the keys measure, version, setting and options, whose digest is key; images, the
+    fingerprint of each sample that was looked at; packages, revision, device, seconds, written;
+    arrays and checksum.
     """
 
     arrays: dict[str, np.ndarray]
@@ -52,7 +60,8 @@ class Record:
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.arrays:
             raise KeyError(
-                f"no array {name!r} in this record of {self.meta['measure']}: it has {sorted(self.arrays)}"
+                f"no array {name!r} in this record of {self.meta['measure']}: it has "
+                f"{sorted(self.arrays)}"
             )
         return self.arrays[name]
 
@@ -95,7 +104,9 @@ class Record:
         return float(self["error_rate"])
 
     def spectrum(self, prefix: str) -> SpectralMeasure:
-        """The spectrum whose nodes and weights the measure stored under names that begin with ``prefix``."""
+        """The spectrum whose nodes and weights the measure stored under names that begin
+        with ``prefix``.
+        """
         arrays = {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
         return SpectralMeasure.from_arrays(arrays)
 
@@ -104,7 +115,9 @@ def record_folder(root: Path, measure: str, key: str) -> Path:
     """``root/measure/key``; raises ValueError for names that would lead elsewhere."""
     for name in (measure, key):
         if not NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot name a record's folder: use letters, digits, _ and -")
+            raise ValueError(
+                f"{name!r} cannot name a record's folder: use letters, digits, _ and -"
+            )
     return root / measure / key
 
 
@@ -147,7 +160,9 @@ def read_record(folder: Path) -> Record:
         if (meta["measure"], meta["key"]) != (folder.parent.name, folder.name):
             raise DamagedRecord(f"it is {meta['measure']}/{meta['key']}")
         if digest({name: meta[name] for name in CONFIGURATION}) != meta["key"]:
-            raise DamagedRecord("the setting and options in meta.json are not those that its key was made of")
+            raise DamagedRecord(
+                "the setting and options in meta.json are not those that its key was made of"
+            )
         if hashlib.sha256(content).hexdigest() != meta["checksum"]:
             raise DamagedRecord("the arrays do not have the checksum that meta.json gives")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -155,7 +170,9 @@ def read_record(folder: Path) -> Record:
     except MemoryError:
         raise
     except Exception as error:  # whatever a file may hold, it is not a record
-        reason = str(error) if isinstance(error, DamagedRecord) else f"{type(error).__name__}: {error}"
+        reason = (
+            str(error) if isinstance(error, DamagedRecord) else f"{type(error).__name__}: {error}"
+        )
         raise DamagedRecord(f"damaged record {folder}: {reason}") from error
 
 
@@ -173,7 +190,9 @@ def _read_both(folder: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _arrays_now(folder: Path) -> str | None:
-    """The name of the file that the present meta.json names; None where there is none to be read."""
+    """The name of the file that the present meta.json names;
+    None where there is none to be read.
+    """
     try:
         return json.loads((folder / META).read_bytes()).get("arrays", ARRAYS)
     except (OSError, ValueError, AttributeError, RecursionError):
@@ -189,7 +208,9 @@ def _forget_unfinished(folder: Path, arrays: Path) -> None:
 
 
 def _remove_old_files(folder: Path, arrays: Path, replaced: str | None) -> None:
-    """The replaced numbers, and those of killed writers; not what another writer may be about to name."""
+    """The replaced numbers, and those of killed writers;
+    not what another writer may be about to name.
+    """
     with suppress(OSError):  # another process has replaced this record in turn
         now = arrays.stat().st_mtime  # by the file system's own clock
         for other in folder.glob("arrays*.npz"):

@@ -1,4 +1,6 @@
-"""Which net on which images, and for how long: in the words of captions and badges, beside what the papers had."""
+"""Which net on which images, and for how long: in the words of captions and badges,
+beside what the papers had.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ MOST = 3  # nets or samples that a caption names one by one
 
 @dataclass(frozen=True)
 class PapersNet:
-    """A net of the papers: its parameters, the images its spectra are averages over, how long it was trained.
+    """A net of the papers: its parameters, the images its spectra are averages over, how long it
+    was trained.
 
     None is what the paper does not print.
     """
@@ -48,7 +51,11 @@ def net_name(record: Record) -> str:
         ' at 1/8 of the width'
     """
     of = record.setting
-    without = " without norm" if of.norm == "none" and of.model in PAPERS_NETS and "net" in of.model else ""
+    without = (
+        " without norm"
+        if of.norm == "none" and of.model in PAPERS_NETS and "net" in of.model
+        else ""
+    )
     return f"{NAMES.get(of.model, of.model)}{narrowed(of.width)}{without}"
 
 
@@ -76,7 +83,9 @@ def trained_for(records: Sequence[Record]) -> tuple[int, str]:
 
 
 def of_the_papers(record: Record) -> bool:
-    """Whether the net is one of the papers', at its full width, on photographs or MNIST rather than the digits."""
+    """Whether the net is one of the papers', at its full width,
+    on photographs or MNIST rather than the digits.
+    """
     of = record.setting
     return of.model in PAPERS_NETS and of.width == 1 and of.dataset != "digits"
 
@@ -91,17 +100,25 @@ def by_net(records: Iterable[Record]) -> list[list[Record]]:
 
 
 def badge(records: Sequence[Record]) -> str:
-    """How far one net is from the papers': "toy: 29,574 of 464,154 parameters, …", or "the papers' net: …"."""
+    """How far one net is from the papers': "toy: 29,574 of 464,154 parameters, …",
+    or "the papers' net: …".
+    """
     record, papers = records[0], PAPERS_NETS.get(records[0].setting.model)
     images = max(r.num_examples for r in records)
     time, unit = trained_for(records)
     own = f"{record.num_parameters:,}"
     if papers is None:
-        facts = net_name(record), f"{own} parameters", record.setting.dataset, counted(images, "images")
+        facts = (
+            net_name(record),
+            f"{own} parameters",
+            record.setting.dataset,
+            counted(images, "images"),
+        )
         return f"no net of the papers: {', '.join((*facts, counted(time, unit)))}"
     parameters = own if of_the_papers(record) else f"{own} of {papers.parameters:,}"
     return (
-        f"{'the papers’ net' if of_the_papers(record) else 'toy'}: {net_name(record)}, {parameters} parameters; "
+        f"{'the papers’ net' if of_the_papers(record) else 'toy'}: {net_name(record)}, "
+        f"{parameters} parameters; "
         f"{record.setting.dataset}, {counted(images, 'images', papers.images)}, "
         f"{counted(time, unit, papers.training if unit == papers.unit else None)}"
     )
@@ -115,7 +132,9 @@ def counted(number: int, unit: str, of: int | None = None) -> str:
 
 
 def provenance(records: Iterable[Record]) -> str:
-    """What a caption says of its records: net, p, data, N, Lanczos steps m, probes, seeds and seconds."""
+    """What a caption says of its records: net, p, data, N, Lanczos steps m, probes,
+    seeds and seconds.
+    """
     records = list(records)
     groups = by_net(records)
     told = [_one_net(group) for group in groups[:MOST]]

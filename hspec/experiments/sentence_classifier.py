@@ -24,12 +24,12 @@ def sentence_classifier(
 ) -> tuple[SentenceEncoder, list[tuple[Tensor, Tensor]]]:
     """MiniLM-L6 with a linear head, and the questions of TREC that both were trained on.
 
-    The embeddings of words and places stay as they are; head and layers are trained by Adam. Sentences are in the
-    order of their lengths, so that batches hold little padding.
+    The embeddings of words and places stay as they are; head and layers are trained by Adam.
+    Sentences are in the order of their lengths, so that batches hold little padding.
 
     Args:
-        per_class: questions of each of the six classes; epochs: over them; seed: of the head, which questions
-            are drawn, and their order.
+        per_class: questions of each of the six classes; epochs: over them; seed: of the head, which
+            questions are drawn, and their order.
 
     Raises:
         MissingData: the data folder has no questions or no tokenizer.
@@ -39,7 +39,10 @@ def sentence_classifier(
     """
     texts, labels = read_trec()
     folder, random = data_root() / FOLDER, np.random.default_rng(seed)
-    rows = [random.choice(np.flatnonzero(labels == c), per_class, replace=False) for c in range(len(TREC))]
+    rows = [
+        random.choice(np.flatnonzero(labels == c), per_class, replace=False)
+        for c in range(len(TREC))
+    ]
     cut = WordPiece.read(folder / "tokenizer.json")
     chosen = sorted(np.concatenate(rows).tolist(), key=lambda row: len(cut(texts[row])))
     batches = [
@@ -52,7 +55,9 @@ def sentence_classifier(
         load_minilm(net, folder / "model.safetensors", SHA256)
         for part in (net.words, net.places, net.norm):
             part.requires_grad_(False)
-        optimiser = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], LEARNING_RATE)
+        optimiser = torch.optim.Adam(
+            [p for p in net.parameters() if p.requires_grad], LEARNING_RATE
+        )
         for _ in range(epochs):
             for i in torch.randperm(len(batches)).tolist():
                 ids, targets = batches[i]

@@ -1,4 +1,6 @@
-"""How far the parts of G lie from each other: A1 or B1 from B2, eigenvalues counted or weighted by the trace."""
+"""How far the parts of G lie from each other: A1 or B1 from B2,
+eigenvalues counted or weighted by the trace.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,20 @@ from hspec.experiments.records import Record
 from hspec.statistics import mean_and_error
 
 READINGS = {"trace": "by trace", "count": "by number"}
-ROUNDING = 1e-6  # relative to the largest eigenvalue: ten times the rounding of single-precision gradients
+ROUNDING = (
+    1e-6  # relative to the largest eigenvalue: ten times the rounding of single-precision gradients
+)
 
 
 def separation_of(
     record: Record, part: str, by: str = "trace", floor: float | None = None, *, exact: bool = True
 ) -> tuple[float, float]:
-    """How far A1 or B1 lies above B2, and the standard error over probes (0 where B2's spectrum is exact).
+    """How far A1 or B1 lies above B2, and the standard error over probes (0 where B2's spectrum is
+    exact).
 
     by     "trace" or "count": see :func:`hspec.experiments.quantities.level_separation`
-    floor  relative to the largest eigenvalue of all parts; None: by count, rounding where B2 is exact, else what the
-           quadrature resolves (:func:`resolution`); by trace, zero
+    floor  relative to the largest eigenvalue of all parts; None: by count, rounding where B2 is
+           exact, else what the quadrature resolves (:func:`resolution`); by trace, zero
     exact  whether to use B2's exact spectrum where the record has it
     """
     nodes, weights = record["B2_nodes"], record["B2_weights"]
@@ -45,19 +50,22 @@ def check_reading(by: str) -> str:
 def resolution(nodes: np.ndarray) -> float:
     """The eigenvalue above which the nodes (n_v, m) of a quadrature place a quartile reliably.
 
-    Near the edge of a spectrum the nodes lie like Chebyshev's, the j-th at (jπ/2m)² of its width; the third is taken.
+    Near the edge of a spectrum the nodes lie like Chebyshev's, the j-th at (jπ/2m)² of its width;
+    the third is taken.
     """
     return float((3 * np.pi / (2 * nodes.shape[1])) ** 2 * np.nanmax(nodes))
 
 
 def separation(upper: tuple[np.ndarray, np.ndarray], lower: tuple[np.ndarray, np.ndarray]) -> float:
-    """Distance of two groups of positive eigenvalues in units of their spread, on a logarithmic axis.
+    """Distance of two groups of positive eigenvalues in units of their spread, on a logarithmic
+    axis.
 
     upper, lower  each (values, weights) of any lengths
 
         (median log λ of upper − median log λ of lower) / √((IQR² of upper + IQR² of lower) / 2)
 
-    It is positive where ``upper`` lies above; at 1 the groups' medians are one interquartile range apart.
+    It is positive where ``upper`` lies above; at 1 the groups' medians are one interquartile range
+    apart.
     Raises ValueError for a group without positive values.
     """
     quartiles = [log_quartiles(*group) for group in (upper, lower)]
@@ -66,7 +74,9 @@ def separation(upper: tuple[np.ndarray, np.ndarray], lower: tuple[np.ndarray, np
 
 
 def log_quartiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The three quartiles of log10 of the positive values under weights, linear between the weights' midpoints."""
+    """The three quartiles of log10 of the positive values under weights,
+    linear between the weights' midpoints.
+    """
     values, weights = np.ravel(values), np.ravel(weights)
     real = (values > 0) & (weights > 0)
     if not real.any():
@@ -79,14 +89,16 @@ def log_quartiles(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def level_separation(
     upper: np.ndarray, nodes: np.ndarray, weights: np.ndarray, *, by: str, floor: float = 0.0
 ) -> tuple[float, float]:
-    """:func:`separation` of one part of G from its within-class part B2, and the standard error over probes.
+    """:func:`separation` of one part of G from its within-class part B2, and the standard error
+    over probes.
 
     upper           exact eigenvalues of A1 or B1
     nodes, weights  (n_v, m), the quadrature of B2; one separation a probe
-    by              "count": every eigenvalue above ``floor`` (absolute) counts one. A null space, and what quadrature
-                    and rounding cannot tell from it, would decide the medians without a floor.
-                    "trace": every eigenvalue counts as much as its share of the trace. Small ones then do not matter,
-                    and what matters is what a quadrature resolves; the floor is not needed.
+    by              "count": every eigenvalue above ``floor`` (absolute) counts one. A null space,
+                    and what quadrature and rounding cannot tell from it, would decide the medians
+                    without a floor. "trace": every eigenvalue counts as much as its share of the
+                    trace. Small ones then do not matter, and what matters is what a quadrature
+                    resolves; the floor is not needed.
 
     NaN where a group has no eigenvalue above the floor: then there is nothing to separate.
     Raises ValueError for another ``by``.
@@ -96,7 +108,9 @@ def level_separation(
 
     def weighted(values, multiplicity):
         values = np.nan_to_num(values)
-        return values, np.where(values > floor, multiplicity * (values if by == "trace" else 1.0), 0.0)
+        return values, np.where(
+            values > floor, multiplicity * (values if by == "trace" else 1.0), 0.0
+        )
 
     group = weighted(upper, np.ones(len(upper)))
     rows = [weighted(n, w) for n, w in zip(nodes, weights, strict=True)]

@@ -23,9 +23,9 @@ TRAINING_VERSION = 1  # raise it when a change to models or training changes the
 class Setting:
     """A trained network, by everything that determines it.
 
-    Two settings that compare equal give bit-for-bit the same network on one machine, so a training run is shared by
-    every experiment with the same setting. How to add a field without changing the keys of what is stored:
-    :mod:`hspec.keys`.
+    Two settings that compare equal give bit-for-bit the same network on one machine, so a training
+    run is shared by every experiment with the same setting. How to add a field without changing the
+    keys of what is stored: :mod:`hspec.keys`.
 
     dataset       a name of ``hspec.data.DATASETS``, or ``"folder:NAME"``
     model         a name that :func:`hspec.models.build` knows
@@ -36,16 +36,19 @@ class Setting:
     per_class     training examples per class; None takes all there are
     test_per_class   test examples per class; None takes all there are
     recipe        how it is trained
-    checkpoints   steps to keep: "last", "epoch", "ladder" (after epochs 1, 2, 5, 10, …), or a tuple of steps
+    checkpoints   steps to keep: "last", "epoch", "ladder" (after epochs 1, 2, 5, 10, …), or a tuple
+    of steps
     init_seed     seed of the initial weights
     data_seed     seed of the balanced subset
     subset        how the subset is drawn: a rule of ``hspec.data.SUBSETS``
     normalization a name of ``hspec.data.NORMALIZATIONS``; None takes the data set's own
-    weights       file of the weights that training starts from, in the data's folder (``hspec.data.data_root``);
-                  with ``Recipe(epochs=0)`` the net is measured as it comes. None: the initial ones
+    weights       file of the weights that training starts from, in the data's folder
+                  (``hspec.data.data_root``); with ``Recipe(epochs=0)`` the net is measured as it
+                  comes. None: the initial ones
     weights_sha256  of that file: another one is refused
     init          rule of ``hspec.models.INITS`` for the initial weights
-    model_version set by itself: which meaning of the model's name this is (:func:`hspec.models.model_version`)
+    model_version set by itself: which meaning of the model's name this is
+    (:func:`hspec.models.model_version`)
     """
 
     dataset: str = "digits"
@@ -78,7 +81,8 @@ class Setting:
         check_net(self.model, self.image_size, self.width, self.norm, self.init)
         if (self.weights is None) != (self.weights_sha256 is None):
             raise ValueError(
-                f"weights={self.weights!r} and weights_sha256={self.weights_sha256!r}: give both or none, "
+                f"weights={self.weights!r} and weights_sha256={self.weights_sha256!r}: give both "
+                "or none, "
                 "for a result must say which file it is of"
             )
         for name, least in (("classes", 2), ("per_class", 1), ("test_per_class", 1)):
@@ -92,12 +96,14 @@ class Setting:
             steps, default=0
         ) < 0:
             raise ValueError(
-                f"checkpoints must be {', '.join(map(repr, CHECKPOINTS))} or steps from 0 on, got {self.checkpoints!r}"
+                f"checkpoints must be {', '.join(map(repr, CHECKPOINTS))} or steps from 0 on, got "
+                f"{self.checkpoints!r}"
             )
 
     @classmethod
     def from_canonical(cls, form: Mapping[str, Any]) -> Setting:
-        """The setting whose canonical form, as it stands in a record's ``meta["setting"]``, this is.
+        """The setting whose canonical form, as it stands in a record's ``meta["setting"]``, this
+        is.
 
         It is not held against today's rules and names: it tells what was measured.
         """
@@ -113,6 +119,12 @@ class Setting:
         """One line for captions and tables."""
         sample = "all images" if self.per_class is None else f"{self.per_class} images per class"
         norm = "" if self.norm == "batch" else f", norm {self.norm}"
-        budget = f"{self.recipe.epochs} epochs" if self.recipe.steps is None else f"{self.recipe.steps} steps"
+        budget = (
+            f"{self.recipe.epochs} epochs"
+            if self.recipe.steps is None
+            else f"{self.recipe.steps} steps"
+        )
         start = "" if self.weights is None else f" from {Path(self.weights).name}"
-        return f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}{start}"
+        return (
+            f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}{start}"
+        )

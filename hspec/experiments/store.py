@@ -44,14 +44,17 @@ class Held(Exception):
 class Store:
     """Records under ``root`` (read and written) over those that come with the book (only read).
 
-    These are of two kinds. Under ``published`` lie the large ones, which pages show whatever their own scale; beside
-    it, under ``laptop``, those of the chapters at laptop scale, which spare whoever makes the book the measuring.
+    These are of two kinds. Under ``published`` lie the large ones, which pages show whatever their
+    own scale; beside it, under ``laptop``, those of the chapters at laptop scale, which spare
+    whoever makes the book the measuring.
 
     root        default: the folder HSPEC_STORE names, else ``data/store`` of the repository
     published   default: ``data/results`` of the repository
-    fresh       measure everything anew, whatever comes with the book; default: whether HSPEC_FRESH is set
-    group       processes that measure together, on one disk (:mod:`hspec.distributed`): the first of them holds
-                claims and writes records for all, and risks of a :class:`Task` are shared between them
+    fresh       measure everything anew, whatever comes with the book; default: whether HSPEC_FRESH
+    is set
+    group       processes that measure together, on one disk (:mod:`hspec.distributed`): the first
+                of them holds claims and writes records for all, and risks of a :class:`Task` are
+                shared between them
     """
 
     def __init__(
@@ -62,66 +65,85 @@ class Store:
         group: dist.ProcessGroup | None = None,
     ):
         self.ranks = ranks_of(group)
-        self.root = Path(root or os.environ.get("HSPEC_STORE") or REPOSITORY / "data" / "store").expanduser()
+        self.root = Path(
+            root or os.environ.get("HSPEC_STORE") or REPOSITORY / "data" / "store"
+        ).expanduser()
         self.published = Path(published or REPOSITORY / "data" / "results")
         self.laptop = self.published.with_name(LAPTOP)
         self.fresh = bool(os.environ.get("HSPEC_FRESH")) if fresh is None else fresh
         self._leases: dict[str, SoftFileLease] = {}
 
     def get(self, measure: Measure, key: str) -> Record | None:
-        """The record, or None where there is none. A damaged one is reported by a warning and counts as absent."""
+        """The record, or None where there is none.
+        A damaged one is reported by a warning and counts as absent.
+        """
         places = [self.root] if self.fresh else [self.root, self.published, self.laptop]
         folders = [record_folder(place, measure.name, key) for place in places]
         record = next(_sound(folders, "it will be computed again"), None)
         return record and measure.typed(record)
 
     def published_records(self, measure: Measure, besides: Iterable[Record] = ()) -> list[Record]:
-        """The records of ``measure`` that are committed with the book, without those named in ``besides``.
+        """The records of ``measure`` that are committed with the book, without those named in
+        ``besides``.
 
         A damaged one is reported by a warning and left out.
         """
         shown = {record.meta["key"] for record in besides}
         folders = [
-            folder for folder in sorted((self.published / measure.name).glob("*")) if folder.name not in shown
+            folder
+            for folder in sorted((self.published / measure.name).glob("*"))
+            if folder.name not in shown
         ]
         return [measure.typed(record) for record in _sound(folders, "it is left out")]
 
     def laptop_records(self, measure: Measure) -> list[Record]:
-        """The laptop-scale records of ``measure`` that come with the book; a damaged one is reported and left out."""
+        """The laptop-scale records of ``measure`` that come with the book;
+        a damaged one is reported and left out.
+        """
         folders = sorted((self.laptop / measure.name).glob("*"))
         return [measure.typed(record) for record in _sound(folders, "it is left out")]
 
     def largest_published(self, measure: Measure, besides: Iterable[Record] = ()) -> Record | None:
-        """The published record of the net with most parameters (then of most examples); None where there is none."""
+        """The published record of the net with most parameters (then of most examples);
+        None where there is none.
+        """
         size = operator.attrgetter("num_parameters", "num_examples")
         return max(self.published_records(measure, besides), key=size, default=None)
 
     def publish(self, measure: Measure) -> list[Path]:
-        """Copy the records of ``measure`` that are not published yet to where the book's are; returns their folders.
+        """Copy the records of ``measure`` that are not published yet to where the book's are;
+        returns their folders.
 
         A damaged one is reported by a warning and left out.
         """
         published = self.published / measure.name
         new = [
-            f for f in sorted((self.root / measure.name).glob("*")) if not holds_record(published / f.name)
+            f
+            for f in sorted((self.root / measure.name).glob("*"))
+            if not holds_record(published / f.name)
         ]
-        return [write_record(published / r.meta["key"], r) for r in _sound(new, "it is not published")]
+        return [
+            write_record(published / r.meta["key"], r) for r in _sound(new, "it is not published")
+        ]
 
     def merge(self, other: str | Path) -> list[Path]:
         """Take the records of the store ``other`` that this one has not; returns their folders.
 
-        A record's name tells all that it depends on, so nothing can clash. A damaged one is reported by a warning
-        and left out.
+        A record's name tells all that it depends on, so nothing can clash. A damaged one is
+        reported by a warning and left out.
         """
         new = [
             folder
             for folder in sorted(Path(other).glob("*/*"))
-            if holds_record(folder) and not holds_record(self.root / folder.parent.name / folder.name)
+            if holds_record(folder)
+            and not holds_record(self.root / folder.parent.name / folder.name)
         ]
         return [self.put(record) for record in _sound(new, "it is not taken")]
 
     def claims(self) -> dict[str, str]:
-        """What processes are busy with, by its name: which process, where, and its last sign of life."""
+        """What processes are busy with, by its name: which process, where,
+        and its last sign of life.
+        """
         found = {}
         for file in sorted((self.root / "claims").glob("*.claim")):
             try:
@@ -135,7 +157,8 @@ class Store:
         return found
 
     def put(self, record: Record) -> Path:
-        """Write the record; an older or damaged one of the same key is replaced, at one moment."""
+        """Write the record; an older or damaged one of the same key is replaced,
+        at one moment."""
         folder = record_folder(self.root, record.meta["measure"], record.meta["key"])
         return self.ranks.told(lambda: write_record(folder, record))
 
@@ -153,7 +176,9 @@ class Store:
             ) from error
         for folder in (target, target.parent):
             if folder.exists() and not folder.is_dir():
-                raise FileExistsError(f"{folder} is a file where records belong in a folder: remove it")
+                raise FileExistsError(
+                    f"{folder} is a file where records belong in a folder: remove it"
+                )
 
     def working_folder(self, *parts: str) -> Path:
         """A folder for the checkpoints of unfinished work, kept until the work is done."""
@@ -163,12 +188,14 @@ class Store:
 
     @contextmanager
     def claimed(self, name: str, *, wait: bool = True) -> Iterator[None]:
-        """Hold ``name``, so that other processes leave it to this one; may be entered again from within.
+        """Hold ``name``, so that other processes leave it to this one; may be entered again from
+        within.
 
-        A claim is a file created exclusively, which works on network file systems too. It says who holds it and
-        shows a sign of life every :data:`HEARTBEAT` seconds. That of a killed process is taken over: at once on
-        the same machine, elsewhere :data:`STALE_AFTER` seconds without a sign, by the clock of the one that waits.
-        A process that was merely asleep so long goes on, and both write the same record: harmless.
+        A claim is a file created exclusively, which works on network file systems too. It says who
+        holds it and shows a sign of life every :data:`HEARTBEAT` seconds. That of a killed process
+        is taken over: at once on the same machine, elsewhere :data:`STALE_AFTER` seconds without a
+        sign, by the clock of the one that waits. A process that was merely asleep so long goes on,
+        and both write the same record: harmless.
 
         wait   whether to wait for another holder
 

@@ -1,4 +1,5 @@
-"""A sweep: the cells of one or several grids, from a file that lists them, filled by any number of workers.
+"""A sweep: the cells of one or several grids, from a file that lists them, filled by any number of
+workers.
 
     measure: level_spectra
     setting: {dataset: MNIST, model: resnet18, recipe: {epochs: 350}}
@@ -7,16 +8,17 @@
     repeats: 1
     options: {}
 
-or, for the papers' search for a learning rate, `rates` (a grid of `hspec.training.published_rates`, all of it or
-each k-th) in the place of measure and epochs:
+or, for the papers' search for a learning rate, `rates` (a grid of `hspec.training.published_rates`,
+all of it or each k-th) in the place of measure and epochs:
 
     rates: P20
     every: 10
     setting: {dataset: MNIST, model: vgg11, recipe: {epochs: 200}}
     per_class: [13, 136]
 
-All state is in the store: workers need not know of each other. Each takes the cells that no other is at
-(`Store.claimed`), so that they may be started and killed at any time, on any machine that sees the store.
+All state is in the store: workers need not know of each other. Each takes the cells that no other
+is at (`Store.claimed`), so that they may be started and killed at any time, on any machine that
+sees the store.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ NEEDED, ALLOWED = {"measure", "setting", "per_class", "epochs"}, {"repeats", "op
 SEARCH, OF_SEARCH = {"rates", "setting", "per_class"}, {"every", "note"}
 
 
-def sweep_experiments(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> list[Experiment]:
+def sweep_experiments(
+    entry: Mapping[str, Any], measures: Mapping[str, Measure]
+) -> list[Experiment]:
     """What an entry of a sweep's file asks for: the cells of a grid, or the runs of a search.
 
     Raises ValueError as :func:`sweep_grid` and :func:`searched_rates` do.
@@ -62,18 +66,23 @@ def sweep_grid(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> Gri
 
     Args:
         entry: `measure`, `setting` (fields of :class:`Setting`, `recipe` with fields of its own),
-            `per_class` and `epochs`; `repeats` and `options` where they are not 1 and none; `note`, for
+            `per_class` and `epochs`; `repeats` and `options` where they are not 1 and none; `note`,
+            for
             people: what it costs, say.
         measures: those known, by name.
 
     Raises:
-        ValueError: A word that is missing or unknown, in the entry, its setting or its recipe; or a cell
-            that is none (see :func:`grid`).
+        ValueError: A word that is missing or unknown, in the entry, its setting or its recipe; or a
+            cell that is none (see :func:`grid`).
     """
     _check("a sweep", entry, NEEDED, ALLOWED)
     if entry["measure"] not in measures:
-        raise ValueError(f"measure: {entry['measure']} is unknown: there are {', '.join(sorted(measures))}")
-    axes = {name: entry[name] for name in ("per_class", "epochs", "repeats", "options") if name in entry}
+        raise ValueError(
+            f"measure: {entry['measure']} is unknown: there are {', '.join(sorted(measures))}"
+        )
+    axes = {
+        name: entry[name] for name in ("per_class", "epochs", "repeats", "options") if name in entry
+    }
     return grid(measures[entry["measure"]], _setting(entry["setting"]), **axes)
 
 
@@ -90,7 +99,9 @@ def _check(where: str, given: object, needed: set[str], allowed: set[str]) -> No
     for name in sorted(needed - set(given)):
         raise ValueError(f"{where} needs {name}")
     for name in sorted(set(given) - needed - allowed):
-        raise ValueError(f"{where} has no {name!r}: it may have {', '.join(sorted(needed | allowed))}")
+        raise ValueError(
+            f"{where} has no {name!r}: it may have {', '.join(sorted(needed | allowed))}"
+        )
 
 
 def fill(
@@ -101,7 +112,8 @@ def fill(
     seconds: float = float("inf"),
     progress: bool = True,
 ) -> int:
-    """Measure what is missing, and not held by another worker, until nothing is; how many this one measured.
+    """Measure what is missing, and not held by another worker, until nothing is; how many this one
+    measured.
 
     Args:
         worker: (i, n), the i-th of n: where in the list it starts, so that workers meet late.

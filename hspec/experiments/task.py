@@ -1,4 +1,6 @@
-"""What a measure works with: the setting's images, its trained network, and the risks made of them."""
+"""What a measure works with: the setting's images, its trained network,
+and the risks made of them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from hspec.experiments.setting import Setting
 from hspec.experiments.store import Store
 from hspec.training.progress import progress_bar
 
-# Of a risk's batch: 256 images of 32 x 32, whose graph takes 1 GiB (ResNet18) to 9 GiB (DenseNet-40).
+# Of a risk's batch: 256 images of 32 x 32, whose graph takes 1 GiB (ResNet18) to 9 GiB
+# (DenseNet-40).
 BATCH_PIXELS = 1 << 18
 
 
@@ -41,12 +44,14 @@ class Task:
 
     setting    the net and the images
     store      where training checkpoints and unfinished work are kept
-    name       name of the folder for unfinished work; a killed measure finds its own checkpoints there
+    name       name of the folder for unfinished work; a killed measure finds its own checkpoints
+    there
     device     default: the first GPU, else the CPU
     progress   whether progress bars are shown
     wait       whether to wait for another process that trains the net; else :class:`Held` is raised
 
-    ``fingerprints`` grows by one for each sample of images that is asked for: "train", "test/10" (per class).
+    ``fingerprints`` grows by one for each sample of images that is asked for: "train", "test/10"
+    (per class).
     """
 
     def __init__(
@@ -94,9 +99,13 @@ class Task:
 
     @cached_property
     def run(self) -> training.TrainingRun:
-        """The training run; trained now if it is not on disk, gone on with if it was interrupted."""
+        """The training run; trained now if it is not on disk,
+        gone on with if it was interrupted.
+        """
         name = self.setting.training_key
-        if not find(self.setting.dataset).checked:  # other images under the same name are another run
+        if not find(
+            self.setting.dataset
+        ).checked:  # other images under the same name are another run
             name += "-" + self.images("train").fingerprint[:12]
         train = partial(
             training.train,
@@ -112,7 +121,9 @@ class Task:
             return self.store.ranks.led(train)
 
     def new_model(self) -> nn.Module:
-        """The net before training, on the task's device: at initialisation, or with the weights of a file."""
+        """The net before training, on the task's device: at initialisation,
+        or with the weights of a file.
+        """
         s, images = self.setting, self.images("train")
         model = models.build(
             s.model,
@@ -150,17 +161,22 @@ class Task:
     ) -> Risk:
         """The risk of the trained net on ``split``; ``options`` go to :meth:`Risk.from_module`.
 
-        batch_size: images per batch, which matters to nothing but speed, memory and batch statistics; None chooses.
-        Where the store's processes measure together, each has its share of the batches.
+        batch_size: images per batch, which matters to nothing but speed, memory and batch
+        statistics; None chooses. Where the store's processes measure together, each has its share
+        of the batches.
         """
         images, ranks = self.images(split, per_class), self.store.ranks
         if batch_size is None:
-            batch_size = max(1, min(BATCH_PIXELS // images.image_size**2, -(-len(images) // ranks.size)))
+            batch_size = max(
+                1, min(BATCH_PIXELS // images.image_size**2, -(-len(images) // ranks.size))
+            )
         batches = [
             (x.to(self.device), y.to(self.device))
             for x, y in images.batches(batch_size)[ranks.rank :: ranks.size]
         ]
-        return Risk.from_module(self.model(step), batches, images.num_classes, group=ranks.group, **options)
+        return Risk.from_module(
+            self.model(step), batches, images.num_classes, group=ranks.group, **options
+        )
 
     def generator(self, seed: int) -> torch.Generator:
         """A fresh random generator on the CPU: the same probes on every device."""
@@ -168,7 +184,8 @@ class Task:
 
     @contextmanager
     def counting(self, description: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-        """A progress bar; the value is a function (done, total) that moves it to the count it is given, or on by one.
+        """A progress bar; the value is a function (done, total) that moves it to the count it is
+        given, or on by one.
 
         A total that is not known before can be told with the counts.
         """

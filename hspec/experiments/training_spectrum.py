@@ -1,4 +1,6 @@
-"""One frame of a film: the Hessian's spectrum, and the gradient's place in it, at one step of training."""
+"""One frame of a film: the Hessian's spectrum, and the gradient's place in it,
+at one step of training.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ KNOWN = 1e-2  # of a Ritz value: with a larger residual it is no eigenvalue yet
 
 
 def known(values: np.ndarray, residuals: np.ndarray) -> np.ndarray:
-    """The Ritz values that have converged; NaN where the residual is above a hundredth of the value.
+    """The Ritz values that have converged; NaN where the residual is above a hundredth of the
+    value.
 
     Example:
         >>> print(known(np.array([8.0, -0.5]), np.array([0.01, 0.4])))
@@ -26,7 +29,9 @@ def known(values: np.ndarray, residuals: np.ndarray) -> np.ndarray:
 
 
 class Frame(Record):
-    """One step of a training: the spectrum of its Hessian, both ends of it, and the gradient's place in it."""
+    """One step of a training: the spectrum of its Hessian, both ends of it,
+    and the gradient's place in it.
+    """
 
     @property
     def step(self) -> int:
@@ -35,7 +40,9 @@ class Frame(Record):
 
     @property
     def top(self) -> np.ndarray:
-        """The largest eigenvalues (num_top,), descending, NaN where the run did not reach them: see :func:`known`."""
+        """The largest eigenvalues (num_top,), descending, NaN where the run did not reach them:
+        see :func:`known`.
+        """
         return known(self["top"], self.top_residuals)
 
     @property
@@ -45,7 +52,9 @@ class Frame(Record):
 
     @property
     def bottom(self) -> float:
-        """The smallest eigenvalue, at most ``bottom_residual`` off; NaN where the run did not reach it."""
+        """The smallest eigenvalue, at most ``bottom_residual`` off;
+        NaN where the run did not reach it.
+        """
         return float(known(self["bottom"], self["bottom_residuals"])[0])
 
     @property
@@ -78,28 +87,41 @@ def training_spectrum(
     num_top: int = 21,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Spectrum of the Hessian after ``step`` updates, its ends with residuals, and the gradient's spectral measure.
+    """Spectrum of the Hessian after ``step`` updates, its ends with residuals, and the gradient's
+    spectral measure.
 
-    batch_norm        "batch" (statistics of each batch of a fixed partition, differentiated through: the loss that is
-                      trained), "eval" (running statistics) or "population" (the sample's, constants)
-    sample_per_class  examples per class of the sample that the Hessian is of; None takes the setting's
+    batch_norm        "batch" (statistics of each batch of a fixed partition, differentiated
+                      through: the loss that is trained), "eval" (running statistics) or
+                          "population" (the sample's, constants)
+    sample_per_class  examples per class of the sample that the Hessian is of; None takes the
+    setting's
     batch_size        of the partition; it matters in the mode "batch" alone
-    num_steps         Lanczos steps of each of the num_probes probes, and of the run that starts at the gradient
+    num_steps         Lanczos steps of each of the num_probes probes, and of the run that starts at
+    the gradient
 
-    Arrays: hess_…: the quadrature of the spectrum; gradient_…: that of the measure Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i),
-    whose mass above a point is the share of the gradient in the eigenspace above it; top (num_top,) and bottom (1,)
-    with top_residuals and bottom_residuals; gradient_norm, loss and error_rate in this mode; step, num_classes,
-    num_examples, num_parameters.
+    Arrays: hess_…: the quadrature of the spectrum; gradient_…: that of the measure Σ_i
+    (q_i·∇L)²/‖∇L‖² δ(t − λ_i), whose mass above a point is the share of the gradient in the
+    eigenspace above it; top (num_top,) and bottom (1,) with top_residuals and bottom_residuals;
+    gradient_norm, loss and error_rate in this mode; step, num_classes, num_examples,
+    num_parameters.
     Source: GKX19, sections 2 to 4.
     """
     if not 1 <= num_top < num_steps:
-        raise ValueError(f"num_top must be from 1 to num_steps − 1 = {num_steps - 1}, got {num_top}")
-    partition = {"batch_size": batch_size} if batch_norm == "batch" else {}  # elsewhere the fastest one
-    risk = task.risk(split, step=step, per_class=sample_per_class, batch_norm=batch_norm, **partition)
+        raise ValueError(
+            f"num_top must be from 1 to num_steps − 1 = {num_steps - 1}, got {num_top}"
+        )
+    partition = (
+        {"batch_size": batch_size} if batch_norm == "batch" else {}
+    )  # elsewhere the fastest one
+    risk = task.risk(
+        split, step=step, per_class=sample_per_class, batch_norm=batch_norm, **partition
+    )
     matrix, gradient = hessian(risk), risk.gradient()
     generator = task.generator(seed)
     starts = [draw_probe(matrix, generator) for _ in range(num_probes)] + [gradient]
-    *runs, from_gradient = lanczos_runs(task, matrix, starts, num_steps, f"{batch_norm}, step {step}")
+    *runs, from_gradient = lanczos_runs(
+        task, matrix, starts, num_steps, f"{batch_norm}, step {step}"
+    )
     ends = sharpest_ends(runs, num_top)
     return {
         **prefixed("hess_", measure_from(runs, risk.num_parameters)),
@@ -134,7 +156,9 @@ def lanczos_runs(
 
 
 def sharpest_ends(runs: list[Tridiagonal], num_top: int) -> dict[str, np.ndarray]:
-    """The largest Ritz values and the smallest one, of the run whose residuals there are smallest."""
+    """The largest Ritz values and the smallest one,
+    of the run whose residuals there are smallest.
+    """
     candidates = [ritz_with_residuals(run) for run in runs]
     top = min(candidates, key=lambda pair: pair[1][-num_top:].max())
     bottom = min(candidates, key=lambda pair: pair[1][0])
@@ -147,7 +171,9 @@ def sharpest_ends(runs: list[Tridiagonal], num_top: int) -> dict[str, np.ndarray
 
 
 def ritz_with_residuals(run: Tridiagonal) -> tuple[np.ndarray, np.ndarray]:
-    """Ritz values θ ascending, and ‖A y − θ y‖ = β_m |s_m| of each: an eigenvalue lies within that distance."""
+    """Ritz values θ ascending, and ‖A y − θ y‖ = β_m |s_m| of each:
+    an eigenvalue lies within that distance.
+    """
     theta, _, last = run.ritz()
     return theta, run.residual_norm * np.abs(last)
 

@@ -1,4 +1,6 @@
-"""Does a quantity rise or fall along an axis of a grid? Rank correlation within lines, tested by permutation."""
+"""Does a quantity rise or fall along an axis of a grid? Rank correlation within lines,
+tested by permutation.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ PERMUTATIONS = 9999
 
 @dataclass(frozen=True)
 class Trend:
-    """tau in [−1, 1]: +1 where the quantity rises at every comparison; p: two-sided permutation p-value."""
+    """tau in [−1, 1]: +1 where the quantity rises at every comparison; p:
+    two-sided permutation p-value.
+    """
 
     tau: float
     p: float
@@ -26,9 +30,9 @@ def trend(table: np.ndarray, axis: int, *, seed: int = 0) -> Trend:
 
     table  any shape; NaN marks what is missing and takes part in no comparison
 
-    tau is Kendall's: (rises − falls) / (rises + falls) over all pairs of cells on the same line. If the axis did not
-    matter, the values of a line could be exchanged among themselves: p is the share of such permutations (a random
-    9,999 and the one observed) with |τ| at least as large.
+    tau is Kendall's: (rises − falls) / (rises + falls) over all pairs of cells on the same line. If
+    the axis did not matter, the values of a line could be exchanged among themselves: p is the
+    share of such permutations (a random 9,999 and the one observed) with |τ| at least as large.
 
     Raises ValueError where no line has two cells.
     """

@@ -4,7 +4,8 @@ The same code on the same kind of processor repeats a record to the last bit. An
 another version of PyTorch, rounds differently, and training carries that on, step by step, into
 *another net* of the same kind: its loss is another one, and with it every number. So a record is
 *repeated* where every bit agrees, *reproduced* where what it says agrees within a hundredth, of
-*another net* where the loss does not, and *differs* where the loss agrees and something else does not.
+*another net* where the loss does not, and *differs* where the loss agrees and something else does
+not.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ TOLERANCE = 0.01  # of a spectrum's range (Wasserstein-1), of an array's largest
 # What is a different number in every run, or the place of another array's entries: it has no value
 # of its own to be compared.
 INCIDENTAL = ("residuals", "edges", "exact_cdf", "ghosts", "product_error", "map", "permuted")
-# Seconds of training a parameter and a shown example, on one thread: VGG11's. Convolutions on larger images take more.
+# Seconds of training a parameter and a shown example, on one thread: VGG11's. Convolutions on
+# larger images take more.
 TRAINING = 5e-10
 OUTCOMES = ("repeated", "reproduced", "another net", "differs", "skipped")
 
@@ -57,8 +59,8 @@ def deviations(stored: Record, again: Record) -> dict[str, float]:
     """How far the second record is from the first, array by array.
 
     Returns:
-        For a quadrature, the Wasserstein-1 distance over the range of the spectrum, under the name of
-        its prefix; for any other array, the largest difference over the largest entry; infinite
+        For a quadrature, the Wasserstein-1 distance over the range of the spectrum, under the name
+        of its prefix; for any other array, the largest difference over the largest entry; infinite
         where one of them is missing or has another shape.
     """
     prefixes = [n.removesuffix("dimension") for n in stored.arrays if n.endswith("dimension")]
@@ -120,7 +122,8 @@ def verify(record: Record, measures: Mapping[str, Measure], store: Store) -> Ver
 
 
 def seconds_anew(record: Record) -> float:
-    """What measuring takes from nothing: the record's own seconds, and at least so much for the training.
+    """What measuring takes from nothing: the record's own seconds, and at least so much for the
+    training.
 
     Where the net had been trained before, for another record, its own seconds do not have that.
     """

@@ -1,4 +1,6 @@
-"""Draws records and spectra: what several chapters share; computes nothing that a claim rests on."""
+"""Draws records and spectra: what several chapters share;
+computes nothing that a claim rests on.
+"""
 
 from hspec.extras import need
 
@@ -9,4 +11,13 @@ from hspec.figures.style import COLOURS, set_style
 from hspec.figures.tables import download, scale_note, table, verdict_table
 from hspec.figures.telling import in_this_run, shown
 
-__all__ = ["COLOURS", "download", "in_this_run", "scale_note", "set_style", "shown", "table", "verdict_table"]
+__all__ = [
+    "COLOURS",
+    "download",
+    "in_this_run",
+    "scale_note",
+    "set_style",
+    "shown",
+    "table",
+    "verdict_table",
+]

@@ -26,7 +26,8 @@ def density_line(
     within: tuple[float, float] | None = None,
     linewidth: float = 1.6,
 ) -> None:
-    """The density, smoothed by a Gaussian of the given width (units of the eigenvalues), on a logarithmic ordinate.
+    """The density, smoothed by a Gaussian of the given width (units of the eigenvalues), on a
+    logarithmic ordinate.
 
     within  the ends of the axis; default: those of the measure
     """
@@ -34,11 +35,15 @@ def density_line(
     low, high = within or measure.support
     margin = MARGIN * (high - low)
     grid = np.linspace(low - margin, high + margin, GRID_POINTS)
-    axis.semilogy(grid, measure.density(grid, width), style, color=colour, label=label, linewidth=linewidth)
+    axis.semilogy(
+        grid, measure.density(grid, width), style, color=colour, label=label, linewidth=linewidth
+    )
 
 
 def density_floor(axis: Axes, dimension: int, width: float) -> float:
-    """Cut the ordinate at a hundredth of one eigenvalue's peak, and above the lines; returns the peak's height."""
+    """Cut the ordinate at a hundredth of one eigenvalue's peak, and above the lines;
+    returns the peak's height.
+    """
     one_eigenvalue = 1 / (dimension * width * np.sqrt(2 * np.pi))
     highest = max(line.get_ydata().max() for line in axis.lines)
     axis.set_ylim(one_eigenvalue / 100, 5 * highest)
@@ -55,7 +60,9 @@ def density_band(
     label: str | None = None,
     style: str | None = None,
 ) -> None:
-    """The smoothed density in the colour of ``name``, and the 95 % band over probes (none for a single probe)."""
+    """The smoothed density in the colour of ``name``,
+    and the 95 % band over probes (none for a single probe).
+    """
     note_kernel(axis, width)
     mean, half = mean_and_interval(probe_densities(measure, grid, width))
     colour = COLOURS[name]

@@ -1,4 +1,6 @@
-"""What a figure shows, in words and numbers that are read off it: alternative texts that cannot be of another run."""
+"""What a figure shows, in words and numbers that are read off it:
+alternative texts that cannot be of another run.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,19 @@ from matplotlib.lines import Line2D
 
 MOST_PANELS = 9  # that are described one by one
 MOST_SERIES = 6  # of a panel
-SYMBOLS = {r"\lambda": "λ", r"\theta": "θ", r"\nabla": "∇", r"\min": "min", r"\max": "max", r"\ ": " "}
+SYMBOLS = {
+    r"\lambda": "λ",
+    r"\theta": "θ",
+    r"\nabla": "∇",
+    r"\min": "min",
+    r"\max": "max",
+    r"\ ": " ",
+}
 
 
 def described(figure: Figure) -> str:
-    """The alternative text: of every panel its axes, and of what is drawn the ends and the extremes.
+    """The alternative text: of every panel its axes, and of what is drawn the ends and the
+    extremes.
 
     Args:
         figure: as drawn; nothing is changed.
@@ -25,11 +35,14 @@ def described(figure: Figure) -> str:
     Example:
         >>> figure = Figure()
         >>> axes = figure.subplots()
-        >>> _ = axes.plot([0, 1, 2], [2, 5, 3], label="growth"); _ = axes.set(xlabel="t", ylabel="size")
+        >>> _ = axes.plot([0, 1, 2], [2, 5, 3], label="growth"); _ = axes.set(xlabel="t",
+        ylabel="size")
         >>> print(described(figure))
         size against t, 0 to 2. growth: 2 at 0, 5 at 1 (largest), 3 at 2.
     """
-    panels = [axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"]
+    panels = [
+        axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"
+    ]
     told = [_panel(axes) for axes in panels[:MOST_PANELS]]
     if len(panels) > 1:
         told = [f"Panel {number}: {text}" for number, text in enumerate(told, 1)]
@@ -44,7 +57,11 @@ def _panel(axes: Axes) -> str:
     frame = f"{names[0]} against {names[1]}"
     if places := _places(axes):
         frame += f", {min(places):.3g} to {max(places):.3g}"
-    parts = [f"{title}, {frame}" if title else frame, *list(_series(axes))[:MOST_SERIES], *_maps(axes)]
+    parts = [
+        f"{title}, {frame}" if title else frame,
+        *list(_series(axes))[:MOST_SERIES],
+        *_maps(axes),
+    ]
     return " ".join(f"{part}." for part in parts)
 
 
@@ -97,9 +114,16 @@ def _run(x: np.ndarray, y: np.ndarray) -> str:
 def _maps(axes: Axes) -> Iterator[str]:
     for image in [*axes.images, *axes.collections]:
         values = image.get_array()
-        if values is not None and np.ndim(values) == 2 and np.isfinite(np.ma.filled(values, np.nan)).any():
+        if (
+            values is not None
+            and np.ndim(values) == 2
+            and np.isfinite(np.ma.filled(values, np.nan)).any()
+        ):
             known = np.ma.masked_invalid(values)
-            yield f"A map of {' by '.join(map(str, values.shape))} values, {known.min():.3g} to {known.max():.3g}"
+            yield (
+                f"A map of {' by '.join(map(str, values.shape))} values, {known.min():.3g} to "
+                f"{known.max():.3g}"
+            )
 
 
 def plain(text: str) -> str:

@@ -35,11 +35,16 @@ def straight(u: np.ndarray | float, unit: float) -> np.ndarray:
 
 def bending(unit: float) -> dict[str, Any]:
     """For ``Axes.set_yscale`` and ``set_xscale``: eigenvalues on the axis u of :func:`bent`."""
-    return {"value": "function", "functions": (partial(bent, unit=unit), partial(straight, unit=unit))}
+    return {
+        "value": "function",
+        "functions": (partial(bent, unit=unit), partial(straight, unit=unit)),
+    }
 
 
 def column(measure: SpectralMeasure, grid: np.ndarray, unit: float) -> np.ndarray:
-    """Expected number of eigenvalues per unit of u: the measure is carried to the axis u and smoothed there."""
+    """Expected number of eigenvalues per unit of u:
+    the measure is carried to the axis u and smoothed there.
+    """
     carried = SpectralMeasure(
         bent(measure.nodes, unit), measure.weights, measure.plain_weights, measure.dimension
     )
@@ -63,7 +68,9 @@ def eigenvalue_ticks(low: float, high: float, unit: float) -> np.ndarray:
 
 
 def step_axis(axis: Axes, steps: np.ndarray) -> None:
-    """Steps on a logarithmic axis after the first frame where the film begins at the start, else on a linear one."""
+    """Steps on a logarithmic axis after the first frame where the film begins at the start,
+    else on a linear one.
+    """
     positive = steps[steps > 0]
     if steps[0] == 0 and len(positive):
         axis.set_xscale("symlog", linthresh=int(positive[0]), linscale=0.5)
@@ -74,7 +81,9 @@ def step_axis(axis: Axes, steps: np.ndarray) -> None:
 
 
 def falling_loss_axis(axis: Axes, frames: list[Frame]) -> None:
-    """The loss as a logarithmic abscissa that falls to the right, so that training runs to the right."""
+    """The loss as a logarithmic abscissa that falls to the right,
+    so that training runs to the right.
+    """
     losses = [r.loss for r in frames]
     axis.set_xscale("log")
     axis.set_xlim(1.3 * max(losses), min(losses) / 1.3)

@@ -15,7 +15,8 @@ BOUNDED = "{:.3f} [{:.3f}, {:.3f}]"  # an estimate and its rigorous bounds
 def frame_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
     """The numbers behind the figures: one row a frame; of the gradient's share, its bounds too.
 
-    The last column is the reason for a dash: with a residual above a hundredth of itself a Ritz value is not shown.
+    The last column is the reason for a dash: with a residual above a hundredth of itself a Ritz
+    value is not shown.
     """
     frames = [(label, frame) for label, film in films.items() for frame in film]
     rank = frames[0][1].num_classes + 1

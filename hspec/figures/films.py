@@ -1,4 +1,6 @@
-"""Films of a spectrum over training, as one picture: a heat map with the ends as lines and the loss above."""
+"""Films of a spectrum over training, as one picture:
+a heat map with the ends as lines and the loss above.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 
 FAINTEST = 0.1  # eigenvalues per unit of the axis: the lower end of the colour scale
 ROWS = 400  # of a heat map
-LINEAR_UNIT = 100  # a heat map's axis is linear within 1/LINEAR_UNIT of the median λ_1, logarithmic beyond
+LINEAR_UNIT = (
+    100  # a heat map's axis is linear within 1/LINEAR_UNIT of the median λ_1, logarithmic beyond
+)
 STATISTICS = {
     "batch": "batch statistics",
     "eval": "running statistics",
@@ -44,11 +48,14 @@ def film(
     title: str = "",
     rank: int | None = None,
 ) -> Figure:
-    """The spectrum over training at a glance: the loss above, below it the density as colours and the ends as lines.
+    """The spectrum over training at a glance: the loss above, below it the density as colours and
+    the ends as lines.
 
-    Colours: the expected number of eigenvalues per unit of the axis, which is linear near zero and logarithmic beyond.
+    Colours: the expected number of eigenvalues per unit of the axis, which is linear near zero and
+        logarithmic beyond.
     curves  a record of loss_curves; drops  steps at which the learning rate falls;
-    rank    the eigenvalue drawn beside λ_1; None takes C + 1, the first one beyond as many as there are classes
+    rank    the eigenvalue drawn beside λ_1; None takes C + 1, the first one beyond as many as there
+    are classes
     """
     figure, (above, below) = panels(
         2, 1, width=8.2, height=3.1, sharex=True, gridspec_kw={"height_ratios": [1, 2.2]}
@@ -80,8 +87,12 @@ def draw_losses(axis: Axes, frames: list[Record], curves: Record | None) -> None
     axis.set_ylabel("loss")
 
 
-def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray, unit: float) -> None:
-    """log10 of eigenvalues per unit of the axis u = sign(λ) log10(1 + |λ|/unit), one column a frame."""
+def heat_map(
+    figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray, unit: float
+) -> None:
+    """log10 of eigenvalues per unit of the axis u = sign(λ) log10(1 + |λ|/unit),
+    one column a frame.
+    """
     low = min(r.hess.support[0] for r in frames)
     high = max(r.hess.support[1] for r in frames)
     note_kernel(axis, SMOOTHING, "of the signed-log axis")
@@ -105,7 +116,9 @@ def heat_map(figure: Figure, axis: Axes, frames: list[Frame], steps: np.ndarray,
 
 
 def draw_ends(axis: Axes, frames: list[Frame], steps: np.ndarray, rank: int) -> None:
-    """λ_1, λ_rank and λ_min as outlined lines on a heat map's axis; gaps where they have not converged."""
+    """λ_1, λ_rank and λ_min as outlined lines on a heat map's axis;
+    gaps where they have not converged.
+    """
     lines = [([r.top[0] for r in frames], COLOURS["G"], "-", r"$\lambda_1$")]
     if any(np.isfinite(r.top[rank - 1 : rank]).any() for r in frames):
         lines.append(
@@ -150,13 +163,16 @@ def describe(frames: list[Frame]) -> str:
 
 
 def by_norm(films: list[list[Frame]]) -> dict[str, list[Frame]]:
-    """One film with batch normalisation and one without, under names short enough for a legend."""
+    """One film with batch normalisation and one without,
+    under names short enough for a legend."""
     names = {"batch": "with batch norm", "none": "without"}
     return {names[frames[0].setting.norm]: frames for frames in films}
 
 
 def by_mode(*films: list[Frame]) -> dict[str, list[Frame]]:
-    """Films of one training by the statistics that their Hessians use; the first one, where two use the same."""
+    """Films of one training by the statistics that their Hessians use; the first one,
+    where two use the same.
+    """
     named: dict[str, list[Frame]] = {}
     for frames in films:
         if frames:

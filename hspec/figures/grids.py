@@ -1,4 +1,6 @@
-"""A quantity over the plane of epochs and sample sizes: heat maps, with missing cells drawn as missing."""
+"""A quantity over the plane of epochs and sample sizes: heat maps,
+with missing cells drawn as missing.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,13 @@ def heat_map(
     for row, column in np.argwhere(np.isnan(values)):
         axis.add_patch(
             Rectangle(
-                (column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#BBBBBB", linewidth=0
+                (column - 0.5, row - 0.5),
+                1,
+                1,
+                fill=False,
+                hatch="////",
+                edgecolor="#BBBBBB",
+                linewidth=0,
             )
         )
     if level is not None:
@@ -79,7 +87,12 @@ def print_values(axis: Axes, values: np.ndarray, spread: np.ndarray | None) -> N
         text = f"{values[row, column]:.2f}"
         if spread is not None and np.isfinite(spread[row, column]):
             text += f"\n± {spread[row, column]:.2f}"
-        card = {"facecolor": "white", "alpha": 0.65, "linewidth": 0, "pad": 1.5}  # keeps lines off the text
+        card = {
+            "facecolor": "white",
+            "alpha": 0.65,
+            "linewidth": 0,
+            "pad": 1.5,
+        }  # keeps lines off the text
         style = {"ha": "center", "va": "center", "fontsize": 8, "color": COLOURS["exact"]}
         axis.text(column, row, text, bbox=card, zorder=3, **style)
 
@@ -91,7 +104,10 @@ def grid_frame(
     return pd.DataFrame(
         {
             **cell._asdict(),
-            **{name: np.nan if record is None else value(record) for name, value in quantities.items()},
+            **{
+                name: np.nan if record is None else value(record)
+                for name, value in quantities.items()
+            },
         }
         for cell, record in records.items()
     )
@@ -100,8 +116,12 @@ def grid_frame(
 def training_frame(records: Mapping[Cell, Record | None]) -> pd.DataFrame:
     """How well the nets of a grid do: what a reader must know before comparing cells."""
     names = {"loss": "training loss", "error_rate": "training error", "test_error": "test error"}
-    frame = grid_frame(records, {text: lambda r, name=name: float(r[name]) for name, text in names.items()})
-    rows = frame.rename(columns={"per_class": "examples per class", "epoch": "epochs"}).to_dict("records")
+    frame = grid_frame(
+        records, {text: lambda r, name=name: float(r[name]) for name, text in names.items()}
+    )
+    rows = frame.rename(columns={"per_class": "examples per class", "epoch": "epochs"}).to_dict(
+        "records"
+    )
     return tabulated(rows, {"training loss": ".2g", "training error": ".1%", "test error": ".1%"})
 
 

@@ -31,7 +31,9 @@ LINEAR_PART = 0.1  # of an axis in units of λ_k, which is logarithmic beyond
 
 
 def losses(curves: dict[str, Record], *, drops: Iterable[int] = ()) -> Figure:
-    """Training loss per step (left) and test error per epoch (right), one line a net; diverged runs are named only."""
+    """Training loss per step (left) and test error per epoch (right), one line a net;
+    diverged runs are named only.
+    """
     figure, (left, right) = panels(1, 2, width=4.8, height=3.2)
     for (label, record), (colour, _) in zip(curves.items(), LOOKS, strict=False):
         if bool(record["diverged"]):
@@ -49,15 +51,21 @@ def losses(curves: dict[str, Record], *, drops: Iterable[int] = ()) -> Figure:
 
 
 def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
-    """Several nets on one axis: eigenvalues and densities in units of each net's own λ_rank; None: C + 1."""
+    """Several nets on one axis: eigenvalues and densities in units of each net's own λ_rank;
+    None: C + 1.
+    """
     rank = rank or beyond_classes(records.values())
     figure, (left, right) = panels(1, 2, width=4.8, height=3.4)
     right.set_xscale(**bending(LINEAR_PART))
     for (label, record), (colour, marker) in zip(records.items(), LOOKS, strict=False):
         unit = float(record.top[rank - 1])
-        if not unit > 0:  # a net so little trained that its scale is not one, or an eigenvalue not reached
+        if (
+            not unit > 0
+        ):  # a net so little trained that its scale is not one, or an eigenvalue not reached
             reason = r"\leq 0" if unit <= 0 else r"\mathrm{\ has\ not\ converged}"
-            left.plot([], [], marker, color=colour, label=rf"{label}: $\lambda_{{{rank}}} {reason}$")
+            left.plot(
+                [], [], marker, color=colour, label=rf"{label}: $\lambda_{{{rank}}} {reason}$"
+            )
             continue
         top = record.top / unit
         left.plot(np.arange(1, len(top) + 1), top, marker, color=colour, markersize=4, label=label)
@@ -66,13 +74,17 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
         ends = bent(np.array([measure.support[0], top[0]]), LINEAR_PART)
         grid = np.linspace(ends[0] - 3 * SMOOTHING, ends[1] + 3 * SMOOTHING, GRID_POINTS)
         places = straight(grid, LINEAR_PART)
-        right.semilogy(places, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2)
+        right.semilogy(
+            places, column(measure, grid, LINEAR_PART), color=colour, label=label, linewidth=1.2
+        )
     plain_log(left)
     left.axvline(rank, color=COLOURS["neutral"], linestyle="--", linewidth=1, label=f"k = {rank}")
     rank_axis(left)
     left.set_ylabel(rf"$\lambda_k / \lambda_{{{rank}}}$")
     left.legend()
-    right.set_ylim(FEWEST, 10 * max((line.get_ydata().max() for line in right.get_lines()), default=1))
+    right.set_ylim(
+        FEWEST, 10 * max((line.get_ydata().max() for line in right.get_lines()), default=1)
+    )
     bounds = right.get_xlim()
     ticks = eigenvalue_ticks(*bounds, LINEAR_PART)
     right.set_xticks(ticks, [f"{t:g}" for t in ticks])
@@ -85,7 +97,11 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
 def in_units(measure: SpectralMeasure, unit: float) -> SpectralMeasure:
     """The measure of the matrix divided by ``unit``."""
     return SpectralMeasure(
-        measure.nodes / unit, measure.weights, measure.plain_weights, measure.dimension, measure.exact
+        measure.nodes / unit,
+        measure.weights,
+        measure.plain_weights,
+        measure.dimension,
+        measure.exact,
     )
 
 
@@ -105,9 +121,11 @@ def outlier_ratios(films: dict[str, list[Frame]], rank: int | None = None) -> Fi
 
 
 def over_loss(films: dict[str, list[Frame]], quantity: str) -> Figure:
-    """A number of each frame against the frame's loss, falling to the right: nets compared at the same loss.
+    """A number of each frame against the frame's loss, falling to the right: nets compared at the
+    same loss.
 
-    quantity  "outliers": λ_1/λ_{C+1}; "gradient": the share of the gradient in the top C eigenvectors
+    quantity  "outliers": λ_1/λ_{C+1}; "gradient": the share of the gradient in the top C
+    eigenvectors
     """
     rank = beyond_classes(frames[0] for frames in films.values())
     value, name = {
@@ -118,7 +136,9 @@ def over_loss(films: dict[str, list[Frame]], quantity: str) -> Figure:
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
         in_order = sorted(frames, key=lambda r: -r.loss)
         points = [(r.loss, value(r)) for r in in_order]
-        axis.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
+        axis.plot(
+            *zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label
+        )
     if quantity == "outliers":
         plain_log(axis)
     falling_loss_axis(axis, [r for frames in films.values() for r in frames])

@@ -1,4 +1,6 @@
-"""The book's look for every figure; colours, panels and their style are those of `hspec.plotting`."""
+"""The book's look for every figure; colours, panels and their style are those of
+`hspec.plotting`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ LINE_WIDTHS = {"Hess": 3.4}  # what its parts may lie on shows on both sides of 
 
 
 def set_style() -> None:
-    """Set the book's look for every later figure; a notebook keeps each as SVG, PDF and plotted numbers."""
+    """Set the book's look for every later figure; a notebook keeps each as SVG,
+    PDF and plotted numbers.
+    """
     sns.set_theme(style="ticks", rc=RC)
     keep_whole_figures()
 
@@ -39,7 +43,12 @@ def rank_axis(axis: Axes) -> None:
 
 
 def spikes(
-    axis: Axes, values: np.ndarray, height: float, colour: str, label: str | None = None, marker: str = "o"
+    axis: Axes,
+    values: np.ndarray,
+    height: float,
+    colour: str,
+    label: str | None = None,
+    marker: str = "o",
 ) -> None:
     """Outliers as stems from the axis' floor up to ``height``."""
     floor = axis.get_ylim()[0]

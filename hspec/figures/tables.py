@@ -38,11 +38,15 @@ def tabulated(
 
 def named_values(heading: str, values: Mapping[str, tuple[object, str]]) -> pd.DataFrame:
     """Numbers of different kinds one below the other: by name, each with its format; as text."""
-    return pd.DataFrame({heading: values.keys(), "value": [written(*value) for value in values.values()]})
+    return pd.DataFrame(
+        {heading: values.keys(), "value": [written(*value) for value in values.values()]}
+    )
 
 
 def written(value: object, how: str = "") -> str:
-    """One cell as text: a dash for what is not a number, nothing for None; a number alone takes the first place."""
+    """One cell as text: a dash for what is not a number, nothing for None;
+    a number alone takes the first place.
+    """
     numbers = value if isinstance(value, tuple) else (value,)
     if value is None or isinstance(numbers[0], str):
         return value or ""
@@ -55,15 +59,22 @@ def written(value: object, how: str = "") -> str:
 
 
 def table(frame: pd.DataFrame) -> Markdown:
-    """A data frame as a Markdown table; its index is not shown, its formats are those of :func:`tabulated`."""
+    """A data frame as a Markdown table; its index is not shown,
+    its formats are those of :func:`tabulated`.
+    """
     formats = frame.attrs.get("formats", {})
     cells = [[str(name) for name in frame.columns], ["---"] * frame.shape[1]]
     cells += [
-        [written(value, formats.get(name, "")) for name, value in zip(frame.columns, row, strict=True)]
+        [
+            written(value, formats.get(name, ""))
+            for name, value in zip(frame.columns, row, strict=True)
+        ]
         for row in frame.itertuples(index=False, name=None)
     ]
     return Markdown(
-        "\n".join("| " + " | ".join(typeset(c).replace("|", "\\|") for c in row) + " |" for row in cells)
+        "\n".join(
+            "| " + " | ".join(typeset(c).replace("|", "\\|") for c in row) + " |" for row in cells
+        )
     )
 
 
@@ -85,7 +96,8 @@ SYMBOLS = (
 
 
 def typeset(text: str) -> str:
-    """Eigenvalues, norms, means and powers of ten in a cell as mathematics; what is mathematics or code stays.
+    """Eigenvalues, norms, means and powers of ten in a cell as mathematics; what is mathematics or
+    code stays.
 
     Example:
         >>> print(typeset("λ_1 is 5.8e-05"))
@@ -99,7 +111,8 @@ def typeset(text: str) -> str:
 
 
 def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:
-    """What was found of the chapter's claims, the verdict first; above it each claim once, on which net and data.
+    """What was found of the chapter's claims, the verdict first; above it each claim once, on which
+    net and data.
 
     Args:
         verdicts: The rows.
@@ -114,14 +127,19 @@ def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Ma
 
 
 def what_was_measured(records: list[Record]) -> str:
-    """One line: net, p, data, N and the seeds of the records; several nets, data sets or samples one by one."""
+    """One line: net, p, data, N and the seeds of the records; several nets,
+    data sets or samples one by one.
+    """
     kinds = {}
     for record in records:
         setting, p, n = record.setting, record.num_parameters, record.num_examples
         if setting is None:
             kind, seed = f"a model on drawn data, p = {p:,}, N = {n:,}", record.options["seed"]
         else:
-            kind = f"{setting.model} at width {setting.width:g}, p = {p:,}; {setting.dataset}, N = {n:,}"
+            kind = (
+                f"{setting.model} at width {setting.width:g}, p = {p:,}; {setting.dataset}, N = "
+                f"{n:,}"
+            )
             seed = setting.init_seed
         kinds.setdefault(kind, set()).add(seed)
     return "; ".join(
@@ -147,7 +165,9 @@ def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
 
 
 def scale_note(records: list[Record]) -> Markdown:
-    """What was measured, on what, and how long it took: one row for each net, data set and sample."""
+    """What was measured, on what, and how long it took: one row for each net,
+    data set and sample.
+    """
     if not records:
         return Markdown("Nothing is measured yet.")
     facts = pd.DataFrame([_scale(record) for record in records])
@@ -173,10 +193,13 @@ def _scale(record: Record) -> dict[str, object]:
 
 
 def download(frame: pd.DataFrame, filename: str) -> HTML:
-    """A link that saves the numbers behind a figure as CSV, all digits of them; they travel inside the page."""
+    """A link that saves the numbers behind a figure as CSV, all digits of them;
+    they travel inside the page.
+    """
     content = base64.b64encode(one_number_a_cell(frame).to_csv(index=False).encode()).decode()
     return HTML(
-        f'<a download="{filename}" href="data:text/csv;base64,{content}">Download the numbers: {filename}</a>'
+        f'<a download="{filename}" href="data:text/csv;base64,{content}">Download the numbers: '
+        f"{filename}</a>"
     )
 
 

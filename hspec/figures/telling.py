@@ -1,7 +1,8 @@
-"""What a run says of itself: findings under the title, captions and alternative texts, made from its records.
+"""What a run says of itself: findings under the title, captions and alternative texts, made from
+its records.
 
-A notebook's last cell tells the findings, each figure's cell its caption. They travel in the metadata of the outputs;
-:mod:`hspec.book.telling` puts them where the page has them.
+A notebook's last cell tells the findings, each figure's cell its caption. They travel in the
+metadata of the outputs; :mod:`hspec.book.telling` puts them where the page has them.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ class Told:
     data: Mapping[str, Any]
     metadata: Mapping[str, Any]
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(
+        self, include=None, exclude=None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         return dict(self.data), dict(self.metadata)
 
 
 def shown(figure: Figure | None, records: Iterable[Record]) -> Told | None:
-    """The figure with the rest of its caption and its alternative text, made from the records and from what is drawn.
+    """The figure with the rest of its caption and its alternative text, made from the records and
+    from what is drawn.
 
     None where there is no figure.
     """
@@ -68,6 +72,9 @@ def in_this_run(findings: Iterable[str], records: Iterable[Record]) -> Told:
         raise ValueError(f"tell 1 to {MOST_FINDINGS} findings; got {len(findings)}")
     told = "\n".join(f"* {finding}" for finding in findings)
     badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records)]
-    notes = {"findings": told, "badges": [{"text": text, "papers": papers} for text, papers in badges]}
+    notes = {
+        "findings": told,
+        "badges": [{"text": text, "papers": papers} for text, papers in badges],
+    }
     text = f"**In this run**\n\n{told}\n\n{'; '.join(text for text, _ in badges)}"
     return Told({"text/markdown": text, "text/plain": text}, {KEY: notes})

@@ -16,7 +16,9 @@ from hspec.linalg import KERNEL_WIDTHS
 
 
 def stills(frames: list[Frame], *, columns: int = 3, preset: str = "P20") -> Figure:
-    """The density at single steps, one panel each with its own axis; negative eigenvalues on a grey ground."""
+    """The density at single steps, one panel each with its own axis;
+    negative eigenvalues on a grey ground.
+    """
     rows = -(-len(frames) // columns)
     figure, axes = panels(rows, min(columns, len(frames)), width=3.2, height=2.5)
     for axis in axes[len(frames) :]:
@@ -49,7 +51,9 @@ def ends(films: dict[str, list[Frame]], *, drops: Iterable[int] = ()) -> Figure:
             steps = [r.step for r in frames]
             values = [float(known(r[name], r[f"{name}_residuals"])[0]) for r in frames]
             bars = [float(r[f"{name}_residuals"][0]) for r in frames]
-            axis.errorbar(steps, values, bars, color=colour, marker=marker, markersize=4, label=label)
+            axis.errorbar(
+                steps, values, bars, color=colour, marker=marker, markersize=4, label=label
+            )
         for drop in drops:
             axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2)
         axis.set_xlabel("step")

@@ -1,4 +1,6 @@
-"""Symmetric operators, Lanczos, and spectral measures: matrices known by their products. Knows nothing of networks."""
+"""Symmetric operators, Lanczos, and spectral measures: matrices known by their products.
+Knows nothing of networks.
+"""
 
 from hspec.linalg.deflation import deflate, subspace_cosines
 from hspec.linalg.diagonals import diagonal, trace

@@ -1,4 +1,6 @@
-"""What users pass, checked where it comes in: each mistake gets one sentence, with the fact and the remedy."""
+"""What users pass, checked where it comes in: each mistake gets one sentence,
+with the fact and the remedy.
+"""
 
 import math
 import operator
@@ -9,7 +11,9 @@ import torch
 
 
 def whole_number(value: object, name: str, least: int = 1) -> int:
-    """A Python integer from any kind of integer, NumPy's too; ValueError for all else, or for less."""
+    """A Python integer from any kind of integer, NumPy's too; ValueError for all else,
+    or for less.
+    """
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -43,7 +47,8 @@ def guards_of(check: bool | str | Collection[str], names: tuple[str, ...]) -> fr
     chosen = frozenset([check] if isinstance(check, str) else check)
     if not chosen <= set(names):
         raise ValueError(
-            f"check is True, False, or the names of the guards that stay on, out of {', '.join(names)}; "
+            "check is True, False, or the names of the guards that stay on, out of "
+            f"{', '.join(names)}; "
             f"got {check!r}."
         )
     return chosen

@@ -31,10 +31,14 @@ class OperatorBase(ABC):
         if dimension < 1:
             raise ValueError(f"An operator needs at least one dimension; {name} has {dimension}.")
         if dtype not in DTYPES:
-            raise ValueError(f"Operators are float32 or float64; {name} is {dtype}: convert it first.")
+            raise ValueError(
+                f"Operators are float32 or float64; {name} is {dtype}: convert it first."
+            )
         self.shape = (dimension, dimension)
         self.dtype = dtype
-        self.device = torch.empty(0, device=device).device  # "cuda" → "cuda:0": devices compare equal
+        self.device = torch.empty(
+            0, device=device
+        ).device  # "cuda" → "cuda:0": devices compare equal
         self.name, self.exact, self.removed_basis = name, exact, removed_basis
 
     @abstractmethod
@@ -42,7 +46,8 @@ class OperatorBase(ABC):
         """The product with a block of columns: (p, k) → (p, k), same dtype and device."""
 
     def diagnosis(self) -> str:
-        """What the operator finds out about itself once it has turned out not to be symmetric, in sentences.
+        """What the operator finds out about itself once it has turned out not to be symmetric, in
+        sentences.
 
         Empty by default. It may take a few products: it is asked only when an error is about to be
         raised, and its answer is the end of the message.
@@ -66,7 +71,9 @@ class OperatorBase(ABC):
         return (self @ X.T).T if isinstance(X, Tensor) and X.ndim == 2 else self @ X
 
     def _check(self, X: object, role: str) -> None:
-        """Raise unless X is a tensor that fits; on the way of every product, so it looks at four facts only."""
+        """Raise unless X is a tensor that fits; on the way of every product,
+        so it looks at four facts only.
+        """
         if not isinstance(X, Tensor):
             raise TypeError(
                 f"{self.name} can be multiplied by a torch.Tensor only; got {type(X).__name__}"
@@ -74,7 +81,8 @@ class OperatorBase(ABC):
             )
         if X.ndim not in (1, 2) or X.shape[0] != self.shape[0]:
             raise ValueError(
-                f"{self.name} has shape {self.shape} and was {role} a tensor of shape {tuple(X.shape)}: "
+                f"{self.name} has shape {self.shape} and was {role} a tensor of shape "
+                f"{tuple(X.shape)}: "
                 f"a vector ({self.shape[0]},) or a block ({self.shape[0]}, k) is needed."
             )
         if X.dtype != self.dtype:
@@ -91,7 +99,8 @@ class OperatorBase(ABC):
 
     def __array__(self, *arguments: object, **options: object) -> np.ndarray:
         raise TypeError(
-            f"{self.name} is known by its products: {self.name}.to_dense().numpy() gives its entries, where "
+            f"{self.name} is known by its products: {self.name}.to_dense().numpy() gives its "
+            "entries, where "
             "p is small, and to_scipy() the operator that SciPy takes."
         )
 
@@ -124,5 +133,10 @@ class OperatorBase(ABC):
 
         dtype = np.dtype(str(self.dtype).removeprefix("torch."))
         return scipy.sparse.linalg.LinearOperator(
-            self.shape, matvec=product, rmatvec=product, matmat=product, rmatmat=product, dtype=dtype
+            self.shape,
+            matvec=product,
+            rmatvec=product,
+            matmat=product,
+            rmatmat=product,
+            dtype=dtype,
         )

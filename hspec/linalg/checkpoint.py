@@ -1,4 +1,6 @@
-"""Tensors on disk that a killed computation may need: each file whole, recognised if damaged, and of one run."""
+"""Tensors on disk that a killed computation may need: each file whole, recognised if damaged,
+and of one run.
+"""
 
 import warnings
 import zlib
@@ -10,14 +12,17 @@ from hspec.files import write_whole
 
 
 def write_piece(path: Path, fingerprint: dict[str, str], tensors: dict[str, torch.Tensor]) -> None:
-    """Write `tensors` whole or not at all, with a checksum and what they belong to (see `write_whole`)."""
+    """Write `tensors` whole or not at all, with a checksum and what they belong to (see
+    `write_whole`).
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = {"fingerprint": fingerprint, "tensors": tensors, "checksum": _checksums(tensors)}
     write_whole(path, lambda file: torch.save(content, file))
 
 
 def read_piece(path: Path, fingerprint: dict[str, str]) -> dict[str, torch.Tensor] | None:
-    """The tensors of a file that `write_piece` made; None where there is none, or, with a warning, a damaged one.
+    """The tensors of a file that `write_piece` made; None where there is none, or, with a warning,
+    a damaged one.
 
     Raises:
         ValueError: it belongs to something else, with what differs and the remedy.
@@ -53,5 +58,6 @@ def _require_same(fingerprint: dict[str, str], other: dict[str, str], path: Path
     if differing:
         facts = "; ".join(f"{n} was {other.get(n)}, is {fingerprint.get(n)}" for n in differing)
         raise ValueError(
-            f"{path} belongs to another run ({facts}). Delete {path.parent} or name another checkpoint folder."
+            f"{path} belongs to another run ({facts}). Delete {path.parent} or name another "
+            "checkpoint folder."
         )

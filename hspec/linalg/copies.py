@@ -35,7 +35,8 @@ CHANCE = 1e-3  # of having overlooked an eigenvalue, at which the search ends
 
 
 class Search:
-    """One look for eigenvalues beyond `ritz`: rows set aside, then the Krylov rows of random directions.
+    """One look for eigenvalues beyond `ritz`: rows set aside, then the Krylov rows of random
+    directions.
 
     `chance` bounds the probability that A has a further eigenvalue beyond λ_k + tol |λ_k| at a
     wanted end; `found` says that there is one.
@@ -64,7 +65,9 @@ class Search:
             self._start_anew()
 
     def _set_aside(self) -> None:
-        """Keep the wanted Ritz vectors, and those others that are known well enough to be left out too."""
+        """Keep the wanted Ritz vectors, and those others that are known well enough to be
+        left out too.
+        """
         space, wanted = self.space, len(self.ritz.values)
         space.restart(max(wanted, min((wanted + space.size) // 2, space.size - ROOM)))
         space.count = max(wanted, self._known())
@@ -91,7 +94,9 @@ class Search:
         return known
 
     def _thresholds(self):
-        """(sign, c) of each wanted end: nothing of sign · C may lie at c or beyond; halfway into the slack."""
+        """(sign, c) of each wanted end: nothing of sign · C may lie at c or beyond;
+        halfway into the slack.
+        """
         for sign in {"largest": (1,), "smallest": (-1,), "both": (1, -1)}[self.space.which]:
             value, slack = self._last(sign)
             yield sign, sign * value + slack / 2
@@ -110,7 +115,9 @@ class Search:
         self.next = self.draw()
 
     def _make_room(self) -> None:
-        """Leave of the random direction's rows the outermost half; what is known of u·r goes along in `passed`."""
+        """Leave of the random direction's rows the outermost half;
+        what is known of u·r goes along in `passed`.
+        """
         space = self.space
         if space.size - self.fixed < ROOM:
             return self._set_aside()

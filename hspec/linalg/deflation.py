@@ -23,7 +23,8 @@ class Deflated(Wrapper):
 
 
 def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) -> LinearOperator:
-    """(I − QQᵀ) A (I − QQᵀ), Q the vectors of `pairs` (p, k): A without these directions, by two-sided projection.
+    """(I − QQᵀ) A (I − QQᵀ), Q the vectors of `pairs` (p, k): A without these directions, by
+    two-sided projection.
 
     Where the pairs are only nearly eigenpairs, projection on both sides keeps the operator
     symmetric and free of their residuals to first order; keep these far below the bulk's edge all
@@ -58,12 +59,16 @@ def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) 
         Q = orthonormal_basis(torch.cat([A.removed_basis, Q], dim=1))
         A = A.parts[0] if isinstance(A, Deflated) else A  # one projection by both, not two
     if Q.shape[1] >= A.shape[0]:
-        raise ValueError(f"Deflating {Q.shape[1]} vectors of dimension {A.shape[0]} leaves nothing.")
+        raise ValueError(
+            f"Deflating {Q.shape[1]} vectors of dimension {A.shape[0]} leaves nothing."
+        )
     return Deflated(A, Q)
 
 
 def orthonormal_basis(M: torch.Tensor, tol: float | None = None) -> torch.Tensor:
-    """Orthonormal columns (p, r) that span the columns of M (p, k), r its rank to `tol` (relative; rounding)."""
+    """Orthonormal columns (p, r) that span the columns of M (p, k),
+    r its rank to `tol` (relative; rounding).
+    """
     tol = max(M.shape[1], 10) * torch.finfo(M.dtype).eps if tol is None else tol
     if not torch.isfinite(M).all():
         raise ValueError("The vectors have entries that are not finite.")
@@ -76,20 +81,24 @@ def orthonormal_basis(M: torch.Tensor, tol: float | None = None) -> torch.Tensor
 
 
 def _orthonormal_to_rounding(Q: torch.Tensor) -> torch.Tensor:
-    """Q (QᵀQ)^(−1/2), the nearest orthonormal matrix: LAPACK's sums of millions of float32 terms are off by 1e-4."""
+    """Q (QᵀQ)^(−1/2), the nearest orthonormal matrix:
+    LAPACK's sums of millions of float32 terms are off by 1e-4.
+    """
     D, U = torch.linalg.eigh(cross(Q.T, Q.T))
     return Q @ (U / D.sqrt() @ U.T).to(Q.dtype)
 
 
 def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
-    """Cosines of the principal angles between the spans of Q (p, k) and M (p, l): (min of the ranks,), descending.
+    """Cosines of the principal angles between the spans of Q (p, k) and M (p, l): (min of the
+    ranks,), descending.
 
     The singular values of M̂ᵀQ̂, hats for orthonormal bases; their mean square is the subspaces'
     overlap ‖M̂ᵀQ̂‖_F²/C.   Source: P19 (approximating the principal subspace by averaging).
     """
     if Q.ndim != 2 or M.ndim != 2 or len(Q) != len(M):
         raise ValueError(
-            f"Two blocks of columns of one height are needed; got {tuple(Q.shape)}, {tuple(M.shape)}."
+            f"Two blocks of columns of one height are needed; got {tuple(Q.shape)}, "
+            f"{tuple(M.shape)}."
         )
     cosines = torch.linalg.svdvals(cross(orthonormal_basis(M).T, orthonormal_basis(Q).T))
     return cosines.clamp(max=1.0).cpu().numpy()

@@ -1,4 +1,5 @@
-"""Traces and diagonals from a few products, with their standard errors: each probe leaves itself out.
+"""Traces and diagonals from a few products, with their standard errors: each probe leaves itself
+out.
 
 The range of Y = A Ω, k random probes, holds most of a matrix whose eigenvalues fall off. What is in
 it is known exactly, and a probe estimates what is not. So that all k probes serve both purposes,
@@ -29,8 +30,8 @@ def trace(
 
     Where eigenvalues fall off, as those of Hess and G do, the error is that of many more random
     signs (`hutchinson_trace`): at 30 products a quarter for a net-like spectrum, half for
-    λ_i = 1/i. Where they do not (a flat or an indefinite spectrum without outliers) it is one and a half
-    times as large, and signs are the better choice. Exact for a matrix of rank below
+    λ_i = 1/i. Where they do not (a flat or an indefinite spectrum without outliers) it is one and a
+    half times as large, and signs are the better choice. Exact for a matrix of rank below
     num_products/2.
 
     Args:
@@ -53,7 +54,9 @@ def trace(
     A = aslinearoperator(A)
     f = _left_out(A, num_products, "gaussian", generator)
     n = A.shape[0] - (0 if A.removed_basis is None else A.removed_basis.shape[1])
-    outside, products = (X.T.contiguous() for X in (f.probes - f.Q @ f.inside, f.Y - f.AQ @ f.inside))
+    outside, products = (
+        X.T.contiguous() for X in (f.probes - f.Q @ f.inside, f.Y - f.AQ @ f.inside)
+    )
     squares, forms = inner(outside, outside), inner(outside, products)
     T, s = cross(f.Q.T, f.AQ.T), f.s.double()
     known = T.trace() - (s * (T @ s)).sum(0)
@@ -91,24 +94,31 @@ def diagonal(
 
 @dataclass(frozen=True)
 class _LeftOut:
-    """k probes, their products, and what the others' range holds of each; columns belong to probes."""
+    """k probes, their products, and what the others' range holds of each;
+    columns belong to probes.
+    """
 
     probes: Tensor  # Ω (p, k)
     Y: Tensor  # A Ω
     Q: Tensor  # (p, r), the range of Y, and A Q
     AQ: Tensor
-    s: Tensor  # (r, k): Q s_i is what probe i alone brings into the range; 0 where the others span it
+    # (r, k): Q s_i is what probe i alone brings into the range; 0 where the others span it
+    s: Tensor
     inside: Tensor  # (r, k): (I − s_i s_iᵀ) Qᵀ ω_i, and the same of Qᵀ A ω_i
     inside_products: Tensor
 
 
-def _left_out(A: LinearOperator, num_products: int, kind: str, generator: torch.Generator) -> _LeftOut:
+def _left_out(
+    A: LinearOperator, num_products: int, kind: str, generator: torch.Generator
+) -> _LeftOut:
     k = whole_number(num_products, "The number of products", least=4) // 2
     random_source(generator)
     probes = torch.stack([draw_probe(A, generator, kind) for _ in range(min(k, A.shape[0]))], dim=1)
     Y = A @ probes
     if not torch.isfinite(Y).all():
-        raise FloatingPointError(f"{A} @ v is not finite: look for overflow or nan in the operator.")
+        raise FloatingPointError(
+            f"{A} @ v is not finite: look for overflow or nan in the operator."
+        )
     Q = orthonormal_basis(Y) if bool((Y != 0).any()) else torch.zeros_like(Y[:, :1])
     R, W = cross(Q.T, Y.T), cross(Q.T, probes.T)
     s = torch.zeros_like(R)

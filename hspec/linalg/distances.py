@@ -6,7 +6,9 @@ from hspec.linalg.measure import SpectralMeasure
 
 
 def wasserstein(a: SpectralMeasure, b: SpectralMeasure) -> float:
-    """W_1(a, b) = ∫ |F_a − F_b| dt, in the eigenvalues' units; divide by the range to compare matrices."""
+    """W_1(a, b) = ∫ |F_a − F_b| dt, in the eigenvalues' units;
+    divide by the range to compare matrices.
+    """
     t = _breakpoints(a, b)
     return float(np.abs(a.cdf(t) - b.cdf(t))[:-1] @ np.diff(t))
 

@@ -37,7 +37,8 @@ def eigsh(
     callback: Callable[[int], None] | None = None,
     check: bool | str | Collection[str] = True,
 ) -> EigenPairs:
-    """k eigenpairs at one end or both ends of the spectrum, each with residual ‖A q − λ q‖ ≤ tol · |λ_k|.
+    """k eigenpairs at one end or both ends of the spectrum, each with residual ‖A q − λ q‖ ≤ tol ·
+    |λ_k|.
 
     Rayleigh-Ritz on a growing orthonormal basis V with A V kept beside it: each round adds what the
     last products have outside of V, which is thick-restart Lanczos, or its block form. Residuals
@@ -87,7 +88,8 @@ def eigsh(
     A = aslinearoperator(A)
     if not A.exact:
         raise ValueError(
-            f'{A} has products in reduced precision, too coarse for eigenvectors: use precision="exact"'
+            f"{A} has products in reduced precision, too coarse for eigenvectors: use "
+            'precision="exact"'
         )
     guards = guards_of(check, ("symmetry", "copies"))
     tol, block_size = positive_number(tol, "tol"), whole_number(block_size, "block_size")
@@ -97,7 +99,9 @@ def eigsh(
     )
     k, wanted = _number_of_pairs(A, k, which, space.dimension)
     space.allocate(_number_of_rows(max_basis, space.dimension, wanted, block_size))
-    solver = _Solver(space, k, wanted, tol, limit or 100 + 40 * wanted, block_size, generator, callback)
+    solver = _Solver(
+        space, k, wanted, tol, limit or 100 + 40 * wanted, block_size, generator, callback
+    )
     solver.extend(_start(A, start, min(block_size, space.dimension), random_source(generator)))
     ritz, chance = solver.converge(), float("nan")
     while "copies" in guards and solver.has_converged(ritz):
@@ -113,7 +117,9 @@ def eigsh(
 
 @dataclass(frozen=True)
 class _Solver:
-    """What is asked for, and the two things done about it by turns: converge, and search for more."""
+    """What is asked for, and the two things done about it by turns: converge,
+    and search for more.
+    """
 
     space: Subspace
     k: int
@@ -132,16 +138,21 @@ class _Solver:
         return len(ritz.values) == self.wanted and not len(ritz.unconverged(self.tol))
 
     def extend(self, block: torch.Tensor) -> None:
-        """The rows `block`, as far as dimensions are left, after a restart where memory is not."""
+        """The rows `block`, as far as dimensions are left,
+        after a restart where memory is not."""
         space, block = self.space, block[: self.space.dimension - self.space.count]
         if space.count + len(block) > space.size:
-            space.restart(max(self.wanted, min((self.wanted + space.size) // 2, space.size - len(block))))
+            space.restart(
+                max(self.wanted, min((self.wanted + space.size) // 2, space.size - len(block)))
+            )
         space.extend(block)
         self.report()
 
     def converge(self) -> Ritz:
         """Extend the subspace until the wanted pairs have converged, or it is over."""
-        exact = False  # residuals are estimated until they look converged, and computed from then on
+        exact = (
+            False  # residuals are estimated until they look converged, and computed from then on
+        )
         while True:
             ritz = self.space.ritz(self.k, exact=exact)
             if not exact and (self.is_over or not len(ritz.unconverged(self.tol))):
@@ -152,14 +163,20 @@ class _Solver:
             if not len(left):  # an invariant subspace, with fewer pairs than are wanted
                 exact, block = False, draw_probe(self.space.A, self.generator)[None]
             else:
-                block = ritz.directions[:, left[: self.block_size]].T if exact else self.space.outside
+                block = (
+                    ritz.directions[:, left[: self.block_size]].T if exact else self.space.outside
+                )
             self.extend(block)
 
     def search(self, ritz: Ritz) -> tuple[bool, float]:
-        """Whether a random direction shows eigenvalues beyond these pairs; and the chance that it would not."""
+        """Whether a random direction shows eigenvalues beyond these pairs;
+        and the chance that it would not.
+        """
         if self.space.is_whole:
             return False, 0.0
-        search = Search(self.space, ritz, self.tol, lambda: draw_probe(self.space.A, self.generator)[None])
+        search = Search(
+            self.space, ritz, self.tol, lambda: draw_probe(self.space.A, self.generator)[None]
+        )
         while not (search.found or search.chance <= CHANCE or self.is_over):
             search.step()
             self.report()
@@ -176,17 +193,20 @@ class _Solver:
         if missing:
             worst = ritz.residuals[left].max() if len(left) else 0.0
             fact = (
-                f"{missing} of {self.wanted} pairs have not converged, the largest residual is {worst:.3g}."
+                f"{missing} of {self.wanted} pairs have not converged, the largest residual is "
+                f"{worst:.3g}."
             )
         elif chance > CHANCE:
             fact = (
-                "all pairs have converged, but a multiple eigenvalue may have more copies than were found: that "
+                "all pairs have converged, but a multiple eigenvalue may have more copies than "
+                "were found: that "
                 f"none is missing is not yet certain, but to a chance of {chance:.2g}."
             )
         else:
             return
         warnings.warn(
-            f"eigsh of {self.space.A} stopped after {self.space.num_products} products: {fact} Raise max_products, "
+            f"eigsh of {self.space.A} stopped after {self.space.num_products} products: {fact} "
+            "Raise max_products, "
             "or tol.",
             RuntimeWarning,
             stacklevel=3,
@@ -205,12 +225,17 @@ def _number_of_rows(max_basis: int | None, dimension: int, wanted: int, block_si
     if max_basis is not None:
         size, least = whole_number(max_basis, "max_basis"), wanted + max(2 * block_size, ROOM)
         if size < min(dimension, least):
-            raise ValueError(f"max_basis = {size} is too small for {wanted} pairs: allow at least {least}.")
+            raise ValueError(
+                f"max_basis = {size} is too small for {wanted} pairs: allow at least {least}."
+            )
     return min(dimension, size)
 
 
-def _start(A: LinearOperator, start: torch.Tensor | None, block_size: int, generator: torch.Generator):
-    """Start vectors (block_size, p): random, or random combinations of those given plus a little noise.
+def _start(
+    A: LinearOperator, start: torch.Tensor | None, block_size: int, generator: torch.Generator
+):
+    """Start vectors (block_size, p): random, or random combinations of those given plus a little
+    noise.
 
     A Krylov space from one combination needs about half the products of one from all the columns,
     each of which would have to be raised to a power of A by itself; the noise keeps it out of

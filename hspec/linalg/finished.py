@@ -1,4 +1,5 @@
-"""Finished Lanczos runs on disk: the scalars only, kilobytes, from which a quadrature is known."""
+"""Finished Lanczos runs on disk: the scalars only, kilobytes,
+from which a quadrature is known."""
 
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from hspec.linalg.tridiagonal import Tridiagonal
 
 
 class Finished:
-    """What is left at `path` of runs from `starts` (n_v, p): their α and β, and nothing as long as p."""
+    """What is left at `path` of runs from `starts` (n_v, p): their α and β,
+    and nothing as long as p.
+    """
 
     def __init__(self, path: Path, A: LinearOperator, starts: torch.Tensor, settings: str) -> None:
         self.path, self.A, self.starts = path, A, starts
@@ -31,7 +34,8 @@ class Finished:
         write_piece(self.path, self.fingerprint, {"lengths": lengths, "scalars": both})
 
     def load(self, *, test: bool) -> list[Tridiagonal] | None:
-        """The runs, or None where they are not there; `test` makes one product, to see that A is what it was.
+        """The runs, or None where they are not there; `test` makes one product, to see that A is
+        what it was.
 
         Raises ValueError for runs of another operator, start or setting, or for another matrix of
         its name.
@@ -42,15 +46,21 @@ class Finished:
         parts = piece["scalars"].split(piece["lengths"].tolist(), dim=1)
         if test:
             self._require_same_matrix(*parts[0][:, 0].tolist())
-        return [Tridiagonal(a, b[:-1], None, None, float(b[-1])) for a, b in (s.numpy() for s in parts)]
+        return [
+            Tridiagonal(a, b[:-1], None, None, float(b[-1])) for a, b in (s.numpy() for s in parts)
+        ]
 
     def _require_same_matrix(self, alpha: float, beta: float) -> None:
         """A q_1 = α_1 q_1 + β_1 q_2: its part along q_1, and its length."""
         q = self.starts[:1] / norms(self.starts[:1])[:, None].to(self.starts.dtype)
         w = (self.A @ q[0])[None]
         along, length = float(q.double() @ w.double().T), float(norms(w))
-        if max(abs(along - alpha), abs(length - np.hypot(alpha, beta))) > SYMMETRY[self.A.dtype] * length:
+        if (
+            max(abs(along - alpha), abs(length - np.hypot(alpha, beta)))
+            > SYMMETRY[self.A.dtype] * length
+        ):
             raise ValueError(
-                f"{self.A} is no longer the matrix whose run {self.path} holds: delete {self.path.parent}, "
+                f"{self.A} is no longer the matrix whose run {self.path} holds: delete "
+                f"{self.path.parent}, "
                 "or name another checkpoint folder."
             )

@@ -1,4 +1,6 @@
-"""Matrices of other libraries, known by their products: SciPy's operators and sparse matrices, curvlinops."""
+"""Matrices of other libraries, known by their products: SciPy's operators and sparse matrices,
+curvlinops.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +13,9 @@ DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float
 
 @dataclass(frozen=True)
 class Products:
-    """What is needed of another library's matrix: its product with a block of columns, and where it lives."""
+    """What is needed of another library's matrix: its product with a block of columns,
+    and where it lives.
+    """
 
     matmat: Callable[[torch.Tensor], torch.Tensor]  # (p, k) to (p, k)
     dimension: int
@@ -39,7 +43,8 @@ def products_of(A: object) -> Products | None:
         return Products(lambda X: (A @ X).detach(), shape[0], dtype, device)
     if dtype not in DTYPES:
         raise ValueError(
-            f"Operators are float32 or float64; got {kind} of {dtype}: convert it, as by A.astype(float)."
+            f"Operators are float32 or float64; got {kind} of {dtype}: convert it, as by "
+            "A.astype(float)."
         )
     return Products(lambda X: _by_numpy(A, X), shape[0], DTYPES[dtype], torch.device("cpu"))
 

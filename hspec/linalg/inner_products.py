@@ -1,12 +1,17 @@
-"""Inner products in float64, whatever the vectors' precision: sums over millions of float32 entries lose digits."""
+"""Inner products in float64, whatever the vectors' precision:
+sums over millions of float32 entries lose digits.
+"""
 
 import torch
 
-# Entries summed in the vectors' own precision before float64 takes over: by dot products, which keep many partial sums
-# at a time, and by matrix products, which keep one.
+# Entries summed in the vectors' own precision before float64 takes over: by dot products, which
+# keep many partial sums at a time, and by matrix products, which keep one.
 CHUNK, SHORT = 1 << 16, 1 << 9
 GRAM_BYTES = 1 << 28  # of a matrix converted to float64 at a time
-SQUARES = 1e-24, 1e37  # of norms whose parts are well within float32, for vectors of up to 1e9 entries
+SQUARES = (
+    1e-24,
+    1e37,
+)  # of norms whose parts are well within float32, for vectors of up to 1e9 entries
 
 
 def inner(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
@@ -50,7 +55,9 @@ def norms(A: torch.Tensor) -> torch.Tensor:
     """
     if A.device.type == "cpu":
         squares = inner(A, A)
-        if A.dtype == torch.float64 or bool(((squares > SQUARES[0]) & (squares < SQUARES[1])).all()):
+        if A.dtype == torch.float64 or bool(
+            ((squares > SQUARES[0]) & (squares < SQUARES[1])).all()
+        ):
             return squares.sqrt()
     return torch.linalg.vector_norm(A, dim=1, dtype=torch.float64)
 

@@ -1,4 +1,6 @@
-"""Kronecker products A ⊗ B of small symmetric matrices: products by two small ones, exact spectra from theirs."""
+"""Kronecker products A ⊗ B of small symmetric matrices: products by two small ones,
+exact spectra from theirs.
+"""
 
 import numpy as np
 import torch
@@ -10,7 +12,8 @@ from hspec.linalg.tridiagonal import select
 
 
 class Kronecker(LinearOperator):
-    """A ⊗ B (mn, mn) of symmetric A (m, m) and B (n, n): (A ⊗ B) vec(X) = vec(A X B), X (m, n) row by row.
+    """A ⊗ B (mn, mn) of symmetric A (m, m) and B (n, n): (A ⊗ B) vec(X) = vec(A X B), X (m, n) row
+    by row.
 
     Args:
         A, B: dense symmetric tensors, of one dtype and device.
@@ -30,7 +33,8 @@ class Kronecker(LinearOperator):
         self.A, self.B = (_checked(M, which, name) for M, which in ((A, "first"), (B, "second")))
         if (self.A.dtype, self.A.device) != (self.B.dtype, self.B.device):
             raise ValueError(
-                f"{name}: the factors are {self.A.dtype} on {self.A.device} and {self.B.dtype} on {self.B.device}: "
+                f"{name}: the factors are {self.A.dtype} on {self.A.device} and {self.B.dtype} on "
+                f"{self.B.device}: "
                 "convert one."
             )
         super().__init__(len(self.A) * len(self.B), self.A.dtype, self.A.device, name)
@@ -40,7 +44,8 @@ class Kronecker(LinearOperator):
         return (self.A @ blocks @ self.B).flatten(1).T
 
     def eigenvalues(self) -> np.ndarray:
-        """All α_i β_j, descending, (mn,) float64: exact, from the factors' eigenvalues α and β."""
+        """All α_i β_j, descending, (mn,) float64: exact,
+        from the factors' eigenvalues α and β."""
         alpha, beta = (torch.linalg.eigvalsh(M.double()) for M in (self.A, self.B))
         return torch.outer(alpha, beta).flatten().sort(descending=True).values.cpu().numpy()
 

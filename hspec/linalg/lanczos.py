@@ -63,7 +63,9 @@ def lanczos(
     A = aslinearoperator(A)
     if not isinstance(v, torch.Tensor) or v.shape != A.shape[:1]:
         shape = tuple(v.shape) if isinstance(v, torch.Tensor) else type(v).__name__
-        raise ValueError(f"The start vector must be a tensor of shape ({A.shape[0]},); got {shape}.")
+        raise ValueError(
+            f"The start vector must be a tensor of shape ({A.shape[0]},); got {shape}."
+        )
     A._check(v, "started from")
     num_steps = whole_number(num_steps, "The number of Lanczos steps")
     operator = A if checkpoint is None else Remembered(A, checkpoint, checkpoint_every)

@@ -30,11 +30,12 @@ class LowRank(LinearOperator):
         return self.F @ (self.s[:, None] * cross(self.F.T, X.T).to(X.dtype))
 
     def eigenpairs(self) -> EigenPairs:
-        """All eigenpairs of the range (as many as the numerical rank of F), λ descending; no p-by-p work.
+        """All eigenpairs of the range (as many as the numerical rank of F), λ descending; no p-by-p
+        work.
 
         With the Gram matrix FᵀF = U D Uᵀ (float64), Q = F U D^(−1/2) is orthonormal and
-        F diag(s) Fᵀ = Q (D^(1/2) Uᵀ diag(s) U D^(1/2)) Qᵀ, a k-by-k eigenproblem. Eigenvalues are exact to
-        float64 rounding of the largest.
+        F diag(s) Fᵀ = Q (D^(1/2) Uᵀ diag(s) U D^(1/2)) Qᵀ, a k-by-k eigenproblem. Eigenvalues are
+        exact to float64 rounding of the largest.
         """
         D, U = torch.linalg.eigh(gram(self.F))
         rounding = len(D) * torch.finfo(D.dtype).eps * D[-1]
@@ -50,7 +51,8 @@ class LowRank(LinearOperator):
         return EigenPairs(values.cpu().numpy(), vectors, residuals.cpu().numpy())
 
     def eigenvalues(self) -> np.ndarray:
-        """The eigenvalues of the range and some zeros, descending, (k,): far less work than the pairs where k is large.
+        """The eigenvalues of the range and some zeros, descending, (k,): far less work than the
+        pairs where k is large.
 
         For s ≥ 0 those of diag(s)^(1/2) FᵀF diag(s)^(1/2); else the pairs' values.
         """
@@ -60,6 +62,8 @@ class LowRank(LinearOperator):
 
 
 def weighted_eigenvalues(gram: torch.Tensor, weights: torch.Tensor) -> np.ndarray:
-    """Eigenvalues of Σ_i w_i v_i v_iᵀ, w ≥ 0, without its p − k zeros, descending, from gram_{ij} = v_i·v_j (k, k)."""
+    """Eigenvalues of Σ_i w_i v_i v_iᵀ, w ≥ 0, without its p − k zeros, descending,
+    from gram_{ij} = v_i·v_j (k, k).
+    """
     root = weights.sqrt()
     return torch.linalg.eigvalsh(root[:, None] * gram * root).flip(0).cpu().numpy()

@@ -12,7 +12,8 @@ from hspec.statistics import mean_and_error, mean_and_interval, normal_factor
 
 @dataclass(frozen=True)
 class SpectralMeasure:
-    """An estimate of φ(t) = (1/p) Σ_i δ(t − λ_i): one row of nodes and weights per probe, φ their mean.
+    """An estimate of φ(t) = (1/p) Σ_i δ(t − λ_i): one row of nodes and weights per probe, φ their
+    mean.
 
     Attributes:
         nodes: (n_v, m) float64, ascending in each row; rows that stopped early end in NaN.
@@ -35,8 +36,12 @@ class SpectralMeasure:
 
     def __post_init__(self) -> None:
         for name in ("nodes", "weights", "plain_weights"):
-            object.__setattr__(self, name, np.atleast_2d(np.asarray(getattr(self, name), dtype=np.float64)))
-        exact = np.zeros(self.nodes.shape, bool) if self.exact is None else np.atleast_2d(self.exact)
+            object.__setattr__(
+                self, name, np.atleast_2d(np.asarray(getattr(self, name), dtype=np.float64))
+            )
+        exact = (
+            np.zeros(self.nodes.shape, bool) if self.exact is None else np.atleast_2d(self.exact)
+        )
         object.__setattr__(self, "exact", exact.astype(bool))
         object.__setattr__(self, "dimension", int(self.dimension))
         shapes = {x.shape for x in (self.nodes, self.weights, self.plain_weights, self.exact)}
@@ -62,7 +67,8 @@ class SpectralMeasure:
         return cls(values[None], weights, weights, len(values), np.ones((1, len(values)), bool))
 
     def with_spikes(self, values: ArrayLike) -> "SpectralMeasure":
-        """(1 − k/p) · self + (1/p) Σ δ(t − λ_i): the k deflated eigenvalues put back, p = self.dimension + k.
+        """(1 − k/p) · self + (1/p) Σ δ(t − λ_i): the k deflated eigenvalues put back, p =
+        self.dimension + k.
 
         `self` measures the p − k eigenvalues that `deflate` left, so nothing is counted twice.
         Source: P18a, P20 (low-rank deflation).
@@ -139,7 +145,8 @@ class SpectralMeasure:
         low, _ = self.support
         if not low + shift > 0:
             raise ValueError(
-                f"A + {shift:g} I is not positive definite: the smallest node is {low:.4g}, so the shift must "
+                f"A + {shift:g} I is not positive definite: the smallest node is {low:.4g}, so the "
+                "shift must "
                 f"be larger than {-low:.4g}."
             )
         mean, error = self.mean_and_sem(lambda t: np.log(t + shift))
@@ -154,7 +161,8 @@ class SpectralMeasure:
         return self._cumulative(self.weights, t)
 
     def cdf_bounds(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Rigorous bounds on each probe's weighted CDF F(t) = Σ_i (v·q_i)² [λ_i ≤ t]: two (n_v, *t.shape).
+        """Rigorous bounds on each probe's weighted CDF F(t) = Σ_i (v·q_i)² [λ_i ≤ t]: two (n_v,
+        *t.shape).
 
         By the Chebyshev-Markov-Stieltjes inequalities Σ_{j<k} τ_j ≤ F(θ_k) ≤ Σ_{j≤k} τ_j at the
         node θ_k, so between the nodes Σ_{j<k} τ_j ≤ F(t) ≤ Σ_{j≤k+1} τ_j for θ_k < t < θ_{k+1}. τ
@@ -177,25 +185,36 @@ class SpectralMeasure:
         return known + lower, known + upper
 
     def share_below(self, t: float, level: float = 0.95) -> tuple[float, float, float]:
-        """Φ(t), the share of eigenvalues ≤ t, and the ends of an interval that holds both of its errors.
+        """Φ(t), the share of eigenvalues ≤ t, and the ends of an interval that holds both of its
+        errors.
 
-        It goes from the mean of the rigorous lower bounds to that of the upper ones (`cdf_bounds`), and
-        is widened by their Student-t interval over probes: the node nearest to t stands for eigenvalues
-        on both sides of it, which no spread over probes tells. A single probe has none; there the standard
-        deviation of a random probe's F(t) is (2Φ(1 − Φ)/(p + 2))^½, with Φ the upper bound.
+        It goes from the mean of the rigorous lower bounds to that of the upper ones (`cdf_bounds`),
+        and is widened by their Student-t interval over probes: the node nearest to t stands for
+        eigenvalues on both sides of it, which no spread over probes tells. A single probe has none;
+        there the standard deviation of a random probe's F(t) is (2Φ(1 − Φ)/(p + 2))^½, with Φ the
+        upper bound.
         Source: CTU21, for the variance; Chebyshev, Markov and Stieltjes for the bounds.
         """
         share = float(self.cdf(t))
         if self._is_exact:
             return share, share, share
-        (low, below), (high, above) = (mean_and_interval(bound, level) for bound in self.cdf_bounds(t))
+        (low, below), (high, above) = (
+            mean_and_interval(bound, level) for bound in self.cdf_bounds(t)
+        )
         if self.num_probes == 1:
             most = min(float(high), 0.5)  # where the variance is largest
-            below = above = normal_factor(level) * (2 * most * (1 - most) / (self.dimension + 2)) ** 0.5
-        return share, float(min(share, max(low - below, 0.0))), float(max(share, min(high + above, 1.0)))
+            below = above = (
+                normal_factor(level) * (2 * most * (1 - most) / (self.dimension + 2)) ** 0.5
+            )
+        return (
+            share,
+            float(min(share, max(low - below, 0.0))),
+            float(max(share, min(high + above, 1.0))),
+        )
 
     def confidence_band(self, t: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Pointwise Student-t band for Φ(t) over probes, within [0, 1]: the sampling error. Two of t's shape.
+        """Pointwise Student-t band for Φ(t) over probes, within [0, 1]: the sampling error. Two of
+        t's shape.
 
         Raises ValueError for a single probe of an inexact measure, which says nothing about its own
         spread.
@@ -204,7 +223,9 @@ class SpectralMeasure:
         if self._is_exact:
             return mean, mean
         if self.num_probes < 2:
-            raise ValueError("A confidence band needs at least two probes; cdf_bounds works with one.")
+            raise ValueError(
+                "A confidence band needs at least two probes; cdf_bounds works with one."
+            )
         return np.clip(mean - half, 0, 1), np.clip(mean + half, 0, 1)
 
     def density(self, t: ArrayLike, width: float) -> np.ndarray:
@@ -214,13 +235,17 @@ class SpectralMeasure:
     def log_density(
         self, log10_t: ArrayLike, sign: int, width: float, epsilon: float = smoothing.EPSILON
     ) -> np.ndarray:
-        """The density per decade of the positive or the negative branch; see `smoothing.log_density`."""
+        """The density per decade of the positive or the negative branch;
+        see `smoothing.log_density`.
+        """
         return smoothing.log_density(self, log10_t, sign, width, epsilon)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays for a file; `from_arrays` takes them back."""
         names = ("nodes", "weights", "plain_weights", "exact")
-        return {name: getattr(self, name) for name in names} | {"dimension": np.array(self.dimension)}
+        return {name: getattr(self, name) for name in names} | {
+            "dimension": np.array(self.dimension)
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "SpectralMeasure":

@@ -1,4 +1,6 @@
-"""Symmetric linear operators and their algebra: a matrix is its products, a shape, a dtype and a device."""
+"""Symmetric linear operators and their algebra: a matrix is its products, a shape,
+a dtype and a device.
+"""
 
 import math
 from numbers import Real
@@ -49,7 +51,9 @@ class LinearOperator(OperatorBase):
             return Combination([*_terms(self), *_terms(aslinearoperator(other))])
         if shift == 0:  # what sum() begins with
             return self
-        return Combination([*_terms(self), (shift, identity(self.shape[0], self.dtype, self.device))])
+        return Combination(
+            [*_terms(self), (shift, identity(self.shape[0], self.dtype, self.device))]
+        )
 
     __radd__ = __add__
 
@@ -90,9 +94,13 @@ class Wrapper(LinearOperator):
             for fact in ("shape", "dtype", "device"):
                 a, b = getattr(first, fact), getattr(other, fact)
                 if a != b:
-                    raise ValueError(f"{first} and {other} cannot be added: their {fact}s are {a} and {b}.")
+                    raise ValueError(
+                        f"{first} and {other} cannot be added: their {fact}s are {a} and {b}."
+                    )
         exact, removed = all(A.exact for A in parts), _removed_from_all(parts)
-        super().__init__(first.shape[0], first.dtype, first.device, name, exact=exact, removed_basis=removed)
+        super().__init__(
+            first.shape[0], first.dtype, first.device, name, exact=exact, removed_basis=removed
+        )
         self.parts, self.ranks = parts, max((A.ranks for A in parts), key=lambda ranks: ranks.size)
 
     def diagnosis(self) -> str:
@@ -127,7 +135,9 @@ class Combination(Wrapper):
 
 
 class Dense(LinearOperator):
-    """A symmetric matrix given by its entries; `aslinearoperator` is the checked way to make one."""
+    """A symmetric matrix given by its entries; `aslinearoperator` is the checked way to
+    make one.
+    """
 
     def __init__(self, matrix: Tensor, name: str = "A") -> None:
         super().__init__(matrix.shape[0], matrix.dtype, matrix.device, name)
@@ -188,7 +198,8 @@ def aslinearoperator(A: object, name: str = "A") -> LinearOperator:
     products = products_of(A)
     if products is None:
         raise TypeError(
-            "A LinearOperator, a symmetric torch.Tensor, or an operator of SciPy or curvlinops is needed; "
+            "A LinearOperator, a symmetric torch.Tensor, or an operator of SciPy or curvlinops is "
+            "needed; "
             f"got {type(A).__name__}."
         )
     return Foreign(products, name)
@@ -197,7 +208,8 @@ def aslinearoperator(A: object, name: str = "A") -> LinearOperator:
 def _dense(A: Tensor, name: str) -> LinearOperator:
     if A.layout != torch.strided:
         raise ValueError(
-            f"{name} is a tensor of layout {A.layout}: pass {name}.to_dense(), or SciPy's sparse matrix."
+            f"{name} is a tensor of layout {A.layout}: pass {name}.to_dense(), or SciPy's sparse "
+            "matrix."
         )
     if A.ndim != 2 or A.shape[0] != A.shape[1]:
         raise ValueError(f"A symmetric matrix is needed; got a tensor of shape {tuple(A.shape)}.")
@@ -207,14 +219,17 @@ def _dense(A: Tensor, name: str) -> LinearOperator:
     asymmetry = (operator.matrix - operator.matrix.T).abs().max()
     if asymmetry > torch.finfo(A.dtype).eps ** 0.5 * operator.matrix.abs().max():
         raise ValueError(
-            f"The matrix is not symmetric: an entry differs from its mirror image by {asymmetry:.3g}. "
+            "The matrix is not symmetric: an entry differs from its mirror image by "
+            f"{asymmetry:.3g}. "
             "If that is noise, pass (A + A.T) / 2."
         )
     return operator
 
 
 def _number(x: object) -> float | None:
-    """A real number as a float: Python's, NumPy's or a tensor without dimensions; None for anything else."""
+    """A real number as a float: Python's, NumPy's or a tensor without dimensions;
+    None for anything else.
+    """
     if isinstance(x, Tensor | np.ndarray):
         x = x.item() if x.ndim == 0 else None
     if not isinstance(x, Real):
@@ -240,7 +255,9 @@ def _formula(terms: list[tuple[float, LinearOperator]]) -> str:
 
 
 def _removed_from_all(parts: tuple[LinearOperator, ...]) -> Tensor | None:
-    """The basis that a deflation has taken out of every part; None where one part has it, or part of it."""
+    """The basis that a deflation has taken out of every part; None where one part has it,
+    or part of it.
+    """
     first = parts[0].removed_basis
     if first is None or any(A.removed_basis is None for A in parts):
         return None

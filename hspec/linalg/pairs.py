@@ -33,7 +33,13 @@ class EigenPairs:
     def top(self, k: int) -> "EigenPairs":
         """The k largest of these pairs."""
         if k > len(self):
-            raise ValueError(f"top({k}) asked of {len(self)} eigenpairs: compute more, or ask for fewer.")
+            raise ValueError(
+                f"top({k}) asked of {len(self)} eigenpairs: compute more, or ask for fewer."
+            )
         return EigenPairs(
-            self.values[:k], self.vectors[:, :k], self.residuals[:k], self.num_products, self.chance_missed
+            self.values[:k],
+            self.vectors[:, :k],
+            self.residuals[:k],
+            self.num_products,
+            self.chance_missed,
         )

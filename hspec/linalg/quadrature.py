@@ -36,7 +36,8 @@ def slq(
     callback: Callable[[int, int], None] | None = None,
     check: bool | str | Collection[str] = True,
 ) -> SpectralMeasure:
-    """The spectral measure of A: an m-node Gauss rule per random unit probe; num_steps · num_probes products.
+    """The spectral measure of A: an m-node Gauss rule per random unit probe; num_steps · num_probes
+    products.
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the probes are
@@ -85,7 +86,9 @@ def slq(
         reorthogonalize = "partial" if A.device.type == "cpu" else "full"
     if block is None:
         block = num_probes * num_steps * A.shape[0] * (basis_dtype or A.dtype).itemsize <= LOCK_STEP
-    probe = _Probe(A, num_steps, reorthogonalize, basis_dtype, checkpoint, checkpoint_every, bool(guards))
+    probe = _Probe(
+        A, num_steps, reorthogonalize, basis_dtype, checkpoint, checkpoint_every, bool(guards)
+    )
     starts = (draw_probe(A, generator, probes)[None] for _ in range(num_probes))
     runs = []
     for number, some in enumerate([torch.cat(list(starts))] if block else starts):
@@ -97,7 +100,9 @@ def slq(
 
 @dataclass
 class _Probe:
-    """How each start vector, or block of them, is run; and the memory of the last run, for the next one."""
+    """How each start vector, or block of them, is run; and the memory of the last run,
+    for the next one.
+    """
 
     A: LinearOperator
     num_steps: int
@@ -109,10 +114,14 @@ class _Probe:
     buffer: torch.Tensor | None = None
 
     def runs(self, number: int, starts: torch.Tensor, report: Callable | None) -> list[Tridiagonal]:
-        """The Lanczos runs from `starts` (n_v, p); where there is a checkpoint, what is left of them there."""
+        """The Lanczos runs from `starts` (n_v, p); where there is a checkpoint,
+        what is left of them there.
+        """
         if self.checkpoint is None:
             return self._run(self.A, number, starts, report)
-        settings = f"{self.num_steps} steps, reorthogonalize={self.reorthogonalize}, {self.basis_dtype}"
+        settings = (
+            f"{self.num_steps} steps, reorthogonalize={self.reorthogonalize}, {self.basis_dtype}"
+        )
         folder = Path(self.checkpoint) / f"probe-{number:04d}"
         finished = Finished(folder / "finished.pt", self.A, starts, settings)
         runs, operator = finished.load(test=number == 0), Remembered(self.A, folder, self.every)
@@ -122,7 +131,9 @@ class _Probe:
         operator.forget()
         return runs
 
-    def _run(self, A: LinearOperator, number: int, starts: torch.Tensor, report) -> list[Tridiagonal]:
+    def _run(
+        self, A: LinearOperator, number: int, starts: torch.Tensor, report
+    ) -> list[Tridiagonal]:
         run = Recurrence(
             A,
             starts,
@@ -137,7 +148,9 @@ class _Probe:
         return run.finish(report)
 
 
-def measure_from(runs: Sequence[Tridiagonal], dimension: int, *, orthogonal: bool = True) -> SpectralMeasure:
+def measure_from(
+    runs: Sequence[Tridiagonal], dimension: int, *, orthogonal: bool = True
+) -> SpectralMeasure:
     """The spectral measure of Lanczos runs from random probes; `slq` where they are to be kept.
 
     Args:

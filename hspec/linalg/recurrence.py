@@ -16,7 +16,8 @@ BASIS_DTYPES = (torch.bfloat16, torch.float32, torch.float64)
 
 
 class Recurrence:
-    """Lanczos runs from n_v start vectors in lock-step: one product with a block of n_v columns a step.
+    """Lanczos runs from n_v start vectors in lock-step: one product with a block of n_v columns a
+    step.
 
         β_j q_{j+1} = A q_j − α_j q_j − β_{j−1} q_{j−1},    α_j = q_j·A q_j,    ‖q_{j+1}‖ = 1
 
@@ -32,8 +33,8 @@ class Recurrence:
         reorthogonalize: "full", "partial" or "none".
         basis_dtype: of V (n_v, m, p); A's own by default.
         check: compare q_1·A q_2 with q_2·A q_1.
-        keep_basis: V is wanted, whether reorthogonalising needs it or not. Where it is not, of several ranks
-            each keeps its own coordinates of it: m·p/W numbers.
+        keep_basis: V is wanted, whether reorthogonalising needs it or not. Where it is not, of
+            several ranks each keeps its own coordinates of it: m·p/W numbers.
         buffer: the V of a run of the same shape that is over, to be written over.
     """
 
@@ -93,10 +94,13 @@ class Recurrence:
         """A q, for each row of q."""
         q = q.to(self.A.dtype)
         w = self.A @ q[0] if len(q) == 1 else (self.A @ q.T).T
-        return w.reshape(q.shape).to(self.q.dtype).contiguous()  # one layout, so that a resumed run repeats
+        return (
+            w.reshape(q.shape).to(self.q.dtype).contiguous()
+        )  # one layout, so that a resumed run repeats
 
     def _minus(self, w: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-        """w − α_j q_j − β_{j−1} q_{j−1}, in memory of the run's own: w's may be the operator's."""
+        """w − α_j q_j − β_{j−1} q_{j−1}, in memory of the run's own:
+        w's may be the operator's."""
         j, dtype = self.scalars.step, w.dtype
         w = torch.addcmul(w, alpha[:, None].to(dtype), self.q, value=-1, out=self.spare)
         if j:
@@ -105,29 +109,44 @@ class Recurrence:
             w -= (w @ self.Q) @ self.Q.T
         return w
 
-    def _orthogonal(self, w: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Make w orthogonal to the basis, in place: what α_j gains by that, and β_j = ‖w‖; (n_v,) each."""
+    def _orthogonal(
+        self, w: torch.Tensor, alpha: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make w orthogonal to the basis, in place: what α_j gains by that, and β_j = ‖w‖;
+        (n_v,) each.
+        """
         j, basis = self.scalars.step, None
         self.scalars.alphas[:, j] = alpha
         if self.V is not None:
             self.V[:, j] = self.q[:, self.rows]
             basis = self.V[:, : j + 1]
-        return self.reorthogonalize(w, basis, self.q_before, self.scalars.alphas, self.scalars.betas)
+        return self.reorthogonalize(
+            w, basis, self.q_before, self.scalars.alphas, self.scalars.betas
+        )
 
     def _move_on(self, w: torch.Tensor, beta: torch.Tensor) -> None:
-        """q_{j+1} = w / β_j. A run that has stopped has its residual as one more vector, and then zeros.
+        """q_{j+1} = w / β_j. A run that has stopped has its residual as one more vector, and then
+        zeros.
 
         No branch, so no look at the scalars on a GPU.
         """
         shrink = torch.where(self.scalars.alive & (beta > 0), 1.0 / beta, 0.0)
-        self.q_before, self.q, self.spare = self.q, w.mul_(shrink[:, None].to(w.dtype)), self.q_before
+        self.q_before, self.q, self.spare = (
+            self.q,
+            w.mul_(shrink[:, None].to(w.dtype)),
+            self.q_before,
+        )
 
     def _check_symmetry(self) -> None:
-        """q_1·A q_2 = q_2·A q_1 = β_1; a matrix that is not symmetric, or changes between products, fails."""
+        """q_1·A q_2 = q_2·A q_1 = β_1; a matrix that is not symmetric,
+        or changes between products, fails.
+        """
         (mirrored, size), beta = self.mirror, self.scalars.betas[:, 0]
         off = (mirrored - beta).abs()
         # a bfloat16 basis takes the precision from β_1
-        coarse = torch.float32 if self.V is not None and self.V.dtype == torch.bfloat16 else self.A.dtype
+        coarse = (
+            torch.float32 if self.V is not None and self.V.dtype == torch.bfloat16 else self.A.dtype
+        )
         if bool((off > SYMMETRY[coarse] * (size + beta)).any()):
             v = self.q_before[int(off.argmax())].to(self.A.dtype)
             raise asymmetry_error(self.A, float(off.max()), float(size.max()), v)
@@ -146,7 +165,9 @@ def left_of(Q: torch.Tensor | None, starts: torch.Tensor) -> torch.Tensor:
 
     Raises ValueError where nothing is left of one.
     """
-    if Q is None or not bool((norms(starts @ Q) > torch.finfo(Q.dtype).eps ** 0.5 * norms(starts)).any()):
+    if Q is None or not bool(
+        (norms(starts @ Q) > torch.finfo(Q.dtype).eps ** 0.5 * norms(starts)).any()
+    ):
         return starts
     left = starts - (starts @ Q) @ Q.T
     left = left - (left @ Q) @ Q.T

@@ -1,4 +1,6 @@
-"""Resuming is a matrix: products kept on disk, so that a computation that was killed need not do them again."""
+"""Resuming is a matrix: products kept on disk, so that a computation that was killed need
+not do them again.
+"""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +19,8 @@ PIECE = 1 << 28  # bytes of them at most, but for a single one
 
 
 class Remembered(Wrapper):
-    """A, whose products are written to a folder, and read from there as long as the same ones are asked for.
+    """A, whose products are written to a folder, and read from there as long as the same ones are
+    asked for.
 
     "The same" is bit by bit, and in the same order: a computation without chance repeats itself to
     where it was killed, and goes on. Made by `remembered`.
@@ -33,13 +36,18 @@ class Remembered(Wrapper):
         self.every = min(whole_number(every, "checkpoint_every"), most)
         self.fingerprint = {"operator": f"{A.name} {A.shape} {A.dtype}"}
         self.past = self._stored() if self.ranks.rank == 0 else iter(())
-        self.recent: list[tuple[int, torch.Tensor]] = []  # since the last piece: checksum of X, (A X)ᵀ
+        self.recent: list[
+            tuple[int, torch.Tensor]
+        ] = []  # since the last piece: checksum of X, (A X)ᵀ
         self.num_calls = 0
         self.is_new = False  # whether one of the recent products is not on disk
 
     def _matmat(self, X: torch.Tensor) -> torch.Tensor:
         self.num_calls += 1
-        asked, rows = int(checksum(X), 16), torch.empty_like(X.T, memory_format=torch.contiguous_format)
+        asked, rows = (
+            int(checksum(X), 16),
+            torch.empty_like(X.T, memory_format=torch.contiguous_format),
+        )
         with self.ranks.agreed():
             stored, found = next(self.past, (None, rows))
         if self.ranks.gather(asked == stored)[0]:
@@ -77,7 +85,9 @@ class Remembered(Wrapper):
             path.unlink(missing_ok=True)
 
     def _stored(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """The products on disk, in order and without a gap: the checksum of X, and (A X)ᵀ (k, p)."""
+        """The products on disk, in order and without a gap: the checksum of X,
+        and (A X)ᵀ (k, p).
+        """
         known = 0
         for path in self._paths():
             piece = read_piece(path, self.fingerprint)
@@ -95,7 +105,8 @@ class Remembered(Wrapper):
         A = self.parts[0]
         if bool((norms((A @ X - product).T) > SYMMETRY[self.dtype] * norms(product.T)).any()):
             raise ValueError(
-                f"{A} is no longer the matrix whose products {self.folder} holds: delete that folder, or name "
+                f"{A} is no longer the matrix whose products {self.folder} holds: delete that "
+                "folder, or name "
                 "another."
             )
 
@@ -114,8 +125,11 @@ class Remembered(Wrapper):
         return self.folder / f"products-{last:06d}.pt"
 
 
-def remembered(A: LinearOperator | torch.Tensor, folder: str | os.PathLike, every: int = EVERY) -> Remembered:
-    """A with a memory on disk: any algorithm that is run on it again finds its products there, after a kill too.
+def remembered(
+    A: LinearOperator | torch.Tensor, folder: str | os.PathLike, every: int = EVERY
+) -> Remembered:
+    """A with a memory on disk: any algorithm that is run on it again finds its products there,
+    after a kill too.
 
     `lanczos`, `slq` and `eigsh` do this where they are given a folder as `checkpoint`. Products are
     compared bit by bit with those asked for, so a run with other arguments uses what it can, and

@@ -12,12 +12,17 @@ import torch
 from hspec.distributed import ALONE, Alone
 from hspec.linalg.inner_products import inner, norms
 
-CHUNK = 16  # basis rows brought to the working precision at a time, where the basis is stored in another
-DROP = 0.7  # a vector that loses more of its norm than this in one pass needs a second ("twice is enough")
+# basis rows brought to the working precision at a time, where the basis is stored in another
+CHUNK = 16
+# a vector that loses more of its norm than this in one pass needs a second ("twice is enough")
+DROP = 0.7
 
 
-def project_out(w: torch.Tensor, V: torch.Tensor, ranks: Alone = ALONE) -> tuple[torch.Tensor, torch.Tensor]:
-    """Remove from each w_i the directions V_i, in place; w (n_v, p), V (n_v, j, p) on a contiguous buffer per probe.
+def project_out(
+    w: torch.Tensor, V: torch.Tensor, ranks: Alone = ALONE
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Remove from each w_i the directions V_i, in place; w (n_v, p), V (n_v, j, p) on a contiguous
+    buffer per probe.
 
     Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical
     Gram-Schmidt, as two matrix-vector products; a basis stored in another precision goes by chunks
@@ -50,7 +55,8 @@ def _has_dropped(left: torch.Tensor, removed: torch.Tensor) -> bool:
 
 
 class Full:
-    """Against all previous vectors at every step: one pass in float32, two where that is not enough.
+    """Against all previous vectors at every step: one pass in float32, two where that is not
+    enough.
 
     In float64 the second pass always runs. In float32 on the CPU it runs when the norm drops, the
     sign that what is left is mostly rounding. On a GPU looking at the norm would stop the stream:
@@ -78,7 +84,9 @@ class Full:
 
 
 class Off:
-    """The bare three-term recurrence. Ghost eigenvalues will appear; the density survives, counts do not."""
+    """The bare three-term recurrence. Ghost eigenvalues will appear; the density survives,
+    counts do not.
+    """
 
     needs_basis = False
 
@@ -136,7 +144,9 @@ class Partial:
         return correction, left
 
     def _advance(self, j, alphas, betas, beta):
-        """ω_{j+1,·} from ω_{j,·} and ω_{j−1,·}; all (n_v, …); betas[:, i] couples vectors i and i + 1."""
+        """ω_{j+1,·} from ω_{j,·} and ω_{j−1,·}; all (n_v, …); betas[:,
+        i] couples vectors i and i + 1.
+        """
         previous, current = self.omega
         current = current.copy()
         current[:, j + 1] = 1.0  # q_j · q_j
@@ -176,7 +186,9 @@ class Partial:
 def make(
     kind: str, num_probes: int, num_steps: int, eps: float, ranks: Alone = ALONE
 ) -> Full | Partial | Off:
-    """The strategy by name: "full", "partial" or "none"; ranks: those that the basis is cut up between."""
+    """The strategy by name: "full", "partial" or "none"; ranks:
+    those that the basis is cut up between.
+    """
     if kind == "full":
         return Full(ranks)
     if kind == "partial":

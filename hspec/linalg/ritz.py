@@ -10,7 +10,8 @@ from hspec.linalg.operator import LinearOperator, aslinearoperator
 
 
 def ritz_values(A: LinearOperator | Tensor, M: Tensor) -> np.ndarray:
-    """Eigenvalues of M̂ᵀ A M̂, descending, float64: as many as M (p, k) has rank, from as many products.
+    """Eigenvalues of M̂ᵀ A M̂, descending, float64: as many as M (p, k) has rank, from as many
+    products.
 
     M̂ is an orthonormal basis of M's span. The i-th is at most A's i-th eigenvalue (Cauchy), and
     their sum tr(M̂ᵀ A M̂) the curvature that the span captures: over the sum of A's largest, the

@@ -1,4 +1,6 @@
-"""What the nodes of a Lanczos quadrature weigh: converged ones 1/p, where they are simple eigenvalues."""
+"""What the nodes of a Lanczos quadrature weigh: converged ones 1/p,
+where they are simple eigenvalues.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +10,9 @@ import scipy  # its parts are loaded when they are first used
 from hspec.linalg.tridiagonal import Tridiagonal
 
 CONVERGED = 1e-6  # β_m |s_mi| below this share of λ_max: the Ritz pair is an eigenpair
-FALSE_ALARM = 1e-4  # chance that a spectrum of simple eigenvalues is taken for one with multiple ones
+FALSE_ALARM = (
+    1e-4  # chance that a spectrum of simple eigenvalues is taken for one with multiple ones
+)
 
 
 def ritz_weights(runs: Sequence[Tridiagonal], dimension: int) -> list[np.ndarray]:
@@ -44,12 +48,15 @@ def _rule(run: Tridiagonal) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _simple(nodes, draws, converged) -> list[np.ndarray]:
     """Which nodes of each run may be taken for simple eigenvalues."""
     theta, draw = (
-        np.concatenate([x[mask] for x, mask in zip(y, converged, strict=True)]) for y in (nodes, draws)
+        np.concatenate([x[mask] for x, mask in zip(y, converged, strict=True)])
+        for y in (nodes, draws)
     )
     if not len(theta):
         return list(converged)
     order = np.argsort(theta, kind="stable")
-    same = 2 * CONVERGED * np.abs(theta).max()  # two Ritz values of one eigenvalue are no farther apart
+    same = (
+        2 * CONVERGED * np.abs(theta).max()
+    )  # two Ritz values of one eigenvalue are no farther apart
     group = np.empty(len(theta), dtype=int)
     group[order] = np.r_[0, np.cumsum(np.diff(theta[order]) > same)]
     count, weight = np.bincount(group), np.bincount(group, draw)

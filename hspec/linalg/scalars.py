@@ -4,10 +4,10 @@ import torch
 
 from hspec.linalg.operator import LinearOperator
 
-# β below this share of ‖T‖ is rounding: the subspace is invariant. The recurrence amplifies the products'
-# own rounding by orders of magnitude. Stopping early would cost the bulk, whose width may be a millionth of
-# ‖T‖, so the float32 value is hardly above the products' rounding; missing a stop is harmless there, for
-# what follows enters with weight zero.
+# β below this share of ‖T‖ is rounding: the subspace is invariant. The recurrence amplifies the
+# products' own rounding by orders of magnitude. Stopping early would cost the bulk, whose width may
+# be a millionth of ‖T‖, so the float32 value is hardly above the products' rounding; missing a stop
+# is harmless there, for what follows enters with weight zero.
 INVARIANT = {torch.float32: 1e-6, torch.float64: 1e-12}
 GPU_LOOK = 8  # steps between two looks at the scalars on a GPU, where each look stops the stream
 
@@ -19,7 +19,9 @@ class Scalars:
         self.A, self.share = A, INVARIANT[A.dtype]
         self.alphas = torch.zeros(num_probes, num_steps, dtype=torch.float64, device=A.device)
         self.betas = torch.zeros_like(self.alphas)
-        self.alive = torch.ones(num_probes, dtype=torch.bool, device=A.device)  # all βs exceed rounding
+        self.alive = torch.ones(
+            num_probes, dtype=torch.bool, device=A.device
+        )  # all βs exceed rounding
         self.step = 0
 
     def record(self, alpha: torch.Tensor, beta: torch.Tensor) -> None:
@@ -29,7 +31,9 @@ class Scalars:
         self.step += 1
 
     def _norm_estimate(self) -> torch.Tensor:
-        """|α_j| + β_{j−1} + β_j, whose largest bounds ‖T‖ from above and is at most 3 ‖T‖; (n_v, m)."""
+        """|α_j| + β_{j−1} + β_j, whose largest bounds ‖T‖ from above and is at most 3 ‖T‖;
+        (n_v, m).
+        """
         before = torch.nn.functional.pad(self.betas, (1, 0))[:, :-1]
         return self.alphas.abs() + before + self.betas
 
@@ -50,7 +54,8 @@ class Scalars:
         for alphas, betas, m in zip(self.alphas, self.betas, lengths, strict=True):
             if not torch.isfinite(alphas[:m] + betas[:m]).all():
                 raise FloatingPointError(
-                    f"{self.A} @ v is not finite by step {m}: look for overflow or nan in the operator "
+                    f"{self.A} @ v is not finite by step {m}: look for overflow or nan in the "
+                    "operator "
                     "(a diverged network, a loss in low precision)."
                 )
         return lengths

@@ -17,7 +17,8 @@ class Scaled(Wrapper):
 
 
 def scaled(A: LinearOperator | torch.Tensor, d: torch.Tensor) -> LinearOperator:
-    """D A D with D = diag(d): the curvature that an optimiser with a step of its own for each weight sees.
+    """D A D with D = diag(d): the curvature that an optimiser with a step of its own for each
+    weight sees.
 
     A step P g with a diagonal P > 0 is a gradient step in the coordinates P^(−1/2) θ, in which the
     Hessian is P^(1/2) Hess P^(1/2): so d = P^(1/2). For Adam P is 1/(√v̂ + ε), and the largest
@@ -43,7 +44,9 @@ def scaled(A: LinearOperator | torch.Tensor, d: torch.Tensor) -> LinearOperator:
     A = aslinearoperator(A)
     A._check(d, "scaled by")
     if d.ndim != 1 or not torch.isfinite(d).all():
-        raise ValueError(f"d is a vector ({A.shape[0]},) of finite factors; got shape {tuple(d.shape)}.")
+        raise ValueError(
+            f"d is a vector ({A.shape[0]},) of finite factors; got shape {tuple(d.shape)}."
+        )
     if A.removed_basis is not None:
         raise ValueError(f"{A} is deflated: scale first, then deflate.")
     return Scaled(A, d.detach())

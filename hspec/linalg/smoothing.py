@@ -20,7 +20,8 @@ CHUNK = 1 << 22  # kernel values held at a time
 
 
 def density(measure: SpectralMeasure, t: ArrayLike, width: float) -> np.ndarray:
-    """φ_σ(t) = mean over probes of Σ_k τ_k exp(−(t − θ_k)²/2σ²)/√(2π)σ; σ = width, in the eigenvalues' units.
+    """φ_σ(t) = mean over probes of Σ_k τ_k exp(−(t − θ_k)²/2σ²)/√(2π)σ; σ = width, in the
+    eigenvalues' units.
 
     It integrates to 1 over the line; over a grid that clips the spectrum, to less.
     Source: GKX19, P20 (appendix D.2).
@@ -54,7 +55,9 @@ def log_density(
 
 
 def noise_floor(measure: SpectralMeasure, precision: str = "float32") -> float:
-    """eps · ‖A‖: products in that precision say nothing about eigenvalues smaller than this; draw none below it."""
+    """eps · ‖A‖: products in that precision say nothing about eigenvalues smaller than this;
+    draw none below it.
+    """
     return float(np.finfo(precision).eps * max(np.abs(measure.support)))
 
 
@@ -92,7 +95,9 @@ def _ghorbani_width(measure: SpectralMeasure, num_steps: int) -> float:
     return float(np.sqrt(1e-5 * max(1.0, high - low)))
 
 
-MARGIN = 0.05  # P19's code: the range is widened by 5 % at each end before it is rescaled to [−1, 1]
+MARGIN = (
+    0.05  # P19's code: the range is widened by 5 % at each end before it is rescaled to [−1, 1]
+)
 
 # Published kernel widths σ(measure, number of Lanczos steps), in the eigenvalues' units.
 KERNEL_WIDTHS = {

@@ -12,7 +12,8 @@ from hspec.linalg.symmetry import SYMMETRY, asymmetry_error
 
 FLOOR = 50.0  # residuals below FLOOR · eps · ‖A‖ are rounding, and count as converged
 TINY = 1e-300  # instead, for the zero matrix
-DEPENDENT = 1e-3  # directions of a block with a smaller singular value, relative to its largest, add nothing
+# directions of a block with a smaller singular value, relative to its largest, add nothing
+DEPENDENT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ class Subspace:
     def _fill(self, j: int, rows: np.ndarray) -> None:
         """T's new rows and columns from V A V_newᵀ (j + b, b)."""
         if not np.isfinite(rows).all():
-            raise FloatingPointError(f"{self.A} @ v is not finite: look for overflow or nan in the operator.")
+            raise FloatingPointError(
+                f"{self.A} @ v is not finite: look for overflow or nan in the operator."
+            )
         new = slice(j, self.count)
         self.T[: self.count, new] = rows
         self.T[new, : self.count] = rows.T
@@ -98,7 +101,9 @@ class Subspace:
             self.check = False
 
     def _orthonormal(self, X: torch.Tensor) -> torch.Tensor:
-        """X orthonormal, and orthogonal to V; directions that are nearly V's or each other's are dropped."""
+        """X orthonormal, and orthogonal to V; directions that are nearly V's or each
+        other's are dropped.
+        """
         V = self.V[: self.count]
         for _ in range(2):
             X = _unit_rows(X)
@@ -114,7 +119,9 @@ class Subspace:
             raise asymmetry_error(self.A, off, size, self.V[0])
 
     def ritz(self, k: int, *, exact: bool) -> Ritz:
-        """The k wanted pairs of T (2k for both ends): with vectors and computed residuals, or with estimated ones."""
+        """The k wanted pairs of T (2k for both ends): with vectors and computed residuals,
+        or with estimated ones.
+        """
         theta, S = np.linalg.eigh(self.T[: self.count, : self.count])
         wanted = 2 * k if self.which == "both" else k
         chosen = np.sort(outermost(self.count, self.which)[:wanted])[::-1]
@@ -126,13 +133,18 @@ class Subspace:
             squares = np.sum(last * (self.outside_gram @ last), 0)
             return Ritz(values, np.sqrt(np.maximum(squares, 0.0)), edges, floor)
         rotation = torch.from_numpy(S.T.copy()).to(self.V)
-        vectors, directions = rotation @ self.V[: self.count], rotation @ self.AV[: self.count]  # rows
+        vectors, directions = (
+            rotation @ self.V[: self.count],
+            rotation @ self.AV[: self.count],
+        )  # rows
         directions.addcmul_(vectors, torch.from_numpy(values).to(self.V)[:, None], value=-1)
         residuals = norms(directions).cpu().numpy()
         return Ritz(values, residuals, edges, floor, vectors.T, directions.T)
 
     def restart(self, keep: int, fixed: int = 0) -> None:
-        """Thick restart: of the rows after the first `fixed` keep the outermost Ritz vectors only, outermost first."""
+        """Thick restart: of the rows after the first `fixed` keep the outermost Ritz
+        vectors only, outermost first.
+        """
         part = slice(fixed, self.count)
         theta, S = np.linalg.eigh(self.T[part, part])
         chosen = outermost(len(theta), self.which)[:keep]
@@ -148,14 +160,17 @@ class Subspace:
 
 
 def outermost(m: int, which: str) -> np.ndarray:
-    """The indices of m ascending values, those at the wanted end first; of both ends by turns."""
+    """The indices of m ascending values, those at the wanted end first;
+    of both ends by turns."""
     up = np.arange(m)
     both = np.stack([up[::-1], up], 1).ravel()[:m]
     return {"largest": up[::-1], "smallest": up, "both": both}[which]
 
 
 def _edges(theta: np.ndarray, chosen: np.ndarray, k: int, which: str) -> np.ndarray:
-    """|λ_k| at each chosen pair's end; of all values the largest, as long as both ends are not apart."""
+    """|λ_k| at each chosen pair's end; of all values the largest,
+    as long as both ends are not apart.
+    """
     m = len(theta)
     if which == "both" and 2 * k > m:
         return np.full(len(chosen), np.abs(theta).max())
@@ -166,7 +181,9 @@ def _edges(theta: np.ndarray, chosen: np.ndarray, k: int, which: str) -> np.ndar
 
 
 def _unit_rows(X: torch.Tensor) -> torch.Tensor:
-    """Rows of length one: to the right size first, since float32 holds few squares, and then to rounding."""
+    """Rows of length one: to the right size first, since float32 holds few squares,
+    and then to rounding.
+    """
     X = X / norms(X)[:, None].to(X.dtype)
     return X / cross(X, X).diagonal().sqrt()[:, None].to(X.dtype)
 

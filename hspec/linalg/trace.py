@@ -11,8 +11,11 @@ from hspec.statistics import mean_and_error
 PROBES = ("gaussian", "rademacher")
 
 
-def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gaussian") -> torch.Tensor:
-    """A random vector (p,) of A's dtype and device with E[v vᵀ] = I (I − QQᵀ if A is deflated by Q).
+def draw_probe(
+    A: LinearOperator, generator: torch.Generator, kind: str = "gaussian"
+) -> torch.Tensor:
+    """A random vector (p,) of A's dtype and device with E[v vᵀ] = I (I − QQᵀ if A is deflated by
+    Q).
 
     Drawn in float64 on the generator's device, so that runs in float32 and float64 see the same
     probe. Of several ranks, the first one draws for all.
@@ -35,7 +38,9 @@ def draw_probe(A: LinearOperator, generator: torch.Generator, kind: str = "gauss
     else:
         raise ValueError(f"Probes are {' or '.join(PROBES)}; got {kind!r}.")
     v = A.ranks.first(v.to(A.device, A.dtype))
-    for _ in range(0 if A.removed_basis is None else 2):  # twice, so that rounding leaves nothing of Q
+    for _ in range(
+        0 if A.removed_basis is None else 2
+    ):  # twice, so that rounding leaves nothing of Q
         v = v - A.removed_basis @ (A.removed_basis.T @ v)
     return v
 
@@ -69,6 +74,8 @@ def hutchinson_trace(
         values.append(inner(v[None], (A @ v)[None]))
     values = torch.cat(values).cpu().numpy()
     if not np.isfinite(values).all():
-        raise FloatingPointError(f"{A} @ v is not finite: look for overflow or nan in the operator.")
+        raise FloatingPointError(
+            f"{A} @ v is not finite: look for overflow or nan in the operator."
+        )
     mean, error = mean_and_error(values)
     return float(mean), float(error)

@@ -32,7 +32,8 @@ class Tridiagonal:
         return np.diag(self.alphas) + np.diag(self.betas, 1) + np.diag(self.betas, -1)
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ritz values θ ascending, and the first and last components of T's eigenvectors: three (m,) arrays.
+        """Ritz values θ ascending, and the first and last components of T's eigenvectors: three
+        (m,) arrays.
 
         first² are the weights of the Gauss rule; β_m |last| are the residual norms of the Ritz
         pairs.
@@ -45,7 +46,8 @@ class Tridiagonal:
 
 
 def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") -> EigenPairs:
-    """k Ritz pairs of a Lanczos run with kept basis: y = V s, residual ‖A y − θ y‖ = β_m |s_m|. No product.
+    """k Ritz pairs of a Lanczos run with kept basis: y = V s, residual ‖A y − θ y‖ = β_m |s_m|. No
+    product.
 
     One run so gives outliers, range and bulk. It shows each eigenvalue once, however multiple it
     is; `eigsh` looks for copies.
@@ -63,7 +65,9 @@ def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") ->
     theta, S = tridiagonal._eigh()
     chosen = select(theta, k, which, "Lanczos steps: run more steps, or ask for fewer pairs")
     S = S[:, chosen]
-    vectors = tridiagonal.V.to(tridiagonal.residual.dtype) @ torch.from_numpy(S).to(tridiagonal.residual)
+    vectors = tridiagonal.V.to(tridiagonal.residual.dtype) @ torch.from_numpy(S).to(
+        tridiagonal.residual
+    )
     return EigenPairs(theta[chosen], vectors, tridiagonal.residual_norm * np.abs(S[-1]))
 
 
@@ -75,4 +79,8 @@ def select(theta: np.ndarray, k: int, which: str, available: str) -> np.ndarray:
     if k < 1 or wanted > m:
         raise ValueError(f"{wanted} eigenpairs asked of {m} {available}.")
     order = np.arange(m)[::-1]
-    return {"largest": order[:k], "smallest": order[m - k :], "both": np.r_[order[:k], order[m - k :]]}[which]
+    return {
+        "largest": order[:k],
+        "smallest": order[m - k :],
+        "both": np.r_[order[:k], order[m - k :]],
+    }[which]

@@ -1,4 +1,6 @@
-"""The papers' networks, at any width, with or without batch normalisation, initialised from a generator."""
+"""The papers' networks, at any width, with or without batch normalisation,
+initialised from a generator.
+"""
 
 from hspec.models.layers import ACTIVATIONS, INITS, NORMS
 from hspec.models.registry import MODELS, build, check_net, count_parameters, model_version

@@ -5,7 +5,12 @@ from torch import Tensor, nn
 
 from hspec.models.layers import Shape
 
-_GROWTH, _DEPTH, _BLOCKS, _STEM = 12, 12, 3, 16  # 3 blocks of 12 layers, 2 transitions, stem and output: 40
+_GROWTH, _DEPTH, _BLOCKS, _STEM = (
+    12,
+    12,
+    3,
+    16,
+)  # 3 blocks of 12 layers, 2 transitions, stem and output: 40
 
 
 class DenseLayer(nn.Module):
@@ -13,14 +18,18 @@ class DenseLayer(nn.Module):
 
     def __init__(self, shape: Shape, inputs: int, growth: int):
         super().__init__()
-        self.layers = nn.Sequential(shape.norm2d(inputs), shape.activate(), shape.conv(inputs, growth, 3))
+        self.layers = nn.Sequential(
+            shape.norm2d(inputs), shape.activate(), shape.conv(inputs, growth, 3)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.layers(x)], 1)
 
 
 class DenseNet(nn.Module):
-    """Stem, dense blocks with a halving transition between two, norm, global average, linear output."""
+    """Stem, dense blocks with a halving transition between two, norm, global average,
+    linear output.
+    """
 
     def __init__(self, shape: Shape):
         super().__init__()

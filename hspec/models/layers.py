@@ -18,7 +18,8 @@ NORMS = ("batch", "none")
 
 @dataclass(frozen=True)
 class Shape:
-    """What a net is to be: its input and output, its width multiplier, its norm and activation."""
+    """What a net is to be: its input and output, its width multiplier,
+    its norm and activation."""
 
     in_channels: int
     num_classes: int
@@ -49,7 +50,8 @@ class Shape:
 def initialise(net: nn.Module, generator: torch.Generator, init: str = "He") -> None:
     """Normal initialisation of every layer by a rule of `INITS`, from `generator` alone.
 
-    Biases are 0, norms the identity. A module's `init_scale`, where set, multiplies its weights: see `resnet`.
+    Biases are 0, norms the identity. A module's `init_scale`, where set, multiplies its weights:
+    see `resnet`.
     """
     last = [m for m in net.modules() if isinstance(m, nn.Linear)][-1:]
     for module in net.modules():
@@ -67,7 +69,9 @@ def _he(module: nn.Conv2d | nn.Linear, is_last: bool) -> float:
 
 
 def _published(module: nn.Conv2d | nn.Linear, is_last: bool) -> float:
-    """Convolutions: variance 2 / fan-out; linear layers: standard deviation 0.01, whatever their size."""
+    """Convolutions: variance 2 / fan-out; linear layers: standard deviation 0.01,
+    whatever their size.
+    """
     return math.sqrt(2 / module.weight[:, 0].numel()) if isinstance(module, nn.Conv2d) else 0.01
 
 

@@ -10,7 +10,9 @@ _NAME = re.compile(r"mlp:\d+(x\d+)?(-\d+(x\d+)?)*")
 
 
 def hidden_widths(name: str) -> list[int]:
-    """Widths of the hidden layers in a name: "mlp:800-450" → [800, 450], "mlp:2048x8" → eight times 2048."""
+    """Widths of the hidden layers in a name: "mlp:800-450" → [800, 450],
+    "mlp:2048x8" → eight times 2048.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"cannot read {name!r}: an MLP is called by its hidden widths, 'mlp:20', 'mlp:2048x8'"

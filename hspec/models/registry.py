@@ -24,9 +24,11 @@ from hspec.models.vgg import vgg11, vgg11_linear
 
 @dataclass(frozen=True)
 class Architecture:
-    """A net's constructor and the smallest image, in pixels a side, that its strides leave something of.
+    """A net's constructor and the smallest image, in pixels a side, that its strides leave
+    something of.
 
-    norm: in its published form. version: raised when a change to the net changes what its training gives.
+    norm: in its published form. version: raised when a change to the net changes what its training
+        gives.
     """
 
     construct: Callable[[Shape], nn.Module]
@@ -64,22 +66,27 @@ def build(
     """A fresh float32 net on the CPU, (N, in_channels, image_size, image_size) → (N, num_classes).
 
     name: a key of `MODELS`, or "mlp:" and the hidden widths: "mlp:20", "mlp:800-450", "mlp:2048x8".
-    width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the net's
-    published form, "none" for MLPs and SqueezeNet and "batch" for the others. activation: "relu", or a
-    smooth one for tests. init: a rule of `INITS` for the initial weights. Every weight comes from `generator`;
-    the global random state is left as it was.
+    width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the
+    net's published form, "none" for MLPs and SqueezeNet and "batch" for the others. activation:
+    "relu", or a
+    smooth one for tests. init: a rule of `INITS` for the initial weights. Every weight comes from
+    `generator`; the global random state is left as it was.
 
-    Raises ValueError for an unknown name, norm, activation or init, a width that is not positive, or too small an
-    image.
+    Raises ValueError for an unknown name, norm, activation or init, a width that is not positive,
+    or too small an image.
     """
     is_mlp = name.startswith("mlp:")
     if norm is None:
         norm = MODELS[name].norm if name in MODELS else "none"
     check_net(name, image_size, width, norm, init)
     if activation not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+        raise ValueError(
+            f"unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}"
+        )
     if in_channels < 1 or num_classes < 2:
-        raise ValueError(f"a net needs a channel and two classes, got {in_channels} and {num_classes}")
+        raise ValueError(
+            f"a net needs a channel and two classes, got {in_channels} and {num_classes}"
+        )
     shape = Shape(in_channels, num_classes, image_size, width, norm, activation)
     with torch.random.fork_rng(
         devices=[]
@@ -92,12 +99,14 @@ def build(
 def check_net(name: str, image_size: int, width: float, norm: str, init: str) -> None:
     """Refuse what :func:`build` could not make of images of that size, before there are any.
 
-    Raises ValueError for an unknown name, norm or init, a width that is not a positive number, or too small an image.
+    Raises ValueError for an unknown name, norm or init, a width that is not a positive number, or
+    too small an image.
     """
     is_mlp = name.startswith("mlp:")
     if not is_mlp and name not in MODELS:
         raise ValueError(
-            f"unknown model {name!r}: choose one of {', '.join(MODELS)}, or 'mlp:' and hidden widths"
+            f"unknown model {name!r}: choose one of {', '.join(MODELS)}, or 'mlp:' and hidden "
+            "widths"
         )
     if is_mlp:
         hidden_widths(name)

@@ -1,4 +1,5 @@
-"""Residual nets: ResNet18 in both its forms, and the small ones for CIFAR, of 20 to 56 layers."""
+"""Residual nets: ResNet18 in both its forms, and the small ones for CIFAR,
+of 20 to 56 layers."""
 
 import math
 
@@ -9,7 +10,8 @@ from hspec.models.layers import Shape
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut, named as in torchvision, so that its weights load."""
+    """Two 3×3 convolutions beside a shortcut, named as in torchvision,
+    so that its weights load."""
 
     def __init__(self, shape: Shape, inputs: int, outputs: int, stride: int, shortcut: str):
         super().__init__()
@@ -23,7 +25,9 @@ class BasicBlock(nn.Module):
         elif shortcut == "pad":
             self.downsample = PaddedShortcut(stride, outputs - inputs)
         else:
-            self.downsample = nn.Sequential(shape.conv(inputs, outputs, 1, stride), shape.norm2d(outputs))
+            self.downsample = nn.Sequential(
+                shape.conv(inputs, outputs, 1, stride), shape.norm2d(outputs)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         branch = self.bn2(self.conv2(self.activate(self.bn1(self.conv1(x)))))
@@ -31,7 +35,8 @@ class BasicBlock(nn.Module):
 
 
 class PaddedShortcut(nn.Module):
-    """The shortcut without parameters: every stride-th pixel, and zero channels, half before and half after.
+    """The shortcut without parameters: every stride-th pixel, and zero channels, half before and
+    half after.
 
     Where their number is odd, the larger half comes after.
     """
@@ -49,13 +54,16 @@ class PaddedShortcut(nn.Module):
 class ResNet(nn.Module):
     """Stem, stages of basic blocks, global average, linear output.
 
-    stages: channels of each stage at full width; depth: blocks in each stage; stem: "cifar" (3×3 convolution)
-    or "imagenet" (7×7 of stride 2, max-pool); shortcut: "project" or "pad" where the shape changes.
+    stages: channels of each stage at full width; depth: blocks in each stage; stem: "cifar" (3×3
+    convolution) or "imagenet" (7×7 of stride 2, max-pool); shortcut: "project" or "pad" where the
+    shape changes.
 
-    Without a norm the last convolution of each of the B residual branches starts smaller by 1/√B, so that the
-    forward signal grows by a constant factor, not exponentially, with depth: (1 + 1/B)^B < e. Such a net trains,
-    at about a tenth of the learning rate: ResNet-32 at half width reaches zero training error on 1,000 digits in
-    30 epochs at 0.005 and mini-batches of 32 (with the norm: 0.05 and 128), and stalls at 0.01 and 128.
+    Without a norm the last convolution of each of the B residual branches starts smaller by 1/√B,
+    so that the forward signal grows by a constant factor, not exponentially, with depth: (1 +
+    1/B)^B < e. Such a net trains,
+    at about a tenth of the learning rate: ResNet-32 at half width reaches zero training error on
+    1,000 digits in 30 epochs at 0.005 and mini-batches of 32 (with the norm: 0.05 and 128), and
+    stalls at 0.01 and 128.
     """
 
     def __init__(self, shape: Shape, stages: tuple[int, ...], depth: int, stem: str, shortcut: str):
@@ -70,7 +78,9 @@ class ResNet(nn.Module):
         self.bn1 = shape.norm2d(channels)
         self.activate = shape.activate()
         for number, full in enumerate(stages, start=1):
-            stage, channels = _stage(shape, channels, shape.channels(full), depth, number > 1, shortcut)
+            stage, channels = _stage(
+                shape, channels, shape.channels(full), depth, number > 1, shortcut
+            )
             self.add_module(f"layer{number}", stage)
         self.num_stages = len(stages)
         self.fc = nn.Linear(channels, shape.num_classes)
@@ -118,7 +128,8 @@ def resnet20(shape: Shape) -> ResNet:
 
 
 def resnet32(shape: Shape) -> ResNet:
-    """ResNet-32 for CIFAR: three stages of five blocks, shortcuts without parameters; 464,154 parameters.
+    """ResNet-32 for CIFAR: three stages of five blocks, shortcuts without parameters; 464,154
+    parameters.
 
     Source: GKX19 ("460k parameters")
     """

@@ -1,4 +1,6 @@
-"""A transformer encoder of sentences with a linear head, and the weights that others have trained."""
+"""A transformer encoder of sentences with a linear head,
+and the weights that others have trained.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then a perceptron at each place; a residual connection and a norm after each."""
+    """Attention, then a perceptron at each place;
+    a residual connection and a norm after each."""
 
     def __init__(self, width: int, heads: int, hidden: int, eps: float) -> None:
         super().__init__()
@@ -60,13 +63,15 @@ class Layer(nn.Module):
 
 
 class SentenceEncoder(nn.Module):
-    """Pieces of words (n, T) to logits (n, C): the mean over words of the last layer, and a linear head.
+    """Pieces of words (n, T) to logits (n, C): the mean over words of the last layer, and a linear
+    head.
 
     Args:
-        num_classes: C; layers, width, heads, hidden, vocabulary, places: of the encoder, by default those of
-            MiniLM-L6, 22.6 M parameters. Piece 0 is padding.
+        num_classes: C; layers, width, heads, hidden, vocabulary, places: of the encoder, by default
+            those of MiniLM-L6, 22.6 M parameters. Piece 0 is padding.
 
-    Source: Devlin et al. 2019 (BERT); Wang et al. 2020 (MiniLM); Reimers and Gurevych 2019 (the mean over words).
+    Source: Devlin et al. 2019 (BERT); Wang et al. 2020 (MiniLM); Reimers and Gurevych 2019 (the
+    mean over words).
     """
 
     def __init__(
@@ -97,9 +102,11 @@ class SentenceEncoder(nn.Module):
 
 
 def load_minilm(net: SentenceEncoder, file: Path, sha256: str) -> None:
-    """Put the weights of all-MiniLM-L6-v2 into a net, but for its head; the net is left as it was, or all is in.
+    """Put the weights of all-MiniLM-L6-v2 into a net, but for its head; the net is left as it was,
+    or all is in.
 
-    The embedding of "the first of two sentences", which every piece has, becomes part of the places'.
+    The embedding of "the first of two sentences", which every piece has, becomes part of the
+    places'.
 
     Raises:
         WeightsError: the file is absent, another or damaged; safetensors is not installed.
@@ -109,7 +116,9 @@ def load_minilm(net: SentenceEncoder, file: Path, sha256: str) -> None:
     first = given["embeddings.token_type_embeddings.weight"][0]
     state = {_renamed(name): value for name, value in given.items() if not name.startswith(UNUSED)}
     state["places.weight"] = state["places.weight"] + first
-    net.load_state_dict(state | {f"head.{name}": value for name, value in net.head.state_dict().items()})
+    net.load_state_dict(
+        state | {f"head.{name}": value for name, value in net.head.state_dict().items()}
+    )
 
 
 def _renamed(name: str) -> str:

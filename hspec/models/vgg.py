@@ -12,8 +12,8 @@ _HIDDEN = 4096
 def vgg11(shape: Shape) -> nn.Sequential:
     """VGG11 with its three-layer classifier, batch normalisation in place of dropout.
 
-    28,157,706 parameters at full width for 32×32 RGB images and ten classes: convolutions keep their biases
-    before the norm, the classifier's two hidden layers do not.
+    28,157,706 parameters at full width for 32×32 RGB images and ten classes: convolutions keep
+    their biases before the norm, the classifier's two hidden layers do not.
 
     Source: P18a, P19, P20 (networks)
     """
@@ -27,7 +27,9 @@ def vgg11(shape: Shape) -> nn.Sequential:
 
 
 def vgg11_linear(shape: Shape) -> nn.Sequential:
-    """VGG11's convolutions under one linear layer, the small head usual for CIFAR: 9,231,114 parameters."""
+    """VGG11's convolutions under one linear layer, the small head usual for CIFAR:
+    9,231,114 parameters.
+    """
     features, channels = _features(shape)
     return nn.Sequential(
         features, nn.Flatten(), nn.Linear(channels * _final_size(shape) ** 2, shape.num_classes)
@@ -42,7 +44,11 @@ def _features(shape: Shape) -> tuple[nn.Sequential, int]:
             layers.append(nn.MaxPool2d(2))
             continue
         outputs = shape.channels(full)
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), shape.norm2d(outputs), shape.activate()]
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            shape.norm2d(outputs),
+            shape.activate(),
+        ]
         inputs = outputs
     return nn.Sequential(*layers), inputs
 

@@ -23,12 +23,16 @@ class WeightsError(ValueError):
     """A file of weights is absent, is not the one asked for, or does not fit the net."""
 
 
-def load_weights(net: nn.Module, path: str | Path, sha256: str, *, outputs: Sequence[int] = ()) -> None:
+def load_weights(
+    net: nn.Module, path: str | Path, sha256: str, *, outputs: Sequence[int] = ()
+) -> None:
     """Put the weights of a file into `net`, in place, or raise and leave it as it was.
 
-    path: a file of `torch.save` (a state dict, alone or under "state_dict") or an .npz. sha256: of the file,
-    in hexadecimal digits. outputs: which of the file's logits the net has, where it has fewer: the rows of
-    the last layer that are taken. Names may begin with "module." (of a parallel net) and "linear." (for "fc.").
+    path: a file of `torch.save` (a state dict, alone or under "state_dict") or an .npz. sha256: of
+        the file,
+    in hexadecimal digits. outputs: which of the file's logits the net has, where it has fewer: the
+    rows of the last layer that are taken. Names may begin with "module." (of a parallel net) and
+    "linear." (for "fc.").
 
     Raises `WeightsError` for a file that is absent, has another checksum or does not fit.
     """
@@ -44,11 +48,13 @@ def load_weights(net: nn.Module, path: str | Path, sha256: str, *, outputs: Sequ
 
 
 def read_weights(path: str | Path, sha256: str) -> Mapping[str, Tensor]:
-    """The tensors of a file by name: of `torch.save`, .npz or .safetensors; nothing in it is executed.
+    """The tensors of a file by name: of `torch.save`, .npz or .safetensors; nothing in it is
+    executed.
 
     sha256: of the file, in hexadecimal digits.
 
-    Raises `WeightsError` for a file that is absent or has another checksum, and where safetensors is not installed.
+    Raises `WeightsError` for a file that is absent or has another checksum, and where safetensors
+    is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -57,7 +63,9 @@ def read_weights(path: str | Path, sha256: str) -> Mapping[str, Tensor]:
         )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
-        raise WeightsError(f"{path} has the sha256 {found}, not {sha256}: it is another file, or damaged")
+        raise WeightsError(
+            f"{path} has the sha256 {found}, not {sha256}: it is another file, or damaged"
+        )
     return _read(path)
 
 
@@ -78,7 +86,13 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+    except (
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+    ) as error:
         raise WeightsError(f"{path} cannot be read as weights: {error}") from error
     return content.get("state_dict", content)
 
@@ -87,8 +101,12 @@ def _check_fit(path: Path, given: dict, own: dict, counters: dict) -> None:
     facts = {
         "it lacks": own.keys() - given.keys() - counters.keys(),
         "the net has no": given.keys() - own.keys(),
-        "another shape has": {n for n in given.keys() & own.keys() if given[n].shape != own[n].shape},
+        "another shape has": {
+            n for n in given.keys() & own.keys() if given[n].shape != own[n].shape
+        },
     }
-    wrong = "; ".join(f"{fact} {', '.join(sorted(names)[:3])}" for fact, names in facts.items() if names)
+    wrong = "; ".join(
+        f"{fact} {', '.join(sorted(names)[:3])}" for fact, names in facts.items() if names
+    )
     if wrong:
         raise WeightsError(f"{path.name} does not fit this net: {wrong}")

@@ -1,4 +1,6 @@
-"""GKX19's ResNet-32 at the paper's own steps of training: with batch norm, without, and with population statistics."""
+"""GKX19's ResNet-32 at the paper's own steps of training: with batch norm, without,
+and with population statistics.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from hspec.training import Recipe
 
 FRAMES = (0, 515, 1955, 7000)
 POPULATION_STEPS = 15_000
-# Images whose statistics batch norm uses in the mode "population"; the paper does not say how many it took.
+# Images whose statistics batch norm uses in the mode "population"; the paper does not say how many
+# it took.
 POPULATION_SIZE = 10_000
 WITH_NORM = Setting(
     "CIFAR10",
@@ -27,7 +30,9 @@ WITH_NORM = Setting(
 
 
 def film_of(setting: Setting, title: str, cost: float) -> PublishedNet:
-    """A frame after each step that is kept, of the loss that is trained, over 64 images of each class."""
+    """A frame after each step that is kept, of the loss that is trained,
+    over 64 images of each class.
+    """
     frame = {"batch_norm": trained_mode(setting), "batch_size": 128, "sample_per_class": 64}
     experiments = {
         f"step-{step}": Experiment(
@@ -40,7 +45,9 @@ def film_of(setting: Setting, title: str, cost: float) -> PublishedNet:
 
 FILMS: dict[str, PublishedNet] = {
     "resnet32-film": film_of(WITH_NORM, "batch norm, 7,000 steps", 5e14),
-    "resnet32-film-without-norm": film_of(without_norm(WITH_NORM, 0.01), "no batch norm, 7,000 steps", 5e14),
+    "resnet32-film-without-norm": film_of(
+        without_norm(WITH_NORM, 0.01), "no batch norm, 7,000 steps", 5e14
+    ),
     "resnet32-film-population": film_of(
         replace(
             with_recipe(

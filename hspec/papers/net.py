@@ -1,4 +1,6 @@
-"""What a published net is: settings, what is measured of them, and the numbers that were printed for it."""
+"""What a published net is: settings, what is measured of them,
+and the numbers that were printed for it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from hspec.experiments.store import Store
 
 @dataclass(frozen=True)
 class Number:
-    """A number that was published, and where a record has its like: ``measured(record)`` of ``experiment``."""
+    """A number that was published, and where a record has its like:
+    ``measured(record)`` of ``experiment``.
+    """
 
     quantity: str
     value: float
@@ -25,7 +29,8 @@ class PublishedNet:
     """A net of the papers at one sample size.
 
     title        net, data, sample, moment
-    cost         of all experiments, in floating-point operations, reasoned: two cores do 1e15 in 2 to 6 hours
+    cost         of all experiments, in floating-point operations, reasoned: two cores do 1e15 in 2
+    to 6 hours
     experiments  what is measured of it, by name
     numbers      what was printed for it; source  where
     """
@@ -51,5 +56,7 @@ def ranked(name: str, values: tuple[float, ...], experiment: str, array: str) ->
 
 
 def edge(prefix: str, end: Callable) -> Callable[[Record], float]:
-    """The outermost node of the quadrature whose arrays begin with ``prefix``; end: np.nanmin or np.nanmax."""
+    """The outermost node of the quadrature whose arrays begin with ``prefix``; end:
+    np.nanmin or np.nanmax.
+    """
     return lambda record: end(record[f"{prefix}nodes"])

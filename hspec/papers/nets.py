@@ -1,7 +1,7 @@
 """The papers' own nets, beside the papers' own numbers.
 
-A published net is a setting at full width, what is measured of it, and the numbers that were printed for it.
-:func:`compared` sets them side by side; what a store does not have yet is NaN.
+A published net is a setting at full width, what is measured of it, and the numbers that were
+printed for it. :func:`compared` sets them side by side; what a store does not have yet is NaN.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ PUBLISHED_NETS: dict[str, PublishedNet] = {
 
 
 class Comparison(NamedTuple):
-    """A published number beside the measured one (NaN: not measured yet), and measured / published."""
+    """A published number beside the measured one (NaN: not measured yet),
+    and measured / published.
+    """
 
     quantity: str
     published: float

@@ -1,4 +1,6 @@
-"""Nets that others trained to the end: the ResNets of CIFAR form, and SqueezeNet on photographs of ImageNet."""
+"""Nets that others trained to the end: the ResNets of CIFAR form,
+and SqueezeNet on photographs of ImageNet.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,22 @@ from hspec.papers.net import Number, PublishedNet
 from hspec.training import Recipe
 
 CIFAR_RESNETS = {
-    "resnet20": ("resnet20-12fca82f.th", "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8"),
-    "resnet32": ("resnet32-d509ac18.th", "d509ac1820d7f25398913559d7e81a13229b1e7adc5648e3bfa5e22dc137f850"),
-    "resnet44": ("resnet44-014dd654.th", "014dd6541728a1c700b1642ab640e211dc6eb8ed507d70697458dc8f8a0ae2e4"),
-    "resnet56": ("resnet56-4bfd9763.th", "4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367"),
+    "resnet20": (
+        "resnet20-12fca82f.th",
+        "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8",
+    ),
+    "resnet32": (
+        "resnet32-d509ac18.th",
+        "d509ac1820d7f25398913559d7e81a13229b1e7adc5648e3bfa5e22dc137f850",
+    ),
+    "resnet44": (
+        "resnet44-014dd654.th",
+        "014dd6541728a1c700b1642ab640e211dc6eb8ed507d70697458dc8f8a0ae2e4",
+    ),
+    "resnet56": (
+        "resnet56-4bfd9763.th",
+        "4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367",
+    ),
 }
 
 
@@ -76,9 +90,13 @@ SQUEEZENET = Setting(
 )
 
 
-def cifar_resnet(model: str, cost: float, numbers: tuple[Number, ...] = (), source: str = "") -> PublishedNet:
+def cifar_resnet(
+    model: str, cost: float, numbers: tuple[Number, ...] = (), source: str = ""
+) -> PublishedNet:
     title = f"ResNet-{model.removeprefix('resnet')}, CIFAR-10, public weights"
-    return PublishedNet(title, cost, resnet_experiments(public_resnet(model, per_class=100)), numbers, source)
+    return PublishedNet(
+        title, cost, resnet_experiments(public_resnet(model, per_class=100)), numbers, source
+    )
 
 
 PUBLIC_WEIGHTS: dict[str, PublishedNet] = {

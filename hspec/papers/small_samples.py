@@ -1,4 +1,6 @@
-"""The nets of P18a, P19 and P20 at full width on the papers' small samples, trained by the papers' recipe."""
+"""The nets of P18a, P19 and P20 at full width on the papers' small samples,
+trained by the papers' recipe.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from hspec.papers.net import Number, PublishedNet, edge, ranked
 from hspec.training import PUBLISHED_EPOCHS, Recipe
 from hspec.training.recipe import FEW_FOR_BATCH_NORM
 
-# The learning rates that were chosen, by net, data and images per class, of P20's hundred between 0.25 and 1e-4,
-# written out: a computed one could differ in its last digit, and with it every key.
+# The learning rates that were chosen, by net, data and images per class, of P20's hundred between
+# 0.25 and 1e-4, written out: a computed one could differ in its last digit, and with it every key.
 RATES = {
     ("vgg11", "CIFAR10", 13): 0.01342773722529442,
     ("vgg11", "MNIST", 13): 0.027346797255685746,
@@ -33,11 +35,12 @@ RATES = {
 NOTEBOOK = "the authors' released notebook (eigenvalues beyond the first were read off its plot)"
 
 
-# --- VGG11 ---------------------------------------------------------------------------------------------------
+# --- VGG11 ----------------------------------------------------------------------------------------
 
 
 def vgg11_on_13_per_class(dataset: str, *, epochs: int, smallest_batch: int) -> Setting:
-    """The papers' recipe on 130 images: mini-batches of 128 and of the two left over, or all together.
+    """The papers' recipe on 130 images: mini-batches of 128 and of the two left over, or all
+    together.
 
     Checkpoints are kept after epoch 256, of which numbers were printed, and at the end.
     """
@@ -58,7 +61,9 @@ def vgg11_on_13_per_class(dataset: str, *, epochs: int, smallest_batch: int) -> 
 
 
 def spectra_and_levels(setting: Setting, epoch: int) -> dict[str, Experiment]:
-    """How it trained; Hess, G and H, and the levels of G, after ``epoch``; few steps, for a product takes seconds."""
+    """How it trained; Hess, G and H, and the levels of G, after ``epoch``; few steps,
+    for a product takes seconds.
+    """
     few = {"epoch": epoch, "num_steps": 16, "num_probes": 1}
     return {
         "training": Experiment(loss_curves, setting),
@@ -93,24 +98,30 @@ def vgg11_cifar10(title: str, smallest_batch: int) -> PublishedNet:
 
 def vgg11_other(dataset: str) -> PublishedNet:
     setting = vgg11_on_13_per_class(dataset, epochs=200, smallest_batch=FEW_FOR_BATCH_NORM)
-    return PublishedNet(f"VGG11, {dataset}, 13 images per class", 1e14, spectra_and_levels(setting, 200))
+    return PublishedNet(
+        f"VGG11, {dataset}, 13 images per class", 1e14, spectra_and_levels(setting, 200)
+    )
 
 
 def vgg11_on_mnist(per_class: int) -> Setting:
-    """The papers' recipe on a larger sample of MNIST; the test sample is of the same size, at most 890 per class."""
+    """The papers' recipe on a larger sample of MNIST; the test sample is of the same size,
+    at most 890 per class.
+    """
     return Setting(
         "MNIST",
         "vgg11",
         width=1.0,
         per_class=per_class,
         test_per_class=min(per_class, 890),
-        recipe=Recipe(epochs=PUBLISHED_EPOCHS["MNIST"], learning_rate=RATES["vgg11", "MNIST", per_class]),
+        recipe=Recipe(
+            epochs=PUBLISHED_EPOCHS["MNIST"], learning_rate=RATES["vgg11", "MNIST", per_class]
+        ),
         subset="P19",
         init="P19",
     )
 
 
-# --- ResNet18 and DenseNet40 ---------------------------------------------------------------------------------
+# --- ResNet18 and DenseNet40 ----------------------------------------------------------------------
 
 RESNET18 = Setting(
     "CIFAR10",
@@ -151,14 +162,17 @@ def densenet40(dataset: str) -> PublishedNet:
     )
 
 
-# --- The MLP of eight layers ---------------------------------------------------------------------------------
+# --- The MLP of eight layers ----------------------------------------------------------------------
 
-# Of the 25 values between 0.25 and 1e-4 from which P20 chose the MLP's; the chosen ones were not published.
+# Of the 25 values between 0.25 and 1e-4 from which P20 chose the MLP's; the chosen ones were not
+# published.
 MLP_RATE = 0.01842015749320193
 
 
 def mlp_of_eight_layers(dataset: str) -> Setting:
-    """P20's MLP with batch norm on 136 images per class, at one learning rate of the paper's grid."""
+    """P20's MLP with batch norm on 136 images per class,
+    at one learning rate of the paper's grid.
+    """
     return Setting(
         dataset,
         "mlp:2048x8",
@@ -171,7 +185,9 @@ def mlp_of_eight_layers(dataset: str) -> Setting:
 
 
 def mlp(dataset: str) -> PublishedNet:
-    """How it trained, and each layer's G beside its Kronecker approximations, over a sample that fits in memory."""
+    """How it trained, and each layer's G beside its Kronecker approximations,
+    over a sample that fits in memory.
+    """
     setting = mlp_of_eight_layers(dataset)
     few = {"sample_per_class": 13, "num_steps": 16, "num_probes": 1}
     return PublishedNet(

@@ -18,7 +18,9 @@ WAITING, RUNNING = "not measured yet", "running"
 
 
 def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
-    """One row a printed number: quantity, published, measured, their ratio; below, how far they are apart."""
+    """One row a printed number: quantity, published, measured, their ratio; below,
+    how far they are apart.
+    """
     found = compared(net, store)
     rows = [
         {
@@ -29,22 +31,31 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
         }
         for row in found
     ]
-    drawn = table(tabulated(rows, {"published": ".4g", "measured": ".4g", "measured / published": ".3g"}))
+    drawn = table(
+        tabulated(rows, {"published": ".4g", "measured": ".4g", "measured / published": ".3g"})
+    )
     return Markdown(f"{drawn.data}\n\n{net.title}; printed: {net.source}. {_apart(found)}".rstrip())
 
 
 def _apart(rows: Sequence[Comparison]) -> str:
-    """How far the measured numbers are from the printed ones: the range of the ratios' sizes, and other signs."""
+    """How far the measured numbers are from the printed ones: the range of the ratios' sizes,
+    and other signs.
+    """
     ratios = np.array([row.ratio for row in rows if np.isfinite(row.ratio)])
     if not len(ratios):
         return ""
     sizes, opposite = np.abs(ratios), int((ratios < 0).sum())
     signs = f"; {opposite} of {len(ratios)} have the other sign" if opposite else ""
-    return f"In size, measured over published lies between {sizes.min():.2g} and {sizes.max():.2g}{signs}."
+    return (
+        f"In size, measured over published lies between {sizes.min():.2g} and "
+        f"{sizes.max():.2g}{signs}."
+    )
 
 
 def stored_nets(store: Store | None = None) -> Markdown:
-    """One row an experiment on a published net: what is stored, at what cost, or that it is running or waiting."""
+    """One row an experiment on a published net: what is stored, at what cost,
+    or that it is running or waiting.
+    """
     store = store or Store()
     claims = store.claims()
     rows = [
@@ -60,7 +71,9 @@ def stored_nets(store: Store | None = None) -> Markdown:
     return table(tabulated(rows, {"cost (1e15 operations, all)": ".2g", "seconds": ".0f"}))
 
 
-def _state(experiment: Experiment, record: Record | None, claims: Mapping[str, str]) -> dict[str, object]:
+def _state(
+    experiment: Experiment, record: Record | None, claims: Mapping[str, str]
+) -> dict[str, object]:
     if record is None:
         running = "stale" not in claims.get(experiment.name, "stale")
         return {"measured": RUNNING if running else WAITING, "seconds": None, "device": None}

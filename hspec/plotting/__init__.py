@@ -1,4 +1,5 @@
-"""Pictures of spectra in the book's style, with matplotlib alone: of any measure, on any axes."""
+"""Pictures of spectra in the book's style, with matplotlib alone: of any measure,
+on any axes."""
 
 from hspec.plotting.densities import probe_densities, probe_log_densities
 from hspec.plotting.measures import plot

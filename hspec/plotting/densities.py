@@ -12,7 +12,8 @@ from hspec.linalg.smoothing import EPSILON
 
 
 def probe_densities(measure: SpectralMeasure, t: ArrayLike, width: float) -> np.ndarray:
-    """Each probe's φ_σ(t), see `SpectralMeasure.density`: (n_v, *t.shape), whose mean is the density.
+    """Each probe's φ_σ(t), see `SpectralMeasure.density`: (n_v, *t.shape), whose mean is the
+    density.
 
     Args:
         measure: of n_v probes.
@@ -36,7 +37,8 @@ def probe_log_densities(
     width: float,
     epsilon: float = EPSILON,
 ) -> np.ndarray:
-    """Each probe's density per decade of one branch, see `SpectralMeasure.log_density`: (n_v, *t.shape).
+    """Each probe's density per decade of one branch, see `SpectralMeasure.log_density`: (n_v,
+    *t.shape).
 
     The shift ε‖A‖ is each probe's own; ‖A‖, its largest node, differs little among them.
 
@@ -45,7 +47,9 @@ def probe_log_densities(
     return _by_probe(measure, lambda one: one.log_density(log10_t, sign, width, epsilon))
 
 
-def _by_probe(measure: SpectralMeasure, density: Callable[[SpectralMeasure], np.ndarray]) -> np.ndarray:
+def _by_probe(
+    measure: SpectralMeasure, density: Callable[[SpectralMeasure], np.ndarray]
+) -> np.ndarray:
     return np.stack([density(one) for one in _probes(measure)])
 
 

@@ -1,4 +1,6 @@
-"""One picture of any spectral measure: density on a linear or a signed logarithmic axis, or counts."""
+"""One picture of any spectral measure: density on a linear or a signed logarithmic axis,
+or counts.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,14 @@ def plot(
         measures: a measure, or {name: measure}. Hess, G, H, A1, … have the book's colours.
         scale: what is drawn.
             "linear": φ_σ(λ), the share of eigenvalues per unit of λ.
-            "log": the share per decade of |λ|, on a signed logarithmic axis; what lies within ε‖A‖ of
-            zero (ε = 1e-5) is not drawn, but its share is written in the legend.
+            "log": the share per decade of |λ|, on a signed logarithmic axis; what lies within ε‖A‖
+            of zero (ε = 1e-5) is not drawn, but its share is written in the legend.
             "counts": how many eigenvalues lie above t, and (thinner) how many below −t.
-        width: the Gaussian kernel's σ: in the eigenvalues' units for "linear" (default: P20's, from the
-            range and the number of steps), in decades for "log" (default 0.1). Counts are not smoothed.
-        level: of the band, Student-t over probes. An exact spectrum has none; a single probe's is only
-            the rigorous one of `SpectralMeasure.cdf_bounds`, which counts show.
+        width: the Gaussian kernel's σ: in the eigenvalues' units for "linear" (default: P20's, from
+            the range and the number of steps), in decades for "log" (default 0.1). Counts are not
+            smoothed.
+        level: of the band, Student-t over probes. An exact spectrum has none; a single probe's is
+            only the rigorous one of `SpectralMeasure.cdf_bounds`, which counts show.
         label, colour: of a single measure.
         axes: where to draw; a new figure in the book's style where there is none.
 
@@ -85,7 +88,8 @@ def _named(measures, label, colour) -> Mapping[str, SpectralMeasure]:
         isinstance(m, SpectralMeasure) for m in measures.values()
     ):
         raise TypeError(
-            f"plot draws a SpectralMeasure, or a dictionary of them; got {type(measures).__name__}. "
+            "plot draws a SpectralMeasure, or a dictionary of them; got "
+            f"{type(measures).__name__}. "
             "Known eigenvalues become one by SpectralMeasure.from_eigenvalues(values)"
         )
     if not measures:
@@ -97,13 +101,16 @@ def _named(measures, label, colour) -> Mapping[str, SpectralMeasure]:
     return measures
 
 
-def _linear(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> float:
+def _linear(
+    axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float
+) -> float:
     sigma = width or _default_width(measure)
     low, high = measure.support
     margin = max(MARGIN * (high - low), 4 * sigma)
     grid = np.linspace(low - margin, high + margin, GRID_POINTS)
     spikes = (
-        np.repeat(_outliers(measure), 9) + np.tile(np.linspace(-4, 4, 9), len(_outliers(measure))) * sigma
+        np.repeat(_outliers(measure), 9)
+        + np.tile(np.linspace(-4, 4, 9), len(_outliers(measure))) * sigma
     )
     grid = np.union1d(grid, spikes)  # no spike falls between two points
     _line(axes, grid, probe_densities(measure, grid, sigma), name, colour, level, name)
@@ -112,12 +119,16 @@ def _linear(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width,
     return one / 100
 
 
-def _logarithmic(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> float:
+def _logarithmic(
+    axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float
+) -> float:
     largest = max(np.abs(measure.support))
     floor = EPSILON * largest if largest else EPSILON
     below = float(measure.cdf(floor) - measure.cdf(np.nextafter(-floor, -np.inf)))
     text = f"{name or 'all'} ({below:.0%} below {floor:.0e})"
-    x = np.linspace(np.log10(floor), np.log10(largest or 1.0) + 4 * (width or DECADES), GRID_POINTS // 2)
+    x = np.linspace(
+        np.log10(floor), np.log10(largest or 1.0) + 4 * (width or DECADES), GRID_POINTS // 2
+    )
     for sign in (1, -1):
         rows = probe_log_densities(measure, x, sign, width or DECADES)
         if rows.any():
@@ -127,14 +138,18 @@ def _logarithmic(axes: Axes, measure: SpectralMeasure, name: str, colour: str, w
         axes.plot([], [], color=colour, label=text)
     axes.set_xscale("symlog", linthresh=floor, linscale=0.3)
     top = int(np.floor(np.log10(largest or 1.0)))
-    ticks = 10.0 ** np.arange(top, np.log10(floor) + 1, -2)  # every second decade, none beside the zero
+    ticks = 10.0 ** np.arange(
+        top, np.log10(floor) + 1, -2
+    )  # every second decade, none beside the zero
     axes.set_xticks([*-ticks, 0, *ticks])
     axes.minorticks_off()
     axes.set(xlabel="eigenvalue λ", ylabel="share of eigenvalues per decade")
     return 1 / (100 * measure.dimension)
 
 
-def _counts(axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float) -> float:
+def _counts(
+    axes: Axes, measure: SpectralMeasure, name: str, colour: str, width, level: float
+) -> float:
     p, largest = measure.dimension, max(np.abs(measure.support)) or 1.0
     t = np.geomspace(EPSILON * largest, 1.2 * largest, GRID_POINTS)
     above = np.maximum(p * (1 - measure.cdf(t)), TINY)

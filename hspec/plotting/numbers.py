@@ -21,9 +21,10 @@ Row = tuple[float | str, float | str, float | str]  # x, y, value
 def plotted_numbers(figure: Figure) -> str:
     """Every curve, band, stem, point, bar and map of a figure, as the text of a CSV file.
 
-    Its columns are the panel's number (from one) and title, the series' label, the kind of mark, x, y and
-    value. A band's outline is a closed polygon, a stem or an error bar two rows, a bar its centre and height,
-    a cell of a map its place and value. Lines across a whole panel are rules, which have one coordinate.
+    Its columns are the panel's number (from one) and title, the series' label, the kind of mark, x,
+    y and value. A band's outline is a closed polygon, a stem or an error bar two rows, a bar its
+    centre and height, a cell of a map its place and value. Lines across a whole panel are rules,
+    which have one coordinate.
 
     Args:
         figure: as drawn; nothing is changed.
@@ -47,7 +48,9 @@ def plotted_numbers(figure: Figure) -> str:
 def _series(axes: Axes) -> Iterator[tuple[str, str, Iterator[Row]]]:
     """(label, kind, rows) of what is drawn in data coordinates."""
     for artist in axes.get_children():
-        kind, read = next((found for type_, *found in READ if isinstance(artist, type_)), (None, None))
+        kind, read = next(
+            (found for type_, *found in READ if isinstance(artist, type_)), (None, None)
+        )
         if kind is None or not artist.get_visible() or artist is axes.patch:
             continue
         label = str(artist.get_label())

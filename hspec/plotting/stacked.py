@@ -14,10 +14,11 @@ SIDES = {"x": "labelbottom", "y": "labelleft"}
 
 
 def stacked_svg(figure: Figure) -> str | None:
-    """The figure as SVG with its panels in one column, row by row; None where they are in one already.
+    """The figure as SVG with its panels in one column, row by row; None where they are in one
+    already.
 
-    The figure is as before afterwards, to a fraction of a point. Needs the constrained layout, by which
-    `panels` makes figures.
+    The figure is as before afterwards, to a fraction of a point. Needs the constrained layout, by
+    which `panels` makes figures.
 
     Example:
         >>> from hspec.plotting import panels

@@ -8,7 +8,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe-Ito: told apart by readers with any colour vision. One matrix, one colour, in the whole book.
+# Okabe-Ito: told apart by readers with any colour vision. One matrix, one colour, in the whole
+# book.
 COLOURS = {
     "Hess": "#0072B2",
     "G": "#D55E00",

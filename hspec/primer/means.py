@@ -1,4 +1,6 @@
-"""Why means make outliers: the second moment of vectors that scatter around the means of their classes."""
+"""Why means make outliers: the second moment of vectors that scatter around the means of
+their classes.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,17 @@ def clustered(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """N = C n vectors (N, p), standard normal around class means, and the means (C, p), orthogonal.
 
-    A mean is so long that it alone would make the eigenvalue `strength` of the second moment: ‖μ_c‖² = C strength.
+    A mean is so long that it alone would make the eigenvalue `strength` of the second moment:
+    ‖μ_c‖² = C strength.
     """
     generator = torch.Generator().manual_seed(seed)
-    basis, _ = torch.linalg.qr(torch.randn(dimension, num_classes, dtype=torch.float64, generator=generator))
+    basis, _ = torch.linalg.qr(
+        torch.randn(dimension, num_classes, dtype=torch.float64, generator=generator)
+    )
     means = basis.T * (num_classes * strength) ** 0.5
-    noise = torch.randn(num_classes * per_class, dimension, dtype=torch.float64, generator=generator)
+    noise = torch.randn(
+        num_classes * per_class, dimension, dtype=torch.float64, generator=generator
+    )
     return noise + means.repeat_interleave(per_class, 0), means
 
 
@@ -49,7 +56,8 @@ def bulk_edge(dimension: int, num_vectors: int) -> float:
 
 
 def expected_outlier(strength: float, dimension: int, num_vectors: int) -> float:
-    """Where an outlier stands: (1 + s)(1 + γ/s) for s > √γ, and at the bulk's edge for weaker means.
+    """Where an outlier stands: (1 + s)(1 + γ/s) for s > √γ, and at the bulk's edge for weaker
+    means.
 
     Source: Baik and Silverstein (2006).
     """
@@ -76,7 +84,9 @@ def draw_with_and_without(vectors: torch.Tensor, num_classes: int) -> Figure:
 def growth(
     strengths: Iterable[float], num_classes: int, per_class: int, dimension: int, seed: int
 ) -> list[tuple[float, float, float]]:
-    """(strength, mean of λ_1 … λ_C, λ_{C+1}): C outliers, where they are, and the next one, as the means grow."""
+    """(strength, mean of λ_1 … λ_C, λ_{C+1}): C outliers, where they are, and the next one,
+    as the means grow.
+    """
     found = []
     for strength in strengths:
         vectors, _ = clustered(num_classes, per_class, dimension, strength, seed)
@@ -85,16 +95,25 @@ def growth(
     return found
 
 
-def draw_growth(found: list[tuple[float, float, float]], dimension: int, num_vectors: int) -> Figure:
-    """The mean of λ_1 … λ_C, and λ_{C+1}, over the strength of the means, with the theory of large matrices."""
+def draw_growth(
+    found: list[tuple[float, float, float]], dimension: int, num_vectors: int
+) -> Figure:
+    """The mean of λ_1 … λ_C, and λ_{C+1}, over the strength of the means,
+    with the theory of large matrices.
+    """
     figure, (axes,) = panels(1, 1, width=6.4)
     strengths, largest, following = zip(*found, strict=True)
     expected = [expected_outlier(s, dimension, num_vectors) for s in strengths]
-    axes.plot(strengths, largest, "o", color=COLOURS["A1"], label="mean of $\\lambda_1 \\dots \\lambda_C$")
+    axes.plot(
+        strengths, largest, "o", color=COLOURS["A1"], label="mean of $\\lambda_1 \\dots \\lambda_C$"
+    )
     axes.plot(strengths, following, "s", color=COLOURS["B1"], label="$\\lambda_{C+1}$")
     axes.plot(strengths, expected, color=COLOURS["exact"], label="theory, large matrices")
     axes.axvline(
-        (dimension / num_vectors) ** 0.5, color=COLOURS["neutral"], linestyle=":", label="$\\sqrt{p/N}$"
+        (dimension / num_vectors) ** 0.5,
+        color=COLOURS["neutral"],
+        linestyle=":",
+        label="$\\sqrt{p/N}$",
     )
     axes.set(xlabel="strength of the means", ylabel="eigenvalue")
     axes.legend()

@@ -19,7 +19,9 @@ BYTES = 4  # of a number in single precision
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one forward pass, one gradient and one product with the Hessian of a net of p parameters."""
+    """Seconds of one forward pass, one gradient and one product with the Hessian of a net
+    of p parameters.
+    """
 
     parameters: int
     forward: float
@@ -83,13 +85,17 @@ def _quickest(work: Callable[[], object]) -> float:
 
 
 def difference_errors(width: int, num_examples: int, seed: int = 0) -> list[tuple[float, float]]:
-    """(ε, relative error) of the product against (∇L(θ + ε v) − ∇L(θ − ε v)) / 2ε, in double precision."""
+    """(ε, relative error) of the product against (∇L(θ + ε v) − ∇L(θ − ε v)) / 2ε,
+    in double precision.
+    """
     model, batches = random_net(width, num_examples, seed)
     model = model.double()
     ((images, labels),) = batches
     batches = [(images.double(), labels)]
     operator = hessian(Risk.from_module(model, batches, num_classes=CLASSES))
-    v = torch.randn(operator.shape[0], dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    v = torch.randn(
+        operator.shape[0], dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     v /= v.norm()
     exact = operator @ v
     parameters = list(model.parameters())
@@ -108,7 +114,9 @@ def difference_errors(width: int, num_examples: int, seed: int = 0) -> list[tupl
 
 
 def draw_costs(found: list[Cost]) -> Figure:
-    """Seconds against the number of parameters (left), and the product in units of a gradient (right)."""
+    """Seconds against the number of parameters (left),
+    and the product in units of a gradient (right).
+    """
     figure, (left, right) = panels(1, 2, width=4.8)
     p = [cost.parameters for cost in found]
     for name, label, colour in (
@@ -128,7 +136,8 @@ def draw_costs(found: list[Cost]) -> Figure:
 
 
 def draw_differences(errors: list[tuple[float, float]]) -> Figure:
-    """How well differences of gradients agree with the product, over the step of the difference."""
+    """How well differences of gradients agree with the product,
+    over the step of the difference."""
     figure, (axes,) = panels(1, 1, width=6.0)
     axes.loglog(*zip(*errors, strict=True), "o-", color=COLOURS["Hess"])
     axes.set(xlabel="step ε of the difference", ylabel="relative error")

@@ -12,7 +12,9 @@ from hspec.plotting import COLOURS, panels
 
 
 def lanczos_in_fifteen_lines(A: torch.Tensor, v: torch.Tensor, m: int, again: bool = True):
-    """T (m, m) and V (p, m) with A V ≈ V T: see `hspec.linalg.lanczos` for one that minds its exceptions."""
+    """T (m, m) and V (p, m) with A V ≈ V T: see `hspec.linalg.lanczos` for one that minds
+    its exceptions.
+    """
     V, alpha, beta = torch.zeros(len(v), m, dtype=v.dtype), [], []
     q, last = v / v.norm(), torch.zeros_like(v)
     for j in range(m):
@@ -33,8 +35,12 @@ def source(function: Callable) -> str:
     return inspect.getsource(function)
 
 
-def bulk_with_outliers(size: int, outliers: list[float], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random symmetric matrix with a semicircle on [−1, 1] and these eigenvalues; the matrix and its eigenvalues."""
+def bulk_with_outliers(
+    size: int, outliers: list[float], seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A random symmetric matrix with a semicircle on [−1, 1] and these eigenvalues;
+    the matrix and its eigenvalues.
+    """
     generator = torch.Generator().manual_seed(seed)
     basis, _ = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64, generator=generator))
     wigner = torch.randn(size, size, dtype=torch.float64, generator=generator)
@@ -43,7 +49,9 @@ def bulk_with_outliers(size: int, outliers: list[float], seed: int) -> tuple[tor
     return basis @ torch.diag(values) @ basis.T, values.sort().values
 
 
-def ritz_values(A: torch.Tensor, num_steps: int, seed: int, again: bool = True) -> list[torch.Tensor]:
+def ritz_values(
+    A: torch.Tensor, num_steps: int, seed: int, again: bool = True
+) -> list[torch.Tensor]:
     """The eigenvalues of T after 1, 2, …, m steps from one random start."""
     v = torch.randn(len(A), dtype=A.dtype, generator=torch.Generator().manual_seed(seed))
     T, _ = lanczos_in_fifteen_lines(A, v, num_steps, again)
@@ -63,7 +71,9 @@ def draw_ritz_values(ritz: list[torch.Tensor], exact: torch.Tensor) -> Figure:
 
 
 def quadrature(A: torch.Tensor, num_steps: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Nodes and weights of the measure that the start vector sees: T's eigenvalues, squared first components."""
+    """Nodes and weights of the measure that the start vector sees: T's eigenvalues,
+    squared first components.
+    """
     v = torch.randn(len(A), dtype=A.dtype, generator=torch.Generator().manual_seed(seed))
     T, _ = lanczos_in_fifteen_lines(A, v, num_steps)
     nodes, vectors = torch.linalg.eigh(T)
@@ -71,7 +81,9 @@ def quadrature(A: torch.Tensor, num_steps: int, seed: int) -> tuple[torch.Tensor
 
 
 def draw_quadrature(nodes: torch.Tensor, weights: torch.Tensor, exact: torch.Tensor) -> Figure:
-    """The share of the spectrum below t: by the quadrature as a staircase, and of all eigenvalues."""
+    """The share of the spectrum below t: by the quadrature as a staircase,
+    and of all eigenvalues.
+    """
     figure, (axes,) = panels(1, 1, width=6.4)
     share = torch.arange(1, len(exact) + 1) / len(exact)
     axes.plot(exact, share, color=COLOURS["exact"], label=f"all {len(exact)} eigenvalues")

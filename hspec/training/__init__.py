@@ -1,4 +1,6 @@
-"""Training by the papers' recipe: repeatable to the bit, resumable after a kill, with checkpoints."""
+"""Training by the papers' recipe: repeatable to the bit, resumable after a kill,
+with checkpoints.
+"""
 
 from hspec.extras import need
 

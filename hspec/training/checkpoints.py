@@ -1,4 +1,6 @@
-"""Files that are whole or absent: written atomically, checked when read, refused where they do not belong."""
+"""Files that are whole or absent: written atomically, checked when read,
+refused where they do not belong.
+"""
 
 import pickle
 import tempfile
@@ -19,7 +21,8 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder and try to write in it, before any work is done that could not be saved."""
+    """Make the folder and try to write in it, before any work is done that could not be
+    saved."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -42,20 +45,24 @@ def write(path: Path, content: dict) -> None:
 def read(path: Path, identity: dict) -> dict:
     """Load a file of the run `identity` on the CPU.
 
-    Raises `CheckpointError` where it is damaged, belongs to another run, or holds numbers that are not
-    finite.
+    Raises `CheckpointError` where it is damaged, belongs to another run, or holds numbers that are
+    not finite.
     """
     content = _read_whole(path)
     there = content["identity"]
     differing = [key for key in {**identity, **there} if there.get(key) != identity.get(key)]
     if differing:
-        details = "; ".join(f"{k}: {there.get(k)} there, {identity.get(k)} asked for" for k in differing)
+        details = "; ".join(
+            f"{k}: {there.get(k)} there, {identity.get(k)} asked for" for k in differing
+        )
         raise CheckpointError(
             f"{path} belongs to another run ({details}): use another folder, or delete this one"
         )
     bad = [name for name, value in content["model"].items() if not torch.isfinite(value).all()]
     if bad:
-        raise CheckpointError(f"{path} holds NaN or infinite numbers in {bad[0]}: delete it and train again")
+        raise CheckpointError(
+            f"{path} holds NaN or infinite numbers in {bad[0]}: delete it and train again"
+        )
     return content
 
 
@@ -90,4 +97,6 @@ def _read_whole(path: Path) -> dict:
         KeyError,
     ) as error:
         raise CheckpointError(f"{path} is damaged ({error}): delete it and train again") from error
-    raise CheckpointError(f"{path} is damaged or not a checkpoint of hspec: delete it and train again")
+    raise CheckpointError(
+        f"{path} is damaged or not a checkpoint of hspec: delete it and train again"
+    )

@@ -32,17 +32,18 @@ def train(
 ) -> TrainingRun:
     """Train a copy of `model`, on its device, by `recipe`; checkpoints and state go to `folder`.
 
-    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of each), "ladder"
-    (the ends of epochs 1, 2, 5, 10, 20, 50, …), "last", or several of these; the last is always kept.
-    test_set: evaluated after each epoch. save_every: seconds between two savings of the state. progress: draw
-    a bar.
+    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of
+    each), "ladder" (the ends of epochs 1, 2, 5, 10, 20, 50, …), "last", or several of these; the
+    last is always kept.
+    test_set: evaluated after each epoch. save_every: seconds between two savings of the state.
+    progress: draw a bar.
 
-    Called again after any interruption, a kill included, it goes on from the last saved state and ends with
-    the same bits as an uninterrupted run on the same machine; called after the end, it returns at once. Asked
-    then for a checkpoint that was not kept, it trains again from the start.
+    Called again after any interruption, a kill included, it goes on from the last saved state and
+    ends with the same bits as an uninterrupted run on the same machine; called after the end, it
+    returns at once. Asked then for a checkpoint that was not kept, it trains again from the start.
 
-    Raises `Diverged` where the loss stops being finite (the last good state is kept), `CheckpointError` where
-    the folder cannot be written, or holds a damaged file or another run.
+    Raises `Diverged` where the loss stops being finite (the last good state is kept),
+    `CheckpointError` where the folder cannot be written, or holds a damaged file or another run.
 
     Source: P20 (training recipe)
     """
@@ -60,7 +61,9 @@ def train(
     return TrainingRun(folder, recipe, tuple(sorted(wanted)), history, identity)
 
 
-def wanted_steps(checkpoints: int | str | Iterable[int | str], recipe: Recipe, num_examples: int) -> set[int]:
+def wanted_steps(
+    checkpoints: int | str | Iterable[int | str], recipe: Recipe, num_examples: int
+) -> set[int]:
     """The steps meant by `checkpoints`; raises where one lies beyond the run."""
     total, per_epoch = recipe.total_steps(num_examples), recipe.steps_per_epoch(num_examples)
     wanted = {total}
@@ -73,20 +76,25 @@ def wanted_steps(checkpoints: int | str | Iterable[int | str], recipe: Recipe, n
             wanted.add(int(item))
         elif item != "last":
             raise ValueError(
-                f"checkpoint {item!r}: 'last', 'epoch', 'ladder', or a step between 0 and the run's {total}"
+                f"checkpoint {item!r}: 'last', 'epoch', 'ladder', or a step between 0 and the "
+                f"run's {total}"
             )
     return wanted
 
 
 def ladder_epochs(epochs: int) -> tuple[int, ...]:
-    """1, 2, 5, 10, 20, 50, … up to `epochs`, which ends it: moments of a training, even in their logarithms."""
+    """1, 2, 5, 10, 20, 50, … up to `epochs`, which ends it: moments of a training,
+    even in their logarithms.
+    """
     rungs = (first * 10**power for power in range(len(str(epochs))) for first in (1, 2, 5))
     return (*(rung for rung in rungs if rung < epochs), epochs)
 
 
 @contextmanager
 def _repeatable(device: torch.device, seed: int):
-    """Deterministic kernels, and a random state (for dropout) of the run's own; both are given back."""
+    """Deterministic kernels, and a random state (for dropout) of the run's own;
+    both are given back.
+    """
     cudnn = torch.backends.cudnn
     flags = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=cudnn.allow_tf32)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), flags:
@@ -101,13 +109,23 @@ def _resumable_state(folder: Path, identity: dict, wanted: set[int]) -> dict | N
     state = files.read(folder / _STATE, identity)
     if state["step"] > max(wanted) or not {"optimiser", "history", "random"} <= state.keys():
         raise files.CheckpointError(
-            f"{folder / _STATE} is no state of this run of {max(wanted)} steps: delete it and train again"
+            f"{folder / _STATE} is no state of this run of {max(wanted)} steps: delete it and "
+            "train again"
         )
-    missing = [s for s in wanted if s <= state["step"] and not files.checkpoint_path(folder, s).exists()]
+    missing = [
+        s for s in wanted if s <= state["step"] and not files.checkpoint_path(folder, s).exists()
+    ]
     return None if missing else state
 
 
-def _run(trainer: Trainer, folder: Path, identity: dict, wanted: set[int], progress: bool, save_every: float):
+def _run(
+    trainer: Trainer,
+    folder: Path,
+    identity: dict,
+    wanted: set[int],
+    progress: bool,
+    save_every: float,
+):
     first, saved_at = trainer.step, time.monotonic()
     saved_step = first if first > 0 else None
     try:
@@ -130,7 +148,9 @@ def _run(trainer: Trainer, folder: Path, identity: dict, wanted: set[int], progr
         )
         if isinstance(error, Diverged):
             raise Diverged(f"{error}; {kept}") from None
-        error.add_note(f"Training stopped at step {trainer.step}: {kept}; the same call goes on from there.")
+        error.add_note(
+            f"Training stopped at step {trainer.step}: {kept}; the same call goes on from there."
+        )
         raise
 
 

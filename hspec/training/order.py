@@ -1,4 +1,6 @@
-"""The order of the examples, a function of (seed, epoch) alone: there is no shuffling state to lose."""
+"""The order of the examples, a function of (seed, epoch) alone:
+there is no shuffling state to lose.
+"""
 
 import torch
 

@@ -9,7 +9,9 @@ TERMINAL, KEPT = 0.1, 2.0
 
 
 def progress_bar(description: str, total: int | None, *, done: int = 0, shown: bool = True) -> tqdm:
-    """A bar on stderr that starts at `done` of `total` and is cleared at the end; none where all is done already."""
+    """A bar on stderr that starts at `done` of `total` and is cleared at the end;
+    none where all is done already.
+    """
     return tqdm(
         desc=description,
         total=total,

@@ -173,7 +173,8 @@ def published_rate(model: str, dataset: str, per_class: int) -> float:
         nets = ", ".join(f"{net} on {data}" for net, data in CHOSEN)
         sizes = ", ".join(map(str, SAMPLES))
         raise ValueError(
-            f"no rate was published for {model} on {dataset} with {per_class} images per class: there "
+            f"no rate was published for {model} on {dataset} with {per_class} images per class: "
+            "there "
             f"are those of {nets}, with {sizes}; search for one (hspec.experiments.rate_search)"
         )
     printed = CHOSEN[model, dataset][SAMPLES.index(per_class)]

@@ -8,7 +8,12 @@ from hspec.fields import check_fields, check_seed
 from hspec.keys import Added
 
 # Source: P20 (training recipe)
-PUBLISHED_EPOCHS: dict[str, int] = {"MNIST": 200, "FashionMNIST": 200, "CIFAR10": 350, "CIFAR100": 350}
+PUBLISHED_EPOCHS: dict[str, int] = {
+    "MNIST": 200,
+    "FashionMNIST": 200,
+    "CIFAR10": 350,
+    "CIFAR100": 350,
+}
 
 # Variances of fewer examples err by more than half: √(2/(n − 1)) > 1/2.
 FEW_FOR_BATCH_NORM = 8
@@ -19,17 +24,19 @@ class Recipe:
     """SGD with momentum and weight decay, the learning rate divided at given moments.
 
     epochs or steps: the budget, one of the two; a step is one update.
-    drops: when the learning rate is multiplied by `drop_factor`: fractions of the budget (floats between 0
-    and 1) or numbers of steps (ints ≥ 1); the update after so many steps is the first at the lower rate.
+    drops: when the learning rate is multiplied by `drop_factor`: fractions of the budget (floats
+    between 0 and 1) or numbers of steps (ints ≥ 1); the update after so many steps is the first at
+    the lower rate.
     seed: draws the order of the examples. batch_norm: "batch" (each mini-batch's own statistics,
-    differentiated through) | "population" (statistics of the training set, constants in the gradient,
-    recomputed every `population_every` steps from the whole set or its first `population_size` examples).
-    smallest_batch: a last batch of fewer examples joins the one before it. Batch norm on two examples spoils
-    the running statistics, which are what the net is used with afterwards: `train` warns below
-    `FEW_FOR_BATCH_NORM`.
+    differentiated through) | "population" (statistics of the training set, constants in the
+    gradient, recomputed every `population_every` steps from the whole set or its first
+    `population_size` examples).
+    smallest_batch: a last batch of fewer examples joins the one before it. Batch norm on two
+    examples spoils the running statistics, which are what the net is used with afterwards: `train`
+    warns below `FEW_FOR_BATCH_NORM`.
 
-    The defaults are the papers', but for the budget and the learning rate, which they choose for each net and
-    sample.
+    The defaults are the papers', but for the budget and the learning rate, which they choose for
+    each net and sample.
 
     Source: P20 (training recipe), GKX19 (population statistics)
     """
@@ -70,8 +77,12 @@ class Recipe:
             raise ValueError(f"unknown batch_norm {self.batch_norm!r}: 'batch' or 'population'")
         check_seed("seed", self.seed)
         for drop in self.drops:
-            if not ((isinstance(drop, int) and drop >= 1) or (isinstance(drop, float) and 0 < drop < 1)):
-                raise ValueError(f"drops={self.drops}: fractions between 0 and 1, or whole numbers of steps")
+            if not (
+                (isinstance(drop, int) and drop >= 1) or (isinstance(drop, float) and 0 < drop < 1)
+            ):
+                raise ValueError(
+                    f"drops={self.drops}: fractions between 0 and 1, or whole numbers of steps"
+                )
 
     def steps_per_epoch(self, num_examples: int) -> int:
         """Mini-batches in one pass over the set."""
@@ -79,15 +90,23 @@ class Recipe:
         return max(1, full + (rest >= self.smallest_batch))
 
     def last_batch_size(self, num_examples: int) -> int:
-        """Examples in the last mini-batch of an epoch: those left over, or a whole batch and they."""
+        """Examples in the last mini-batch of an epoch: those left over,
+        or a whole batch and they.
+        """
         return num_examples - (self.steps_per_epoch(num_examples) - 1) * self.batch_size
 
     def total_steps(self, num_examples: int) -> int:
         """The budget in steps."""
-        return self.steps if self.steps is not None else self.epochs * self.steps_per_epoch(num_examples)
+        return (
+            self.steps
+            if self.steps is not None
+            else self.epochs * self.steps_per_epoch(num_examples)
+        )
 
     def drop_steps(self, num_examples: int) -> tuple[int, ...]:
-        """After how many steps the learning rate drops: where to look "before and after the drop"."""
+        """After how many steps the learning rate drops:
+        where to look "before and after the drop".
+        """
         total = self.total_steps(num_examples)
         return tuple(sorted(round(d * total) if isinstance(d, float) else d for d in self.drops))
 

@@ -18,9 +18,11 @@ from hspec.training.recipe import Recipe
 class TrainingRun:
     """What `train` leaves behind.
 
-    folder: where the checkpoints are; recipe: as trained; steps: the steps that can be loaded, in order, the
-    last one always among them. history: numpy arrays; over steps (T,): "step_loss" and "step_error" of the
-    mini-batch before its update, and "learning_rate" of that update; over evaluations, at the end of each
+    folder: where the checkpoints are; recipe: as trained; steps: the steps that can be loaded, in
+        order, the
+    last one always among them. history: numpy arrays; over steps (T,): "step_loss" and "step_error"
+    of the mini-batch before its update, and "learning_rate" of that update; over evaluations, at
+    the end of each
     epoch and of the run (E,): "epoch_step", "train_loss" and "train_error" (means over the epoch's
     mini-batches, as trained) and, with a test set, "test_loss" and "test_error" (eval mode).
     """
@@ -32,7 +34,8 @@ class TrainingRun:
     identity: dict = field(repr=False)
 
     def load(self, step: int | str, model: nn.Module) -> nn.Module:
-        """A copy of `model`, in eval mode, with parameters and buffers after `step` updates ("last": all).
+        """A copy of `model`, in eval mode, with parameters and buffers after `step` updates
+        ("last": all).
 
         Raises `CheckpointError` where the file is missing, damaged, of another run, or holds NaN.
         """
@@ -53,10 +56,13 @@ class TrainingRun:
         return loaded
 
 
-def run_identity(model: nn.Module, train_set: ImageSet, test_set: ImageSet | None, recipe: Recipe) -> dict:
+def run_identity(
+    model: nn.Module, train_set: ImageSet, test_set: ImageSet | None, recipe: Recipe
+) -> dict:
     """What makes two runs the same to the bit, on one machine: recipe, initial model, data.
 
-    Of the recipe, only what distinguishes it (:mod:`hspec.keys`): a run half done goes on when recipes have grown.
+    Of the recipe, only what distinguishes it (:mod:`hspec.keys`): a run half done goes on when
+    recipes have grown.
     """
     return distinguishing(Recipe, vars(recipe)) | {
         "initial model": _fingerprint(model),

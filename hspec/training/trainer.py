@@ -29,7 +29,9 @@ class Diverged(RuntimeError):
 class Trainer:
     """A copy of a model with its optimiser, data and history; `step` updates have been made."""
 
-    def __init__(self, model: nn.Module, train_set: ImageSet, test_set: ImageSet | None, recipe: Recipe):
+    def __init__(
+        self, model: nn.Module, train_set: ImageSet, test_set: ImageSet | None, recipe: Recipe
+    ):
         self.model = copy.deepcopy(model)
         first = next(self.model.parameters())
         self.device, self.dtype = first.device, first.dtype
@@ -65,8 +67,10 @@ class Trainer:
         uses_batches = self.recipe.batch_norm == "batch" and batch_norm_layers(self.model)
         if uses_batches and size < FEW_FOR_BATCH_NORM and self.total > 0:
             warnings.warn(
-                f"the last mini-batch of each epoch has {size} examples: batch norm's statistics of so few "
-                "spoil the running ones, and with them the net in eval mode. Let it join the one before: "
+                f"the last mini-batch of each epoch has {size} examples: batch norm's statistics "
+                "of so few "
+                "spoil the running ones, and with them the net in eval mode. Let it join the one "
+                "before: "
                 f"Recipe(smallest_batch={FEW_FOR_BATCH_NORM}), or choose another batch_size",
                 stacklevel=4,
             )
@@ -102,7 +106,9 @@ class Trainer:
         epoch, place = divmod(self.step, self._steps_per_epoch)
         if epoch != self._epoch:
             size, seed = self.recipe.batch_size, self.recipe.seed
-            self._batches = epoch_batches(len(self.train_set), self._steps_per_epoch, size, seed, epoch)
+            self._batches = epoch_batches(
+                len(self.train_set), self._steps_per_epoch, size, seed, epoch
+            )
             self._epoch = epoch
         return self._batches[place].to(self.device)
 
@@ -112,7 +118,9 @@ class Trainer:
             set_population_statistics(self.model, lambda: [lambda: self.model(images)])
 
     def read_losses(self) -> None:
-        """Move the losses since the last reading into the history; `Diverged` at the first not finite."""
+        """Move the losses since the last reading into the history;
+        `Diverged` at the first not finite.
+        """
         for loss, error in self._unread:
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {float(loss)}", len(self.history["step_loss"]))
@@ -134,7 +142,9 @@ class Trainer:
             self.history["test_error"].append(error)
 
     def check_finite(self) -> None:
-        """Raise `Diverged` where a loss or a parameter is not finite: nothing of the kind is ever saved."""
+        """Raise `Diverged` where a loss or a parameter is not finite:
+        nothing of the kind is ever saved.
+        """
         self.read_losses()
         for name, value in self.model.state_dict().items():
             if not torch.isfinite(value).all():
@@ -142,7 +152,9 @@ class Trainer:
 
     def _diverged(self, fact: str, step: int) -> Diverged:
         rate = self.recipe.rate_after(step, len(self.train_set))
-        return Diverged(f"{fact} after step {step} (learning rate {rate:g}): choose a smaller learning rate")
+        return Diverged(
+            f"{fact} after step {step} (learning rate {rate:g}): choose a smaller learning rate"
+        )
 
     def state(self) -> dict:
         """All that the next update depends on."""
@@ -169,7 +181,9 @@ class Trainer:
 
 @torch.no_grad()
 def evaluate(model: nn.Module, image_set: ImageSet, batch_size: int = 1024) -> tuple[float, float]:
-    """Mean cross-entropy and share of wrong answers over a set, in eval mode; the mode is restored."""
+    """Mean cross-entropy and share of wrong answers over a set, in eval mode;
+    the mode is restored.
+    """
     first = next(model.parameters())
     loss, wrong = 0.0, 0
     with evaluation_mode(model):

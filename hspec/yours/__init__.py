@@ -1,4 +1,6 @@
-"""Your net, your loss, your figure: from a module and its batches to a spectrum with error bands, in one call."""
+"""Your net, your loss, your figure: from a module and its batches to a spectrum with error bands,
+in one call.
+"""
 
 from hspec.yours.plan import Plan, plan
 from hspec.yours.result import MatrixSpectrum, Spectrum, load_spectrum

@@ -1,4 +1,5 @@
-"""What a spectrum is compared with: the layers' own blocks, and products by finite differences."""
+"""What a spectrum is compared with: the layers' own blocks,
+and products by finite differences."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ def layer_edges(
         seed: of start vectors; tol: of residuals, relative to the eigenvalue.
 
     Returns:
-        Arrays: layer (L,) names, the last "all"; size (L,) coordinates; Hess and G (L,) eigenvalues.
+        Arrays: layer (L,) names, the last "all"; size (L,) coordinates; Hess and G (L,)
+            eigenvalues.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
@@ -56,8 +58,8 @@ def against_differences(
 ) -> dict[str, np.ndarray]:
     """Relative error of Hess v by central differences of gradients, for a range of step lengths.
 
-    (∇L(θ + εv) − ∇L(θ − εv)) / 2ε for a random unit v, in the net's own float32; the reference is the
-    exact product in float64.
+    (∇L(θ + εv) − ∇L(θ − εv)) / 2ε for a random unit v, in the net's own float32; the reference is
+    the exact product in float64.
 
     Args:
         module: in float32, in eval mode; it is not modified.
@@ -70,12 +72,16 @@ def against_differences(
     """
     risk = Risk.from_module(module, batches, loss=loss)
     double = Risk.from_module(module, batches, loss=loss, dtype=torch.float64, check=False)
-    v = torch.randn(risk.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    v = torch.randn(
+        risk.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     v /= torch.linalg.vector_norm(v)
     right = hessian(double) @ v
 
     def off(found: Tensor) -> float:
-        return float(torch.linalg.vector_norm(found.double() - right) / torch.linalg.vector_norm(right))
+        return float(
+            torch.linalg.vector_norm(found.double() - right) / torch.linalg.vector_norm(right)
+        )
 
     def gradient(shift: Tensor) -> Tensor:
         return Risk.from_module(_shifted(module, shift), batches, loss=loss, check=False).gradient()

@@ -30,7 +30,9 @@ def named(name: str) -> object:
     """
     module_name, colon, path = name.partition(":")
     if not (module_name and colon and path):
-        raise CommandError(f"{name!r} names no object: write package.module:name, such as mynet:make_model")
+        raise CommandError(
+            f"{name!r} names no object: write package.module:name, such as mynet:make_model"
+        )
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -105,8 +107,8 @@ def _load(module: nn.Module, file: Path) -> None:
 def state_of(file: str | os.PathLike) -> dict[str, Tensor]:
     """{name: tensor} of a .safetensors file, or of what torch.save wrote of a state_dict.
 
-    The prefix "module.", which DataParallel leaves, is taken off; a checkpoint's state_dict is found
-    inside it.
+    The prefix "module.", which DataParallel leaves, is taken off; a checkpoint's state_dict is
+    found inside it.
 
     Raises:
         CommandError: it is absent, damaged, or holds something else than tensors.
@@ -128,7 +130,8 @@ def _pickled(file: Path) -> Mapping:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise CommandError(
-            f"{file} cannot be read as weights: it is damaged, or holds more than tensors, which is not "
+            f"{file} cannot be read as weights: it is damaged, or holds more than tensors, which "
+            "is not "
             "loaded, since it could run code: save model.state_dict()"
         ) from error
     if not isinstance(state, Mapping):

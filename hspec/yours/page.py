@@ -16,7 +16,8 @@ TEMPLATE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
+}}
 figure {{ margin: 1.5rem 0; background: white; color: #222; border-radius: 6px; padding: .5rem; }}
 figure svg {{ width: 100%; height: auto; }}
 figcaption {{ font-size: .9rem; padding: .5rem; }}
@@ -44,11 +45,16 @@ th:first-child, td:first-child {{ text-align: left; }}
 """
 
 CAPTION = (
-    "Spectral density on a linear axis; share of eigenvalues per decade on a signed logarithmic axis; how "
-    "many eigenvalues lie above t (thin: below −t). Bands: 95 % over probes, and in the counts the rigorous "
+    "Spectral density on a linear axis; share of eigenvalues per decade on a signed logarithmic "
+    "axis; how "
+    "many eigenvalues lie above t (thin: below −t). Bands: 95 % over probes, and in the counts the "
+    "rigorous "
     "band of the quadrature."
 )
-CLASSES = " A1 is the part of the Gauss-Newton matrix that the class means make; B1 the cross-class means."
+CLASSES = (
+    " A1 is the part of the Gauss-Newton matrix that the class means make; B1 the "
+    "cross-class means."
+)
 
 
 def page(spectrum: Spectrum, svg: str) -> str:

@@ -1,4 +1,6 @@
-"""A forecast before the work: seconds from one timed product of each kind, bytes, and what to lower."""
+"""A forecast before the work: seconds from one timed product of each kind, bytes,
+and what to lower.
+"""
 
 import time
 from dataclasses import dataclass, replace
@@ -12,7 +14,10 @@ from hspec.linalg.quadrature import LOCK_STEP
 from hspec.yours.settings import MATRICES, Settings
 
 BASIS_ROWS = 44  # of an eigensolver besides twice the pairs: eigsh's own default
-PER_PAIR, AT_LEAST = 8, 30  # products of eigsh: measured on the book's nets, where a gap follows the last
+PER_PAIR, AT_LEAST = (
+    8,
+    30,
+)  # products of eigsh: measured on the book's nets, where a gap follows the last
 UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -25,7 +30,8 @@ class Plan:
         products: {matrix: products with it}, about; those of the top pairs depend on the spectrum.
         seconds_per_product: {matrix: seconds}, measured.
         seconds: of everything, about.
-        basis_bytes: of Lanczos and eigenvectors at their largest; graphs: the memory of kept graphs.
+        basis_bytes: of Lanczos and eigenvectors at their largest; graphs: the memory of kept
+            graphs.
         advice: what to lower, where it does not fit or takes long. Empty where all is well.
     """
 
@@ -41,7 +47,9 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether the vectors fit in the memory that graphs leave."""
-        return self.basis_bytes <= self.graphs.free - min(self.graphs.graph_bytes, self.graphs.budget)
+        return self.basis_bytes <= self.graphs.free - min(
+            self.graphs.graph_bytes, self.graphs.budget
+        )
 
     def __str__(self) -> str:
         graphs = self.graphs
@@ -49,10 +57,12 @@ class Plan:
         kept = f"{graphs.num_fitting} of {graphs.num_batches} graphs kept"
         return "\n".join(
             [
-                f"p = {self.num_parameters:,}, N = {self.num_examples:,}: about {spoken(self.seconds)}; "
+                f"p = {self.num_parameters:,}, N = {self.num_examples:,}: about "
+                f"{spoken(self.seconds)}; "
                 f"products: {each}",
                 f"memory: vectors {sized(self.basis_bytes)}, {kept} "
-                f"({sized(graphs.graph_bytes)}, budget {sized(graphs.budget)}), free {sized(graphs.free)}",
+                f"({sized(graphs.graph_bytes)}, budget {sized(graphs.budget)}), free "
+                f"{sized(graphs.free)}",
                 *self.advice,
             ]
         )
@@ -62,15 +72,16 @@ class Plan:
 
 
 def plan(risk: Risk, **settings: Any) -> Plan:
-    """Forecast `spectrum_of(risk, **settings)`; spends one product to build graphs and three a matrix.
+    """Forecast `spectrum_of(risk, **settings)`; spends one product to build graphs and three a
+    matrix.
 
     Args:
         risk: what is to be measured; the graphs that the products build stay with it.
         settings: matrices, top, steps, probes, tol, seed: those of `spectrum`.
 
     Returns:
-        The forecast: `print(plan(risk))` says it in words. Products of the top eigenpairs are guessed
-        (30 + 8 a pair), so where the spectrum has no gap it takes longer.
+        The forecast: `print(plan(risk))` says it in words. Products of the top eigenpairs are
+        guessed (30 + 8 a pair), so where the spectrum has no gap it takes longer.
 
     Raises:
         ValueError: settings that `spectrum` refuses, or a matrix that the loss does not have.
@@ -87,9 +98,14 @@ def plan(risk: Risk, **settings: Any) -> Plan:
 def forecast(risk: Risk, settings: Settings) -> Plan:
     """`plan`, of settings that have been checked."""
     p, probes = risk.num_parameters, settings.probes
-    memory, operators = graph_memory(risk), {name: MATRICES[name](risk) for name in settings.matrices}
+    memory, operators = (
+        graph_memory(risk),
+        {name: MATRICES[name](risk) for name in settings.matrices},
+    )
     seconds_of_product(next(iter(operators.values())))  # builds the graphs
-    seconds = {name: min(seconds_of_product(A), seconds_of_product(A)) for name, A in operators.items()}
+    seconds = {
+        name: min(seconds_of_product(A), seconds_of_product(A)) for name, A in operators.items()
+    }
     lock_step = probes * settings.steps * p * risk.dtype.itemsize <= LOCK_STEP
     width = probes if lock_step else 1
     k = settings.pairs(p)
@@ -103,7 +119,9 @@ def forecast(risk: Risk, settings: Settings) -> Plan:
         blocks = {name: seconds_of_product(A, width) for name, A in operators.items()}
         row = _seconds_of_row(risk)
         orthogonal = of_pairs * (BASIS_ROWS + 2 * k) + settings.steps**2 * probes / 2
-        total = sum(of_pairs * seconds[n] + settings.steps * probes / width * blocks[n] for n in operators)
+        total = sum(
+            of_pairs * seconds[n] + settings.steps * probes / width * blocks[n] for n in operators
+        )
         total += len(operators) * orthogonal * row
         rows = max(2 * (BASIS_ROWS + 2 * k), k + settings.steps * width)
     basis_bytes = rows * p * risk.dtype.itemsize
@@ -132,7 +150,8 @@ def _advice(found: Plan, settings: Settings, risk: Risk) -> tuple[str, ...]:
         )
     if graphs.num_fitting < graphs.num_batches:
         said.append(
-            f"{graphs.num_batches - graphs.num_fitting} of {graphs.num_batches} graphs are built anew for "
+            f"{graphs.num_batches - graphs.num_fitting} of {graphs.num_batches} graphs are built "
+            "anew for "
             "every product, at half as much again: to keep all, take fewer examples or "
             f"memory_budget={graphs.graph_bytes}"
         )

@@ -23,7 +23,9 @@ def reporting(progress: bool | Report) -> Iterator[Report]:
     if callable(progress):
         yield progress
     elif not isinstance(progress, bool):
-        raise TypeError(f"progress is True, False or a function (stage, done, total); got {progress!r}")
+        raise TypeError(
+            f"progress is True, False or a function (stage, done, total); got {progress!r}"
+        )
     elif progress and tqdm is not None:
         bars = _Bars()
         try:

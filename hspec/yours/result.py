@@ -1,4 +1,6 @@
-"""The spectrum of one's own net: measures, eigenvalues with residuals, class structure; drawn, listed, kept."""
+"""The spectrum of one's own net: measures, eigenvalues with residuals, class structure; drawn,
+listed, kept.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ class MatrixSpectrum:
         measure: of all p eigenvalues, the top ones put back as spikes.
         values: (k,) the largest eigenvalues, descending; residuals: (k,) ‖A q − λ q‖.
         vectors: (p, k) their eigenvectors; None in what was loaded from a folder.
-        products: products with the matrix that were spent; seconds: they took, with all around them.
+        products: products with the matrix that were spent; seconds: they took, with all around
+            them.
         is_exact: whether all eigenvalues were computed, and nothing was sampled.
-        is_semidefinite: whether none is negative by construction, as of G where the loss is convex in
-            the outputs.
+        is_semidefinite: whether none is negative by construction, as of G where the loss is convex
+            in the outputs.
     """
 
     measure: SpectralMeasure
@@ -50,8 +53,9 @@ class MatrixSpectrum:
     def negative_share(self) -> tuple[float, float, float]:
         """(share of eigenvalues below −ε‖A‖, and the ends of a 95 % interval for it), ε = 1e-5.
 
-        Below −ε‖A‖, since rounding has a sign, too. The quadrature's node nearest to zero stands for
-        eigenvalues on both sides of it, so the interval is that of `SpectralMeasure.share_below`.
+        Below −ε‖A‖, since rounding has a sign, too. The quadrature's node nearest to zero stands
+        for eigenvalues on both sides of it, so the interval is that of
+        `SpectralMeasure.share_below`.
         """
         if self.is_semidefinite:
             return 0.0, 0.0, 0.0
@@ -71,8 +75,9 @@ class Spectrum:
 
     Attributes:
         matrices: {"Hess": …}; also by `spectrum["Hess"]`.
-        class_values: {"A1": eigenvalues of the class means' part of G, descending, exact, …}; empty where
-            the loss is not the cross-entropy of one class index an example, or the classes are many.
+        class_values: {"A1": eigenvalues of the class means' part of G, descending, exact, …}; empty
+            where the loss is not the cross-entropy of one class index an example, or the classes
+            are many.
         facts: what was measured, and how: p, N, the loss, the settings, versions.
         plan: the forecast that was made before.
     """
@@ -99,12 +104,15 @@ class Spectrum:
         plot({name: one.measure for name, one in self.matrices.items()}, scale=scale, axes=axes)
         if scale == "linear" and "A1" in self.class_values:
             values, floor = self.class_values["A1"], axes.get_ylim()[0]
-            axes.plot(values, np.full(len(values), floor), "k|", markersize=9, label="A1", clip_on=False)
+            axes.plot(
+                values, np.full(len(values), floor), "k|", markersize=9, label="A1", clip_on=False
+            )
             axes.legend()
         return axes
 
     def table(self) -> Table:
-        """One row a matrix: trace ± standard error, ends, negative share and its interval, cost."""
+        """One row a matrix: trace ± standard error, ends, negative share and its interval,
+        cost."""
         headers = (
             "matrix",
             "trace",
@@ -121,7 +129,9 @@ class Spectrum:
         return Table(headers, tuple(_row(name, one) for name, one in self.matrices.items()))
 
     def eigenvalues(self) -> Table:
-        """The computed eigenvalues: matrix, rank, value, residual; and those of the class structure."""
+        """The computed eigenvalues: matrix, rank, value, residual;
+        and those of the class structure.
+        """
         rows = [
             (name, rank, float(value), float(residual))
             for name, one in self.matrices.items()
@@ -138,8 +148,8 @@ class Spectrum:
         """Write the spectrum to a folder, each file whole or not at all.
 
         spectrum.png and .svg (linear, signed logarithmic, counts), summary.csv and eigenvalues.csv,
-        record.json (facts and numbers), measures.npz (which `load_spectrum` reads), and index.html: all
-        of it on one page that opens offline.
+        record.json (facts and numbers), measures.npz (which `load_spectrum` reads), and index.html:
+        all of it on one page that opens offline.
 
         Raises:
             OSError: the folder cannot be written.
@@ -160,7 +170,10 @@ def load_spectrum(folder: str | os.PathLike) -> Spectrum:
             arrays[name]["values"],
             arrays[name]["residuals"],
             None,
-            **{key: numbers[name][key] for key in ("products", "seconds", "is_exact", "is_semidefinite")},
+            **{
+                key: numbers[name][key]
+                for key in ("products", "seconds", "is_exact", "is_semidefinite")
+            },
         )
         for name in numbers
     }

@@ -41,7 +41,9 @@ class Settings:
         names = (self.matrices,) if isinstance(self.matrices, str) else tuple(self.matrices)
         unknown = [name for name in names if name not in MATRICES]
         if unknown or not names:
-            raise ValueError(f"matrices={self.matrices!r}: choose among {', '.join(MATRICES)}, at least one")
+            raise ValueError(
+                f"matrices={self.matrices!r}: choose among {', '.join(MATRICES)}, at least one"
+            )
         object.__setattr__(self, "matrices", names)
         for name, least in {"top": 0, "steps": 2, "probes": 2, "seed": 0}.items():
             object.__setattr__(self, name, whole_number(getattr(self, name), name, least))

@@ -41,9 +41,10 @@ def spectrum(
 ) -> Spectrum:
     """The spectrum of a network's Hessian and of its parts, with error bands.
 
-    For each matrix the `top` largest eigenpairs are computed to a residual and taken out; the rest is
-    measured by Lanczos quadrature, and the pairs are put back into the measure. Where p is so small
-    that the whole matrix takes no more products (p ≤ steps · probes), all eigenvalues are computed.
+    For each matrix the `top` largest eigenpairs are computed to a residual and taken out; the rest
+    is measured by Lanczos quadrature, and the pairs are put back into the measure. Where p is so
+    small that the whole matrix takes no more products (p ≤ steps · probes), all eigenvalues are
+    computed.
 
     Args:
         module: the network, in eval mode; it is copied, never modified.
@@ -53,9 +54,10 @@ def spectrum(
         matrices: names among "Hess", "G" (Gauss-Newton) and "H" = Hess − G.
         top: k; steps: m; probes: n_v ≥ 2; tol: of the residuals, relative to |λ_k|; seed: of all
             that is random. See `Settings`.
-        checkpoint: a folder in which products are kept: the same call goes on there after a kill. Each
-            net and sample has a folder of its own in it, by their numbers.
-        progress: True for bars (with tqdm, where it is installed), or a function (stage, done, total).
+        checkpoint: a folder in which products are kept: the same call goes on there after a kill.
+            Each net and sample has a folder of its own in it, by their numbers.
+        progress: True for bars (with tqdm, where it is installed), or a function (stage, done,
+            total).
         on_plan: called with the forecast, a `Plan`, before the work starts.
         options: the other arguments of `Risk.from_module`: forward, reduction, parameters, dtype,
             batch_norm, precision, memory_budget, check, …
@@ -64,8 +66,8 @@ def spectrum(
         A `Spectrum`: `.plot()`, `.table()`, `.save(folder)`, `["Hess"].values`, …
 
     Raises:
-        ValueError: what `Risk.from_module` refuses; settings out of range; a matrix that the loss does
-            not have; a damaged checkpoint.
+        ValueError: what `Risk.from_module` refuses; settings out of range; a matrix that the loss
+            does not have; a damaged checkpoint.
         MemoryError: the vectors do not fit, with what to lower.
 
     Example:
@@ -162,8 +164,12 @@ def _measured(
     )
 
 
-def _top(A, name: str, settings: Settings, folder: Path | None, report: Report) -> EigenPairs | None:
-    """The top pairs that have converged; eigsh warns of those that have not. None where none are wanted."""
+def _top(
+    A, name: str, settings: Settings, folder: Path | None, report: Report
+) -> EigenPairs | None:
+    """The top pairs that have converged; eigsh warns of those that have not.
+    None where none are wanted.
+    """
     k = settings.pairs(A.shape[0])
     if not k:
         return None
@@ -181,7 +187,9 @@ def _top(A, name: str, settings: Settings, folder: Path | None, report: Report) 
     if not good.any():
         return None
     kept = torch.from_numpy(good).to(pairs.vectors.device)
-    return EigenPairs(pairs.values[good], pairs.vectors[:, kept], pairs.residuals[good], pairs.num_products)
+    return EigenPairs(
+        pairs.values[good], pairs.vectors[:, kept], pairs.residuals[good], pairs.num_products
+    )
 
 
 def _dense(A: LinearOperator, k: int) -> tuple[SpectralMeasure, EigenPairs]:

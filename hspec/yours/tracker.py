@@ -1,4 +1,6 @@
-"""The spectrum's ends while a net is being trained: plain numbers, for whatever writes them down."""
+"""The spectrum's ends while a net is being trained: plain numbers,
+for whatever writes them down.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Tracker:
     eigenvectors change little, and are where the next search starts.
 
     Args:
-        batches: the fixed sample that curvature is measured on, such as a thousand training examples.
+        batches: the fixed sample that curvature is measured on, such as a thousand training
+            examples.
         every: steps between measurements; the first call measures.
         loss: as in `hspec.spectrum`.
         top: k, eigenvalues; 0 for none.
@@ -70,7 +73,9 @@ class Tracker:
         if matrix not in MATRICES:
             raise ValueError(f"matrix={matrix!r}: choose one of {', '.join(MATRICES)}")
         self.every = whole_number(every, "every")
-        self.top, self.probes = (whole_number(n, name, 0) for n, name in ((top, "top"), (probes, "probes")))
+        self.top, self.probes = (
+            whole_number(n, name, 0) for n, name in ((top, "top"), (probes, "probes"))
+        )
         self.batches, self.matrix, self.tol, self.seed = batches, matrix, tol, seed
         self.options = {"loss": loss, **options}
         self.history: list[dict[str, float]] = []
@@ -95,20 +100,26 @@ class Tracker:
         start = time.perf_counter()
         with _evaluating(module):
             risk = Risk.from_module(module, self.batches, **self.options)
-        self.options["check"] = False  # the same net: derivatives are compared with differences once
+        self.options["check"] = (
+            False  # the same net: derivatives are compared with differences once
+        )
         gradient = risk.gradient()
         norm = float(torch.linalg.vector_norm(gradient))
         numbers = {"step": step, "loss": risk.loss(), "gradient_norm": norm, "products": 0}
         A, generator = MATRICES[self.matrix](risk), torch.Generator().manual_seed(self.seed)
         if self.probes:
-            numbers["trace"], numbers["trace_error"] = hutchinson_trace(A, self.probes, generator=generator)
+            numbers["trace"], numbers["trace_error"] = hutchinson_trace(
+                A, self.probes, generator=generator
+            )
             numbers["products"] += self.probes
         if self.top:
             k = min(self.top, risk.num_parameters)
             warm = self._vectors
             pairs = eigsh(A, k, start=warm, tol=self.tol, generator=generator, check="symmetry")
             self._vectors = pairs.vectors
-            for i, (value, residual) in enumerate(zip(pairs.values, pairs.residuals, strict=True), 1):
+            for i, (value, residual) in enumerate(
+                zip(pairs.values, pairs.residuals, strict=True), 1
+            ):
                 numbers[f"lambda_{i}"], numbers[f"residual_{i}"] = float(value), float(residual)
             inside = float(torch.linalg.vector_norm(pairs.vectors.T @ gradient))
             numbers["gradient_share"] = (inside / norm) ** 2 if norm else float("nan")
@@ -118,9 +129,14 @@ class Tracker:
         return numbers
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The history by quantity: {name: (number of measurements,)}, NaN where one was not measured."""
+        """The history by quantity: {name: (number of measurements,)},
+        NaN where one was not measured.
+        """
         names = dict.fromkeys(name for numbers in self.history for name in numbers)
-        return {name: np.array([numbers.get(name, np.nan) for numbers in self.history]) for name in names}
+        return {
+            name: np.array([numbers.get(name, np.nan) for numbers in self.history])
+            for name in names
+        }
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""The session on a GPU, tried at toy size: cells are stored, time is kept, a failure stops nothing."""
+"""The session on a GPU, tried at toy size: cells are stored, time is kept,
+a failure stops nothing.
+"""
 
 from benchmarks.gpu_session import Step, cells, main, session
 from hspec.experiments import Store

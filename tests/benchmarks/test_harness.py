@@ -1,4 +1,6 @@
-"""The harness at toy size: every peer multiplies by the same matrices, every task ends in a table. No timings."""
+"""The harness at toy size: every peer multiplies by the same matrices,
+every task ends in a table. No timings.
+"""
 
 import re
 
@@ -18,7 +20,9 @@ from hspec.curvature import class_means, gauss_newton, hessian
 from hspec.linalg import lanczos
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True:UserWarning"),  # PyHessian's
+    pytest.mark.filterwarnings(
+        "ignore:Using backward.. with create_graph=True:UserWarning"
+    ),  # PyHessian's
     pytest.mark.filterwarnings(
         "ignore:Converting a tensor with requires_grad=True:UserWarning"
     ),  # PyHessian's
@@ -40,8 +44,12 @@ def small_net() -> Net:
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
 def test_every_peer_multiplies_by_the_same_matrices(peer, net):
-    v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    pairs = [(peer.hessian, hessian)] + ([(peer.gauss_newton, gauss_newton)] if peer.gauss_newton else [])
+    v = torch.randn(
+        net.num_parameters, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    pairs = [(peer.hessian, hessian)] + (
+        [(peer.gauss_newton, gauss_newton)] if peer.gauss_newton else []
+    )
     for theirs, ours in pairs:
         expected = ours(risk_of(net)) @ v
         torch.testing.assert_close(
@@ -52,7 +60,9 @@ def test_every_peer_multiplies_by_the_same_matrices(peer, net):
 def test_the_transformers_products_are_those_of_two_backward_passes():
     """The papers' pipeline is the reference: double backward by PyTorch alone."""
     net = fresh_net("t", quick=True, num_examples=12).to(torch.float64)
-    v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    v = torch.randn(
+        net.num_parameters, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     (pipeline,) = (peer for peer in PEERS if peer.name == "papers' pipeline")
     expected = hessian(risk_of(net)) @ v
     torch.testing.assert_close(
@@ -64,7 +74,9 @@ def test_the_transformers_products_are_those_of_two_backward_passes():
 def test_every_quadrature_finds_the_largest_eigenvalue(peer, small_net):
     measure = peer.quadrature(small_net, 30, 2, 0)
     largest = exact_eigenvalues(small_net, file=None)[-1]
-    assert measure.support[1] == pytest.approx(largest, rel=1e-6)  # PyHessian solves for T in float32
+    assert measure.support[1] == pytest.approx(
+        largest, rel=1e-6
+    )  # PyHessian solves for T in float32
     assert measure.nodes.shape == (2, 30)
 
 
@@ -74,7 +86,9 @@ def test_the_gradient_is_the_risk_s(net):
 
 def test_the_published_class_means_are_ours(small_net):
     ours = class_means(risk_of(small_net)).cross_class_vectors
-    torch.testing.assert_close(papers.class_means(small_net, NUM_CLASSES), ours, rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(
+        papers.class_means(small_net, NUM_CLASSES), ours, rtol=1e-8, atol=1e-12
+    )
 
 
 def test_subspace_iteration_converges():
@@ -120,5 +134,10 @@ def test_the_whole_command_at_toy_size(tmp_path, monkeypatch, capsys):
     assert written == set(TASKS) - {"gpu", "parallel"}
     for table in tmp_path.glob("*.md"):
         assert table.stem in ("gpu", "parallel") or table.read_text().startswith("| "), table
-    assert {file.stem for file in tmp_path.glob("*.svg")} == {"products", "quadrature", "accuracy", "growth"}
+    assert {file.stem for file in tmp_path.glob("*.svg")} == {
+        "products",
+        "quadrature",
+        "accuracy",
+        "growth",
+    }
     assert "written:" in capsys.readouterr().out

@@ -1,4 +1,6 @@
-"""A small clone with two toy chapters, which run in a second; and the real book at smoke scale, made once."""
+"""A small clone with two toy chapters, which run in a second; and the real book at smoke scale,
+made once.
+"""
 
 import shutil
 from html.parser import HTMLParser
@@ -17,7 +19,8 @@ def toy_chapter(name, last_line="steps * rate"):
     """A chapter with parameters of every kind, one figure, and `last_line` as its result."""
     v4 = nbformat.v4
     parameters = (
-        "steps: int = 3  # how many\nrate: float = 0.5  # how fast\nsizes: list[int] = [1]  # how large"
+        "steps: int = 3  # how many\nrate: float = 0.5  # how fast\nsizes: list[int] = "
+        "[1]  # how large"
     )
     drawing = "import matplotlib.pyplot as plt\nplt.plot(range(steps));"
     figure = {"figure": {"caption": "A line.", "name": f"fig-{name}"}, "image": {"alt": "A line"}}
@@ -43,7 +46,9 @@ def write_chapter():
 
 @pytest.fixture
 def toy(tmp_path, write_chapter):
-    """The real configuration and prose, with the chapters `one` and `two` in place of the real ones."""
+    """The real configuration and prose, with the chapters `one` and `two` in place of the
+    real ones.
+    """
     book = tmp_path / "book"
     shutil.copy(ROOT / "_config.yml", tmp_path)
     for folder in ("_ext", "_static"):
@@ -98,7 +103,9 @@ def repository(tmp_path_factory):
     shutil.copytree(ROOT / "book", root / "book", ignore=built)
     for folder in ("hspec", "notebooks", "data/results", "benchmarks/results"):
         if (ROOT / folder).exists():
-            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__")
+            )
     return Repository(root)
 
 
@@ -113,5 +120,7 @@ def pages(repository, tmp_path_factory):
         index = make_book(repository, "smoke")
     html = index.parent
     return {
-        path.relative_to(html): Page(path) for path in html.rglob("*.html") if "_static" not in path.parts
+        path.relative_to(html): Page(path)
+        for path in html.rglob("*.html")
+        if "_static" not in path.parts
     }

@@ -26,7 +26,9 @@ from docstrings import plain  # noqa: E402
 )
 def test_plain_text_raises_no_complaint(lines):
     text = "\n".join(plain(lines))
-    tree = publish_doctree(text, settings_overrides={"report_level": Reporter.SEVERE_LEVEL, "halt_level": 5})
+    tree = publish_doctree(
+        text, settings_overrides={"report_level": Reporter.SEVERE_LEVEL, "halt_level": 5}
+    )
     assert not [m for m in tree.findall() if m.tagname == "problematic"], tree
     shown = tree.astext()
     for word in "\n".join(lines).replace("`", "").split():

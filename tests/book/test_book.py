@@ -1,4 +1,6 @@
-"""The real book at smoke scale: every chapter runs, every page builds without a warning and reads offline."""
+"""The real book at smoke scale: every chapter runs,
+every page builds without a warning and reads offline.
+"""
 
 import re
 import shutil
@@ -16,16 +18,23 @@ pytestmark = pytest.mark.slow
 
 def test_every_chapter_has_a_page(repository, pages):
     assert (
-        {path.stem for path in pages if path.parts[0] == "notebooks"} == set(repository.chapters()) != set()
+        {path.stem for path in pages if path.parts[0] == "notebooks"}
+        == set(repository.chapters())
+        != set()
     )
 
 
 def test_no_page_needs_the_network(pages):
     outside = {
-        url for page in pages.values() for url in page.loads if urlsplit(url).scheme in ("http", "https")
+        url
+        for page in pages.values()
+        for url in page.loads
+        if urlsplit(url).scheme in ("http", "https")
     }
     assert not outside
-    scripts = {url for page in pages.values() for url in re.findall(r'"(https?://[^"]+\.js)"', page.text)}
+    scripts = {
+        url for page in pages.values() for url in re.findall(r'"(https?://[^"]+\.js)"', page.text)
+    }
     assert not scripts
 
 
@@ -33,7 +42,9 @@ def test_no_page_weighs_more_than_a_megabyte_and_a_half(repository, pages):
     """Its own HTML and pictures, beside what all pages share."""
     html = repository.build / "html"
     for path, page in pages.items():
-        pictures = {(html / path.parent / unquote(urlsplit(url).path)).resolve() for url in page.loads}
+        pictures = {
+            (html / path.parent / unquote(urlsplit(url).path)).resolve() for url in page.loads
+        }
         own = [file for file in pictures if file.parent.name == "_images"]
         weight = (html / path).stat().st_size + sum(file.stat().st_size for file in own)
         assert weight <= 1.5e6, f"{path}: {weight / 1e6:.1f} MB"
@@ -112,6 +123,14 @@ def test_plain_papermill_runs_a_chapter_too(repository, tmp_path):
     settings.write_text(yaml.safe_dump(parameters))
     program = shutil.which("papermill", path=str(Path(sys.executable).parent))
     output = tmp_path / "out.ipynb"
-    command = [program, str(repository.source(chapter)), str(output), "-k", "python3", "-f", str(settings)]
+    command = [
+        program,
+        str(repository.source(chapter)),
+        str(output),
+        "-k",
+        "python3",
+        "-f",
+        str(settings),
+    ]
     subprocess.run(command, cwd=repository.root, check=True, capture_output=True)
     assert output.is_file()

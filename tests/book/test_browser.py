@@ -6,7 +6,9 @@ import pytest
 from selenium import webdriver
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+)
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
@@ -14,28 +16,33 @@ FLAGS = (
 )
 TYPESET = "return (window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => true)"
 UNTYPESET = (
-    "return [...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).length"
+    "return [...document.querySelectorAll('.math')].filter(e => "
+    "!e.querySelector('mjx-container')).length"
 )
 MATH_ERRORS = "return document.querySelectorAll('[data-mml-node=merror]').length"
 BROKEN_IMAGES = (
-    "return [...document.images].filter(e => e.loading != 'lazy' && !(e.complete && e.naturalWidth))"
+    "return [...document.images].filter(e => e.loading != 'lazy' && !(e.complete && "
+    "e.naturalWidth))"
     ".map(e => e.src)"
 )
 ASIDE = "return document.documentElement.scrollWidth - window.innerWidth"
 VERDICTS_ASIDE = (
     "return [...document.querySelectorAll('table.verdicts')]"
-    ".filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 || e.scrollWidth > e.clientWidth + 1)"
+    ".filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 || e.scrollWidth > "
+    "e.clientWidth + 1)"
     ".length"
 )
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 CARDS_IN_THE_DARK = (
     "return [...document.querySelectorAll('.bd-content img.in-dark')]"
-    ".filter(e => getComputedStyle(e).backgroundColor != 'rgba(0, 0, 0, 0)' || getComputedStyle(e).filter != 'none')"
+    ".filter(e => getComputedStyle(e).backgroundColor != 'rgba(0, 0, 0, 0)' || "
+    "getComputedStyle(e).filter != 'none')"
     ".map(e => e.alt)"
 )
 TONES = (
     "return [...document.querySelectorAll('.bd-content img.dark-light')]"
-    ".filter(e => getComputedStyle(e).display != 'none' && !e.classList.contains(arguments[0])).length"
+    ".filter(e => getComputedStyle(e).display != 'none' && "
+    "!e.classList.contains(arguments[0])).length"
 )
 CUT_ON_PAPER = (
     "return [...document.querySelectorAll('.bd-article pre')]"
@@ -47,7 +54,9 @@ CLOSED = "return document.querySelectorAll('details:not([open])').length"
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     if not (CHROMIUM and DRIVER):
-        pytest.skip("no Chromium with its driver on this machine: apt install chromium chromium-driver")
+        pytest.skip(
+            "no Chromium with its driver on this machine: apt install chromium chromium-driver"
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
@@ -65,7 +74,9 @@ def resize(browser, width, height=900):
 
 def complaints(browser):
     """Errors in the console, and every address that was asked for outside this machine."""
-    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    errors = [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ]
     asked = [entry["message"] for entry in browser.get_log("performance")]
     return errors + [m for m in asked if "requestWillBeSent" in m and '"url":"http' in m]
 

@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def extension():
-    spec = importlib.util.spec_from_file_location("hspec_sphinx", ROOT / "book" / "_ext" / "hspec_sphinx.py")
+    spec = importlib.util.spec_from_file_location(
+        "hspec_sphinx", ROOT / "book" / "_ext" / "hspec_sphinx.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -28,6 +30,8 @@ def test_github_in_its_three_spellings(extension, remote):
     assert extension.github_address(remote) == "https://github.com/some-one/h.spec"
 
 
-@pytest.mark.parametrize("remote", ["", "/srv/git/hspec", "https://example.org/a/b", "https://github.com/a"])
+@pytest.mark.parametrize(
+    "remote", ["", "/srv/git/hspec", "https://example.org/a/b", "https://github.com/a"]
+)
 def test_no_buttons_elsewhere(extension, remote):
     assert extension.github_address(remote) is None

@@ -1,4 +1,5 @@
-"""A figure's files are named by it, and it has a tone for the light and one for the dark page."""
+"""A figure's files are named by it, and it has a tone for the light and one for the dark
+page."""
 
 import base64
 import io
@@ -17,7 +18,9 @@ V4 = nbformat.v4
 
 def executed(*bundles, name="fig-one"):
     outputs = [V4.new_output("display_data", data=bundle) for bundle in bundles]
-    cell = V4.new_code_cell("draw()", outputs=outputs, metadata={"mystnb": {"figure": {"name": name}}})
+    cell = V4.new_code_cell(
+        "draw()", outputs=outputs, metadata={"mystnb": {"figure": {"name": name}}}
+    )
     return V4.new_notebook(cells=[cell, V4.new_markdown_cell("After.")])
 
 
@@ -39,7 +42,9 @@ def test_every_picture_has_files_of_its_name_and_links_below_it(tmp_path):
     assert [cell.cell_type for cell in page.cells] == ["code", "markdown", "markdown"]
     for file in kept["fig-one"]:
         assert f"<chapter/{file.name}>" in page.cells[1].source
-    assert [set(output.data) for output in page.cells[0].outputs] == 2 * [{"image/svg+xml", "text/plain"}]
+    assert [set(output.data) for output in page.cells[0].outputs] == 2 * [
+        {"image/svg+xml", "text/plain"}
+    ]
 
 
 def test_a_cell_that_drew_nothing_gets_no_links(tmp_path):
@@ -72,9 +77,12 @@ def test_one_file_has_both_tones_no_ground_and_the_same_curve():
     assert f"svg:target{{--ink:{in_the_dark('#000000')}" in toned
     assert toned.count("#ffffff") == 1  # the one cell of the map
     assert len(toned) < len(text.getvalue()) / 2
-    points = [np.array(re.findall(r"(-?[\d.]+) (-?[\d.]+)", path), float) for path in paths(toned, purple)]
+    points = [
+        np.array(re.findall(r"(-?[\d.]+) (-?[\d.]+)", path), float) for path in paths(toned, purple)
+    ]
     before = [
-        np.array(re.findall(r"(-?[\d.]+) (-?[\d.]+)", p), float) for p in paths(text.getvalue(), purple)
+        np.array(re.findall(r"(-?[\d.]+) (-?[\d.]+)", p), float)
+        for p in paths(text.getvalue(), purple)
     ]
     (x, y), (a, b) = points[0].T, before[0].T
     np.testing.assert_allclose(np.interp(a, x, y), b, atol=0.15)
@@ -82,5 +90,7 @@ def test_one_file_has_both_tones_no_ground_and_the_same_curve():
 
 def paths(svg, colour):
     return [
-        found for found in re.findall(r'<path d="([^"]+)"[^>]*stroke: [^"]*' + colour, svg) if "L" in found
+        found
+        for found in re.findall(r'<path d="([^"]+)"[^>]*stroke: [^"]*' + colour, svg)
+        if "L" in found
     ]

@@ -58,7 +58,9 @@ def test_the_papers_nets_come_first():
 def test_the_numbers_are_those_of_the_records():
     record = STORE.largest_published(instrument)
     ours, _ = single_probe_distances(record)
-    digits, exponent = re.search(r"within \$([\d.]+) \\cdot 10\^\{(-\d+)\}\$", findings(STORE)[0]).groups()
+    digits, exponent = re.search(
+        r"within \$([\d.]+) \\cdot 10\^\{(-\d+)\}\$", findings(STORE)[0]
+    ).groups()
     assert float(f"{digits}e{exponent}") == pytest.approx(ours.mean(), rel=0.05)
     assert f"{record.num_parameters:,} parameters" in findings(STORE)[0]
 

@@ -1,4 +1,6 @@
-"""What comes with the book at laptop scale: measured once, kept, and thrown out with the code that made it."""
+"""What comes with the book at laptop scale: measured once, kept,
+and thrown out with the code that made it.
+"""
 
 import json
 import shutil
@@ -39,7 +41,9 @@ def test_chapters_run_and_what_they_measured_is_kept_once(filled):
     assert ran == ["one", "two"] * 2
     assert next(line for line in told if "new results" in line).startswith("one: 1 new")
     assert sum("0 new results" in line for line in told) == 3
-    kept = Store(published=repository.root / "data" / "results").laptop_records(MEASURES["ownership"])
+    kept = Store(published=repository.root / "data" / "results").laptop_records(
+        MEASURES["ownership"]
+    )
     assert [record.meta["key"] for record in kept] == [RECORD.name]
 
 

@@ -1,4 +1,6 @@
-"""Unknown names and ill-typed values are refused, and everything that fits is turned into its type."""
+"""Unknown names and ill-typed values are refused,
+and everything that fits is turned into its type.
+"""
 
 import nbformat
 import pytest
@@ -21,7 +23,9 @@ limit: int | None = None  # no limit
 
 
 def notebook(source=DECLARED, tags=("parameters",)):
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)})])
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)})]
+    )
 
 
 @pytest.fixture
@@ -98,7 +102,9 @@ def test_an_ill_typed_value_is_refused_by_name_and_type(known, name, value):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(known):
-    with pytest.raises(BookError, match=r"unknown parameter 'stepz'(.|\n)*steps: int = 90  # Lanczos steps"):
+    with pytest.raises(
+        BookError, match=r"unknown parameter 'stepz'(.|\n)*steps: int = 90  # Lanczos steps"
+    ):
         check_parameters(known, {"stepz": 1, "steps": 2})
 
 

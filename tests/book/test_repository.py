@@ -59,7 +59,9 @@ BROKEN = {
 @pytest.mark.parametrize("name", ["profiles/smoke.yaml", "_toc.yml"])
 def test_broken_yaml_is_named(toy, name, content):
     (toy.book / name).write_bytes(content)
-    with pytest.raises(BookError, match=rf"{name.split('/')[-1]} (cannot be read as YAML|must hold names)"):
+    with pytest.raises(
+        BookError, match=rf"{name.split('/')[-1]} (cannot be read as YAML|must hold names)"
+    ):
         toy.profile("smoke")
 
 

@@ -1,4 +1,6 @@
-"""A chapter runs when something it depends on changed, and a failure never replaces the last good page."""
+"""A chapter runs when something it depends on changed,
+and a failure never replaces the last good page.
+"""
 
 import json
 import shlex
@@ -72,7 +74,9 @@ def test_a_failure_names_the_error_and_keeps_the_last_good_page(toy, stage, writ
         stage()
     assert toy.staged("one").read_bytes() == good
     kept = nbformat.read(toy.build / "failed" / "one.ipynb", as_version=4)
-    assert any(output.output_type == "error" for cell in kept.cells for output in cell.get("outputs", []))
+    assert any(
+        output.output_type == "error" for cell in kept.cells for output in cell.get("outputs", [])
+    )
 
 
 def test_a_killed_kernel_is_a_failure_too(toy, stage, write_chapter):
@@ -131,7 +135,9 @@ def test_a_page_whose_record_lacks_a_part_counts_as_not_run(toy, missing):
 
 
 def test_the_rerun_command_survives_the_shell():
-    command = rerun_command("one", {"sizes": [1, 2], "name": "it's", "rate": 1e-3, "on": True, "limit": None})
+    command = rerun_command(
+        "one", {"sizes": [1, 2], "name": "it's", "rate": 1e-3, "on": True, "limit": None}
+    )
     assert shlex.split(command)[3:] == [
         *("-p", "sizes", "[1, 2]"),
         *("-p", "name", "it's"),

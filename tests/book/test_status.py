@@ -21,9 +21,15 @@ def test_what_was_measured_again_is_said_with_machine_and_tolerance(tmp_path):
         "date": "2026-01-02",
         "machine": "2 cores of an abacus, 3 GiB of memory",
         "tolerance": 0.01,
-        "records": {"aaaabbbbcccc": ["repeated", "repeated to the last bit", 5], "d": ["skipped", "no", 0]},
+        "records": {
+            "aaaabbbbcccc": ["repeated", "repeated to the last bit", 5],
+            "d": ["skipped", "no", 0],
+        },
     }
     (tmp_path / "verified.json").write_text(json.dumps(report))
     text = verified_text(tmp_path / "verified.json")
-    assert "1 repeated, 1 skipped: on 2026-01-02, 2 cores of an abacus, 3 GiB of memory, within 1%" in text
+    assert (
+        "1 repeated, 1 skipped: on 2026-01-02, 2 cores of an abacus, 3 GiB of memory, within 1%"
+        in text
+    )
     assert "| `aaaabbbb` | repeated to the last bit | 5 s |" in text

@@ -29,7 +29,9 @@ def test_badge_and_findings_come_first():
     tell(notebook)
     lines = notebook.cells[0].source.split("\n")
     assert lines[0] == "# Is it?" and lines[2] == '<p class="scale toy">toy: 3 &lt; 4</p>'
-    claim, found, more = (lines.index(line) for line in ("> **P18-1.** It is.", "* It is 3.", "More."))
+    claim, found, more = (
+        lines.index(line) for line in ("> **P18-1.** It is.", "* It is 3.", "More.")
+    )
     assert claim < found < more
 
 

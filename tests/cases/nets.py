@@ -1,4 +1,6 @@
-"""Nets of other people's kinds, each small enough for dense references: what a report was about, in ten lines."""
+"""Nets of other people's kinds, each small enough for dense references: what a report was about,
+in ten lines.
+"""
 
 from collections.abc import Callable
 
@@ -12,7 +14,9 @@ N, C = 9, 3
 
 
 class Net(nn.Module):
-    """A forward pass given as a function of (module, x); modules as m.a, m.b, …, parameters by name."""
+    """A forward pass given as a function of (module, x); modules as m.a, m.b, …,
+    parameters by name.
+    """
 
     def __init__(self, function: Callable, *modules: nn.Module, **parameters: Tensor):
         super().__init__()
@@ -64,7 +68,9 @@ class Activation(nn.Module):
 
 
 def before_a_zero_head(function: Callable) -> nn.Module:
-    """All logits are equal, whatever `function` makes of its inputs: at θ nothing of it is to be seen."""
+    """All logits are equal, whatever `function` makes of its inputs:
+    at θ nothing of it is to be seen.
+    """
     net = Net(lambda m, x: m.b(torch.tanh(m.a(function(x)))), *linear())
     for parameter in net.b.parameters():
         nn.init.zeros_(parameter)
@@ -173,7 +179,9 @@ def hooked():
 
 
 def compiled_inside():
-    return nn.Sequential(torch.compile(nn.Linear(4, 5), backend="eager"), nn.Tanh(), nn.Linear(5, C))
+    return nn.Sequential(
+        torch.compile(nn.Linear(4, 5), backend="eager"), nn.Tanh(), nn.Linear(5, C)
+    )
 
 
 def zero_head():
@@ -193,7 +201,9 @@ def reused_head(m, x):
 
 
 def batch_first_false():
-    """An attention that is fed (N, T, D) and reads it as (T, N, D): examples attend to each other."""
+    """An attention that is fed (N, T, D) and reads it as (T, N, D):
+    examples attend to each other.
+    """
     return Net(
         lambda m, x: m.b(m.a(*3 * (x.unflatten(1, (2, 2)),))[0].mean(1)),
         nn.MultiheadAttention(2, 1),
@@ -217,7 +227,9 @@ def routed(m, x):
 
 
 def unused_head():
-    return Net(lambda m, x: m.b(torch.tanh(m.a(x))), nn.Linear(4, 5), nn.Linear(5, C), nn.Linear(5, 2))
+    return Net(
+        lambda m, x: m.b(torch.tanh(m.a(x))), nn.Linear(4, 5), nn.Linear(5, C), nn.Linear(5, 2)
+    )
 
 
 def embedded(layer):
@@ -262,17 +274,21 @@ RIGHT = {
     "pruned": pruned,
     "kept features": keeping_its_features,
     "complex buffer": Rotary,
-    "complex parameter": lambda: Net(fourier, nn.Linear(4, C), filter=torch.randn(3, dtype=torch.complex128)),
+    "complex parameter": lambda: Net(
+        fourier, nn.Linear(4, C), filter=torch.randn(3, dtype=torch.complex128)
+    ),
     "complex layer": lambda: Net(
         lambda m, x: F.linear(torch.complex(x, x.flip(1)), m.w).abs(),
         w=torch.randn(C, 4, dtype=torch.complex128),
     ),
     "checkpoint": lambda: Net(
-        lambda m, x: m.b(checkpoint(lambda t: torch.tanh(m.a(t)), x, use_reentrant=False)), *linear()
+        lambda m, x: m.b(checkpoint(lambda t: torch.tanh(m.a(t)), x, use_reentrant=False)),
+        *linear(),
     ),
     "saved on the CPU": lambda: Net(saved_on_the_cpu, *linear()),
     "ensemble by vmap": lambda: Net(
-        lambda m, x: torch.func.vmap(lambda w: F.linear(x, w))(m.w).tanh().mean(0), w=torch.randn(5, C, 4)
+        lambda m, x: torch.func.vmap(lambda w: F.linear(x, w))(m.w).tanh().mean(0),
+        w=torch.randn(5, C, 4),
     ),
     "gradient inside": lambda: Net(gradient_inside, nn.Linear(4, 5), nn.Linear(4, C)),
     "autograd inside": lambda: Net(autograd_inside, nn.Linear(4, 5), nn.Linear(4, C)),
@@ -295,7 +311,9 @@ RIGHT = {
         nn.Linear(4, 5),
         p=torch.randn(C, 4),
     ),
-    "norm of a weight": lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x))) / m.a.weight.norm(), *linear()),
+    "norm of a weight": lambda: Net(
+        lambda m, x: m.b(torch.tanh(m.a(x))) / m.a.weight.norm(), *linear()
+    ),
     "scalar parameter": lambda: Net(
         lambda m, x: m.scale * m.b(torch.tanh(m.a(x))), *linear(), scale=torch.tensor(1.5)
     ),
@@ -306,12 +324,18 @@ RIGHT = {
 # Nets in which an example's logits depend on the others of its batch.
 COUPLED = {
     "attention over the batch": batch_first_false,
-    "centred by the batch": lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x - x.mean(0)))), *linear()),
+    "centred by the batch": lambda: Net(
+        lambda m, x: m.b(torch.tanh(m.a(x - x.mean(0)))), *linear()
+    ),
     "branch on the batch": lambda: Net(branch_on_the_batch, *linear()),
     "normalised by a function": lambda: Net(normalised_by_function, *linear()),
-    "scaled by the batch": lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x))) / m.a(x).norm(), *linear()),
+    "scaled by the batch": lambda: Net(
+        lambda m, x: m.b(torch.tanh(m.a(x))) / m.a(x).norm(), *linear()
+    ),
     "centred by the batch, zero head": lambda: before_a_zero_head(lambda x: x - x.mean(0)),
-    "cumulative over the batch": lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x).cumsum(0))), *linear()),
+    "cumulative over the batch": lambda: Net(
+        lambda m, x: m.b(torch.tanh(m.a(x).cumsum(0))), *linear()
+    ),
     "similarity to the batch": lambda: Net(
         lambda m, x: m.b((m.a(x) @ m.a(x).T).softmax(1) @ m.a(x)), *linear()
     ),
@@ -338,7 +362,9 @@ REFUSED = {
     "reentrant checkpoint": (
         lambda: Net(
             lambda m, x: m.b(
-                checkpoint(lambda t: torch.tanh(m.a(t)), x.clone().requires_grad_(True), use_reentrant=True)
+                checkpoint(
+                    lambda t: torch.tanh(m.a(t)), x.clone().requires_grad_(True), use_reentrant=True
+                )
             ),
             *linear(),
         ),
@@ -353,7 +379,9 @@ REFUSED = {
         r"gradient is not the derivative of the loss.*\.detach\(\)",
     ),
     "other outputs under no_grad": (
-        lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x))) * (2 - torch.is_grad_enabled()), *linear()),
+        lambda: Net(
+            lambda m, x: m.b(torch.tanh(m.a(x))) * (2 - torch.is_grad_enabled()), *linear()
+        ),
         r"other outputs when gradients are recorded than under torch.no_grad\(\)",
     ),
     "bags by maximum": (

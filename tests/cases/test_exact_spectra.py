@@ -1,4 +1,6 @@
-"""The exact spectrum of G on other people's nets, against dense eigenvalues, by whichever route is right."""
+"""The exact spectrum of G on other people's nets, against dense eigenvalues,
+by whichever route is right.
+"""
 
 import numpy as np
 import pytest
@@ -69,7 +71,9 @@ def prototypes(m, x):
 
 
 def as_many_prototypes_as_examples():
-    return Net(prototypes, nn.Linear(4, 5), nn.Linear(4, 5), p=torch.randn(5, 4), q=torch.randn(5, C))
+    return Net(
+        prototypes, nn.Linear(4, 5), nn.Linear(4, 5), p=torch.randn(5, 4), q=torch.randn(5, C)
+    )
 
 
 def frozen(net, *names):
@@ -82,10 +86,14 @@ def frozen(net, *names):
 MORE = {
     "tied heads": tied_heads,
     "ParameterList": lambda: Net(
-        listed, nn.ParameterList([nn.Parameter(torch.randn(4, 4)) for _ in range(2)]), nn.Linear(4, C)
+        listed,
+        nn.ParameterList([nn.Parameter(torch.randn(4, 4)) for _ in range(2)]),
+        nn.Linear(4, C),
     ),
     "masks": lambda: Net(masked, *linear()),
-    "experts by index": lambda: Net(for_some_examples, nn.Linear(4, 5), nn.Linear(4, 5), nn.Linear(5, C)),
+    "experts by index": lambda: Net(
+        for_some_examples, nn.Linear(4, 5), nn.Linear(4, 5), nn.Linear(5, C)
+    ),
     "another order": lambda: Net(in_another_order, *linear()),
     "two rows exchanged": lambda: Net(two_rows_exchanged, *linear()),
     "squeezed": lambda: Net(one_example_is_not_enough, *linear()),
@@ -94,7 +102,9 @@ MORE = {
     "frozen backbone": lambda: frozen(Net(lambda m, x: m.b(torch.tanh(m.a(x))), *linear()), "a"),
     "frozen head": lambda: frozen(Net(lambda m, x: m.b(torch.tanh(m.a(x))), *linear()), "b"),
     "sequences": lambda: Net(
-        lambda m, x: m.b(torch.tanh(m.a(x.unflatten(1, (2, 2)))).sum(1)), nn.Linear(2, 5), nn.Linear(5, C)
+        lambda m, x: m.b(torch.tanh(m.a(x.unflatten(1, (2, 2)))).sum(1)),
+        nn.Linear(2, 5),
+        nn.Linear(5, C),
     ),
     "sequences first": lambda: Net(
         lambda m, x: m.b(torch.tanh(m.a(x.unflatten(1, (2, 2)).transpose(0, 1))).sum(0)),
@@ -110,8 +120,12 @@ MORE = {
         nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 3), nn.Tanh(), nn.Flatten(), nn.Linear(4, C)
     ),
     "LSTM cell": lambda: Net(lambda m, x: m.b(m.a(x)[0]), nn.LSTMCell(4, 3), nn.Linear(3, C)),
-    "bilinear": lambda: Net(lambda m, x: m.b(torch.tanh(m.a(x, x))), nn.Bilinear(4, 4, 3), nn.Linear(3, C)),
-    "layer norm": lambda: nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, C)),
+    "bilinear": lambda: Net(
+        lambda m, x: m.b(torch.tanh(m.a(x, x))), nn.Bilinear(4, 4, 3), nn.Linear(3, C)
+    ),
+    "layer norm": lambda: nn.Sequential(
+        nn.Linear(4, 5), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, C)
+    ),
 }
 
 
@@ -145,12 +159,16 @@ def dense_eigenvalues(net, batches):
 
 def flat_gradient(entry, parameters):
     found = torch.autograd.grad(entry, parameters, retain_graph=True, allow_unused=True)
-    pieces = [torch.zeros_like(q) if g is None else g for g, q in zip(found, parameters, strict=True)]
+    pieces = [
+        torch.zeros_like(q) if g is None else g for g, q in zip(found, parameters, strict=True)
+    ]
     pieces = [g.to_dense() if g.is_sparse else g for g in pieces]
     return torch.cat([(torch.view_as_real(g) if g.is_complex() else g).reshape(-1) for g in pieces])
 
 
-@pytest.mark.parametrize("make", (RIGHT | MORE | COUPLED).values(), ids=(RIGHT | MORE | COUPLED).keys())
+@pytest.mark.parametrize(
+    "make", (RIGHT | MORE | COUPLED).values(), ids=(RIGHT | MORE | COUPLED).keys()
+)
 def test_against_dense_eigenvalues(make, batches):
     """Without the check, too: it is there for what nobody has thought of."""
     net = make()
@@ -163,7 +181,12 @@ def test_against_dense_eigenvalues(make, batches):
 
 def test_plain_layers_need_no_jacobian(batches, monkeypatch):
     monkeypatch.setattr(gram, "gradient_rows", lambda *_: pytest.fail("a Jacobian was formed"))
-    for net in (RIGHT["plain"](), MORE["frozen backbone"](), MORE["frozen head"](), RIGHT["hooks"]()):
+    for net in (
+        RIGHT["plain"](),
+        MORE["frozen backbone"](),
+        MORE["frozen head"](),
+        RIGHT["hooks"](),
+    ):
         exact_gauss_newton_spectrum(Risk.from_module(net, batches, C))
 
 
@@ -182,7 +205,9 @@ def test_a_wrong_gram_matrix_is_noticed_and_made_again(batches, monkeypatch):
 def test_what_is_wrong_by_either_route_is_refused(batches, monkeypatch):
     rows = gram.gradient_rows
     monkeypatch.setattr(gram, "gradient_rows", lambda *given: (1.001 * r for r in rows(*given)))
-    with pytest.raises(RuntimeError, match=r"contradicts a product with it: aᵀ K a = .* check=False"):
+    with pytest.raises(
+        RuntimeError, match=r"contradicts a product with it: aᵀ K a = .* check=False"
+    ):
         exact_gauss_newton_spectrum(Risk.from_module(RIGHT["GRU"](), batches, C))
 
 
@@ -190,7 +215,9 @@ def test_parameters_that_the_outputs_do_not_depend_on(batches):
     net = Net(lambda m, x: m.b(torch.tanh(torch.no_grad()(m.a)(x))), *linear())
     with pytest.raises(ValueError, match="do not depend on any of the chosen parameters"):
         exact_gauss_newton_spectrum(Risk.from_module(net, batches, C, parameters="a"))
-    with pytest.raises(ValueError, match=r"gradient is not the derivative of the loss.*torch.no_grad\(\)"):
+    with pytest.raises(
+        ValueError, match=r"gradient is not the derivative of the loss.*torch.no_grad\(\)"
+    ):
         exact_gauss_newton_spectrum(Risk.from_module(net, batches, C))
 
 
@@ -218,9 +245,15 @@ def wavy(f, y):
 def test_other_losses(loss, net, batches):
     risk = Risk.from_module(RIGHT[net](), batches, C, loss=loss)
     exact = torch.linalg.eigvalsh(gauss_newton(risk).to_dense())
-    exact = torch.cat([exact, torch.zeros(max(0, N * C - len(exact)))]).sort(descending=True).values.numpy()
+    exact = (
+        torch.cat([exact, torch.zeros(max(0, N * C - len(exact)))])
+        .sort(descending=True)
+        .values.numpy()
+    )
     found = exact_gauss_newton_spectrum(risk)
-    large = [np.sort(values[np.abs(values) > 1e-9 * np.abs(exact).max()]) for values in (found, exact)]
+    large = [
+        np.sort(values[np.abs(values) > 1e-9 * np.abs(exact).max()]) for values in (found, exact)
+    ]
     np.testing.assert_allclose(*large, rtol=0, atol=1e-11 * np.abs(exact).max())
 
 

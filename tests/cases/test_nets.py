@@ -113,9 +113,13 @@ def jacobian(net, batches):
     for x, _ in batches:
         f = net(x)
         for entry in f.reshape(-1):
-            found = torch.autograd.grad(entry, list(net.parameters()), retain_graph=True, allow_unused=True)
+            found = torch.autograd.grad(
+                entry, list(net.parameters()), retain_graph=True, allow_unused=True
+            )
             pairs = zip(found, net.parameters(), strict=True)
-            rows.append(torch.cat([real(torch.zeros_like(q) if t is None else t) for t, q in pairs]))
+            rows.append(
+                torch.cat([real(torch.zeros_like(q) if t is None else t) for t, q in pairs])
+            )
     return torch.stack(rows).detach().reshape(N, C, -1)
 
 
@@ -131,7 +135,9 @@ def test_right(make, budget, batches):
 
 @pytest.mark.parametrize("make", COUPLED.values(), ids=COUPLED.keys())
 def test_coupled_examples(make, batches):
-    """Found out, and then everything goes by whole batches, whose partition is part of the sample."""
+    """Found out, and then everything goes by whole batches,
+    whose partition is part of the sample.
+    """
     net = make()
     risk = Risk.from_module(net, batches, C)
     assert_right(risk, net, batches)
@@ -182,7 +188,9 @@ def test_autocast_inside_a_float32_net(batches):
     loss = sum(F.cross_entropy(net(x), y, reduction="sum") for x, y in single) / N
     g = torch.autograd.grad(loss, list(net.parameters()), create_graph=True)
     slope = torch.cat([t.reshape(-1) for t in g]) @ v
-    expected = torch.cat([t.reshape(-1) for t in torch.autograd.grad(slope, list(net.parameters()))])
+    expected = torch.cat(
+        [t.reshape(-1) for t in torch.autograd.grad(slope, list(net.parameters()))]
+    )
     assert relative(hessian(risk) @ v, expected) < 5e-2
 
 
@@ -195,7 +203,9 @@ def test_hardsigmoid_by_its_formula(batches):
 
 
 def test_kinks_are_told_and_not_blamed(batches):
-    """A ReLU at exact zeros (zero bias, zero inputs) has no second derivative; near it all is well."""
+    """A ReLU at exact zeros (zero bias, zero inputs) has no second derivative;
+    near it all is well.
+    """
     net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, C))
     torch.nn.init.zeros_(net[0].bias)
     x, y = torch.zeros(N, 4), torch.arange(N) % C
@@ -205,11 +215,14 @@ def test_kinks_are_told_and_not_blamed(batches):
 
 
 def test_what_is_not_symmetric_is_said_with_what_is_known(batches):
-    """Not blamed on dropout: differences contradict a derivative, which unchecked products use."""
+    """Not blamed on dropout: differences contradict a derivative,
+    which unchecked products use."""
     net = REFUSED["once_differentiable"][0]()
     generator = torch.Generator().manual_seed(0)
     unchecked = Risk.from_module(net, batches, C, check=False)
-    with pytest.raises(ValueError, match=r"Hess.* is not symmetric: .* made with check=False") as caught:
+    with pytest.raises(
+        ValueError, match=r"Hess.* is not symmetric: .* made with check=False"
+    ) as caught:
         eigsh(hessian(unchecked), 1, generator=generator)
     assert "dropout" not in str(caught.value)
     checked = hessian(Risk.from_module(mlp(), batches, C)).diagnosis()

@@ -1,4 +1,6 @@
-"""What stays right when a risk is copied, pickled, shared by threads; and what is left as it was."""
+"""What stays right when a risk is copied, pickled, shared by threads;
+and what is left as it was.
+"""
 
 import copy
 import io
@@ -12,7 +14,12 @@ from torch import nn
 from hspec.curvature import A1, Risk, class_means, gauss_newton, hessian, residual
 from tests.cases.nets import keeping_its_features
 
-EVERY = {"Hess": hessian, "G": gauss_newton, "H": residual, "A1": lambda risk: A1(class_means(risk))}
+EVERY = {
+    "Hess": hessian,
+    "G": gauss_newton,
+    "H": residual,
+    "A1": lambda risk: A1(class_means(risk)),
+}
 
 
 def make_risk(**options):
@@ -166,7 +173,9 @@ def test_a_loader_is_read_once_where_its_batches_fit():
         hessian(risk) @ risk.theta
     assert dataset.reads == reads
     assert torch.equal(state, torch.get_rng_state())
-    tight = Risk.from_module(net, torch.utils.data.DataLoader(dataset, 4, shuffle=True), 3, memory_budget=0)
+    tight = Risk.from_module(
+        net, torch.utils.data.DataLoader(dataset, 4, shuffle=True), 3, memory_budget=0
+    )
     torch.testing.assert_close(hessian(tight) @ tight.theta, hessian(risk) @ risk.theta)
     assert torch.equal(state, torch.get_rng_state())
 
@@ -287,7 +296,10 @@ def test_a_module_compiled_in_place():
 
 
 def test_scripted_modules_are_refused():
-    for scripted in (torch.jit.script(nn.Linear(4, 3)), torch.jit.trace(nn.Linear(4, 3), torch.ones(1, 4))):
+    for scripted in (
+        torch.jit.script(nn.Linear(4, 3)),
+        torch.jit.trace(nn.Linear(4, 3), torch.ones(1, 4)),
+    ):
         with pytest.raises(TypeError, match=r"scripted or traced .* pass the nn.Module"):
             Risk.from_module(nn.Sequential(scripted), [(torch.ones(3, 4), torch.arange(3))], 3)
 
@@ -296,7 +308,9 @@ def test_sharded_modules_are_refused():
     class FullyShardedDataParallel(nn.Linear):
         pass
 
-    with pytest.raises(ValueError, match=r"sharded by FullyShardedDataParallel.*pass the plain module"):
+    with pytest.raises(
+        ValueError, match=r"sharded by FullyShardedDataParallel.*pass the plain module"
+    ):
         Risk.from_module(FullyShardedDataParallel(4, 3), [(torch.ones(3, 4), torch.arange(3))], 3)
 
 
@@ -317,11 +331,20 @@ def test_parameters_by_name_prefix_and_glob(patterns, names):
 
 X, Y = torch.ones(3, 4), torch.arange(3)
 ARGUMENTS = {
-    "one pair": (lambda net: Risk.from_module(net, (X, Y), 3), r"put it in a list, batches=\[\(x, y\)\]"),
+    "one pair": (
+        lambda net: Risk.from_module(net, (X, Y), 3),
+        r"put it in a list, batches=\[\(x, y\)\]",
+    ),
     "a tensor": (lambda net: Risk.from_module(net, X, 3), "a sequence of batches is needed"),
     "nothing": (lambda net: Risk.from_module(net, None, 3), "a sequence of batches is needed"),
-    "three parts": (lambda net: Risk.from_module(net, [(X, Y, Y)], 3), "batch 0 has 3 parts.*forward="),
-    "a dict": (lambda net: Risk.from_module(net, [{"x": X, "y": Y}], 3), "batch 0 is dict.*forward="),
+    "three parts": (
+        lambda net: Risk.from_module(net, [(X, Y, Y)], 3),
+        "batch 0 has 3 parts.*forward=",
+    ),
+    "a dict": (
+        lambda net: Risk.from_module(net, [{"x": X, "y": Y}], 3),
+        "batch 0 is dict.*forward=",
+    ),
     "two inputs": (
         lambda net: Risk.from_module(net, [((X, X), Y)], 3),
         r"not a pair of tensors \(x, y\) but \(tuple, Tensor\).*forward=",
@@ -330,9 +353,14 @@ ARGUMENTS = {
         lambda net: Risk.from_module(lambda x: x, [(X, Y)], 3),
         "an nn.Module is needed, got function",
     ),
-    "bytes": (lambda net: Risk.from_module(net, [(X.byte(), Y)], 3), r"must be converted, x.float\(\) / 255"),
+    "bytes": (
+        lambda net: Risk.from_module(net, [(X.byte(), Y)], 3),
+        r"must be converted, x.float\(\) / 255",
+    ),
     "foreign parameters": (
-        lambda net: Risk.from_module(net, [(X, Y)], 3, parameters=list(nn.Linear(4, 3).parameters())),
+        lambda net: Risk.from_module(
+            net, [(X, Y)], 3, parameters=list(nn.Linear(4, 3).parameters())
+        ),
         "no parameter of this module",
     ),
     "numbers for parameters": (
@@ -343,7 +371,10 @@ ARGUMENTS = {
         lambda net: Risk.from_module(net, [(X, Y)], 3, dtype="float16"),
         "float32 or float64, not float16",
     ),
-    "classes as text": (lambda net: Risk.from_module(net, [(X, Y)], "3"), "an integer of at least 2"),
+    "classes as text": (
+        lambda net: Risk.from_module(net, [(X, Y)], "3"),
+        "an integer of at least 2",
+    ),
     "no outputs": (
         lambda net: Risk.from_module(net, [(X, Y)], 3, forward=lambda m, b: m(b[0])),
         r"a pair \(outputs, targets\) is needed",

@@ -84,7 +84,9 @@ def test_angles_and_curvature_are_those_of_the_dense_matrices(record, risk):
         for space, means in {"delta": delta_means(risk), "weighted": class_means(risk)}.items():
             M = torch.linalg.qr(means.class_vectors.T)[0]
             overlap = float((M.T @ vectors[:, :10]).square().sum()) / 10
-            assert np.mean(record[f"{space}_{name}_cosines"] ** 2) == pytest.approx(overlap, abs=2e-3)
+            assert np.mean(record[f"{space}_{name}_cosines"] ** 2) == pytest.approx(
+                overlap, abs=2e-3
+            )
             if name == "G":
                 kept = float((M * (G @ M)).sum()) / values[:10].sum()
                 assert float(record[f"{space}_captured"]) == pytest.approx(kept, rel=1e-3)

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from hspec.chapters.bulk_and_outliers.figures import bulk_beside_outliers, largest_eigenvalues, outlier_frame
+from hspec.chapters.bulk_and_outliers.figures import (
+    bulk_beside_outliers,
+    largest_eigenvalues,
+    outlier_frame,
+)
 from hspec.chapters.bulk_and_outliers.measure import spectra_experiments
 from hspec.chapters.bulk_and_outliers.verdict import outlier_count, verdict_bulk_and_outliers
 from hspec.experiments import Record, Setting, Store, load_or_run
@@ -36,14 +40,18 @@ def test_top_eigenvalues_have_converged(spectra):
     for record in spectra:
         assert 1 <= len(record["top"]) <= 3 * int(record["num_classes"]) + 1
         assert (record["top_residuals"] <= 1e-3 * record["top"]).all()
-        np.testing.assert_allclose(record["outliers"][: len(record["top"])], record["top"][:10], rtol=1e-5)
+        np.testing.assert_allclose(
+            record["outliers"][: len(record["top"])], record["top"][:10], rtol=1e-5
+        )
 
 
 def test_deflated_spectrum_lacks_the_outliers(spectra):
     for record in spectra:
         assert len(record["outliers"]) == int(record["num_classes"])
         assert record.spectrum("deflated_").support[1] < record["outliers"][-1]
-        assert record.spectrum("plain_").support[1] == pytest.approx(record["outliers"][0], rel=1e-4)
+        assert record.spectrum("plain_").support[1] == pytest.approx(
+            record["outliers"][0], rel=1e-4
+        )
 
 
 def synthetic(top):

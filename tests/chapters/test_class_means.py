@@ -35,7 +35,9 @@ OPTIONS = {"num_steps": 60, "num_probes": 2}
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory):
-    """A task of its own for each measure, as each has its own checkpoints; they share one trained net."""
+    """A task of its own for each measure, as each has its own checkpoints;
+    they share one trained net.
+    """
     folder = tmp_path_factory.mktemp("store")
     return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
 
@@ -73,7 +75,9 @@ def test_knocked_out_spectra_end_where_the_dense_ones_do(structure, risk):
     without = gauss_newton(risk) - A1(means)
     assert np.nanmax(structure["g_a1_nodes"]) == pytest.approx(eigenvalues(without)[0], rel=1e-3)
     without = without - A2(means) - B1(means)
-    assert np.nanmax(structure["g_a1_a2_b1_nodes"]) == pytest.approx(eigenvalues(without)[0], rel=1e-3)
+    assert np.nanmax(structure["g_a1_a2_b1_nodes"]) == pytest.approx(
+        eigenvalues(without)[0], rel=1e-3
+    )
 
 
 def test_nothing_changes_where_not_even_the_class_means_fit_in_memory(tasks, structure, risk):
@@ -127,7 +131,9 @@ def test_structure_holds_or_fails_row_by_row():
 
 
 def test_exact_spectra_beyond_what_can_be_solved_are_refused():
-    with pytest.raises(ValueError, match="N·C = 30,000 rows are too many: at most 12,000 are solved"):
+    with pytest.raises(
+        ValueError, match="N·C = 30,000 rows are too many: at most 12,000 are solved"
+    ):
         check_exact_rows(30_000)
 
 
@@ -157,7 +163,12 @@ def test_structure_figures_and_tables(record):
     np.testing.assert_array_equal(lines(left)["A1"].get_ydata(), found["a1"][:13])
     assert len(right.patches) == 4 * 13
     rows = drawn(knock_outs(found)).axes
-    assert [next(iter(lines(axis))) for axis in rows] == ["G", "G − A1", "G − A1 − A2", "G − A1 − A2 − B1"]
+    assert [next(iter(lines(axis))) for axis in rows] == [
+        "G",
+        "G − A1",
+        "G − A1 − A2",
+        "G − A1 − A2 − B1",
+    ]
     assert len(part_table(found)) == len(collinearity_table(found)) == 10
     assert list(survivor_table(found)["matrix"]) == ["G − A1", "G − A1 − A2", "G − A1 − A2 − B1"]
 

@@ -26,7 +26,13 @@ from hspec.chapters.class_structure_everywhere.verdict import (
     verdict_structure,
 )
 from hspec.curvature import A1, Risk, class_means, gauss_newton, layer_data
-from hspec.curvature.layers import error_moment, error_part, feature_means, feature_moment, feature_part
+from hspec.curvature.layers import (
+    error_moment,
+    error_part,
+    feature_means,
+    feature_moment,
+    feature_part,
+)
 from hspec.experiments import Experiment, Recipe, Record, Setting, Store, load_or_run
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.task import Task
@@ -51,7 +57,9 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def record(store):
-    return load_or_run(Experiment(layer_structure, SETTING, {"gradient_per_class": 2}), store, progress=False)
+    return load_or_run(
+        Experiment(layer_structure, SETTING, {"gradient_per_class": 2}), store, progress=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +99,16 @@ def test_features_and_errors_are_those_of_the_dense_matrices(record, layers):
         for name, matrix in expected.items():
             found = record[f"l{place}_{name}"]
             exact = largest_first(matrix)[: len(found)]
-            np.testing.assert_allclose(found, exact, atol=1e-5 * largest_first(H if name[0] == "f" else D)[0])
+            np.testing.assert_allclose(
+                found, exact, atol=1e-5 * largest_first(H if name[0] == "f" else D)[0]
+            )
         mean = data.features[:, 0].mean(0)[:, None]
         left = largest_first(without(H, mean))[0]
         assert record["without_global"][place] == pytest.approx(left, rel=1e-4)
         W = data.weight
-        np.testing.assert_allclose(record[f"l{place}_weights_all"], torch.linalg.svdvals(W), rtol=1e-4)
+        np.testing.assert_allclose(
+            record[f"l{place}_weights_all"], torch.linalg.svdvals(W), rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", ["1", "7"], ids=["more vectors", "more coordinates"])
@@ -118,7 +130,9 @@ def test_gradients_keep_the_spectra_of_the_layers_block(store, name):
     }
     for which, matrix in exact.items():
         values = largest_first(matrix)[: len(found[which])]
-        np.testing.assert_allclose(found[which][: len(values)], values, atol=1e-9 * largest_first(G)[0])
+        np.testing.assert_allclose(
+            found[which][: len(values)], values, atol=1e-9 * largest_first(G)[0]
+        )
     assert 0 < found["random"][0] <= found["all"][0] * (1 + 1e-12)
 
 
@@ -151,7 +165,8 @@ def test_positions_are_refused():
 
 
 def made(left, random, trend, layers=8):
-    """Three classes: λ_C is 1 before, `left` and `random` after; depth numbers follow `trend`."""
+    """Three classes: λ_C is 1 before, `left` and `random` after;
+    depth numbers follow `trend`."""
     arrays = {"num_classes": np.array(3), "layers": np.array([str(k) for k in range(layers)])}
     for place in range(layers):
         for kind in ("features", "errors", "gradients", "weights"):

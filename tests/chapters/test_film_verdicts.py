@@ -1,4 +1,5 @@
-"""Verdict logic on records made by hand: each claim is seen to hold, to fail, and to stay open."""
+"""Verdict logic on records made by hand: each claim is seen to hold, to fail,
+and to stay open."""
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def frame(eigenvalues, step=0, residual=0.0, classes=2):
 
 
 def curve(loss):
-    return Record({"step": np.arange(1, 5) * 5.0, "step_loss": np.full(4, loss)}, {"measure": "loss_curves"})
+    return Record(
+        {"step": np.arange(1, 5) * 5.0, "step_loss": np.full(4, loss)}, {"measure": "loss_curves"}
+    )
 
 
 def outcomes(rows):
@@ -118,7 +121,9 @@ def test_the_same_weights_in_both_modes():
     flat, spiky = frame([1.2, 1.1, 1]), frame([9.0, 5, 1])
     assert outcomes(verdict_modes({"a": (flat, spiky), "b": (flat, spiky)})) == [HOLDS]
     assert outcomes(verdict_modes({"a": (flat, spiky), "b": (spiky, flat)})) == [FAILS]
-    assert outcomes(verdict_modes({"a": (flat, spiky), "b": (flat, frame([1.3, 1.1, 1]))})) == [OPEN]
+    assert outcomes(verdict_modes({"a": (flat, spiky), "b": (flat, frame([1.3, 1.1, 1]))})) == [
+        OPEN
+    ]
 
 
 def test_one_seed_decides_nothing_about_a_ratio():

@@ -1,4 +1,6 @@
-"""Maps over a grid show every value, hatch what is missing, and draw the line where there is one."""
+"""Maps over a grid show every value, hatch what is missing,
+and draw the line where there is one.
+"""
 
 import numpy as np
 import pytest
@@ -61,14 +63,20 @@ def level_record(size, epoch):
     values = np.logspace(-2, 0, 12)
     arrays = {"A1": values * 100, "B1": values * 10 * epoch, "dimension": 12}
     b2 = {"nodes": np.stack([values, values * 1.1]), "weights": np.full((2, 12), 1 / 12)}
-    b2 |= {"plain_weights": b2["weights"], "dimension": np.array(12), "exact": np.zeros((2, 12), bool)}
+    b2 |= {
+        "plain_weights": b2["weights"],
+        "dimension": np.array(12),
+        "exact": np.zeros((2, 12), bool),
+    }
     return Record(arrays | {f"B2_{k}": v for k, v in b2.items()}, {"options": {}})
 
 
 def test_missing_cells_are_hatched_and_the_others_numbered():
     figure, (axis,) = panels()
     values = np.array([[0.1, np.nan], [0.9, 0.4], [0.2, 0.3]])
-    heat_map(axis, Grid((0,), SIZES, EPOCHS, {}), values, limits=(0, 1), colours="cividis", level=0.5)
+    heat_map(
+        axis, Grid((0,), SIZES, EPOCHS, {}), values, limits=(0, 1), colours="cividis", level=0.5
+    )
     assert len(hatched(axis)) == 1
     assert sorted(texts(figure)) == ["0.10", "0.20", "0.30", "0.40", "0.90"]
     edges = [tuple(map(tuple, line.get_xydata())) for line in axis.lines]
@@ -79,7 +87,9 @@ def test_missing_cells_are_hatched_and_the_others_numbered():
 @pytest.mark.parametrize("values", [np.full((3, 2), 0.9), np.full((3, 2), np.nan)])
 def test_no_line_where_the_level_is_not_crossed(values):
     _, (axis,) = panels()
-    heat_map(axis, Grid((0,), SIZES, EPOCHS, {}), values, limits=(0, 1), colours="cividis", level=0.5)
+    heat_map(
+        axis, Grid((0,), SIZES, EPOCHS, {}), values, limits=(0, 1), colours="cividis", level=0.5
+    )
     assert not axis.lines
 
 

@@ -1,4 +1,6 @@
-"""Distances and silhouettes against other libraries, the means of a tiny net, and every outcome of a verdict."""
+"""Distances and silhouettes against other libraries, the means of a tiny net,
+and every outcome of a verdict.
+"""
 
 import numpy as np
 import pytest
@@ -37,7 +39,9 @@ def test_distances_are_those_of_the_vectors():
 def test_silhouettes_are_those_of_another_library():
     X, labels = np.random.default_rng(2).standard_normal((30, 3)), np.repeat(np.arange(5), 6)
     d = distances(X @ X.T, "euclidean")
-    np.testing.assert_allclose(silhouettes(d, labels), silhouette_samples(d, labels, metric="precomputed"))
+    np.testing.assert_allclose(
+        silhouettes(d, labels), silhouette_samples(d, labels, metric="precomputed")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,9 @@ def test_verdict_of_clusters(record, outcomes):
 
 
 def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01):
-    """B2 around 1 with an interquartile range of one decade, B1 and A1 of the same width so many decades above."""
+    """B2 around 1 with an interquartile range of one decade,
+    B1 and A1 of the same width so many decades above.
+    """
     values = np.logspace(-1, 1, 41)
     nodes = np.stack([values * 10**-scatter, values * 10**scatter])
     arrays = {

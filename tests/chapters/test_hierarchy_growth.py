@@ -12,7 +12,9 @@ HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 
 
 def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01):
-    """B2 around 1 with an interquartile range of one decade, B1 and A1 of the same width so many decades above."""
+    """B2 around 1 with an interquartile range of one decade,
+    B1 and A1 of the same width so many decades above.
+    """
     values = np.logspace(-1, 1, 41)
     nodes = np.stack([values * 10**-scatter, values * 10**scatter])
     arrays = {
@@ -28,7 +30,9 @@ def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01
 def test_verdict_of_growth(sign, outcome):
     epochs, sizes = (1, 2, 5, 10), (10, 20, 40, 80)
     records = {
-        Cell(0, size, epoch): level_record(1 + sign * (0.3 * i - 0.1 * j), 3 + sign * (0.3 * i + 0.1 * j))
+        Cell(0, size, epoch): level_record(
+            1 + sign * (0.3 * i - 0.1 * j), 3 + sign * (0.3 * i + 0.1 * j)
+        )
         for j, size in enumerate(sizes)
         for i, epoch in enumerate(epochs)
     }

@@ -6,7 +6,12 @@ import torch
 
 from hspec.chapters.instrument.figures import exact_and_estimated, ghosts
 from hspec.chapters.instrument.measure import between, heavy_tailed, instrument, spiked, synthetic
-from hspec.chapters.instrument.verdict import band_violations, errors, ghost_copies, verdict_instrument
+from hspec.chapters.instrument.verdict import (
+    band_violations,
+    errors,
+    ghost_copies,
+    verdict_instrument,
+)
 from hspec.experiments import Experiment, Record, Setting, Store, load_or_run
 from hspec.linalg import SpectralMeasure, wasserstein
 from hspec.training import Recipe
@@ -68,12 +73,16 @@ def test_points_between_nodes_end_before_the_padding():
 
 def test_instrument_verdicts_can_fail(measured):
     assert [v.outcome for v in verdict_instrument(measured)][-1] == "holds"
-    wrong = Record(measured.arrays | {"double_nodes": measured["double_nodes"] * 1.5}, measured.meta)
+    wrong = Record(
+        measured.arrays | {"double_nodes": measured["double_nodes"] * 1.5}, measured.meta
+    )
     assert "fails" in [v.outcome for v in verdict_instrument(wrong)]
 
 
 def test_spikes_leave_the_bulk_where_theory_says():
-    """Added to a white Wishart matrix of aspect ratio 1, whose bulk ends at 4, a spike ℓ > 2 lies at ℓ²/(ℓ − 1)."""
+    """Added to a white Wishart matrix of aspect ratio 1, whose bulk ends at 4,
+    a spike ℓ > 2 lies at ℓ²/(ℓ − 1).
+    """
     values = torch.linalg.eigvalsh(spiked(torch.Generator().manual_seed(0))).numpy()[::-1]
     spikes = np.array([5.0, 4.0, 3.0])
     assert values[:3] == pytest.approx(spikes**2 / (spikes - 1), rel=0.03)
@@ -89,7 +98,9 @@ def test_heavy_tails_are_paretos():
 
 
 def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
-    """Within four standard errors √(2/(p n_v)) of a probe's mean, in units of the spectrum's spread."""
+    """Within four standard errors √(2/(p n_v)) of a probe's mean,
+    in units of the spectrum's spread.
+    """
     record = load_or_run(Experiment(synthetic, None, {"num_probes": 2}), store, progress=False)
     assert record["top"] == pytest.approx(record["exact"][:3], rel=1e-10)
     for prefix, values in (("plain_", record["exact"]), ("deflated_", record["exact"][3:])):
@@ -99,7 +110,9 @@ def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
 
 
 def test_unknown_matrix_is_refused(store):
-    with pytest.raises(ValueError, match="unknown matrix 'round': choose one of spiked, heavy-tailed"):
+    with pytest.raises(
+        ValueError, match="unknown matrix 'round': choose one of spiked, heavy-tailed"
+    ):
         load_or_run(Experiment(synthetic, None, {"matrix": "round"}), store, progress=False)
 
 

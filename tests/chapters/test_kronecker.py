@@ -1,4 +1,5 @@
-"""Layers of a tiny perceptron: numbers against dense matrices, and every outcome of the verdict."""
+"""Layers of a tiny perceptron: numbers against dense matrices,
+and every outcome of the verdict."""
 
 import numpy as np
 import pytest
@@ -63,12 +64,21 @@ def test_numbers_are_those_of_the_dense_matrices(record, layers):
             A = make(data).to_dense()
             error = float((A - G).norm() / G.norm())
             assert record["frobenius"][place, column] == pytest.approx(error, abs=1e-4)
-            assert record["trace"][place, column] == pytest.approx(float(A.trace() / G.trace()), 1e-4)
+            assert record["trace"][place, column] == pytest.approx(
+                float(A.trace() / G.trace()), 1e-4
+            )
             near, spaces = torch.linalg.eigh(A)
-            np.testing.assert_allclose(record["top"][place, column + 1], near.flip(0)[:10], rtol=2e-3)
-            if near.flip(0)[9] > 1.1 * near.flip(0)[10] and values.flip(0)[9] > 1.1 * values.flip(0)[10]:
+            np.testing.assert_allclose(
+                record["top"][place, column + 1], near.flip(0)[:10], rtol=2e-3
+            )
+            if (
+                near.flip(0)[9] > 1.1 * near.flip(0)[10]
+                and values.flip(0)[9] > 1.1 * values.flip(0)[10]
+            ):
                 cosines = subspace_cosines(vectors[:, -10:], spaces[:, -10:])
-                assert record["overlap"][place, column] == pytest.approx(np.mean(cosines**2), abs=2e-3)
+                assert record["overlap"][place, column] == pytest.approx(
+                    np.mean(cosines**2), abs=2e-3
+                )
 
 
 def test_class_products_are_held_against_the_class_means(record, risk, layers):

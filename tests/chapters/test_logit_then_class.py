@@ -1,4 +1,6 @@
-"""Analysis of variance against its definition, the means of a tiny net, and every outcome of a verdict."""
+"""Analysis of variance against its definition, the means of a tiny net,
+and every outcome of a verdict.
+"""
 
 import numpy as np
 import pytest
@@ -44,14 +46,18 @@ def additive(class_size, logit_size, noise, seed=0):
 def test_an_additive_table_is_explained_by_both_effects_and_a_single_one_by_itself():
     assert effects(additive(1, 1, 0)[0], FIRST, SECOND)[2] == pytest.approx(1)
     np.testing.assert_allclose(effects(additive(1, 0, 0)[0], FIRST, SECOND)[1:], [0, 1], atol=1e-12)
-    np.testing.assert_allclose(effects(additive(0, 1, 0)[0], FIRST, SECOND)[[0, 2]], [0, 1], atol=1e-12)
+    np.testing.assert_allclose(
+        effects(additive(0, 1, 0)[0], FIRST, SECOND)[[0, 2]], [0, 1], atol=1e-12
+    )
 
 
 def test_shares_are_those_of_least_squares():
     inner, X = additive(1, 2, 1)
 
     def residual(*labels):
-        table = np.hstack([np.ones((20, 1)), *((k[:, None] == np.unique(k)).astype(float) for k in labels)])
+        table = np.hstack(
+            [np.ones((20, 1)), *((k[:, None] == np.unique(k)).astype(float) for k in labels)]
+        )
         return np.sum((X - table @ np.linalg.lstsq(table, X, rcond=None)[0]) ** 2)
 
     whole = residual()
@@ -91,18 +97,24 @@ def test_geometry_is_that_of_the_means_as_vectors(small, store):
     X = means.cross_class_vectors[~torch.eye(4, dtype=torch.bool)].numpy()
     d = distances(X @ X.T, "euclidean")
     found = records[cell]
-    np.testing.assert_allclose(found["euclidean_silhouette"], silhouettes(d, found["true_class"]), atol=1e-4)
+    np.testing.assert_allclose(
+        found["euclidean_silhouette"], silhouettes(d, found["true_class"]), atol=1e-4
+    )
     np.testing.assert_allclose(
         found["euclidean_other_silhouette"], silhouettes(d, found["other_class"]), atol=1e-4
     )
     np.testing.assert_allclose(
-        found["euclidean_effects"], effects(X @ X.T, found["true_class"], found["other_class"]), atol=1e-4
+        found["euclidean_effects"],
+        effects(X @ X.T, found["true_class"], found["other_class"]),
+        atol=1e-4,
     )
     assert found["map"].shape == (16, 2)
 
 
 def made(differences):
-    """A grid of two epochs; differences (repeats, 2) of the silhouette by class less that by logit."""
+    """A grid of two epochs; differences (repeats, 2) of the silhouette by class less that
+    by logit.
+    """
     epochs = (1, 10)
     records = {
         Cell(repeat, 4, epoch): Record(

@@ -1,4 +1,6 @@
-"""Whose the outliers are: against dense matrices of a tiny net, and both outcomes of every verdict."""
+"""Whose the outliers are: against dense matrices of a tiny net,
+and both outcomes of every verdict.
+"""
 
 from dataclasses import replace
 
@@ -38,7 +40,9 @@ OPTIONS = {"num_steps": 60, "num_probes": 2}
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory):
-    """A task of its own for each measure, as each has its own checkpoints; they share one trained net."""
+    """A task of its own for each measure, as each has its own checkpoints;
+    they share one trained net.
+    """
     folder = tmp_path_factory.mktemp("store")
     return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
 
@@ -75,7 +79,10 @@ def test_ownership_measures_overlaps_and_the_knock_out(owned, risk):
 
 
 def test_energy_ratio_is_that_of_the_squares_and_knows_its_error():
-    part, whole = SpectralMeasure.from_eigenvalues([1.0, -2.0]), SpectralMeasure.from_eigenvalues([3.0, 4.0])
+    part, whole = (
+        SpectralMeasure.from_eigenvalues([1.0, -2.0]),
+        SpectralMeasure.from_eigenvalues([3.0, 4.0]),
+    )
     ratio, error = energy_ratio(part, whole)
     assert ratio == pytest.approx(5 / 25)
     assert np.isnan(error)
@@ -104,7 +111,9 @@ def owned_record(cosine=0.99, h_top=0.1, knocked=0.5, h=(0.5,), probes=2):
     for name, nodes in (("hess_", (0.5,)), ("h_", h)):
         spread = np.array([[0.99], [1.01]])[:probes] * np.array(nodes)
         ones = np.ones_like(spread)
-        arrays |= {name + k: v for k, v in SpectralMeasure(spread, ones, ones, 100).to_arrays().items()}
+        arrays |= {
+            name + k: v for k, v in SpectralMeasure(spread, ones, ones, 100).to_arrays().items()
+        }
     return Record(arrays, {})
 
 

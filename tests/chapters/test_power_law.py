@@ -27,7 +27,9 @@ SETTING = Setting(
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory):
-    """A task of its own for each measure, as each has its own checkpoints; they share one trained net."""
+    """A task of its own for each measure, as each has its own checkpoints;
+    they share one trained net.
+    """
     folder = tmp_path_factory.mktemp("store")
     return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
 
@@ -45,7 +47,9 @@ def test_known_laws_are_what_they_say(tasks):
     options = {"dimension": 300, "num_steps": 300, "num_probes": 1}
     circle = known_law(tasks("circle"), law="semicircle", **options)["h_nodes"]
     assert 0.9 < np.nanmax(circle) < 1.1
-    law = np.sort(np.abs(known_law(tasks("power"), law="power law", exponent=2.0, **options)["h_nodes"][0]))
+    law = np.sort(
+        np.abs(known_law(tasks("power"), law="power law", exponent=2.0, **options)["h_nodes"][0])
+    )
     counts = [(law > t).sum() for t in (0.01, 0.1)]  # share above t: (1/t − 1)/(1/lowest − 1)
     assert counts == pytest.approx([300 * (1 / t - 1) / 999 for t in (0.01, 0.1)], abs=1)
     with pytest.raises(ValueError, match="unknown law 'circle'"):
@@ -87,7 +91,9 @@ def test_a_control_that_is_taken_for_the_other_law_leaves_everything_open():
 
 
 def test_probes_that_disagree_decide_nothing():
-    """One probe sees a power law, the other a uniform density, which is a semicircle of large radius."""
+    """One probe sees a power law, the other a uniform density,
+    which is a semicircle of large radius.
+    """
     size = np.stack([quantiles(2.0, 0.05), np.linspace(0.05, 1, 500)])
     nodes = np.concatenate([-size[:, ::-1], size], axis=1)
     weights = np.full(nodes.shape, 1 / nodes.shape[1])
@@ -134,7 +140,8 @@ def test_log_spectra_draw_nothing_below_the_floors(record):
 
 def test_law_fits_and_their_numbers(record):
     laws = [
-        record(known_law, None, law=law, dimension=300, num_steps=60) for law in ("semicircle", "power law")
+        record(known_law, None, law=law, dimension=300, num_steps=60)
+        for law in ("semicircle", "power law")
     ]
     assert len(drawn(law_fits(laws)).axes) == 4
     numbers = law_fit_table(laws)

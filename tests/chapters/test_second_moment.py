@@ -1,11 +1,19 @@
-"""Centred versions of G against dense matrices of a tiny net, and both outcomes of every verdict."""
+"""Centred versions of G against dense matrices of a tiny net,
+and both outcomes of every verdict.
+"""
 
 import numpy as np
 import pytest
 import torch
 
 from hspec.chapters.second_moment.figures import centred_spectra, centred_table, top_eigenvalues
-from hspec.chapters.second_moment.measure import LEVELS, centring, global_mean, second_moment, weighted_mean
+from hspec.chapters.second_moment.measure import (
+    LEVELS,
+    centring,
+    global_mean,
+    second_moment,
+    weighted_mean,
+)
 from hspec.chapters.second_moment.verdict import findings, verdict_second_moment
 from hspec.curvature import delta_means, gauss_newton
 from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run

@@ -65,7 +65,9 @@ def test_rayleigh_quotients_are_independent_of_the_blocking(matrices):
     G, _ = matrices
     vectors = torch.linalg.qr(torch.randn(P, 19, dtype=torch.float64))[0]
     expected = torch.diagonal(vectors.T @ G @ vectors)
-    np.testing.assert_allclose(rayleigh_quotients(aslinearoperator(G), vectors), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        rayleigh_quotients(aslinearoperator(G), vectors), expected, rtol=1e-12
+    )
 
 
 def test_share_of_all_g_and_of_all_h():
@@ -97,7 +99,12 @@ def synthetic(shares: np.ndarray, jitter: float = 0.001, error: float = 0.0):
             share = shares[epoch - 1, size - 1]
             nodes, weights = np.ones((2, 1)), np.full((2, 1), 0.01)
             parts = np.array([[share - jitter], [share + jitter]])
-            arrays = {"nodes": nodes, "g_parts": parts, "weights": weights, "error_rate": np.array(error)}
+            arrays = {
+                "nodes": nodes,
+                "g_parts": parts,
+                "weights": weights,
+                "error_rate": np.array(error),
+            }
             records[Cell(0, size, epoch)] = None if np.isnan(share) else Record(arrays, {})
     return Grid((0,), sizes, epochs, {}), records
 

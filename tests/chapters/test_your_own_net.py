@@ -1,4 +1,6 @@
-"""The chapter's pretrained encoder, at toy size: what is stored, what is shown, and what happens without its files."""
+"""The chapter's pretrained encoder, at toy size: what is stored, what is shown,
+and what happens without its files.
+"""
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ FEW = {"per_class": 2, "epochs": 1, "top": 3, "num_steps": 6, "num_probes": 2, "
 def small_classifier(per_class, epochs, seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = SentenceEncoder(3, layers=2, width=8, heads=2, hidden=8, vocabulary=30, places=9).eval()
+        net = SentenceEncoder(
+            3, layers=2, width=8, heads=2, hidden=8, vocabulary=30, places=9
+        ).eval()
         ids = torch.randint(1, 30, (3 * per_class, 7))
     for part in (net.words, net.places, net.norm):
         part.requires_grad_(False)
@@ -66,7 +70,9 @@ def test_without_its_files_the_stored_run_is_shown(record, store, tmp_path, monk
         read_trec()
     shown = Store(tmp_path / "another", published=store.root)
     with pytest.warns(UserWarning, match=r"is missing.*: what was measured elsewhere is shown"):
-        assert encoder_record(**FEW | {"per_class": 5}, store=shown).meta["key"] == record.meta["key"]
+        assert (
+            encoder_record(**FEW | {"per_class": 5}, store=shown).meta["key"] == record.meta["key"]
+        )
     assert encoder_record(**FEW | {"per_class": 0}, store=shown).meta["key"] == record.meta["key"]
     nothing = Store(tmp_path / "another", published=tmp_path / "nothing")
     small = encoder_record(**FEW | {"per_class": 0}, store=nothing)

@@ -47,7 +47,11 @@ def test_outside_a_clone(tmp_path, monkeypatch, capsys):
         (BookError("chapter one failed"), 1, "hspec: chapter one failed"),
         (PermissionError(13, "Permission denied", "_build"), 1, "Permission denied: '_build'"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (UnicodeEncodeError("ascii", "a–b", 1, 2, "no"), 1, r"cannot write '\u2013': set PYTHONUTF8=1"),
+        (
+            UnicodeEncodeError("ascii", "a–b", 1, 2, "no"),
+            1,
+            r"cannot write '\u2013': set PYTHONUTF8=1",
+        ),
     ],
 )
 def test_an_error_is_one_message_and_a_status(monkeypatch, capsys, raised, status, told):

@@ -1,4 +1,6 @@
-"""`hspec spectrum`: results from the shell, resumed after an interruption; each mistake one sentence."""
+"""`hspec spectrum`: results from the shell, resumed after an interruption;
+each mistake one sentence.
+"""
 
 import json
 import subprocess
@@ -50,7 +52,9 @@ FEW = ["--top", "2", "--steps", "12", "--probes", "2", "--matrices", "G"]
 
 @pytest.fixture
 def mynet(tmp_path, monkeypatch):
-    """The user's own module, in the current folder; its name is new each time, as modules are kept."""
+    """The user's own module, in the current folder; its name is new each time,
+    as modules are kept.
+    """
     name = f"mynet_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
@@ -99,7 +103,9 @@ def test_weights_of_every_kind_give_the_same(mynet, tmp_path):
     other = nn.Sequential(nn.Linear(20, 18), nn.Tanh(), nn.Linear(18, 3))
     state = other.state_dict()
     torch.save(state, "plain.pt")
-    torch.save({"epoch": 3, "state_dict": {f"module.{k}": t for k, t in state.items()}}, "checkpoint.pt")
+    torch.save(
+        {"epoch": 3, "state_dict": {f"module.{k}": t for k, t in state.items()}}, "checkpoint.pt"
+    )
     files = ["plain.pt", "checkpoint.pt"]
     try:
         from safetensors.torch import save_file
@@ -121,12 +127,21 @@ def test_weights_of_every_kind_give_the_same(mynet, tmp_path):
         ["--loss", "mse"],
         ["--loss", "torch.nn:HuberLoss", "--matrices", "Hess"],
         ["--loss", "{}:cubed"],
-        ["--loss", "torch.nn.functional:mse_loss", "--reduction", "mean", "--forward", "{}:forward"],
+        [
+            "--loss",
+            "torch.nn.functional:mse_loss",
+            "--reduction",
+            "mean",
+            "--forward",
+            "{}:forward",
+        ],
         ["--loss", "mse", "--parameters", "2", "--dtype", "float64", "--batches", "1"],
     ],
 )
 def test_losses_and_parameters(mynet, more):
-    assert command(mynet, *(word.format(mynet) for word in more), "--out", "out", data="numbers") == 0
+    assert (
+        command(mynet, *(word.format(mynet) for word in more), "--out", "out", data="numbers") == 0
+    )
     facts = json.loads(Path("out/record.json").read_text())["facts"]
     assert facts["num_examples"] == (12 if "--batches" in more else 24)
     assert facts["num_parameters"] == (57 if "--parameters" in more else 435)
@@ -178,7 +193,8 @@ def test_it_runs_without_the_books_packages():
     """What the command loads is the core, and nothing of the book."""
     code = (
         "import sys; from hspec import cli; cli.parser(['spectrum']); "
-        "print(*({'seaborn', 'pandas', 'papermill', 'sklearn', 'yaml', 'torchvision'} & set(sys.modules)))"
+        "print(*({'seaborn', 'pandas', 'papermill', 'sklearn', 'yaml', 'torchvision'} & "
+        "set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]

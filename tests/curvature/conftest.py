@@ -1,4 +1,6 @@
-"""One small net with everything that is delicate, and its matrices written out from their definitions."""
+"""One small net with everything that is delicate,
+and its matrices written out from their definitions.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +14,9 @@ from torch.func import hessian as dense_hessian
 
 @dataclass
 class Case:
-    """A network, a sample in batches, and dense references in float64 (loops over examples, classes, entries)."""
+    """A network, a sample in batches, and dense references in float64 (loops over examples,
+    classes, entries).
+    """
 
     net: nn.Module
     batches: list[tuple[Tensor, Tensor]]
@@ -34,7 +38,9 @@ class Case:
 
     @cached_property
     def Hess(self) -> Tensor:
-        return dense_hessian(lambda t: nn.functional.cross_entropy(self.logits(t), self.y))(self.theta)
+        return dense_hessian(lambda t: nn.functional.cross_entropy(self.logits(t), self.y))(
+            self.theta
+        )
 
     @cached_property
     def J(self) -> Tensor:  # (N, C, p)
@@ -78,7 +84,9 @@ def rel():
 
 @pytest.fixture(scope="session")
 def case() -> Case:
-    """Conv, batch norm (statistics far from 0 and 1), max-pool; classes of 19, 8, 5, 3; batches of 10, 10, 10, 5."""
+    """Conv, batch norm (statistics far from 0 and 1), max-pool; classes of 19, 8, 5, 3;
+    batches of 10, 10, 10, 5.
+    """
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(3)
     net = nn.Sequential(
@@ -101,5 +109,7 @@ def case() -> Case:
         layer.bias.data.normal_(generator=generator)
     net.eval()
     x = torch.randn(35, 1, 6, 6, generator=generator, dtype=torch.float64)
-    y = torch.tensor([0] * 19 + [1] * 8 + [2] * 5 + [3] * 3)[torch.randperm(35, generator=generator)]
+    y = torch.tensor([0] * 19 + [1] * 8 + [2] * 5 + [3] * 3)[
+        torch.randperm(35, generator=generator)
+    ]
     return Case(net, list(zip(x.split(10), y.split(10), strict=True)), 4)

@@ -1,4 +1,6 @@
-"""The three meanings of batch normalisation, each against a dense reference of the same definition."""
+"""The three meanings of batch normalisation, each against a dense reference of the same
+definition.
+"""
 
 import copy
 
@@ -15,22 +17,30 @@ def dense(loss, net):
 
     def flat_loss(t):
         pieces = [
-            piece.view(s) for piece, s in zip(t.split([s.numel() for s in shapes]), shapes, strict=True)
+            piece.view(s)
+            for piece, s in zip(t.split([s.numel() for s in shapes]), shapes, strict=True)
         ]
         return loss(dict(zip(parameters, pieces, strict=True)))
 
-    return torch.func.hessian(flat_loss)(torch.cat([q.detach().reshape(-1) for q in parameters.values()]))
+    return torch.func.hessian(flat_loss)(
+        torch.cat([q.detach().reshape(-1) for q in parameters.values()])
+    )
 
 
 class Normalised(nn.Module):
-    """Batch normalisation by its formula: torch.func gets torch's own wrong (by 7 to 45 %) in training mode."""
+    """Batch normalisation by its formula: torch.func gets torch's own wrong (by 7 to 45 %)
+    in training mode.
+    """
 
     def __init__(self, layer):
         super().__init__()
         self.weight, self.bias, self.eps = layer.weight, layer.bias, layer.eps
 
     def forward(self, x):
-        mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), correction=0, keepdim=True)
+        mean, variance = (
+            x.mean((0, 2, 3), keepdim=True),
+            x.var((0, 2, 3), correction=0, keepdim=True),
+        )
         scaled = (x - mean) / (variance + self.eps).sqrt()
         return scaled * self.weight[:, None, None] + self.bias[:, None, None]
 
@@ -50,7 +60,9 @@ def test_batch_mode_differentiates_through_each_batchs_statistics(case, rel, tra
 
     def loss(q):
         return sum(
-            nn.functional.cross_entropy(torch.func.functional_call(net, q, (x,)), y, reduction="sum")
+            nn.functional.cross_entropy(
+                torch.func.functional_call(net, q, (x,)), y, reduction="sum"
+            )
             for x, y in case.batches
         ) / len(case.y)
 
@@ -66,14 +78,17 @@ def test_batch_mode_differentiates_through_each_batchs_statistics(case, rel, tra
 def test_decomposition_holds_in_batch_mode(case, rel):
     """Class means respect the partition: the batches are not sorted by class."""
     for budget in (None, 0):
-        risk = Risk.from_module(case.net, case.batches, case.C, batch_norm="batch", memory_budget=budget)
+        risk = Risk.from_module(
+            case.net, case.batches, case.C, batch_norm="batch", memory_budget=budget
+        )
         means = class_means(risk)
         total = A1(means) + A2(means) + B1(means) + B2(risk, means)
         assert rel(total.to_dense(), gauss_newton(risk).to_dense()) < 1e-12
 
 
 def test_population_mode_is_eval_mode_with_the_samples_own_statistics(case, rel):
-    """One pass of the whole sample as a single batch gives those statistics; they are constants."""
+    """One pass of the whole sample as a single batch gives those statistics;
+    they are constants."""
     risk = Risk.from_module(case.net, case.batches, case.C, batch_norm="population")
     whole = by_formula(case.net)
     assert rel(risk.logits(), whole(case.x)) < 1e-13

@@ -1,4 +1,6 @@
-"""Layer blocks are the blocks of the dense matrices; second moments of gradients, those of dense loops."""
+"""Layer blocks are the blocks of the dense matrices; second moments of gradients,
+those of dense loops.
+"""
 
 import pytest
 import torch
@@ -51,7 +53,13 @@ IDS = torch.randint(5, (N, 4), generator=torch.Generator().manual_seed(3))
 
 # name: (net, inputs, targets, loss, how PyTorch's loss takes them)
 CASES = {
-    "cross-entropy, conv": (CONV, draw(N, 1, 3, 3), torch.arange(N) % 3, nn.CrossEntropyLoss(), None),
+    "cross-entropy, conv": (
+        CONV,
+        draw(N, 1, 3, 3),
+        torch.arange(N) % 3,
+        nn.CrossEntropyLoss(),
+        None,
+    ),
     "squared error": (MLP, draw(N, 3), draw(N, 2, seed=1), nn.MSELoss(), None),
     "tokens": (
         Attention,
@@ -167,14 +175,18 @@ def test_second_moments_where_positions_are_ignored():
     make, x, y, _, _ = CASES["tokens"]
     net = seeded(make)
     risk = Risk.from_module(net, [(x, y)])
-    g = position_gradients(net, x, lambda f: F.cross_entropy(f.flatten(0, 1), y.flatten(), reduction="none"))
+    g = position_gradients(
+        net, x, lambda f: F.cross_entropy(f.flatten(0, 1), y.flatten(), reduction="none")
+    )
     counted = g[y.flatten() != -100]
     covariance = torch.cov(counted.T, correction=0)
     assert off(gradient_covariance(risk).to_dense(), covariance, covariance) < 1e-12
 
 
 def test_second_moments_of_a_squared_error_over_several_outputs():
-    """The covariance is that of the gradients of each row's mean: what loss(outputs, targets) averages."""
+    """The covariance is that of the gradients of each row's mean:
+    what loss(outputs, targets) averages.
+    """
     make, x, y, loss, _ = CASES["squared error"]
     net = seeded(make)
     risk = Risk.from_module(net, [(x, y)], loss=loss)

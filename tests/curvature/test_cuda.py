@@ -20,7 +20,9 @@ def pair(case):
     return Risk.from_module(case.net, case.batches, case.C), gpu
 
 
-@pytest.mark.parametrize("operator", [hessian, gauss_newton, residual, lambda risk: A1(class_means(risk))])
+@pytest.mark.parametrize(
+    "operator", [hessian, gauss_newton, residual, lambda risk: A1(class_means(risk))]
+)
 def test_products(pair, rel, operator):
     cpu, gpu = pair
     X = torch.randn(cpu.num_parameters, 20, dtype=torch.float64)

@@ -48,12 +48,16 @@ class Definition:
             h = given[n : n + 1]
             out = layer(h).detach().requires_grad_(True)
             f = net[k + 1 :](out)[0]
-            J = torch.stack([torch.autograd.grad(f[c], out, retain_graph=True)[0][0] for c in range(C)])
+            J = torch.stack(
+                [torch.autograd.grad(f[c], out, retain_graph=True)[0][0] for c in range(C)]
+            )
             conv = isinstance(layer, nn.Conv2d)
             options = {"padding": layer.padding, "stride": layer.stride} if conv else {}
             self.h.append(nn.functional.unfold(h, layer.kernel_size, **options)[0].T if conv else h)
             J = J.flatten(2).transpose(1, 2) if conv else J[:, None]  # (C, T, o)
-            self.e.append(torch.stack([J[c] - (self.p[n, :, None, None] * J).sum(0) for c in range(C)]))
+            self.e.append(
+                torch.stack([J[c] - (self.p[n, :, None, None] * J).sum(0) for c in range(C)])
+            )
         self.T = len(self.h[0])
 
     def members(self, c):
@@ -140,7 +144,9 @@ def test_second_moments_and_means(data, by_definition, rel):
     assert rel(error_moment(data), sum(q.D(n) for n in range(N)) / N) < 1e-12
     of_class, of_cell = error_means(data)
     for row, c in enumerate(PRESENT):
-        assert rel(feature_means(data)[row], torch.cat([q.h[n] for n in q.members(c)]).mean(0)) < 1e-12
+        assert (
+            rel(feature_means(data)[row], torch.cat([q.h[n] for n in q.members(c)]).mean(0)) < 1e-12
+        )
         p = torch.stack([sum(q.p[n, k] for n in q.members(c)) for k in range(C)])
         cells = [sum(q.p[n, k] * q.e[n][k].mean(0) for n in q.members(c)) / p[k] for k in range(C)]
         assert rel(of_cell[row], torch.stack(cells)) < 1e-11
@@ -160,7 +166,10 @@ def test_parts_add_up_and_are_their_definitions(data, by_definition, rel):
     assert rel(features["class"], q.T * means.T @ (shares[:, None] * means)) < 1e-12
     weights, (of_class, of_cell) = data.error_levels, error_means(data)
     rows = len(data.error_levels.index)
-    assert rel(errors["class"], of_class.T @ (weights.class_weights[:, None] * of_class) / rows) < 1e-12
+    assert (
+        rel(errors["class"], of_class.T @ (weights.class_weights[:, None] * of_class) / rows)
+        < 1e-12
+    )
     cross = sum(
         weights.weights[row, k] / rows * torch.outer(*2 * (of_cell[row, k] - of_class[row],))
         for row, c in enumerate(PRESENT)
@@ -171,7 +180,9 @@ def test_parts_add_up_and_are_their_definitions(data, by_definition, rel):
 
 
 def test_the_layers_own_gauss_newton_matrix(risk, data, name, by_definition, rel):
-    """By the definition; the block of G; and its exact eigenvalues, whichever Gram matrix is smaller."""
+    """By the definition; the block of G; and its exact eigenvalues,
+    whichever Gram matrix is smaller.
+    """
     G, ours = by_definition.G(), layer_gauss_newton(data)
     assert rel(ours.to_dense(), G) < 1e-12
     rows = risk.parameter_slices[f"{name}.weight"]
@@ -207,7 +218,10 @@ def test_kfac_and_cfac(data, by_definition, rel):
             for n in q.members(c)
         )
         assert rel((layer_gauss_newton(data) - cfac(data)).to_dense(), within) < 1e-10
-    assert [repr(A) for A in (kfac(data), cfac(data))] == [f"KFAC[{data.name}]", f"CFAC[{data.name}]"]
+    assert [repr(A) for A in (kfac(data), cfac(data))] == [
+        f"KFAC[{data.name}]",
+        f"CFAC[{data.name}]",
+    ]
 
 
 def test_factors_of_cross_classes(data, by_definition, rel):
@@ -248,7 +262,10 @@ def test_float32(net, sample, data, name, rel):
     single = layer_data(Risk.from_module(net, [(x, y)], C, dtype=torch.float32), name)[name]
     assert cfac(single).dtype == kfac(single).dtype == torch.float32
     assert rel(cfac(single).to_dense().double(), cfac(data).to_dense()) < 1e-5
-    assert rel(layer_gauss_newton(single).to_dense().double(), layer_gauss_newton(data).to_dense()) < 1e-5
+    assert (
+        rel(layer_gauss_newton(single).to_dense().double(), layer_gauss_newton(data).to_dense())
+        < 1e-5
+    )
 
 
 def test_layers_that_are_not_of_this_kind_are_refused(risk, sample):
@@ -265,15 +282,23 @@ def test_layers_that_are_not_of_this_kind_are_refused(risk, sample):
         layer_data(again, "a")
     assert list(layer_data(again)) == ["b"]
     with pytest.raises(ValueError, match="one class index an example"):
-        layer_data(Risk.from_module(twice, [(x, torch.randn(N, C, dtype=torch.float64))], loss=nn.MSELoss()))
+        layer_data(
+            Risk.from_module(
+                twice, [(x, torch.randn(N, C, dtype=torch.float64))], loss=nn.MSELoss()
+            )
+        )
 
 
 def test_examples_that_their_batch_couples(sample, rel):
-    """Layers whose rows are still the examples have features and errors of the fixed partition; others have none."""
+    """Layers whose rows are still the examples have features and errors of the fixed partition;
+    others have none.
+    """
     x, y = sample
     batches = [(x[:6].flatten(1), y[:6]), (x[6:].flatten(1), y[6:])]
     torch.manual_seed(2)
-    centred = Net(lambda m, x: m.b(torch.tanh(m.a(x - x.mean(0)))), nn.Linear(32, 5), nn.Linear(5, C))
+    centred = Net(
+        lambda m, x: m.b(torch.tanh(m.a(x - x.mean(0)))), nn.Linear(32, 5), nn.Linear(5, C)
+    )
     normalised = nn.Sequential(nn.Linear(32, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, C))
     for net, mode, names in ((centred, "eval", ["a", "b"]), (normalised, "batch", ["3"])):
         risk = Risk.from_module(net.double(), batches, C, batch_norm=mode)

@@ -83,7 +83,9 @@ def test_linear_layers_by_one_vector_and_by_blocks(body, frozen, rel, in_blocks_
 
 def test_a_block_of_vectors_is_folded_into_single_matrix_products(in_blocks_of):
     net = classifier(nn.Flatten(), nn.Linear(12, 5), nn.Tanh(), features=5)
-    risk = Risk.from_module(net, [(torch.randn(6, 12, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    risk = Risk.from_module(
+        net, [(torch.randn(6, 12, dtype=torch.float64), torch.arange(6) % 3)], 3
+    )
     in_blocks_of(16, risk)
     X = torch.randn(risk.num_parameters, 7, dtype=torch.float64)
 
@@ -104,7 +106,9 @@ def test_batch_norm_without_scale_and_shift(rel):
 
 
 class Normalised(nn.Module):
-    """A convolution, something that happens to its output, and its batch normalisation in evaluation mode."""
+    """A convolution, something that happens to its output,
+    and its batch normalisation in evaluation mode.
+    """
 
     def __init__(self, between, **options):
         super().__init__()
@@ -182,7 +186,9 @@ GEOMETRIES = {
 @pytest.mark.parametrize("options", GEOMETRIES.values(), ids=GEOMETRIES.keys())
 def test_batch_norm_after_a_convolution(between, options, rel):
     torch.manual_seed(0)
-    size = 7 if "stride" in options else 4 if "groups" in options else 6  # 4 rows after the convolution
+    size = (
+        7 if "stride" in options else 4 if "groups" in options else 6
+    )  # 4 rows after the convolution
     body, x = Normalised(between, **options), torch.randn(6, 2, size, size, dtype=torch.float64)
     check(classifier(body, features=64), x, rel)
 
@@ -203,7 +209,10 @@ def test_batch_norm_after_a_convolution_that_gradients_do_not_pass_in_full(betwe
     x, y = torch.randn(6, 2, 6, 6, dtype=torch.float64), torch.arange(6) % 3
     risk = Risk.from_module(net, [(x, y)], 3, check=False)
     v = torch.randn(risk.num_parameters, dtype=torch.float64)
-    loss, options = nn.functional.cross_entropy(net(x), y), {"allow_unused": True, "materialize_grads": True}
+    loss, options = (
+        nn.functional.cross_entropy(net(x), y),
+        {"allow_unused": True, "materialize_grads": True},
+    )
     gradient = torch.autograd.grad(loss, list(net.parameters()), create_graph=True, **options)
     slope = torch.cat([g.reshape(-1) for g in gradient]) @ v
     expected = torch.autograd.grad(slope, list(net.parameters()), **options)
@@ -229,7 +238,9 @@ def test_batch_norm_after_a_convolution_with_a_hook_on_its_gradient():
         return net.norm(y)
 
     net = classifier(Normalised(between), features=64)
-    risk = Risk.from_module(net, [(torch.randn(6, 2, 6, 6, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    risk = Risk.from_module(
+        net, [(torch.randn(6, 2, 6, 6, dtype=torch.float64), torch.arange(6) % 3)], 3
+    )
     hessian(risk) @ torch.ones(risk.num_parameters, dtype=torch.float64)
     assert seen
 
@@ -251,7 +262,9 @@ def test_batch_norm_after_a_convolution_whose_input_is_overwritten(rel):
 def test_batch_norm_after_a_convolution_makes_no_pass_over_activations(order, expected):
     layers = [nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)]
     net = classifier(*(layers[i] for i in order), features=18)
-    risk = Risk.from_module(net, [(torch.randn(6, 2, 3, 3, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    risk = Risk.from_module(
+        net, [(torch.randn(6, 2, 3, 3, dtype=torch.float64), torch.arange(6) % 3)], 3
+    )
     v = torch.ones(risk.num_parameters, dtype=torch.float64)
     hessian(risk) @ v
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
@@ -303,8 +316,12 @@ def test_relus_by_one_vector_and_by_blocks(relu, rel, in_blocks_of):
 
 
 def test_a_relu_adds_no_zeros_for_its_second_derivative():
-    net = classifier(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 5), nn.ReLU(), features=5)
-    risk = Risk.from_module(net, [(torch.randn(6, 12, dtype=torch.float64), torch.arange(6) % 3)], 3)
+    net = classifier(
+        nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 5), nn.ReLU(), features=5
+    )
+    risk = Risk.from_module(
+        net, [(torch.randn(6, 12, dtype=torch.float64), torch.arange(6) % 3)], 3
+    )
     v = torch.randn(risk.num_parameters, dtype=torch.float64)
     hessian(risk) @ v
     with profile(activities=[ProfilerActivity.CPU]) as seen:

@@ -1,6 +1,8 @@
-"""Any loss, outputs of any shape, any batch: L, its gradient, Hess, G and H against dense references.
+"""Any loss, outputs of any shape, any batch: L, its gradient, Hess, G and H against dense
+references.
 
-L must be PyTorch's own loss(outputs, targets) on the whole sample, however that is cut into batches.
+L must be PyTorch's own loss(outputs, targets) on the whole sample, however that is cut into
+batches.
 """
 
 import copy
@@ -63,7 +65,13 @@ WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 0.3], dtype=torch.float64)
 CASES = {
     "cross-entropy": (vectors(4), draw(N, 3), classes(N), nn.CrossEntropyLoss(), None),
     "class weights": (vectors(4), draw(N, 3), classes(N), nn.CrossEntropyLoss(WEIGHTS), None),
-    "smoothing": (vectors(4), draw(N, 3), classes(N), nn.CrossEntropyLoss(label_smoothing=0.2), None),
+    "smoothing": (
+        vectors(4),
+        draw(N, 3),
+        classes(N),
+        nn.CrossEntropyLoss(label_smoothing=0.2),
+        None,
+    ),
     "weights, smoothing": (
         vectors(4),
         draw(N, 3),
@@ -96,7 +104,13 @@ CASES = {
     ),
     "pixels": (PIXELS, draw(N, 1, 3, 2), classes(N, 3, 2), nn.CrossEntropyLoss(WEIGHTS), None),
     "squared error": (vectors(2), draw(N, 3), draw(N, 2, seed=1), nn.MSELoss(), None),
-    "squared error, sum": (vectors(2), draw(N, 3), draw(N, 2, seed=1), nn.MSELoss(reduction="sum"), None),
+    "squared error, sum": (
+        vectors(2),
+        draw(N, 3),
+        draw(N, 2, seed=1),
+        nn.MSELoss(reduction="sum"),
+        None,
+    ),
     "one output": (
         lambda: nn.Sequential(vectors(1)(), nn.Flatten(0)),
         draw(N, 3),
@@ -111,7 +125,13 @@ CASES = {
         nn.MSELoss(),
         None,
     ),
-    "one logit": (vectors(1), draw(N, 3), classes(N, 1, high=2).double(), nn.BCEWithLogitsLoss(), None),
+    "one logit": (
+        vectors(1),
+        draw(N, 3),
+        classes(N, 1, high=2).double(),
+        nn.BCEWithLogitsLoss(),
+        None,
+    ),
     "many labels": (
         vectors(4),
         draw(N, 3),
@@ -120,7 +140,13 @@ CASES = {
         None,
     ),
     "log-probabilities": (LOGPROBS, draw(N, 3), classes(N), nn.NLLLoss(WEIGHTS), None),
-    "Huber by autograd": (vectors(2), draw(N, 3), draw(N, 2, seed=1), nn.HuberLoss(delta=0.5), None),
+    "Huber by autograd": (
+        vectors(2),
+        draw(N, 3),
+        draw(N, 2, seed=1),
+        nn.HuberLoss(delta=0.5),
+        None,
+    ),
     "function of each example": (
         vectors(2),
         draw(N, 3),
@@ -177,7 +203,9 @@ def test_gauss_newton_is_the_jacobians_sandwich(trial, request):
     risk, _, outputs = trial
     _, (_, _, y, loss, arranged) = request.node.callspec.params["trial"]
     if isinstance(loss, nn.NLLLoss):
-        loss = nn.CrossEntropyLoss(loss.weight)  # of log-probabilities as logits: the Fisher information
+        loss = nn.CrossEntropyLoss(
+            loss.weight
+        )  # of log-probabilities as logits: the Fisher information
     J = jacrev(outputs)(risk.theta).flatten(0, -2)
     f = outputs(risk.theta).detach()
 
@@ -272,7 +300,9 @@ def test_a_loss_that_differentiates_the_net_has_a_hessian_only(rel):
     assert rel(hessian(risk).to_dense(), dense_hessian(value)(risk.theta)) < 1e-12
     assert rel(risk.gradient(), torch.func.grad(value)(risk.theta)) < 1e-12
     for A in (gauss_newton, residual):
-        with pytest.raises(ValueError, match=r"no function of the outputs alone .*: use hessian\(risk\)"):
+        with pytest.raises(
+            ValueError, match=r"no function of the outputs alone .*: use hessian\(risk\)"
+        ):
             A(risk) @ torch.ones(risk.num_parameters, dtype=torch.float64)
 
 
@@ -283,11 +313,19 @@ REFUSED = {
     "one logit": (vectors(1), classes(N, high=2), None, r"pass loss=nn.BCEWithLogitsLoss\(\)", 3),
     "all ignored": (vectors(4), torch.full((N,), -100), None, "every target is ignored", 3),
     "unnormalised": (vectors(4), classes(N), nn.NLLLoss(), "end the module in log_softmax", 3),
-    "a number": (vectors(2), draw(N, 2), lambda f, y: (f - y).square().mean(), 'reduction="mean"', 3),
+    "a number": (
+        vectors(2),
+        draw(N, 2),
+        lambda f, y: (f - y).square().mean(),
+        'reduction="mean"',
+        3,
+    ),
 }
 
 
-@pytest.mark.parametrize(("make", "y", "loss", "words", "width"), REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(
+    ("make", "y", "loss", "words", "width"), REFUSED.values(), ids=REFUSED.keys()
+)
 def test_targets_that_do_not_fit_are_refused_with_a_remedy(make, y, loss, words, width):
     if words == "for outputs":
         y = y[:, :1]
@@ -307,12 +345,20 @@ def test_losses_that_are_no_losses():
     with pytest.raises(TypeError, match=r"loss is a PyTorch loss .* got str"):
         Risk.from_module(seeded(vectors(2)), [(draw(N, 3), draw(N, 2))], loss="mse")
     with pytest.raises(ValueError, match='reduction is "mean" or "sum"'):
-        Risk.from_module(seeded(vectors(2)), [(draw(N, 3), draw(N, 2))], loss=nn.MSELoss(), reduction="none")
+        Risk.from_module(
+            seeded(vectors(2)), [(draw(N, 3), draw(N, 2))], loss=nn.MSELoss(), reduction="none"
+        )
 
 
 def test_class_means_are_of_plain_cross_entropy():
-    for loss in (nn.MSELoss(), nn.CrossEntropyLoss(WEIGHTS), nn.CrossEntropyLoss(label_smoothing=0.1)):
+    for loss in (
+        nn.MSELoss(),
+        nn.CrossEntropyLoss(WEIGHTS),
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+    ):
         y = draw(N, 4) if isinstance(loss, nn.MSELoss) else classes(N)
         risk = Risk.from_module(seeded(vectors(4)), [(draw(N, 3), y)], loss=loss)
-        with pytest.raises(ValueError, match="exist for the cross-entropy of one class index an example"):
+        with pytest.raises(
+            ValueError, match="exist for the cross-entropy of one class index an example"
+        ):
             class_means(risk)

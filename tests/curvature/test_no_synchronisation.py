@@ -1,7 +1,7 @@
 """Products without a look at a value, which on a GPU would stop the stream.
 
-The meta device stands in for the GPU where there is none: the code takes the branches of any device but the CPU,
-nothing is computed, and reading a value raises.
+The meta device stands in for the GPU where there is none: the code takes the branches of any device
+but the CPU, nothing is computed, and reading a value raises.
 """
 
 import copy

@@ -1,4 +1,6 @@
-"""Affine layers in the act: their inputs and errors make the weights' gradients; what does not is told, and why."""
+"""Affine layers in the act: their inputs and errors make the weights' gradients;
+what does not is told, and why.
+"""
 
 import itertools
 
@@ -27,7 +29,9 @@ def observed(net, dtype=torch.float64):
         return risk, *observe(risk.graphs, x, layers)
 
 
-@pytest.mark.parametrize("name", ["plain", "convolution", "hooks", "prototypes", "checkpoint", "transformer"])
+@pytest.mark.parametrize(
+    "name", ["plain", "convolution", "hooks", "prototypes", "checkpoint", "transformer"]
+)
 def test_errors_and_inputs_make_every_examples_gradient(name):
     risk, seen, _ = observed(RIGHT[name]())
     assert seen.layers
@@ -37,7 +41,9 @@ def test_errors_and_inputs_make_every_examples_gradient(name):
         for n, c in itertools.product(range(5), range(C)):
             f = risk.network.module(batch.content[0])
             (expected,) = torch.autograd.grad(f[n, c], module.weight)
-            mine = torch.einsum("to,ti->oi", e[layer][c, n], seen.inputs[layer][n]).view_as(expected)
+            mine = torch.einsum("to,ti->oi", e[layer][c, n], seen.inputs[layer][n]).view_as(
+                expected
+            )
             torch.testing.assert_close(mine, expected, rtol=1e-10, atol=1e-12)
 
 

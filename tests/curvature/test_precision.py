@@ -12,7 +12,9 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """onednn(error, amd): as if oneDNN's products were off by that much, on a CPU of AMD's or another."""
+    """onednn(error, amd): as if oneDNN's products were off by that much,
+    on a CPU of AMD's or another.
+    """
 
     def pretend(error, amd):
         monkeypatch.setattr(precision, "_error", lambda *_: error)
@@ -34,7 +36,9 @@ def onednn(monkeypatch):
         (CUDA, "fast", True, 1e-7, "high"),
     ],
 )
-def test_reduced_precision_only_where_it_is_wanted_or_harmless(onednn, device, wanted, amd, error, setting):
+def test_reduced_precision_only_where_it_is_wanted_or_harmless(
+    onednn, device, wanted, amd, error, setting
+):
     onednn(error, amd)
     before = torch.get_float32_matmul_precision()
     with precision.numerics(CPU, "exact"):

@@ -1,4 +1,6 @@
-"""Hess, G and H against matrices written out from their definitions, on every path that computes them."""
+"""Hess, G and H against matrices written out from their definitions,
+on every path that computes them.
+"""
 
 import copy
 
@@ -18,7 +20,9 @@ def risk(case):
 
 @pytest.fixture(scope="module")
 def X(risk):
-    return torch.randn(risk.num_parameters, 20, dtype=risk.dtype, generator=torch.Generator().manual_seed(0))
+    return torch.randn(
+        risk.num_parameters, 20, dtype=risk.dtype, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def test_hessian_is_the_dense_hessian(case, risk, rel):
@@ -44,7 +48,9 @@ def test_split_product_gives_all_three(risk, X, rel):
     for Y, operator in zip(split_product(risk, X), (hessian, gauss_newton, residual), strict=True):
         assert Y.shape == X.shape
         assert rel(Y, operator(risk) @ X) < 1e-13
-    for y, operator in zip(split_product(risk, X[:, 0]), (hessian, gauss_newton, residual), strict=True):
+    for y, operator in zip(
+        split_product(risk, X[:, 0]), (hessian, gauss_newton, residual), strict=True
+    ):
         assert rel(y, operator(risk) @ X[:, 0]) < 1e-13
 
 
@@ -127,7 +133,9 @@ def test_float32_agrees_with_float64_on_a_smooth_net(rel):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
     data = [(torch.randn(20, 6), torch.randint(3, (20,)))]
-    single, double = (Risk.from_module(net, data, 3, dtype=dtype) for dtype in (None, torch.float64))
+    single, double = (
+        Risk.from_module(net, data, 3, dtype=dtype) for dtype in (None, torch.float64)
+    )
     assert (single.dtype, double.dtype) == (torch.float32, torch.float64)
     X = torch.randn(single.num_parameters, 3)
     for operator in (hessian, gauss_newton, residual):
@@ -162,7 +170,12 @@ def test_evaluation_modes_make_no_difference(case, risk, X, rel, mode):
     def everything(risk):
         top = eigsh(hessian(risk), 2, generator=torch.Generator().manual_seed(0)).values
         products = [operator(risk) @ X for operator in (hessian, gauss_newton, residual)]
-        return [*products, torch.from_numpy(top), risk.gradient(), class_means(risk).cross_class_vectors]
+        return [
+            *products,
+            torch.from_numpy(top),
+            risk.gradient(),
+            class_means(risk).cross_class_vectors,
+        ]
 
     with mode():
         batches = [(x.clone(), y.clone()) for x, y in case.batches]

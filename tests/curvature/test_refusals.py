@@ -21,7 +21,8 @@ def data(n=6):
 
 def test_dropout_in_training_mode():
     with pytest.raises(
-        ValueError, match=r"layer '2' is in training mode with dropout 0.5. Call model.eval\(\) first"
+        ValueError,
+        match=r"layer '2' is in training mode with dropout 0.5. Call model.eval\(\) first",
     ):
         Risk.from_module(net(nn.Dropout(0.5)), [data()], 3)
     Risk.from_module(net(nn.Dropout(0.5)).eval(), [data()], 3)
@@ -46,17 +47,22 @@ class Noisy(nn.Module):
 
 def test_a_module_that_draws_random_numbers():
     with pytest.raises(
-        ValueError, match=r"change between products: layer '2' \(Noisy\) gives another output each time"
+        ValueError,
+        match=r"change between products: layer '2' \(Noisy\) gives another output each time",
     ):
         Risk.from_module(net(Noisy()).eval(), [data()], 3)
 
 
 def test_a_shuffling_loader():
-    """It repeats itself where it shuffles by the global generator, which a risk sets and gives back; else not."""
+    """It repeats itself where it shuffles by the global generator,
+    which a risk sets and gives back; else not.
+    """
     dataset = torch.utils.data.TensorDataset(*data(60))
     own = torch.Generator().manual_seed(0)
     with pytest.raises(ValueError, match="module repeats itself: switch off shuffling"):
-        Risk.from_module(net(), torch.utils.data.DataLoader(dataset, 10, shuffle=True, generator=own), 3)
+        Risk.from_module(
+            net(), torch.utils.data.DataLoader(dataset, 10, shuffle=True, generator=own), 3
+        )
     module = net()
     state = torch.get_rng_state()
     for options in ({"shuffle": True}, {}):
@@ -70,14 +76,23 @@ def test_a_shuffling_loader():
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        (torch.ones(2, 4), torch.tensor([0, 3]), "batch 0 has labels out of range: 0 to 3, where 0 to 2"),
+        (
+            torch.ones(2, 4),
+            torch.tensor([0, 3]),
+            "batch 0 has labels out of range: 0 to 3, where 0 to 2",
+        ),
         (torch.ones(2, 4), torch.tensor([-1, 1]), "labels out of range: -1 to 1"),
         (
             torch.ones(2, 4),
             torch.tensor([0.0, 1.0]),
-            r"labels of dtype torch.float32 .*: for cross-entropy class indices .* loss=nn.MSELoss\(\)",
+            r"labels of dtype torch.float32 .*: for cross-entropy class indices .* "
+            r"loss=nn.MSELoss\(\)",
         ),
-        (torch.ones(2, 4), torch.tensor([0, 1, 2]), r"labels of shape \(3,\) for inputs of shape \(2, 4\)"),
+        (
+            torch.ones(2, 4),
+            torch.tensor([0, 1, 2]),
+            r"labels of shape \(3,\) for inputs of shape \(2, 4\)",
+        ),
         (torch.ones(0, 4), torch.tensor([], dtype=torch.long), "batch 0 is empty"),
         (torch.full((2, 4), torch.nan), torch.tensor([0, 1]), "batch 0 has non-finite inputs"),
         (
@@ -133,7 +148,9 @@ def test_width_of_the_logits():
 def test_mixed_dtypes_and_devices():
     mixed = net()
     mixed[2].double()
-    with pytest.raises(ValueError, match=r"mixes dtypes \(float32, float64\).*pass dtype=torch.float64"):
+    with pytest.raises(
+        ValueError, match=r"mixes dtypes \(float32, float64\).*pass dtype=torch.float64"
+    ):
         Risk.from_module(mixed, [data()], 3)
     assert Risk.from_module(mixed, [data()], 3, dtype=torch.float64).dtype == torch.float64
     with pytest.raises(ValueError, match=r"float32 or float64, not torch\.bfloat16"):
@@ -160,10 +177,13 @@ def test_parameters_that_match_nothing():
 
 def test_unknown_options():
     with pytest.raises(
-        ValueError, match="batch_norm='train' is unknown: choose one of 'eval', 'batch', 'population'"
+        ValueError,
+        match="batch_norm='train' is unknown: choose one of 'eval', 'batch', 'population'",
     ):
         Risk.from_module(net(), [data()], 3, batch_norm="train")
-    with pytest.raises(ValueError, match="precision='tf32' is unknown: choose one of 'exact', 'fast'"):
+    with pytest.raises(
+        ValueError, match="precision='tf32' is unknown: choose one of 'exact', 'fast'"
+    ):
         Risk.from_module(net(), [data()], 3, precision="tf32")
 
 
@@ -188,9 +208,13 @@ def test_the_module_is_never_modified(batch_norm):
     module[1].register_forward_hook(lambda m, i, o: seen.append(m))
     before = copy.deepcopy(module.state_dict())
     facts = [(q, q.requires_grad, q.grad is None) for q in module.parameters()]
-    hooks = [(dict(m._forward_hooks), dict(m._forward_pre_hooks), m.training) for m in module.modules()]
+    hooks = [
+        (dict(m._forward_hooks), dict(m._forward_pre_hooks), m.training) for m in module.modules()
+    ]
 
-    risk = Risk.from_module(module, [data(), data(4)], 3, batch_norm=batch_norm, dtype=torch.float64)
+    risk = Risk.from_module(
+        module, [data(), data(4)], 3, batch_norm=batch_norm, dtype=torch.float64
+    )
     hessian(risk) @ torch.ones(risk.num_parameters, dtype=torch.float64)
     _ = class_means(risk).class_vectors
     exact_gauss_newton_spectrum(risk)

@@ -37,7 +37,9 @@ def test_residual_of_the_right_class_does_not_vanish(logits):
     z = Softmax.of(logits).residual(torch.tensor([0, 1, 2]))
     p = logits.double().softmax(1)
     expected = torch.tensor([-(p[0, 1] + p[0, 2]), -(p[1, 0] + p[1, 2]), -(p[2, 0] + p[2, 1])])
-    torch.testing.assert_close(z[[0, 1, 2], [0, 1, 2]].double(), expected.double(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        z[[0, 1, 2], [0, 1, 2]].double(), expected.double(), rtol=1e-5, atol=0
+    )
 
 
 def test_spread_is_the_adjoint_of_centre(logits):
@@ -48,27 +50,34 @@ def test_spread_is_the_adjoint_of_centre(logits):
 
 
 def test_saturated_net_in_float32(rel):
-    """A linear classifier with margins near 25: float32 G agrees with float64 to float32 rounding, part by part."""
+    """A linear classifier with margins near 25:
+    float32 G agrees with float64 to float32 rounding, part by part.
+    """
     torch.manual_seed(0)
     net = torch.nn.Linear(3, 3, bias=False)
     net.weight.data = 25 * torch.eye(3)
     x = torch.eye(3).repeat(4, 1) + 0.02 * torch.randn(12, 3)
     single, double = (
-        Risk.from_module(net, [(x, torch.arange(12) % 3)], 3, dtype=d) for d in (None, torch.float64)
+        Risk.from_module(net, [(x, torch.arange(12) % 3)], 3, dtype=d)
+        for d in (None, torch.float64)
     )
     for operator in (hessian, gauss_newton):
         assert rel(operator(single).to_dense().double(), operator(double).to_dense()) < 1e-4
     few, many = class_means(single), class_means(double)
     for part in (A1, A2, B1):
         assert rel(part(few).to_dense().double(), part(many).to_dense()) < 1e-4
-    within = B2(double, many).to_dense()  # a difference of nearly equal vectors: accurate on the scale of G
+    within = B2(
+        double, many
+    ).to_dense()  # a difference of nearly equal vectors: accurate on the scale of G
     error = (B2(single, few).to_dense().double() - within).norm()
     assert error < 1e-5 * gauss_newton(double).to_dense().norm()
     assert error < 1e-2 * within.norm()
 
 
 def test_underflowing_weights_leave_finite_means():
-    """p_{c,c'} = 0 in float32, yet g_{c,c'} is an average with relative weights, finite and right."""
+    """p_{c,c'} = 0 in float32, yet g_{c,c'} is an average with relative weights,
+    finite and right.
+    """
     net = torch.nn.Linear(2, 2, bias=False)
     net.weight.data = torch.tensor([[200.0, 0.0], [0.0, 200.0]])
     risk = Risk.from_module(net, [(torch.eye(2), torch.tensor([0, 1]))], 2)

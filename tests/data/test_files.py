@@ -1,4 +1,5 @@
-"""Reading data sets from disk: tiny files in the published formats, whole, missing and damaged."""
+"""Reading data sets from disk: tiny files in the published formats, whole,
+missing and damaged."""
 
 import dataclasses
 import hashlib
@@ -36,7 +37,9 @@ def fashion(tmp_path, monkeypatch):
     )
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
-    images = {prefix: RNG.integers(0, 256, (20, 28, 28), dtype=np.uint8) for prefix in ("train", "t10k")}
+    images = {
+        prefix: RNG.integers(0, 256, (20, 28, 28), dtype=np.uint8) for prefix in ("train", "t10k")
+    }
     for prefix, pixels in images.items():
         write_idx(raw / f"{prefix}-images-idx3-ubyte", pixels)
         write_idx(raw / f"{prefix}-labels-idx1-ubyte", LABELS)
@@ -67,7 +70,8 @@ def test_truncated_idx_file_is_named(fashion):
     path = fashion[0] / "FashionMNIST/raw/train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(
-        data.DamagedData, match=r"train-images-idx3-ubyte is truncated or damaged \(15689 bytes, 15696"
+        data.DamagedData,
+        match=r"train-images-idx3-ubyte is truncated or damaged \(15689 bytes, 15696",
     ):
         data.load("FashionMNIST", root=fashion[0])
     path.write_bytes(b"no")
@@ -117,7 +121,8 @@ def test_missing_set_says_what_where_and_how(name, tmp_path, monkeypatch):
     monkeypatch.delenv("HSPEC_DOWNLOAD", raising=False)
     home = registry.find(name).home
     with pytest.raises(
-        data.MissingData, match=rf"{name} is not on this machine.*belongs in {tmp_path / home}.*To get it"
+        data.MissingData,
+        match=rf"{name} is not on this machine.*belongs in {tmp_path / home}.*To get it",
     ):
         data.load(name)
     assert not any(tmp_path.iterdir())
@@ -142,7 +147,9 @@ def test_root_is_argument_then_environment_then_repository(tmp_path, monkeypatch
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
-    """Two CIFAR-10 batches of twenty images, with their own md5 sums in place of the published ones."""
+    """Two CIFAR-10 batches of twenty images, with their own md5 sums in place of the
+    published ones.
+    """
 
     def write(name, content):
         path = tmp_path / datasets.CIFAR10.base_folder / name
@@ -151,13 +158,19 @@ def cifar(tmp_path, monkeypatch):
         return [name, hashlib.md5(path.read_bytes()).hexdigest()]
 
     pixels = {
-        name: RNG.integers(0, 256, (20, 3072), dtype=np.uint8) for name in ("data_batch_1", "test_batch")
+        name: RNG.integers(0, 256, (20, 3072), dtype=np.uint8)
+        for name in ("data_batch_1", "test_batch")
     }
-    sums = {name: write(name, {"data": array, "labels": LABELS.tolist()}) for name, array in pixels.items()}
+    sums = {
+        name: write(name, {"data": array, "labels": LABELS.tolist()})
+        for name, array in pixels.items()
+    }
     monkeypatch.setattr(datasets.CIFAR10, "train_list", [sums["data_batch_1"]])
     monkeypatch.setattr(datasets.CIFAR10, "test_list", [sums["test_batch"]])
     name, md5 = write("batches.meta", {"label_names": [f"class {c}" for c in range(10)]})
-    monkeypatch.setattr(datasets.CIFAR10, "meta", {"filename": name, "key": "label_names", "md5": md5})
+    monkeypatch.setattr(
+        datasets.CIFAR10, "meta", {"filename": name, "key": "label_names", "md5": md5}
+    )
     return tmp_path, pixels
 
 
@@ -200,8 +213,12 @@ def test_image_folder_gives_random_classes_with_their_images(folder):
     grey = (sample.images[:, 0, 0, 0] * 0.229 + 0.485) * 255
     names = [f"class{int(g.round()) // 20:02d}" for g in grey]
     assert names == [sample.class_names[label] for label in sample.labels]
-    assert data.load("folder:mine", root=folder, classes=5, seed=3).class_names == sample.class_names
-    assert data.load("folder:mine", root=folder, classes=5, seed=4).class_names != sample.class_names
+    assert (
+        data.load("folder:mine", root=folder, classes=5, seed=3).class_names == sample.class_names
+    )
+    assert (
+        data.load("folder:mine", root=folder, classes=5, seed=4).class_names != sample.class_names
+    )
 
 
 def test_only_the_images_asked_for_are_read(folder, monkeypatch):
@@ -215,7 +232,9 @@ def test_only_the_images_asked_for_are_read(folder, monkeypatch):
 
 
 def test_other_sizes_are_scaled_and_their_centre_taken(tmp_path):
-    """A 64×128 picture, black with a white middle, at 56 pixels: scaled to 64×128, its centre 56×56 is all white."""
+    """A 64×128 picture, black with a white middle, at 56 pixels: scaled to 64×128,
+    its centre 56×56 is all white.
+    """
     pixels = np.zeros((64, 128, 3), dtype=np.uint8)
     pixels[:, 32:96] = 255
     Image.fromarray(pixels).save(tmp_path / "picture.png")
@@ -243,7 +262,18 @@ def test_imagenette_says_where_its_classes_are_in_imagenet(folder):
     (folder / "mine").rename(folder / "imagenette224")
     (folder / "imagenette224/test").rename(folder / "imagenette224/val")
     whole = data.load("Imagenette", "test", root=folder, image_size=32)
-    assert len(whole) == 30 and whole.imagenet_classes == (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
+    assert len(whole) == 30 and whole.imagenet_classes == (
+        0,
+        217,
+        482,
+        491,
+        497,
+        566,
+        569,
+        571,
+        574,
+        701,
+    )
     some = data.load("Imagenette", root=folder, image_size=32, classes=3, seed=1)
     places = [int(name.removeprefix("class")) for name in some.class_names]
     assert some.imagenet_classes == tuple(whole.imagenet_classes[c] for c in places)

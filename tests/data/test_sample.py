@@ -58,8 +58,12 @@ def test_digits_are_scaled_bilinearly_and_normalised():
     small, large = (data.load("digits", per_class=5, image_size=size) for size in (8, 32))
     assert large.images.shape == (50, 1, 32, 32)
     assert large.images.dtype == torch.float32 and large.labels.dtype == torch.int64
-    torch.testing.assert_close(large.images.mean((1, 2, 3)), small.images.mean((1, 2, 3)), atol=1e-5, rtol=0)
-    whole = torch.cat([data.load("digits", split, image_size=8).images for split in ("train", "test")])
+    torch.testing.assert_close(
+        large.images.mean((1, 2, 3)), small.images.mean((1, 2, 3)), atol=1e-5, rtol=0
+    )
+    whole = torch.cat(
+        [data.load("digits", split, image_size=8).images for split in ("train", "test")]
+    )
     assert abs(whole.mean()) < 1e-3 and abs(whole.std() - 1) < 1e-3
 
 

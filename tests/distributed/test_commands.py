@@ -1,4 +1,6 @@
-"""Commands under torchrun: the numbers of one process, one voice, one writer; a fault on one rank ends all."""
+"""Commands under torchrun: the numbers of one process, one voice, one writer;
+a fault on one rank ends all.
+"""
 
 import os
 import subprocess
@@ -43,7 +45,9 @@ pytestmark = pytest.mark.slow
 
 
 def start(size, folder):
-    """`size` ranks of the commands; their (exit codes of each command, standard outputs, standard errors)."""
+    """`size` ranks of the commands; their (exit codes of each command, standard outputs,
+    standard errors).
+    """
     command = [sys.executable, str(HERE / "commands.py")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     ranks = [
@@ -88,7 +92,10 @@ def test_spectrum_is_that_of_one_process_and_rank_0_alone_speaks(two, folder, al
     assert codes == ["0 0 1", "0 0 1"], errors
     assert "index.html" in outputs[0] and outputs[1] == ""
     options = ["--top", "2", "--steps", "12", "--probes", "2", "--matrices", "Hess"]
-    assert cli.main(["spectrum", "small:net", "--data", "small:batches", "--out", "out-1", *options]) == 0
+    assert (
+        cli.main(["spectrum", "small:net", "--data", "small:batches", "--out", "out-1", *options])
+        == 0
+    )
     found, right = (load_spectrum(folder / f"out-{n}") for n in (2, 1))
     assert (found.facts["ranks"], right.facts["ranks"]) == (2, 1)
     assert found.facts["num_examples"] == 22
@@ -101,7 +108,9 @@ def test_a_sweeps_record_is_that_of_one_process(two, folder, alone):
     assert cli.main(["sweep", str(folder / "sweep.yaml")]) == 0
     places = [next((folder / f"store-{n}" / "level_spectra").iterdir()) for n in (2, 1)]
     assert places[0].name == places[1].name
-    together, right = (Store(place.parents[1]).get(MEASURES["level_spectra"], place.name) for place in places)
+    together, right = (
+        Store(place.parents[1]).get(MEASURES["level_spectra"], place.name) for place in places
+    )
     assert together.meta["device"].startswith("2 ranks, each ")
     for name in ("A1", "A2", "B1", "loss", "num_examples"):
         assert np.allclose(together[name], right[name], rtol=1e-3, atol=1e-5 * right["A1"][0]), name

@@ -1,4 +1,6 @@
-"""Several processes, one risk: the numbers of one process, one meeting a product, and errors that all hear of."""
+"""Several processes, one risk: the numbers of one process, one meeting a product,
+and errors that all hear of.
+"""
 
 import importlib.util
 import os
@@ -31,7 +33,9 @@ def launch(scenario, size, folder):
     ]
     codes = [rank.wait(timeout=240) for rank in ranks]
     files = [folder / f"{scenario}-{size}-{rank}.pt" for rank in range(size)]
-    return codes, [torch.load(file, weights_only=False) if file.exists() else None for file in files]
+    return codes, [
+        torch.load(file, weights_only=False) if file.exists() else None for file in files
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +133,9 @@ def test_a_checkpoint_is_found_again_by_another_number_of_ranks(both):
 @pytest.mark.parametrize("kind", ["full", "partial"])
 def test_each_rank_keeps_its_coordinates_of_the_basis(both, kind):
     p, right = both[0]["bases"]["p"], workers.basis(alone(), kind)
-    assert [rank["bases"][kind]["bytes"] for rank in both] == [2 * 16 * n * 8 for n in (-(-p // 2), p // 2)]
+    assert [rank["bases"][kind]["bytes"] for rank in both] == [
+        2 * 16 * n * 8 for n in (-(-p // 2), p // 2)
+    ]
     for rank in both:
         found = rank["bases"][kind]["alphas"]
         assert torch.equal(found, both[0]["bases"][kind]["alphas"])

@@ -1,4 +1,5 @@
-"""What the ranks of the tests do: run as a program, one process a rank, with gloo and a file to meet at.
+"""What the ranks of the tests do: run as a program, one process a rank, with gloo and a file to
+meet at.
 
     python workers.py SCENARIO RANK SIZE FOLDER
 
@@ -42,7 +43,8 @@ C, SIZES = 3, (5, 4, 3, 5, 2, 4, 1)  # batches of different lengths
 
 
 def net(seed: int = 0) -> nn.Module:
-    """Convolution, batch norm, a dead class and several batches: small, and everything is in it."""
+    """Convolution, batch norm, a dead class and several batches: small,
+    and everything is in it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = nn.Sequential(
@@ -61,7 +63,8 @@ def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(1)
     options = {"generator": generator, "dtype": torch.float64}
     return [
-        (torch.randn(n, 1, 4, 4, **options), torch.randint(0, C, (n,), generator=generator)) for n in SIZES
+        (torch.randn(n, 1, 4, 4, **options), torch.randint(0, C, (n,), generator=generator))
+        for n in SIZES
     ]
 
 
@@ -134,7 +137,9 @@ def shares(kind: str):
 
 def identities() -> dict:
     risks = {
-        (kind, mode): Risk.from_module(net(), shares(kind), C, batch_norm=mode, group=dist.group.WORLD)
+        (kind, mode): Risk.from_module(
+            net(), shares(kind), C, batch_norm=mode, group=dist.group.WORLD
+        )
         for kind, mode in MODES
     }
     found = {name: products(risk) for name, risk in risks.items()}
@@ -157,7 +162,11 @@ def collectives() -> dict:
     risk = Risk.from_module(net(), shares("ragged"), C, group=dist.group.WORLD)
     risk.checks  # noqa: B018  # planned now
     met, reduce = [], dist.all_reduce
-    names = [n for n in ("all_gather_object", "broadcast", "all_gather", "all_reduce") if hasattr(dist, n)]
+    names = [
+        n
+        for n in ("all_gather_object", "broadcast", "all_gather", "all_reduce")
+        if hasattr(dist, n)
+    ]
     originals = {name: getattr(dist, name) for name in names}
 
     def counting(name):
@@ -173,7 +182,9 @@ def collectives() -> dict:
     found = {}
     for name, work in {
         "lanczos": lambda: lanczos(hessian(risk), start, 7),
-        "block": lambda: gauss_newton(risk) @ torch.ones(risk.num_parameters, 3, dtype=torch.float64),
+        "block": lambda: (
+            gauss_newton(risk) @ torch.ones(risk.num_parameters, 3, dtype=torch.float64)
+        ),
         "gradient": risk.gradient,
     }.items():
         met.clear()
@@ -239,7 +250,9 @@ def refusals() -> dict:
             def forward(self, x):
                 x = x.flatten(1)
                 y = self.layer(x)
-                return y + (self.layer(x).detach() if bad and torch.is_grad_enabled() else self.layer(x))
+                return y + (
+                    self.layer(x).detach() if bad and torch.is_grad_enabled() else self.layer(x)
+                )
 
         torch.manual_seed(0)
         risk(Cut()).gradient()
@@ -289,7 +302,9 @@ def together() -> dict:
 
 
 def bases() -> dict:
-    """A basis that is cut up between the ranks, under both ways of keeping it orthogonal, and its size."""
+    """A basis that is cut up between the ranks, under both ways of keeping it orthogonal,
+    and its size.
+    """
     risk = Risk.from_module(net(), shares("ragged"), C, group=dist.group.WORLD)
     return {kind: basis(risk, kind) for kind in ("full", "partial")} | {"p": risk.num_parameters}
 
@@ -298,7 +313,10 @@ def basis(risk: Risk, kind: str) -> dict[str, torch.Tensor]:
     starts = torch.randn(2, risk.num_parameters, generator=seeded(), dtype=torch.float64)
     run = Recurrence(hessian(risk), starts, 16, reorthogonalize=kind, keep_basis=False)
     found = run.finish()
-    return {"alphas": torch.stack([torch.from_numpy(t.alphas) for t in found]), "bytes": run.V.nbytes}
+    return {
+        "alphas": torch.stack([torch.from_numpy(t.alphas) for t in found]),
+        "bytes": run.V.nbytes,
+    }
 
 
 def measured(folder: Path, group, stop: int | None = None):
@@ -311,8 +329,13 @@ def measured(folder: Path, group, stop: int | None = None):
 
     products, options = [], {"checkpoint": folder / "checkpoint", "checkpoint_every": 4}
     apply, risk.graphs.apply = risk.graphs.apply, lambda *a: products.append(0) or apply(*a)
-    found = lanczos(hessian(risk), torch.ones(risk.num_parameters).double(), 14, callback=callback, **options)
-    return {"alphas": torch.from_numpy(found.alphas), "products": torch.tensor([float(len(products))])}
+    found = lanczos(
+        hessian(risk), torch.ones(risk.num_parameters).double(), 14, callback=callback, **options
+    )
+    return {
+        "alphas": torch.from_numpy(found.alphas),
+        "products": torch.tensor([float(len(products))]),
+    }
 
 
 def killed() -> dict:

@@ -10,7 +10,12 @@ from hspec.keys import digest
 
 
 def toy_record(value=1.0, size=3, **options):
-    configuration = {"measure": "toy", "version": 1, "setting": {"per_class": 5}, "options": options}
+    configuration = {
+        "measure": "toy",
+        "version": 1,
+        "setting": {"per_class": 5},
+        "options": options,
+    }
     meta = configuration | {"key": digest(configuration), "seconds": 0.1}
     return Record({"x": np.full(size, value)}, meta)
 

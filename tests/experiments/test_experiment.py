@@ -1,4 +1,6 @@
-"""An experiment is named by everything it depends on, is run once, and refuses what it does not know."""
+"""An experiment is named by everything it depends on, is run once,
+and refuses what it does not know.
+"""
 
 import inspect
 from dataclasses import replace
@@ -14,7 +16,9 @@ CALLS = []
 
 
 @measure(version=1)
-def toy(task, *, size: int = 3, scale: float = 1.0, tags: tuple[str, ...] = (), limit: int | None = None):
+def toy(
+    task, *, size: int = 3, scale: float = 1.0, tags: tuple[str, ...] = (), limit: int | None = None
+):
     """A measure without a net."""
     CALLS.append(size)
     (task.folder / "half-way").write_text("state")
@@ -63,7 +67,9 @@ def test_key_depends_on_every_field_of_the_setting():
         "weights": ("net.pt", "12ab"),
         "weights_sha256": ("net.pt", "12ac"),
     }
-    keys = {Experiment(toy, replace(base, **change(name, value))).key for name, value in changed.items()}
+    keys = {
+        Experiment(toy, replace(base, **change(name, value))).key for name, value in changed.items()
+    }
     assert len(keys | {Experiment(toy, base).key}) == len(changed) + 1
     assert set(changed) | {"model_version"} == set(base.__dataclass_fields__)
 
@@ -81,9 +87,17 @@ def test_measure_version_changes_the_key():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("toy",), TypeError, "an experiment needs a measure, a function made one by @measure; got 'toy'"),
+        (
+            ("toy",),
+            TypeError,
+            "an experiment needs a measure, a function made one by @measure; got 'toy'",
+        ),
         ((toy.function,), TypeError, "an experiment needs a measure"),
-        ((toy, None, {"sise": 3}), ValueError, "toy has no option sise: it has limit, scale, size, tags"),
+        (
+            (toy, None, {"sise": 3}),
+            ValueError,
+            "toy has no option sise: it has limit, scale, size, tags",
+        ),
         ((toy, None, {"size": 3.5}), TypeError, r"size must be int, got 3.5 \(float\)"),
         ((toy, None, {"size": True}), TypeError, r"size must be int, got True \(bool\)"),
         ((toy, None, {"tags": (1,)}), TypeError, r"tags\[0\] must be str, got 1 \(int\)"),
@@ -100,7 +114,11 @@ def test_bad_options_are_refused(arguments, error, message):
         ({"dataset": "minst"}, ValueError, "unknown data set 'minst'"),
         ({"width": "1"}, TypeError, "width must be float, got '1'"),
         ({"width": 0.0}, ValueError, "width multiplier must be positive"),
-        ({"width": float("nan")}, ValueError, "width=nan: the width multiplier must be positive, and finite"),
+        (
+            {"width": float("nan")},
+            ValueError,
+            "width=nan: the width multiplier must be positive, and finite",
+        ),
         ({"width": float("inf")}, ValueError, "positive, and finite"),
         ({"per_class": 0}, ValueError, "per_class must be at least 1"),
         ({"classes": 1}, ValueError, "classes must be at least 2"),
@@ -126,7 +144,10 @@ def test_bad_settings_are_refused(fields, error, message):
 
 
 def test_numpys_numbers_are_numbers():
-    plain, numpys = Setting(per_class=3, width=0.5), Setting(per_class=np.int64(3), width=np.float32(0.5))
+    plain, numpys = (
+        Setting(per_class=3, width=0.5),
+        Setting(per_class=np.int64(3), width=np.float32(0.5)),
+    )
     assert plain == numpys and type(numpys.per_class) is int and type(numpys.width) is float
     assert Experiment(toy, plain).key == Experiment(toy, numpys).key
 
@@ -196,7 +217,9 @@ def test_settings_say_what_file_of_weights_they_are_of():
 
 
 def test_a_changed_net_has_keys_of_its_own():
-    """ResNet-32 once padded its shortcuts at the end alone: its records are not found for today's net."""
+    """ResNet-32 once padded its shortcuts at the end alone:
+    its records are not found for today's net.
+    """
     today = Setting(model="resnet32")
     assert today.model_version == 2 and replace(today, model="vgg11").model_version == 1
     before = {k: v for k, v in canonical(today).items() if k != "model_version"}

@@ -44,7 +44,9 @@ def test_count_below_counts():
 def test_spectral_change_is_zero_one_and_two_where_it_must_be():
     measure = exact([1.0, 2.0, 4.0])
     assert spectral_change(measure, measure)[0] == 0
-    assert spectral_change(measure, exact(np.zeros(3)))[0] == pytest.approx(2, abs=1e-14)  # mean of d and 0
+    assert spectral_change(measure, exact(np.zeros(3)))[0] == pytest.approx(
+        2, abs=1e-14
+    )  # mean of d and 0
     assert spectral_change(measure, exact([2.0, 4.0, 8.0]))[0] == pytest.approx(2 / 3, abs=1e-14)
 
 

@@ -68,7 +68,12 @@ def plain(store):
 
 def test_frame_agrees_with_the_dense_hessian(store):
     setting = Setting(
-        model="mlp:3", image_size=4, per_class=3, test_per_class=2, width=1.0, recipe=Recipe(steps=2)
+        model="mlp:3",
+        image_size=4,
+        per_class=3,
+        test_per_class=2,
+        width=1.0,
+        recipe=Recipe(steps=2),
     )
     options = {"step": 2, "num_steps": 70, "num_probes": 1, "num_top": 12, "batch_norm": "eval"}
     record = load_or_run(Experiment(training_spectrum, setting, options), store, progress=False)
@@ -76,7 +81,9 @@ def test_frame_agrees_with_the_dense_hessian(store):
     images = task.images("train")
     risk = Risk.from_module(task.model().double(), images.batches(50), 10, dtype=torch.float64)
     values, vectors = torch.linalg.eigh(hessian(risk).to_dense())
-    np.testing.assert_allclose(record["top"], values.flip(0)[:12].numpy(), atol=2e-5 * float(values[-1]))
+    np.testing.assert_allclose(
+        record["top"], values.flip(0)[:12].numpy(), atol=2e-5 * float(values[-1])
+    )
     np.testing.assert_allclose(record["bottom"], values[:1].numpy(), atol=2e-5 * float(values[-1]))
     projected = vectors.T @ risk.gradient()
     wanted = float((projected[-10:] ** 2).sum() / (projected**2).sum())
@@ -104,7 +111,9 @@ def test_a_step_without_checkpoint_is_refused_before_anything_runs(store):
 
 def test_an_unknown_mode_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(ValueError, match="batch_norm='train' is unknown"):
-        film(TINY, [0], store=Store(tmp_path, tmp_path / "published"), batch_norm="train", **OPTIONS)
+        film(
+            TINY, [0], store=Store(tmp_path, tmp_path / "published"), batch_norm="train", **OPTIONS
+        )
     assert not list(tmp_path.rglob("*"))
 
 
@@ -157,27 +166,38 @@ def test_loss_curves_average_stretches(store):
     short = Experiment(loss_curves, TINY, {"points": 2})
     whole = load_or_run(Experiment(loss_curves, TINY), store, progress=False)
     record = load_or_run(short, store, progress=False)
-    np.testing.assert_allclose(record["step_loss"], whole["step_loss"].reshape(2, 2).mean(1), atol=1e-12)
+    np.testing.assert_allclose(
+        record["step_loss"], whole["step_loss"].reshape(2, 2).mean(1), atol=1e-12
+    )
     np.testing.assert_allclose(record["step"], [1.5, 3.5])
 
 
 def test_published_films_are_found_by_norm_and_mode(store, frames, plain):
     target = store.published / "training_spectrum"
     for record in (*frames, *plain):
-        shutil.copytree(store.root / "training_spectrum" / record.meta["key"], target / record.meta["key"])
+        shutil.copytree(
+            store.root / "training_spectrum" / record.meta["key"], target / record.meta["key"]
+        )
     (found,) = published_films(norm="batch", batch_norm="batch", store=store)
     assert [int(r["step"]) for r in found] == [0, 2, 4]
     (bare,) = published_films(norm="none", batch_norm="eval", store=store)
     assert len(bare) == 2
-    assert published_films(norm="batch", statistics="population", batch_norm="population", store=store) == []
+    assert (
+        published_films(norm="batch", statistics="population", batch_norm="population", store=store)
+        == []
+    )
 
 
 def test_a_net_that_came_trained_is_no_film(tmp_path, frames):
     """Its step 0 is the end of somebody's training, not the beginning of one."""
     published = Store(tmp_path, tmp_path / "results")
     setting = frames[0].meta["setting"] | {"weights": "net.pt", "weights_sha256": "12ab"}
-    configuration = {n: frames[0].meta[n] for n in ("measure", "version", "options")} | {"setting": setting}
-    record = Record(frames[0].arrays, frames[0].meta | configuration | {"key": digest(configuration)})
+    configuration = {n: frames[0].meta[n] for n in ("measure", "version", "options")} | {
+        "setting": setting
+    }
+    record = Record(
+        frames[0].arrays, frames[0].meta | configuration | {"key": digest(configuration)}
+    )
     Store(published.published).put(record)
     assert len(published.published_records(training_spectrum)) == 1
     assert published_films(norm="batch", batch_norm="batch", store=published) == []
@@ -230,7 +250,9 @@ def test_all_pictures_are_drawn(frames, plain, store):
     ]
     for figure in drawn:
         figure.draw_without_rendering()
-        assert all(axis.get_lines() or axis.collections for axis in figure.axes if axis.get_visible())
+        assert all(
+            axis.get_lines() or axis.collections for axis in figure.axes if axis.get_visible()
+        )
     assert pictures.published([]) is None
 
 

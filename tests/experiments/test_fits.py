@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from hspec.experiments.fits import LAWS, Branch, branch, fit, floors, halves, power_law_cdf, semicircle_cdf
+from hspec.experiments.fits import (
+    LAWS,
+    Branch,
+    branch,
+    fit,
+    floors,
+    halves,
+    power_law_cdf,
+    semicircle_cdf,
+)
 from hspec.linalg import SpectralMeasure
 
 U = (np.arange(4000) + 0.5) / 4000
@@ -20,7 +29,9 @@ def power_law(exponent, lowest=1e-3):
 
 
 def semicircle():
-    """|λ| at the quantiles of the unit semicircle, by inverting its distribution function on a fine grid."""
+    """|λ| at the quantiles of the unit semicircle,
+    by inverting its distribution function on a fine grid.
+    """
     t = np.linspace(0, 1, 20001)
     return np.interp(U, 2 / np.pi * (t * np.sqrt(1 - t**2) + np.arcsin(t)), t)
 
@@ -79,8 +90,12 @@ def test_no_other_parameter_is_nearer():
 def test_fits_do_not_depend_on_the_unit():
     size = power_law(1.3)
     near, far = (branch(both_signs(factor * size), 1) for factor in (1.0, 1e-4))
-    assert fit("power law", far).parameter == pytest.approx(fit("power law", near).parameter, abs=1e-6)
-    assert fit("semicircle", far).distance == pytest.approx(fit("semicircle", near).distance, abs=1e-6)
+    assert fit("power law", far).parameter == pytest.approx(
+        fit("power law", near).parameter, abs=1e-6
+    )
+    assert fit("semicircle", far).distance == pytest.approx(
+        fit("semicircle", near).distance, abs=1e-6
+    )
 
 
 def test_a_branch_is_a_distribution_and_knows_its_mass():

@@ -1,4 +1,6 @@
-"""A grid's cells are experiments of their own, share training runs along a column, and may be missing."""
+"""A grid's cells are experiments of their own, share training runs along a column,
+and may be missing.
+"""
 
 from dataclasses import replace
 
@@ -46,14 +48,20 @@ def test_axes_are_sorted_and_every_cell_has_its_own_key():
 def test_a_column_shares_one_training_run_whatever_epochs_are_asked_for():
     few, many = toy_grid(epochs=[2]), toy_grid(epochs=[1, 5, 20])
     keys = {
-        e.setting.training_key for g in (few, many) for c, e in g.experiments.items() if c.per_class == 10
+        e.setting.training_key
+        for g in (few, many)
+        for c, e in g.experiments.items()
+        if c.per_class == 10
     }
     assert len(keys) == 1
 
 
 def test_a_cell_does_not_depend_on_the_rest_of_the_grid():
     cell = Cell(0, 10, 2)
-    assert toy_grid().experiments[cell].key == toy_grid(epochs=[2], per_class=[10]).experiments[cell].key
+    assert (
+        toy_grid().experiments[cell].key
+        == toy_grid(epochs=[2], per_class=[10]).experiments[cell].key
+    )
 
 
 def test_missing_cells_stay_missing_until_they_are_filled_column_by_column(store):

@@ -35,7 +35,13 @@ def pictures(tmp_path, monkeypatch):
 
 
 SETTING = Setting(
-    "folder:mine", "mlp:2", image_size=8, norm="none", per_class=2, test_per_class=2, recipe=Recipe(epochs=1)
+    "folder:mine",
+    "mlp:2",
+    image_size=8,
+    norm="none",
+    per_class=2,
+    test_per_class=2,
+    recipe=Recipe(epochs=1),
 )
 
 
@@ -73,7 +79,9 @@ def test_other_images_train_another_net(store, pictures):
     assert before.folder != after.folder
 
 
-def test_without_the_images_the_record_is_taken_and_that_is_told(store, pictures, monkeypatch, tmp_path):
+def test_without_the_images_the_record_is_taken_and_that_is_told(
+    store, pictures, monkeypatch, tmp_path
+):
     experiment = Experiment(brightness, SETTING)
     before = load_or_run(experiment, store, progress=False)
     monkeypatch.setenv("HSPEC_DATA", str(tmp_path / "nowhere"))

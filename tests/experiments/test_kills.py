@@ -1,4 +1,6 @@
-"""Workers that are killed: what they leave is gone on with, and the records are those of workers that lived."""
+"""Workers that are killed: what they leave is gone on with,
+and the records are those of workers that lived.
+"""
 
 import os
 import signal
@@ -92,7 +94,9 @@ def test_status_tells_whose_claims_are_stale(undisturbed, monkeypatch, tmp_path,
 def test_slurm_is_a_door_to_workers(tmp_path, monkeypatch, capsys):
     submitit = pytest.importorskip("submitit")
     monkeypatch.setenv("HSPEC_STORE", str(tmp_path / "store"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(hspec.__file__).parents[1]), *sys.path]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(Path(hspec.__file__).parents[1]), *sys.path])
+    )
     file = tmp_path / "small.yaml"
     file.write_text(str(ENTRY | {"per_class": [3], "epochs": [1]}))  # JSON is YAML, and so is this
     jobs = submit(file, "cluster=debug,workers=2,hours=1", tmp_path / "logs")

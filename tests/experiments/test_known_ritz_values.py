@@ -24,7 +24,9 @@ def frames():
     """Of the nets that were trained here: one that came trained has no film."""
     ours = [frame for frame in FRAMES if frame.setting.weights is None]
     return [
-        frame for frame in ours if (frame.setting.norm, frame.options["batch_norm"]) == ("batch", "batch")
+        frame
+        for frame in ours
+        if (frame.setting.norm, frame.options["batch_norm"]) == ("batch", "batch")
     ]
 
 

@@ -29,18 +29,24 @@ def task(tmp_path_factory):
 
 
 def test_largest_are_the_eigenvalues_of_the_level(task):
-    """Against the eigenpairs of the low-rank matrices; two more than B1's rank are filled up with zeros."""
+    """Against the eigenpairs of the low-rank matrices;
+    two more than B1's rank are filled up with zeros.
+    """
     means = class_means(task.risk(dtype=torch.float64))
     for make, level, rank in ((A1, "class", 10), (A2, "own", 10), (B1, "cross", 80)):
         expected = make(means).eigenpairs().values
         found = largest(Level(means, level, level), rank)
-        np.testing.assert_allclose(found[: len(expected)], expected[:rank], atol=1e-12 * expected[0])
+        np.testing.assert_allclose(
+            found[: len(expected)], expected[:rank], atol=1e-12 * expected[0]
+        )
     padded = largest(Level(means, "class", "A1"), 12)
     assert (padded[10:] == 0).all()
 
 
 def test_level_spectra_agree_with_the_gram_route(task):
-    """Traces of all four parts, and B2's largest eigenvalue, against the exact spectrum of G without A1, A2, B1."""
+    """Traces of all four parts, and B2's largest eigenvalue,
+    against the exact spectrum of G without A1, A2, B1.
+    """
     found = level_spectra(task, epoch=5, num_steps=60, num_probes=4, whole=True)
     risk = task.risk(step=task.step_after(5), dtype=torch.float64)
     within = exact_gauss_newton_spectrum(risk, without=("A1", "A2", "B1"))
@@ -54,7 +60,9 @@ def test_level_spectra_agree_with_the_gram_route(task):
 
 
 def test_exact_spectra_replace_the_quadrature_within_the_limit(task):
-    within, beyond = (Task(SETTING, task.store, name, progress=False) for name in ("within", "beyond"))
+    within, beyond = (
+        Task(SETTING, task.store, name, progress=False) for name in ("within", "beyond")
+    )
     found = level_spectra(within, epoch=5, num_steps=60, num_probes=8, whole=True, exact_limit=600)
     assert found["exact_B2"].shape == found["exact_G"].shape == (600,)
     assert found["exact_B2"][0] == pytest.approx(np.nanmax(found["B2_nodes"]), rel=1e-3)

@@ -1,4 +1,6 @@
-"""A notebook that was given a name it does not know, or a value of another type, stops with an error."""
+"""A notebook that was given a name it does not know, or a value of another type,
+stops with an error.
+"""
 
 from pathlib import Path
 
@@ -43,7 +45,10 @@ def test_what_fits_passes(injected):
             r"got '\[MNIST\]' \(str\): papermill's -p takes it for text; write -y 'datasets: \[M",
         ),
         ("limit = 'some'", r"limit must be int or NoneType, got 'some'"),
-        ("stepz = 3\nrate = None", r"(?s)stepz.*; rate must be float.*steps: int\n.*datasets: list\[str\]"),
+        (
+            "stepz = 3\nrate = None",
+            r"(?s)stepz.*; rate must be float.*steps: int\n.*datasets: list\[str\]",
+        ),
     ],
 )
 def test_what_does_not_is_refused_with_the_parameters(injected, message):
@@ -58,4 +63,6 @@ def test_cells_that_a_reader_adds_are_nobodys_business():
 def test_papermill_ends_with_the_error(tmp_path):
     notebook = Path(__file__).parents[2] / "notebooks" / "instrument.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'epoch'"):
-        papermill.execute_notebook(notebook, tmp_path / "out.ipynb", {"epoch": 2}, kernel_name="python3")
+        papermill.execute_notebook(
+            notebook, tmp_path / "out.ipynb", {"epoch": 2}, kernel_name="python3"
+        )

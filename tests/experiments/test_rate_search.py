@@ -7,12 +7,20 @@ import pytest
 
 from hspec.experiments import Experiment, Recipe, Record, Setting, Store
 from hspec.experiments.loss_curves import loss_curves
-from hspec.experiments.rate_search import Choice, chosen_rate, rate_search, searched_rates, stored_runs
+from hspec.experiments.rate_search import (
+    Choice,
+    chosen_rate,
+    rate_search,
+    searched_rates,
+    stored_runs,
+)
 from hspec.experiments.sweep import fill, sweep_experiments
 from hspec.papers.small_samples import RATES as USED
 from hspec.training.published_rates import CHOSEN, MLP_RATES, RATES, SAMPLES, published_rate
 
-BASE = Setting(model="mlp:4", width=1.0, image_size=4, per_class=2, test_per_class=2, recipe=Recipe(epochs=1))
+BASE = Setting(
+    model="mlp:4", width=1.0, image_size=4, per_class=2, test_per_class=2, recipe=Recipe(epochs=1)
+)
 
 
 @pytest.mark.parametrize(("rates", "number"), [(RATES, 100), (MLP_RATES, 25)])
@@ -48,7 +56,9 @@ def test_a_part_of_a_grid_is_part_of_the_whole():
 
 def run(error, loss=1.0, diverged=False):
     curves = [] if diverged else [0.9, error]
-    return Record({"test_error": curves, "test_loss": [loss] * len(curves), "diverged": diverged}, {})
+    return Record(
+        {"test_error": curves, "test_loss": [loss] * len(curves), "diverged": diverged}, {}
+    )
 
 
 def test_the_choice_is_by_test_error_at_the_last_epoch():
@@ -83,7 +93,11 @@ def test_a_search_goes_on_where_it_was_and_sees_what_was_found(tmp_path):
     assert [e.key for e in experiments] == [e.key for e in search.values()]
     assert isinstance(experiments[0], Experiment) and experiments[0].measure is loss_curves
     assert fill(experiments[:2], store, progress=False) == 2
-    assert [record is not None for record in stored_runs(search, store).values()] == [True, True, False]
+    assert [record is not None for record in stored_runs(search, store).values()] == [
+        True,
+        True,
+        False,
+    ]
     assert fill(experiments, store, progress=False) == 1
     choice = chosen_rate(stored_runs(search, store))
     assert choice.complete and choice.rate in search

@@ -33,7 +33,9 @@ def test_round_trip(folder, record):
 
 
 def test_same_arrays_same_bytes(folder, record):
-    first, second = (next(write_record(folder, record()).glob("arrays*")).read_bytes() for _ in range(2))
+    first, second = (
+        next(write_record(folder, record()).glob("arrays*")).read_bytes() for _ in range(2)
+    )
     assert first == second
 
 
@@ -58,7 +60,9 @@ def test_numbers_under_their_first_name_are_read(folder, record):
 
 
 @pytest.mark.parametrize("file", ["arrays", "meta"])
-def test_a_failed_write_leaves_nothing_and_the_older_record_whole(folder, record, monkeypatch, file):
+def test_a_failed_write_leaves_nothing_and_the_older_record_whole(
+    folder, record, monkeypatch, file
+):
     def fail_on(path, write):
         if path.name.startswith(file):
             raise OSError("disk full")

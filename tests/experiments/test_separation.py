@@ -34,7 +34,10 @@ def test_level_separation_is_that_above_the_floor_and_its_error_is_over_probes()
     weights = np.r_[5.0, 5.0, np.ones(11)][None] * np.ones((3, 1))
     expected = separation((upper, np.ones(11)), (nodes[0, 2:], np.ones(11)))
     options = {"by": "count", "floor": 1e-4}
-    assert level_separation(upper, nodes, weights, **options) == (pytest.approx(expected), pytest.approx(0))
+    assert level_separation(upper, nodes, weights, **options) == (
+        pytest.approx(expected),
+        pytest.approx(0),
+    )
     assert np.isnan(level_separation(upper, nodes[:1], weights[:1], **options)[1])
 
 

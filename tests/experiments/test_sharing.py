@@ -1,4 +1,6 @@
-"""Several processes share a list of experiments: each cell is measured once, and nobody waits for a training."""
+"""Several processes share a list of experiments: each cell is measured once,
+and nobody waits for a training.
+"""
 
 import os
 import time
@@ -63,7 +65,9 @@ def two_workers(work, *arguments):
 
 
 def fill(plane, root):
-    torch.set_num_threads(1)  # a forked process has none of its parent's threads, and would wait for them
+    torch.set_num_threads(
+        1
+    )  # a forked process has none of its parent's threads, and would wait for them
     records = plane.fill(store=Store(root), progress=False)
     assert None not in records.values()
 

@@ -70,7 +70,9 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_published(store, r
         assert [folder.name for folder in store.publish(toy)] == [KEY]
 
 
-@pytest.mark.parametrize("place", [(), ("below",), ("x" * 300,)], ids=["a file", "below a file", "too long"])
+@pytest.mark.parametrize(
+    "place", [(), ("below",), ("x" * 300,)], ids=["a file", "below a file", "too long"]
+)
 def test_an_unwritable_store_is_refused_with_the_remedy(tmp_path, place):
     root = tmp_path / "file"
     if place != ("x" * 300,):
@@ -86,7 +88,9 @@ def test_a_file_in_a_records_place_is_told_before_the_work(store, at):
     (store.root / at).parent.mkdir(parents=True)
     (store.root / at).write_text("")
     assert store.get(toy, KEY) is None
-    with pytest.raises(FileExistsError, match="is a file where records belong in a folder: remove it"):
+    with pytest.raises(
+        FileExistsError, match="is a file where records belong in a folder: remove it"
+    ):
         store.require_room_for(toy, KEY)
 
 

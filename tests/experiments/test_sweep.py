@@ -1,4 +1,5 @@
-"""Sweeps: a file's cells, filled by workers that share them, and stores that are put together."""
+"""Sweeps: a file's cells, filled by workers that share them,
+and stores that are put together."""
 
 import os
 import time
@@ -104,7 +105,9 @@ def test_stores_are_put_together(store, tmp_path, monkeypatch, experiments, caps
     for experiment in experiments[:3]:
         load_or_run(experiment, other, progress=False)
     key = experiments[2].key
-    next(p for p in (other.root / "counted" / key).iterdir() if p.suffix == ".npz").write_bytes(b"?")
+    next(p for p in (other.root / "counted" / key).iterdir() if p.suffix == ".npz").write_bytes(
+        b"?"
+    )
     monkeypatch.setenv("HSPEC_STORE", str(store.root))
     with pytest.warns(UserWarning, match="it is not taken"):
         assert cli.main(["merge", str(other.root)]) == 0

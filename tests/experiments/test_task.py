@@ -1,4 +1,6 @@
-"""The task cuts samples into batches that fit in memory; no matrix depends on the cut, unless batch statistics do."""
+"""The task cuts samples into batches that fit in memory; no matrix depends on the cut,
+unless batch statistics do.
+"""
 
 import hashlib
 from dataclasses import replace
@@ -42,7 +44,9 @@ def test_batches_hold_so_many_pixels(small, monkeypatch):
     assert sizes(small.risk(per_class=1)) == [1] * 10
 
 
-@pytest.mark.parametrize(("mode", "expected"), [("batch", [15, 15]), ("eval", [30]), ("population", [30])])
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("batch", [15, 15]), ("eval", [30]), ("population", [30])]
+)
 def test_only_batch_statistics_fix_the_partition(small, monkeypatch, mode, expected):
     seen, make = [], small.risk
     monkeypatch.setattr(

@@ -34,7 +34,9 @@ def test_missing_cells_take_no_part():
 
 
 def test_without_a_trend_p_is_uniform():
-    """The rate of p ≤ 0.1 over 200 tables without trend: 0.1, standard error 0.021, so at most 0.16 (3 s.e.)."""
+    """The rate of p ≤ 0.1 over 200 tables without trend: 0.1, standard error 0.021,
+    so at most 0.16 (3 s.e.).
+    """
     rng = np.random.default_rng(1)
     p = np.array([trend(rng.standard_normal((2, 5)), 1).p for _ in range(200)])
     assert (p <= 0.1).mean() <= 0.16

@@ -1,4 +1,6 @@
-"""Stored results measured again: what repeats, what is near enough, and what is not what was stored."""
+"""Stored results measured again: what repeats, what is near enough,
+and what is not what was stored.
+"""
 
 import json
 from dataclasses import replace
@@ -20,19 +22,23 @@ DRIFT = {"by": 0.0, "loss": 0.5}
 @measure(version=1)
 def toy(task, *, size: int = 3):
     """The weights of a net, off by as much as a test says."""
-    return {"x": np.arange(1.0, size + 1) * (1 + DRIFT["by"]), "residuals": np.array([DRIFT["by"]])} | {
-        "loss": DRIFT["loss"]
-    }
+    return {
+        "x": np.arange(1.0, size + 1) * (1 + DRIFT["by"]),
+        "residuals": np.array([DRIFT["by"]]),
+    } | {"loss": DRIFT["loss"]}
 
 
 @pytest.fixture
 def stored(store):
     DRIFT.update(by=0.0, loss=0.5)
-    return load_or_run(Experiment(toy, Setting("digits", "mlp:4", 1.0, recipe=Recipe(epochs=0)), {}), store)
+    return load_or_run(
+        Experiment(toy, Setting("digits", "mlp:4", 1.0, recipe=Recipe(epochs=0)), {}), store
+    )
 
 
 @pytest.mark.parametrize(
-    ("by", "outcome"), [(0.0, "repeated"), (0.9 * TOLERANCE, "reproduced"), (1.1 * TOLERANCE, "differs")]
+    ("by", "outcome"),
+    [(0.0, "repeated"), (0.9 * TOLERANCE, "reproduced"), (1.1 * TOLERANCE, "differs")],
 )
 def test_a_record_is_repeated_reproduced_or_differs(stored, tmp_path, by, outcome):
     DRIFT["by"] = by
@@ -50,13 +56,18 @@ def test_a_net_that_training_took_elsewhere_is_another_net(stored, tmp_path):
 
 def test_spectra_are_compared_as_measures_and_residuals_not_at_all():
     def record(nodes, residual):
-        spectrum = SpectralMeasure(np.array([nodes]), np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]), 2)
+        spectrum = SpectralMeasure(
+            np.array([nodes]), np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]]), 2
+        )
         arrays = {f"h_{name}": value for name, value in spectrum.to_arrays().items()}
         return Record(arrays | {"h_residuals": np.array([residual]), "top": np.array([4.0])}, {})
 
     found = deviations(record([0.0, 4.0], 1e-9), record([0.0, 4.08], 1e-3))
     assert found == {"h_spectrum": pytest.approx(0.01), "top": 0.0}  # half the mass by 0.08, over 4
-    assert deviations(record([0.0, 4.0], 0), Record({}, {})) == {"h_spectrum": np.inf, "top": np.inf}
+    assert deviations(record([0.0, 4.0], 0), Record({}, {})) == {
+        "h_spectrum": np.inf,
+        "top": np.inf,
+    }
 
 
 def test_what_cannot_be_measured_here_says_why(stored, tmp_path, monkeypatch):

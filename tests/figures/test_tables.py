@@ -39,7 +39,11 @@ def test_a_cell_is_written_by_its_format(value, how, text):
 def test_rows_and_columns_make_the_same_table():
     rows = tabulated([{"a": 1, "b": 0.5}, {"a": 2, "b": 0.25}], {"b": ".1f"})
     columns = tabulated({"a": [1, 2], "b": [0.5, 0.25]}, {"b": ".1f"})
-    assert table(rows).data == table(columns).data == "| a | b |\n| --- | --- |\n| 1 | 0.5 |\n| 2 | 0.2 |"
+    assert (
+        table(rows).data
+        == table(columns).data
+        == "| a | b |\n| --- | --- |\n| 1 | 0.5 |\n| 2 | 0.2 |"
+    )
 
 
 def test_bars_in_a_cell_do_not_end_it():

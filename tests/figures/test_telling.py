@@ -1,4 +1,6 @@
-"""Captions, alternative texts, badges and findings say what the records and the curves are, and nothing else."""
+"""Captions, alternative texts, badges and findings say what the records and the curves are,
+and nothing else.
+"""
 
 import doctest
 
@@ -19,7 +21,12 @@ from hspec.training import Recipe
 def record(arrays=(), options=(), seconds=1.5, **setting):
     of = Setting(**{"recipe": Recipe(steps=300), "checkpoints": (100, 300)} | setting)
     numbers = {"num_parameters": 29_574, "num_examples": 100} | dict(arrays)
-    meta = {"setting": canonical(of), "options": dict(options), "seconds": seconds, "measure": "toy"}
+    meta = {
+        "setting": canonical(of),
+        "options": dict(options),
+        "seconds": seconds,
+        "measure": "toy",
+    }
     return Record({name: np.asarray(value) for name, value in numbers.items()}, meta)
 
 
@@ -28,15 +35,21 @@ def test_the_examples_run():
 
 
 def test_a_badge_says_how_far_a_net_is_from_the_papers():
-    toy = [record({"step": step}, model="resnet32", width=0.25, image_size=8) for step in (100, 300)]
+    toy = [
+        record({"step": step}, model="resnet32", width=0.25, image_size=8) for step in (100, 300)
+    ]
     assert scale.badge(toy) == (
         "toy: ResNet-32 at 1/4 of the width, 29,574 of 464,154 parameters; "
         "digits, 100 of 50,000 images, 300 of 100,000 steps"
     )
     papers = record({"num_parameters": 464_154}, model="resnet32", width=1.0, dataset="CIFAR10")
-    assert scale.badge([papers]).startswith("the papers’ net: ResNet-32, 464,154 parameters; CIFAR10, 100 of")
+    assert scale.badge([papers]).startswith(
+        "the papers’ net: ResNet-32, 464,154 parameters; CIFAR10, 100 of"
+    )
     other = record(model="mlp:16", width=1.0)
-    assert scale.badge([other]).startswith("no net of the papers: mlp:16, 29,574 parameters, digits")
+    assert scale.badge([other]).startswith(
+        "no net of the papers: mlp:16, 29,574 parameters, digits"
+    )
 
 
 def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
@@ -51,11 +64,14 @@ def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
         for s in (0, 1, 2)
     ]
     figure = Figure()
-    density_line(figure.subplots(), SpectralMeasure.from_eigenvalues([0.0, 1.0]), 0.25, "black", "Hess")
+    density_line(
+        figure.subplots(), SpectralMeasure.from_eigenvalues([0.0, 1.0]), 0.25, "black", "Hess"
+    )
     told = shown(figure, seeds)
     notes = told._repr_mimebundle_()[1][KEY]
     assert notes["caption"] == (
-        "kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = 40, probes = 2, "
+        "kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = "
+        "40, probes = 2, "
         "seed 0, 1 and 2; measured in 4 s."
     )
     assert notes["alt"] == described(figure)

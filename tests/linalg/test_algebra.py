@@ -1,4 +1,6 @@
-"""A matrix reads as on paper, keeps its facts through every wrapper, and comes from and goes to other libraries."""
+"""A matrix reads as on paper, keeps its facts through every wrapper,
+and comes from and goes to other libraries.
+"""
 
 import itertools
 import warnings
@@ -66,7 +68,11 @@ def test_formulas_read_as_on_paper(a, normal):
         (lambda A: np.ones(10) @ A, TypeError, "got ndarray: torch.from_numpy makes one"),
         (lambda A: A * float("nan"), ValueError, "factor or shift must be finite; got nan"),
         (lambda A: A * 1j, TypeError, "unsupported operand"),
-        (lambda A: np.asarray(A), TypeError, r"A is known by its products: A.to_dense\(\).numpy\(\)"),
+        (
+            lambda A: np.asarray(A),
+            TypeError,
+            r"A is known by its products: A.to_dense\(\).numpy\(\)",
+        ),
         (lambda A: 1 / A, TypeError, "unsupported operand"),
     ],
 )
@@ -119,7 +125,9 @@ SUMS = {
 @pytest.mark.parametrize("deflated", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("names", list(itertools.product(WRAPPERS, repeat=2)))
-def test_every_wrapper_of_every_wrapper_hands_the_facts_on(names, dtype, deflated, exact, a, tmp_path):
+def test_every_wrapper_of_every_wrapper_hands_the_facts_on(
+    names, dtype, deflated, exact, a, tmp_path
+):
     matrix = a.to(dtype)
     A = Facts(matrix, exact)
     Q = torch.eye(10, dtype=dtype)[:, :2]
@@ -158,7 +166,9 @@ def test_sums_keep_what_all_terms_share_and_refuse_reduced_precision(name, a):
 
 def test_a_deflated_operator_in_reduced_precision_has_no_eigenvectors(a):
     A = deflate(Facts(a, exact=False), torch.eye(10, dtype=torch.float64)[:, :1])
-    with pytest.raises(ValueError, match="products in reduced precision, too coarse for eigenvectors"):
+    with pytest.raises(
+        ValueError, match="products in reduced precision, too coarse for eigenvectors"
+    ):
         eigsh(A, 2, generator=seeded())
     assert not LowRank(torch.ones(3, 1), torch.ones(1), exact=False).exact
 
@@ -196,7 +206,9 @@ def test_operators_of_scipy_and_its_sparse_matrices(a):
         assert np.allclose(A.to_dense().numpy(), matrix, atol=1e-6) and repr(A) == "M"
         assert str(A.dtype) == f"torch.{theirs.dtype}"
         values = np.linalg.eigvalsh(matrix)
-        assert np.allclose(eigsh(theirs, 2, tol=1e-5, generator=seeded()).values, values[::-1][:2], atol=1e-5)
+        assert np.allclose(
+            eigsh(theirs, 2, tol=1e-5, generator=seeded()).values, values[::-1][:2], atol=1e-5
+        )
         assert np.allclose(slq(theirs, 10, 1, generator=seeded()).nodes[0], values, atol=1e-4)
 
 
@@ -216,21 +228,32 @@ def test_operators_of_curvlinops():
         warnings.simplefilter("ignore")
         curvlinops = pytest.importorskip("curvlinops")
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).double()
+    net = torch.nn.Sequential(
+        torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)
+    ).double()
     data = [(torch.randn(20, 4, dtype=torch.float64), torch.arange(20) % 3)]
-    theirs = curvlinops.HessianLinearOperator(net, torch.nn.CrossEntropyLoss(), list(net.parameters()), data)
+    theirs = curvlinops.HessianLinearOperator(
+        net, torch.nn.CrossEntropyLoss(), list(net.parameters()), data
+    )
     dense = theirs @ torch.eye(43, dtype=torch.float64)
     A = aslinearoperator(theirs, "Hess")
     assert torch.allclose(A.to_dense(), dense, atol=1e-12)
     values = torch.linalg.eigvalsh(dense).flip(0).numpy()
-    assert np.allclose(eigsh(theirs, 3, tol=1e-8, generator=seeded()).values, values[:3], atol=1e-10)
-    assert np.allclose(eigsh(A - identity(43), 1, generator=seeded()).values, values[0] - 1, atol=1e-6)
+    assert np.allclose(
+        eigsh(theirs, 3, tol=1e-8, generator=seeded()).values, values[:3], atol=1e-10
+    )
+    assert np.allclose(
+        eigsh(A - identity(43), 1, generator=seeded()).values, values[0] - 1, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     ("A", "message"),
     [
-        (scipy.sparse.eye_array(3, dtype=np.int64), r"scipy's \w+ of int64: convert it, as by A.astype"),
+        (
+            scipy.sparse.eye_array(3, dtype=np.int64),
+            r"scipy's \w+ of int64: convert it, as by A.astype",
+        ),
         (scipy.sparse.linalg.aslinearoperator(np.ones((3, 2))), r"scipy's .* of shape \(3, 2\)"),
         (torch.eye(3).to_sparse(), r"layout torch.sparse_coo: pass A.to_dense\(\), or SciPy's"),
         (torch.eye(3, dtype=torch.complex64), "float32 or float64"),

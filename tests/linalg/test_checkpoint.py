@@ -140,7 +140,9 @@ def test_another_operator_or_matrix_is_refused(A, v, tmp_path, prescribed):
 
 @pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
 def test_a_slightly_shifted_matrix_is_another_one_at_every_scale(scale, prescribed, v, tmp_path):
-    """A thousandth of λ_max on the diagonal: seen by a random vector, for most eigenvalues are small."""
+    """A thousandth of λ_max on the diagonal: seen by a random vector,
+    for most eigenvalues are small.
+    """
     matrix = scale * prescribed(np.r_[50.0, np.linspace(-1, 1, 99)], torch.float32)
     lanczos(matrix, v, 10, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="no longer the matrix"):
@@ -207,7 +209,8 @@ def die(done, total):
     if done == 13:
         os.kill(os.getpid(), signal.SIGKILL)
 
-lanczos(torch.diag(torch.linspace(-1, 2, 200)), torch.ones(200), 20, checkpoint=sys.argv[1], checkpoint_every=5,
+lanczos(torch.diag(torch.linspace(-1, 2, 200)), torch.ones(200), 20, checkpoint=sys.argv[1],
+        checkpoint_every=5,
         callback=die)
 """
 
@@ -216,7 +219,9 @@ def test_kill_9_loses_the_steps_since_the_last_save_only(tmp_path):
     outcome = subprocess.run([sys.executable, "-c", VICTIM, str(tmp_path)])
     assert outcome.returncode == -signal.SIGKILL
     matrix, v = aslinearoperator(torch.diag(torch.linspace(-1, 2, 200))), torch.ones(200)
-    result, made = products(lanczos, matrix.named("A"), v, 20, checkpoint=tmp_path, checkpoint_every=5)
+    result, made = products(
+        lanczos, matrix.named("A"), v, 20, checkpoint=tmp_path, checkpoint_every=5
+    )
     assert made == 11
     assert np.allclose(result.alphas, lanczos(matrix, v, 20).alphas, rtol=0, atol=1e-6)
 
@@ -253,7 +258,9 @@ def test_a_killed_quadrature_goes_on_to_the_same_numbers(block, A, tmp_path):
 
 
 def test_a_kill_at_any_moment_of_clearing_up_costs_nothing(A, tmp_path, monkeypatch):
-    """A finished probe's pieces are removed one by one: whatever is left of them, its scalars are there."""
+    """A finished probe's pieces are removed one by one: whatever is left of them,
+    its scalars are there.
+    """
     settings = {"block": False, "checkpoint": tmp_path / "run", "checkpoint_every": 3}
     whole = quadrature(A, **{**settings, "checkpoint": None})
     unlink, removed = Path.unlink, []
@@ -308,12 +315,16 @@ def test_a_killed_eigensolver_makes_the_missing_products_only(block_size, A, tmp
     resumed, made = pairs_of(A, tmp_path, **settings)
     assert made_whole > 14 * block_size and made == made_whole - 9 * block_size
     assert resumed.num_products == whole.num_products == made_whole
-    assert np.array_equal(resumed.values, whole.values) and torch.equal(resumed.vectors, whole.vectors)
+    assert np.array_equal(resumed.values, whole.values) and torch.equal(
+        resumed.vectors, whole.vectors
+    )
     assert pairs_of(A, tmp_path, **settings)[1] == block_size  # to test A
 
 
 def test_a_sharper_tolerance_goes_on_from_the_products_there_are(A, tmp_path):
-    """As far as the looser run did not look for copies: that is another way, and the sharper one's own."""
+    """As far as the looser run did not look for copies: that is another way,
+    and the sharper one's own.
+    """
     _, made = pairs_of(A, tmp_path, tol=1e-2, check="symmetry")
     sharper, more = pairs_of(A, tmp_path, tol=1e-5)
     assert made >= 10 and more == sharper.num_products - made + 1

@@ -1,4 +1,6 @@
-"""Multiple eigenvalues come as often as they are there, at every tolerance, and the result says how sure that is."""
+"""Multiple eigenvalues come as often as they are there, at every tolerance,
+and the result says how sure that is.
+"""
 
 import warnings
 
@@ -18,7 +20,9 @@ def seeded(seed=0):
 
 
 def cycle(n):
-    """The Laplacian of a cycle of n nodes, normalised: 1 − cos(2πj/n), all but two of them double."""
+    """The Laplacian of a cycle of n nodes, normalised: 1 − cos(2πj/n),
+    all but two of them double.
+    """
     i = torch.arange(n)
     L = torch.eye(n, dtype=torch.float64)
     L[i, (i + 1) % n] = L[(i + 1) % n, i] = -0.5
@@ -26,8 +30,13 @@ def cycle(n):
 
 
 def softmax_regression(C=10, d=40):
-    """G of softmax regression at zero weights: (I − 11ᵀ/C)/C ⊗ XᵀX/N, each value C − 1 times; and zeros."""
-    X = torch.randn(3 * d, d, generator=seeded(5), dtype=torch.float64) * torch.arange(1, d + 1) ** -0.7
+    """G of softmax regression at zero weights: (I − 11ᵀ/C)/C ⊗ XᵀX/N, each value C − 1 times;
+    and zeros.
+    """
+    X = (
+        torch.randn(3 * d, d, generator=seeded(5), dtype=torch.float64)
+        * torch.arange(1, d + 1) ** -0.7
+    )
     middle = torch.eye(C, dtype=torch.float64) / C - 1 / C**2
     return torch.kron(middle, X.T @ X / len(X))
 
@@ -72,7 +81,9 @@ def test_every_copy_is_found_at_every_tolerance(name, tol, block_size):
         pairs = eigsh(A, k, which=which, tol=tol, block_size=block_size, generator=seeded())
     right = expected(A, k, which)
     ends = np.abs(right[[k - 1, -k if which == "both" else 0]])
-    assert np.abs(pairs.values - right).max() <= max(3 * tol * ends.max(), 1e-12 * np.abs(right).max())
+    assert np.abs(pairs.values - right).max() <= max(
+        3 * tol * ends.max(), 1e-12 * np.abs(right).max()
+    )
     assert pairs.chance_missed <= CHANCE
 
 
@@ -117,7 +128,9 @@ def test_start_vectors_that_span_one_copy_hide_no_other():
 
 
 def test_of_a_deflated_operator_only_what_is_left_is_found(prescribed):
-    """Not the zeros that deflation makes, though all that is left is negative; whatever the start."""
+    """Not the zeros that deflation makes, though all that is left is negative;
+    whatever the start.
+    """
     D = torch.diag(torch.tensor([5.0, 4.0] + [-1.0, -1.0, -2.0] + [-3.0] * 40, dtype=torch.float64))
     Q = torch.eye(45, dtype=torch.float64)
     for start in (None, Q[:, 1:4]):
@@ -139,7 +152,9 @@ def test_a_killed_search_goes_on_to_the_same_copies(tmp_path, prescribed):
     with pytest.raises(InterruptedError):
         eigsh(A, 5, generator=seeded(), checkpoint=tmp_path, callback=kill)
     resumed = eigsh(A, 5, generator=seeded(), checkpoint=tmp_path)
-    assert np.array_equal(resumed.values, whole.values) and torch.equal(resumed.vectors, whole.vectors)
+    assert np.array_equal(resumed.values, whole.values) and torch.equal(
+        resumed.vectors, whole.vectors
+    )
 
 
 def test_a_simple_spectrum_with_a_gap_costs_some_eight_products_more(prescribed):
@@ -153,15 +168,21 @@ def test_a_simple_spectrum_with_a_gap_costs_some_eight_products_more(prescribed)
 
 
 def test_without_the_guard_copies_are_missing():
-    assert np.allclose(eigsh(cycle(20), 2, generator=seeded(), check=False).values, [2, 1.9511], atol=1e-3)
-    assert np.allclose(eigsh(cycle(20), 3, generator=seeded()).values, [2, 1.9511, 1.9511], atol=1e-3)
+    assert np.allclose(
+        eigsh(cycle(20), 2, generator=seeded(), check=False).values, [2, 1.9511], atol=1e-3
+    )
+    assert np.allclose(
+        eigsh(cycle(20), 3, generator=seeded()).values, [2, 1.9511, 1.9511], atol=1e-3
+    )
     with pytest.raises(ValueError, match="out of symmetry, copies; got 'copy'"):
         eigsh(cycle(20), 2, generator=seeded(), check="copy")
 
 
 def test_says_where_the_products_were_too_few_to_be_sure(prescribed):
     A = prescribed(np.linspace(0, 1, 300))
-    with pytest.warns(RuntimeWarning, match="may have more copies than were found.* to a chance of"):
+    with pytest.warns(
+        RuntimeWarning, match="may have more copies than were found.* to a chance of"
+    ):
         pairs = eigsh(A, 2, generator=seeded(), max_products=90)
     assert CHANCE < pairs.chance_missed <= 1
 
@@ -169,7 +190,9 @@ def test_says_where_the_products_were_too_few_to_be_sure(prescribed):
 @pytest.mark.parametrize("size", [9, 40])
 @pytest.mark.parametrize("which", ["largest", "smallest"])
 def test_the_bound_holds_for_an_eigenvector_that_is_there(which, size, prescribed):
-    """(u·r)² ≤ ρ at every step before u is seen, u what is missing; with 9 rows through thick restarts."""
+    """(u·r)² ≤ ρ at every step before u is seen, u what is missing;
+    with 9 rows through thick restarts.
+    """
     sign = 1 if which == "largest" else -1
     values = sign * np.r_[2.0, 1.61, 1.6, np.linspace(-0.5, 1.4, 197)]
     A = prescribed(values)

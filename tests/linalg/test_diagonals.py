@@ -8,7 +8,9 @@ from hspec.linalg import LowRank, aslinearoperator, deflate, hutchinson_trace, i
 from hspec.linalg.diagonals import diagonal, trace
 
 NET_LIKE = np.r_[
-    np.geomspace(1, 0.1, 10), 0.06 * 10.0 ** np.linspace(-5, 0, 190), -0.02 * 10.0 ** np.linspace(-5, 0, 100)
+    np.geomspace(1, 0.1, 10),
+    0.06 * 10.0 ** np.linspace(-5, 0, 190),
+    -0.02 * 10.0 ** np.linspace(-5, 0, 100),
 ]
 
 
@@ -17,9 +19,13 @@ def seeded(seed=0):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("values", [NET_LIKE, np.linspace(-1, 1, 300) + 0.3], ids=["net-like", "flat"])
+@pytest.mark.parametrize(
+    "values", [NET_LIKE, np.linspace(-1, 1, 300) + 0.3], ids=["net-like", "flat"]
+)
 def test_traces_are_unbiased_and_as_far_off_as_they_say(values, dtype, prescribed):
-    """Over 100 draws: the mean within four standard errors, the stated errors within a third of the spread."""
+    """Over 100 draws: the mean within four standard errors,
+    the stated errors within a third of the spread.
+    """
     A = prescribed(values, dtype)
     found = np.array([trace(A, 20, generator=seeded(seed)) for seed in range(100)])
     spread = found[:, 0].std(ddof=1)
@@ -79,7 +85,9 @@ def test_a_diagonal_is_nearer_than_that_of_signs(prescribed):
 
 def test_refusals(prescribed, wrapped):
     for f in (trace, diagonal):
-        with pytest.raises(ValueError, match="number of products is a whole number of at least 4; got 3"):
+        with pytest.raises(
+            ValueError, match="number of products is a whole number of at least 4; got 3"
+        ):
             f(prescribed(NET_LIKE), 3, generator=seeded())
         with pytest.raises(FloatingPointError, match="not finite"):
             f(wrapped(9, lambda X: X / 0), 6, generator=seeded())

@@ -56,14 +56,18 @@ def test_finds_the_ends_of_prescribed_spectra(name, which, block_size, prescribe
     assert np.allclose(
         pairs.values, expected(values, k, which), rtol=0, atol=1e-7 * max(1, abs(values).max())
     )
-    actual = (A @ pairs.vectors - pairs.vectors * torch.from_numpy(pairs.values)).norm(dim=0).numpy()
+    actual = (
+        (A @ pairs.vectors - pairs.vectors * torch.from_numpy(pairs.values)).norm(dim=0).numpy()
+    )
     assert np.allclose(actual, pairs.residuals, rtol=0, atol=1e-13)
     gram = pairs.vectors.T @ pairs.vectors
     assert torch.allclose(gram, torch.eye(len(gram), dtype=torch.float64), atol=1e-12)
 
 
 def net_like(prescribed, dtype):
-    """Ten outliers over a bulk edge at λ_10/1.7, and noisy combinations of the top eigenvectors to start from."""
+    """Ten outliers over a bulk edge at λ_10/1.7,
+    and noisy combinations of the top eigenvectors to start from.
+    """
     values = np.r_[
         np.geomspace(1, 0.1, 10), 0.06 * 10.0 ** np.linspace(-5, 0, 400), np.linspace(-0.02, 0, 90)
     ]
@@ -76,7 +80,9 @@ def net_like(prescribed, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_ten_outliers_in_few_products_and_fewer_from_a_warm_start(dtype, prescribed):
-    """The papers' pipeline spends 1,600 products; one eighth is 200, of which 128 are for the bulk."""
+    """The papers' pipeline spends 1,600 products; one eighth is 200,
+    of which 128 are for the bulk.
+    """
     values, A, start = net_like(prescribed, dtype)
     cold = eigsh(A, 10, generator=seeded())
     warm = eigsh(A, 10, generator=seeded(), start=start)
@@ -96,7 +102,9 @@ class Diagonal(LinearOperator):
 
 
 def test_long_vectors_in_single_precision_converge_to_rounding():
-    """Sums over a million float32 entries must not spoil the basis: residuals would stall at 1e-5 λ_1."""
+    """Sums over a million float32 entries must not spoil the basis:
+    residuals would stall at 1e-5 λ_1.
+    """
     values = np.r_[np.geomspace(1, 0.1, 6), np.linspace(-0.01, 0.03, 10**6)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -127,7 +135,9 @@ def test_restarts_within_little_memory(prescribed):
 
 def test_says_what_has_not_converged(prescribed):
     A = prescribed(np.linspace(0, 1, 200))
-    with pytest.warns(RuntimeWarning, match="stopped after 8 products: 5 of 5 pairs have not converged"):
+    with pytest.warns(
+        RuntimeWarning, match="stopped after 8 products: 5 of 5 pairs have not converged"
+    ):
         pairs = eigsh(A, 5, generator=seeded(), max_products=8)
     assert len(pairs) == 5 and pairs.num_products == 8
 
@@ -165,12 +175,16 @@ def test_refusals(k, change, message):
 
 @pytest.mark.parametrize("generator", [None, 0, np.random.default_rng(0)])
 def test_refuses_other_sources_of_randomness(generator):
-    with pytest.raises(TypeError, match=r"a torch.Generator.* such as torch.Generator\(\).manual_seed\(0\)"):
+    with pytest.raises(
+        TypeError, match=r"a torch.Generator.* such as torch.Generator\(\).manual_seed\(0\)"
+    ):
         eigsh(torch.eye(3), 1, generator=generator)
 
 
 def test_counts_may_be_numpy_integers(prescribed):
-    pairs = eigsh(prescribed(SPECTRA["tiny"]), np.int64(1), max_products=np.int32(9), generator=seeded())
+    pairs = eigsh(
+        prescribed(SPECTRA["tiny"]), np.int64(1), max_products=np.int32(9), generator=seeded()
+    )
     assert np.allclose(pairs.values, [1.0])
 
 
@@ -217,7 +231,9 @@ def test_subspace_cosines(normal):
     angle = 0.3
     tilted = torch.stack([E[0], np.cos(angle) * E[1] + np.sin(angle) * E[4]], dim=1)
     assert np.allclose(subspace_cosines(E[:, :2], tilted), [1, np.cos(angle)])
-    assert np.allclose(subspace_cosines(E[:, :2] @ normal(2, 2), tilted), [1, np.cos(angle)])  # any basis
+    assert np.allclose(
+        subspace_cosines(E[:, :2] @ normal(2, 2), tilted), [1, np.cos(angle)]
+    )  # any basis
     dependent = torch.stack([E[0], 2 * E[0]], dim=1)
     assert np.allclose(subspace_cosines(dependent, tilted), [1])  # the span counts, not the columns
     with pytest.raises(ValueError, match="of one height"):

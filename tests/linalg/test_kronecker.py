@@ -20,12 +20,16 @@ def test_products_are_those_of_the_matrix(factors):
     torch.testing.assert_close(Kronecker(A, B) @ X, torch.kron(A, B) @ X)
     torch.testing.assert_close(Kronecker(A, B).to_dense(), torch.kron(A, B))
     total = Kronecker(A, B) + 2.0 * Kronecker(A @ A, B @ B)
-    torch.testing.assert_close(total @ X[:, 0], (torch.kron(A, B) + 2 * torch.kron(A @ A, B @ B)) @ X[:, 0])
+    torch.testing.assert_close(
+        total @ X[:, 0], (torch.kron(A, B) + 2 * torch.kron(A @ A, B @ B)) @ X[:, 0]
+    )
 
 
 def test_eigenvalues_are_products_of_the_factors(factors):
     exact = torch.linalg.eigvalsh(torch.kron(*factors)).flip(0).numpy()
-    np.testing.assert_allclose(Kronecker(*factors).eigenvalues(), exact, rtol=0, atol=1e-13 * exact[0])
+    np.testing.assert_allclose(
+        Kronecker(*factors).eigenvalues(), exact, rtol=0, atol=1e-13 * exact[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,9 @@ def test_eigenpairs_of_either_end(factors, which, places):
     assert isinstance(pairs, EigenPairs)
     np.testing.assert_allclose(pairs.values, torch.linalg.eigvalsh(M).flip(0)[places], atol=1e-12)
     torch.testing.assert_close(M @ pairs.vectors, pairs.vectors * torch.from_numpy(pairs.values))
-    torch.testing.assert_close(pairs.vectors.T @ pairs.vectors, torch.eye(len(places), dtype=torch.float64))
+    torch.testing.assert_close(
+        pairs.vectors.T @ pairs.vectors, torch.eye(len(places), dtype=torch.float64)
+    )
     assert pairs.residuals.max() < 1e-12
 
 
@@ -51,7 +57,9 @@ def test_refusals(factors):
     A, B = factors
     with pytest.raises(ValueError, match="not symmetric"):
         Kronecker(A.triu(), B)
-    with pytest.raises(ValueError, match=r"KFAC: the factors are torch.float64 on cpu and torch.float32"):
+    with pytest.raises(
+        ValueError, match=r"KFAC: the factors are torch.float64 on cpu and torch.float32"
+    ):
         Kronecker(A, B.float(), "KFAC")
     with pytest.raises(TypeError, match="the second factor must be a dense matrix; got A ⊗ B"):
         Kronecker(A, Kronecker(A, B))

@@ -67,7 +67,9 @@ def test_ghosts_without_reorthogonalisation_and_none_with(prescribed, normal):
     v = normal(120).float()
 
     def copies(kind):
-        return int((np.abs(lanczos(A, v, 100, reorthogonalize=kind).ritz()[0] - 100.0) < 1e-2).sum())
+        return int(
+            (np.abs(lanczos(A, v, 100, reorthogonalize=kind).ritz()[0] - 100.0) < 1e-2).sum()
+        )
 
     assert copies("none") > 3
     assert copies("full") == copies("partial") == 1
@@ -80,14 +82,18 @@ def test_partial_reorthogonalisation_finds_the_same_eigenvalues(name, dtype, pre
     v = normal(120).to(dtype)
     full, partial = (lanczos(A, v, 50, reorthogonalize=kind) for kind in ("full", "partial"))
     norm = np.abs(SPECTRA[name]).max()
-    assert np.allclose(full.ritz()[0][-5:], partial.ritz()[0][-5:], rtol=0, atol=10 * SCALE[dtype] * norm)
+    assert np.allclose(
+        full.ritz()[0][-5:], partial.ritz()[0][-5:], rtol=0, atol=10 * SCALE[dtype] * norm
+    )
     _, orthogonality = relation_error(A, partial)
     assert orthogonality < 100 * torch.finfo(dtype).eps ** 0.5
 
 
 @pytest.mark.parametrize("bulk", [1e-2, 1e-3, 1e-4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_partial_reorthogonalisation_keeps_a_narrow_bulk_orthogonal(dtype, bulk, prescribed, normal):
+def test_partial_reorthogonalisation_keeps_a_narrow_bulk_orthogonal(
+    dtype, bulk, prescribed, normal
+):
     """The products' rounding is relative to the outliers, not to β."""
     A = prescribed(np.r_[np.geomspace(1, 0.1, 10), bulk * np.linspace(-1, 1, 590)], dtype)
     result = lanczos(A, normal(600).to(dtype), 150, reorthogonalize="partial")
@@ -112,7 +118,9 @@ def test_partial_reorthogonalisation_works_less(monkeypatch, prescribed, normal)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_bfloat16_basis_keeps_the_top_eigenvalues(dtype, prescribed, normal):
     values = np.r_[np.geomspace(1, 0.1, 10), np.linspace(-0.01, 0.05, 790)]
-    result = lanczos(prescribed(values, dtype), normal(800).to(dtype), 60, basis_dtype=torch.bfloat16)
+    result = lanczos(
+        prescribed(values, dtype), normal(800).to(dtype), 60, basis_dtype=torch.bfloat16
+    )
     assert result.V.dtype == torch.bfloat16
     assert np.allclose(result.ritz()[0][::-1][:10], values[:10], rtol=0, atol=1e-4)
     assert (result.ritz()[0] > 0.06).sum() == 10  # no ghosts
@@ -120,7 +128,9 @@ def test_a_bfloat16_basis_keeps_the_top_eigenvalues(dtype, prescribed, normal):
 
 def test_a_float64_basis_over_float32_products_is_orthonormal_to_float64(prescribed, normal):
     A = prescribed(SPECTRA["outliers"], torch.float32)
-    _, orthogonality = relation_error(A, lanczos(A, normal(120).float(), 60, basis_dtype=torch.float64))
+    _, orthogonality = relation_error(
+        A, lanczos(A, normal(120).float(), 60, basis_dtype=torch.float64)
+    )
     assert orthogonality < 1e-13
 
 
@@ -184,7 +194,8 @@ def test_refusals(change, message):
 def test_refuses_an_operator_that_is_not_symmetric(normal, wrapped):
     M = normal(50, 50)
     with pytest.raises(
-        ValueError, match=r"user's matrix is not symmetric: u·Av and v·Au differ by .*made twice is the same"
+        ValueError,
+        match=r"user's matrix is not symmetric: u·Av and v·Au differ by .*made twice is the same",
     ):
         lanczos(wrapped(50, lambda X: M @ X), normal(50), 10)
     assert len(lanczos(wrapped(50, lambda X: M @ X), normal(50), 10, check=False).alphas) == 10
@@ -193,7 +204,9 @@ def test_refuses_an_operator_that_is_not_symmetric(normal, wrapped):
 def test_refuses_a_matrix_that_changes_between_products(normal, wrapped):
     scale = iter(np.linspace(1, 2, 50))
     D = torch.arange(50.0, dtype=torch.float64)[:, None]
-    with pytest.raises(ValueError, match="changes between two products: the same vector multiplied twice"):
+    with pytest.raises(
+        ValueError, match="changes between two products: the same vector multiplied twice"
+    ):
         lanczos(wrapped(50, lambda X: next(scale) * D * X), normal(50), 10)
 
 
@@ -215,7 +228,9 @@ def test_refuses_products_that_are_not_finite(normal, wrapped):
 
 def test_the_callback_sees_every_step(prescribed, normal):
     seen = []
-    lanczos(prescribed(SPECTRA["indefinite"]), normal(120), 5, callback=lambda *step: seen.append(step))
+    lanczos(
+        prescribed(SPECTRA["indefinite"]), normal(120), 5, callback=lambda *step: seen.append(step)
+    )
     assert seen == [(i, 5) for i in range(1, 6)]
 
 

@@ -68,7 +68,10 @@ def test_the_mixture_with_spikes(sampled):
     low, high = mixture.cdf_bounds(t)
     assert np.allclose(
         low[:, -2:],
-        [[51 / 52 - 50 / 52 * 0.3, 1 - 50 / 52 * 0.3], [51 / 52 - 0.7 * 50 / 52, 1 - 0.7 * 50 / 52]],
+        [
+            [51 / 52 - 50 / 52 * 0.3, 1 - 50 / 52 * 0.3],
+            [51 / 52 - 0.7 * 50 / 52, 1 - 0.7 * 50 / 52],
+        ],
     )
     assert np.allclose(high[:, -2:], [[51 / 52, 1]] * 2)
     assert np.allclose(sampled.with_spikes([]).cdf(t), sampled.cdf(t))
@@ -125,12 +128,15 @@ def test_log_density_splits_signs_and_integrates_to_their_masses(exact):
 
 
 def test_log_density_of_a_power_law_is_a_straight_line():
-    """λ^(−3/2) on four decades: density per decade ∝ λ^(−1/2), slope −1/2 in the log-log plot."""
+    """λ^(−3/2) on four decades: density per decade ∝ λ^(−1/2),
+    slope −1/2 in the log-log plot."""
     low, high = 1e-3, 10.0
     u = (np.arange(200_000) + 0.5) / 200_000
     values = (low**-0.5 + u * (high**-0.5 - low**-0.5)) ** -2
     x = np.linspace(-2, 0.0, 5)
-    log_density = np.log10(SpectralMeasure.from_eigenvalues(values).log_density(x, 1, 0.05, epsilon=1e-9))
+    log_density = np.log10(
+        SpectralMeasure.from_eigenvalues(values).log_density(x, 1, 0.05, epsilon=1e-9)
+    )
     assert np.allclose(np.diff(log_density) / np.diff(x), -0.5, atol=0.02)
 
 
@@ -151,7 +157,9 @@ def test_published_kernel_widths():
     """Range [0, 100], m = 101: half the widened range is 55, a step 2/100 of [−1, 1]."""
     measure = SpectralMeasure.from_eigenvalues([0.0, 100.0])
     assert KERNEL_WIDTHS["P20"](measure, 101) == pytest.approx(55 * 0.02 / np.sqrt(8 * np.log(3.0)))
-    assert KERNEL_WIDTHS["P19"](measure, 101) == pytest.approx(55 * 0.02 / np.sqrt(8 * np.log(1.25)))
+    assert KERNEL_WIDTHS["P19"](measure, 101) == pytest.approx(
+        55 * 0.02 / np.sqrt(8 * np.log(1.25))
+    )
     assert KERNEL_WIDTHS["GKX19"](measure, 101) == pytest.approx(np.sqrt(1e-3))
     assert KERNEL_WIDTHS["GKX19"](SpectralMeasure.from_eigenvalues([0.0, 0.1]), 9) == pytest.approx(
         np.sqrt(1e-5)
@@ -199,7 +207,9 @@ def test_kolmogorov_smirnov_against_a_fine_grid(outside, exact, sampled):
 
 @pytest.mark.parametrize("probes", [1, 3])
 def test_a_share_below_a_point_has_an_interval_that_holds_the_true_one(probes):
-    """A node beside the point stands for eigenvalues on both sides: the spread over probes does not know it."""
+    """A node beside the point stands for eigenvalues on both sides:
+    the spread over probes does not know it.
+    """
     generator = torch.Generator().manual_seed(3)
     values = torch.cat([torch.linspace(-0.02, 0.01, 500), torch.linspace(0.5, 3.0, 20)]).double()
     matrix = aslinearoperator(torch.diag(values))

@@ -35,7 +35,10 @@ def test_names_read_like_the_formula():
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (torch.ones(4, dtype=torch.float64), r"G has shape \(3, 3\) and was multiplied by .* shape \(4,\)"),
+        (
+            torch.ones(4, dtype=torch.float64),
+            r"G has shape \(3, 3\) and was multiplied by .* shape \(4,\)",
+        ),
         (torch.ones(3, 1, 1, dtype=torch.float64), "shape"),
         (torch.ones(3), "float64 and was multiplied by a tensor of torch.float32"),
     ],
@@ -60,7 +63,9 @@ def test_refuses_a_product_of_the_wrong_shape():
 
 
 def test_refuses_sums_of_different_matrices():
-    with pytest.raises(ValueError, match=r"cannot be added: their shapes are \(3, 3\) and \(4, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"cannot be added: their shapes are \(3, 3\) and \(4, 4\)"
+    ):
         identity(3) + identity(4)
     with pytest.raises(ValueError, match="their dtypes"):
         identity(3) + identity(3, torch.float32)

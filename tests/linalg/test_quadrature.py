@@ -27,7 +27,9 @@ def seeded(seed):
 
 
 def plain(measure):
-    return SpectralMeasure(measure.nodes, measure.plain_weights, measure.plain_weights, measure.dimension)
+    return SpectralMeasure(
+        measure.nodes, measure.plain_weights, measure.plain_weights, measure.dimension
+    )
 
 
 @pytest.mark.parametrize("m", [1, 2, 5, 9])
@@ -79,7 +81,9 @@ def test_float32_and_float64_see_the_same_probes(prescribed):
 
 
 def test_converged_ritz_weights_beat_five_plain_probes(prescribed):
-    """Means over 20 probes; W_1 and trace of one corrected probe against those of five plain ones."""
+    """Means over 20 probes; W_1 and trace of one corrected probe against those of five
+    plain ones.
+    """
     A = prescribed(NET_LIKE)
     exact = SpectralMeasure.from_eigenvalues(NET_LIKE)
     runs = slq(A, 60, 100, generator=seeded(0))
@@ -87,9 +91,13 @@ def test_converged_ritz_weights_beat_five_plain_probes(prescribed):
     for i in range(0, 100, 5):
         one = SpectralMeasure(runs.nodes[i], runs.weights[i], runs.plain_weights[i], runs.dimension)
         rows = slice(i, i + 5)
-        five = SpectralMeasure(runs.nodes[rows], runs.weights[rows], runs.plain_weights[rows], runs.dimension)
+        five = SpectralMeasure(
+            runs.nodes[rows], runs.weights[rows], runs.plain_weights[rows], runs.dimension
+        )
         corrected.append([wasserstein(one, exact), abs(one.trace()[0] - NET_LIKE.sum())])
-        five_plain.append([wasserstein(plain(five), exact), abs(plain(five).trace()[0] - NET_LIKE.sum())])
+        five_plain.append(
+            [wasserstein(plain(five), exact), abs(plain(five).trace()[0] - NET_LIKE.sum())]
+        )
     assert (np.mean(corrected, 0) < np.mean(five_plain, 0)).all()
 
 
@@ -102,7 +110,8 @@ def test_float32_products_with_float64_scalars_keep_the_ends(prescribed):
 
 
 def test_an_exact_null_space_keeps_its_weight(prescribed):
-    """20 simple eigenvalues and 380 zeros: weights 1/p and the null space's share, not 1/p each."""
+    """20 simple eigenvalues and 380 zeros: weights 1/p and the null space's share,
+    not 1/p each."""
     values = np.r_[np.linspace(1, 2, 20), np.zeros(380)]
     measure = slq(prescribed(values), 60, 3, generator=seeded(0))
     exact = SpectralMeasure.from_eigenvalues(values)
@@ -122,7 +131,8 @@ def test_no_node_left_to_carry_the_mass_means_the_plain_rule():
 
 
 def test_a_heavy_draw_does_not_make_an_outlier_multiple(prescribed):
-    """A thousand converged nodes over twenty measures of ten probes: each is known to be simple."""
+    """A thousand converged nodes over twenty measures of ten probes:
+    each is known to be simple."""
     values = np.r_[np.geomspace(1, 0.1, 10), np.linspace(-0.05, 0.05, 290)]
     A, draws = prescribed(values), []
     for seed in range(20):
@@ -134,7 +144,9 @@ def test_a_heavy_draw_does_not_make_an_outlier_multiple(prescribed):
 
 
 @pytest.mark.parametrize("num_probes", [1, 3])
-def test_multiple_eigenvalues_are_told_from_simple_ones_by_all_probes_together(num_probes, prescribed):
+def test_multiple_eigenvalues_are_told_from_simple_ones_by_all_probes_together(
+    num_probes, prescribed
+):
     """Ten values nine times each and ten times zero: never worse than the plain rule."""
     values = np.kron(np.r_[np.full(9, 1.0), 0.0], np.arange(1, 41) ** -1.5)
     A, exact = prescribed(values), SpectralMeasure.from_eigenvalues(values)
@@ -155,7 +167,8 @@ def test_without_reorthogonalisation_weights_are_plain(prescribed):
 def test_unasked_the_cpu_reorthogonalises_partially_to_the_same_measure(dtype, prescribed):
     A = prescribed(NET_LIKE).to(dtype)
     unasked, partial, full = (
-        slq(A, 60, 2, generator=seeded(0), reorthogonalize=kind) for kind in (None, "partial", "full")
+        slq(A, 60, 2, generator=seeded(0), reorthogonalize=kind)
+        for kind in (None, "partial", "full")
     )
     assert np.array_equal(unasked.nodes, partial.nodes)
     assert wasserstein(unasked, full) < 10 * torch.finfo(dtype).eps * np.abs(NET_LIKE).max()
@@ -164,10 +177,16 @@ def test_unasked_the_cpu_reorthogonalises_partially_to_the_same_measure(dtype, p
 @pytest.mark.parametrize("num_probes", [1, 2])
 @pytest.mark.parametrize("kind", ["partial", "full"])
 def test_as_many_steps_as_dimensions_in_single_precision(kind, num_probes, prescribed):
-    """Probes exhaust their Krylov spaces at different steps: none may run away, and all find the spectrum."""
+    """Probes exhaust their Krylov spaces at different steps: none may run away,
+    and all find the spectrum.
+    """
     values = np.r_[np.geomspace(8, 1e-3, 300), -np.geomspace(1, 1e-4, 200), np.zeros(400)]
     measure = slq(
-        prescribed(values, torch.float32), 900, num_probes, generator=seeded(0), reorthogonalize=kind
+        prescribed(values, torch.float32),
+        900,
+        num_probes,
+        generator=seeded(0),
+        reorthogonalize=kind,
     )
     assert np.abs(measure.nodes[np.isfinite(measure.nodes)]).max() < 8.00001
     assert wasserstein(measure, SpectralMeasure.from_eigenvalues(values)) < 1e-5
@@ -216,7 +235,9 @@ def test_a_deflated_operator_is_measured_on_the_complement(prescribed):
 
 def test_all_zero_and_identity_operators():
     zero = slq(0.0 * identity(7), 5, 2, generator=seeded(0))
-    assert np.array_equal(zero.nodes, np.zeros((2, 1))) and np.array_equal(zero.weights, np.ones((2, 1)))
+    assert np.array_equal(zero.nodes, np.zeros((2, 1))) and np.array_equal(
+        zero.weights, np.ones((2, 1))
+    )
     one = slq(identity(7), 5, 2, generator=seeded(0), block=True)
     assert np.allclose(one.nodes, 1.0) and one.trace() == pytest.approx((7.0, 0.0))
 
@@ -252,7 +273,9 @@ def test_the_callback_counts_all_probes(prescribed):
     for block in (False, True):
         seen = []
         A = prescribed(NET_LIKE)
-        slq(A, 4, 3, generator=seeded(0), block=block, callback=lambda *s, seen=seen: seen.append(s))
+        slq(
+            A, 4, 3, generator=seeded(0), block=block, callback=lambda *s, seen=seen: seen.append(s)
+        )
         assert seen[-1] == (12, 12)
 
 

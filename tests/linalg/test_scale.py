@@ -22,7 +22,9 @@ def matrix(prescribed):
 
 @pytest.fixture(params=SCALES)
 def scaled(request, matrix):
-    """(scale, scale · matrix), the scale a power of two, so that nothing but the exponent changes."""
+    """(scale, scale · matrix), the scale a power of two,
+    so that nothing but the exponent changes.
+    """
     scale = 2.0 ** round(np.log2(request.param))
     return scale, matrix * scale
 
@@ -53,7 +55,9 @@ def test_lanczos(kind, scaled, matrix, normal):
 def test_quadrature_and_deflation(block, scaled):
     scale, A = scaled
     pairs = eigsh(A, 6, generator=seeded())
-    measure = slq(deflate(A, pairs), 30, 2, generator=seeded(), block=block).with_spikes(pairs.values)
+    measure = slq(deflate(A, pairs), 30, 2, generator=seeded(), block=block).with_spikes(
+        pairs.values
+    )
     low, high = measure.support
     assert abs(high / scale - 1) < 1e-5 and abs(low / scale + 0.05) < 1e-4
     assert abs(measure.trace()[0] / scale - VALUES.sum()) < 4 * measure.trace()[1] / scale
@@ -66,7 +70,9 @@ def test_eigenpairs(which, block_size, scaled):
     pairs = eigsh(A, 5, which=which, tol=1e-2, block_size=block_size, generator=seeded())
     right = np.sort(VALUES)[::-1][:5] if which == "largest" else np.sort(VALUES)[:5][::-1]
     assert np.abs(pairs.values / scale - right).max() < 3e-3 * abs(right).min() + 1e-5
-    residuals = A.double() @ pairs.vectors.double() - pairs.vectors.double() * torch.from_numpy(pairs.values)
+    residuals = A.double() @ pairs.vectors.double() - pairs.vectors.double() * torch.from_numpy(
+        pairs.values
+    )
     assert np.allclose(residuals.norm(dim=0).numpy() / scale, pairs.residuals / scale, atol=1e-5)
     assert pairs.chance_missed <= 1e-3
 

@@ -29,7 +29,11 @@ def build(name, seed=0, **settings):
         ("mlp:20", {"in_channels": 1, "image_size": 28}, 15_910),  # GKX19: 784-20-10
         ("mlp:800-450", {"in_channels": 1, "image_size": 28}, 785 * 800 + 801 * 450 + 451 * 10),
         ("mlp:2048x8", {"width": 1 / 64}, 3073 * 32 + 7 * 33 * 32 + 33 * 10),
-        ("mlp:20", {"in_channels": 1, "image_size": 28, "norm": "batch"}, 784 * 20 + 2 * 20 + 21 * 10),
+        (
+            "mlp:20",
+            {"in_channels": 1, "image_size": 28, "norm": "batch"},
+            784 * 20 + 2 * 20 + 21 * 10,
+        ),
     ],
 )
 def test_number_of_parameters(name, settings, parameters):
@@ -43,7 +47,9 @@ NARROW = [(name, 1 / 8) for name in models.MODELS] + [("mlp:20-10", 1.0), ("mlp:
 @pytest.mark.parametrize(("name", "width"), NARROW)
 def test_every_net_maps_images_to_logits_and_every_parameter_matters(name, width, norm):
     net = build(name, width=width, norm=norm, in_channels=1, num_classes=7)
-    assert any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in net.modules()) == (norm == "batch")
+    assert any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in net.modules()) == (
+        norm == "batch"
+    )
     logits = net(torch.randn(5, 1, 32, 32, generator=torch.Generator().manual_seed(1)))
     assert logits.shape == (5, 7)
     logits.square().sum().backward()
@@ -73,7 +79,9 @@ def test_initialisation_is_the_generators_alone():
 
 
 def test_initial_variances():
-    """2 / fan-in within five standard errors √(2/n) of a variance estimate from n normal numbers."""
+    """2 / fan-in within five standard errors √(2/n) of a variance estimate from n normal
+    numbers.
+    """
     net = build("vgg11", width=1 / 2)
     weights = [m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     for weight in weights:
@@ -91,7 +99,9 @@ def test_published_initialisation():
 
 
 def test_signal_keeps_its_size_without_norm():
-    """Residual branches scaled by 1/√B: logits of order one at any depth, where unscaled ones grow as 2^(B/2)."""
+    """Residual branches scaled by 1/√B: logits of order one at any depth,
+    where unscaled ones grow as 2^(B/2).
+    """
     images = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     spread = build("resnet32", norm="none")(images).std().item()
     assert 0.1 < spread < 10
@@ -102,7 +112,9 @@ def test_imagenet_resnet_is_torchvisions():
     reference = torchvision.models.resnet18(weights=None).double().eval()
     net = build("resnet18_imagenet", num_classes=1000, image_size=64).double().eval()
     net.load_state_dict(reference.state_dict())
-    images = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(
+        2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     torch.testing.assert_close(net(images), reference(images), rtol=1e-12, atol=1e-12)
 
 
@@ -147,5 +159,7 @@ def test_squeezenet_is_torchvisions():
     net = build("squeezenet1_1", num_classes=1000, image_size=64).double().eval()
     assert models.count_parameters(net) == 1_235_496
     net.load_state_dict(reference.state_dict())
-    images = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(
+        2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     torch.testing.assert_close(net(images), reference(images), rtol=1e-12, atol=1e-12)

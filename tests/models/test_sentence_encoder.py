@@ -23,7 +23,9 @@ def net():
 
 def torchs(layer):
     """The same layer by PyTorch."""
-    other = nn.TransformerEncoderLayer(8, 2, 12, 0.0, "gelu", layer_norm_eps=1e-12, batch_first=True).double()
+    other = nn.TransformerEncoderLayer(
+        8, 2, 12, 0.0, "gelu", layer_norm_eps=1e-12, batch_first=True
+    ).double()
     mine = {name: layer.get_parameter(name) for name, _ in layer.named_parameters()}
     three = [f"attention.{name}" for name in ("query", "key", "value")]
     state = {
@@ -53,7 +55,9 @@ def test_layers_are_pytorchs(net):
 
 def test_padding_changes_nothing(net):
     ids = torch.tensor([[2, 9, 3]])
-    assert torch.allclose(net(ids), net(torch.cat([ids, torch.zeros(1, 2, dtype=ids.dtype)], 1)), atol=1e-14)
+    assert torch.allclose(
+        net(ids), net(torch.cat([ids, torch.zeros(1, 2, dtype=ids.dtype)], 1)), atol=1e-14
+    )
 
 
 def test_the_published_names_are_all_known(net, tmp_path):
@@ -80,7 +84,11 @@ def test_the_published_names_are_all_known(net, tmp_path):
         start = max((s for s in theirs if rest.startswith(s)), key=len)
         return layer + theirs[start] + rest.removeprefix(start)
 
-    state = {published(n): t.contiguous() for n, t in net.state_dict().items() if not n.startswith("head")}
+    state = {
+        published(n): t.contiguous()
+        for n, t in net.state_dict().items()
+        if not n.startswith("head")
+    }
     state["embeddings.token_type_embeddings.weight"] = torch.ones(2, 8).double()
     state |= {"pooler.dense.bias": torch.zeros(8), "embeddings.position_ids": torch.arange(6)}
     save_file(state, tmp_path / "net.safetensors")

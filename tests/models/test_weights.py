@@ -1,4 +1,6 @@
-"""Weights from files: other names, checksums, rows of the last layer; and the public nets, where they are."""
+"""Weights from files: other names, checksums, rows of the last layer; and the public nets,
+where they are.
+"""
 
 import hashlib
 import os
@@ -33,12 +35,16 @@ def saved(content, path):
 def foreign(net):
     """The net's weights under the names of the public ResNets, which count no batches."""
     names = {n: f"module.{n.replace('fc.', 'linear.')}" for n in net.state_dict()}
-    return {names[n]: t for n, t in net.state_dict().items() if not n.endswith("num_batches_tracked")}
+    return {
+        names[n]: t for n, t in net.state_dict().items() if not n.endswith("num_batches_tracked")
+    }
 
 
 def test_foreign_names_are_understood(tmp_path):
     source, net = small_net(1), small_net(2)
-    models.load_weights(net, *saved({"state_dict": foreign(source), "best_prec1": 9.0}, tmp_path / "net.th"))
+    models.load_weights(
+        net, *saved({"state_dict": foreign(source), "best_prec1": 9.0}, tmp_path / "net.th")
+    )
     assert all(torch.equal(net.state_dict()[n], t) for n, t in source.state_dict().items())
 
 
@@ -84,13 +90,18 @@ def test_absent_altered_and_foreign_files_are_named(tmp_path):
 
 @pytest.mark.skipif(
     not (ROOT / "cifar10-resnets").is_dir() or not (ROOT / "cifar-10-batches-py").is_dir(),
-    reason="needs the public ResNets and CIFAR-10: data/README.md says where they belong in HSPEC_DATA",
+    reason="needs the public ResNets and CIFAR-10: data/README.md says where they belong in "
+    "HSPEC_DATA",
 )
 @pytest.mark.slow
 def test_public_resnet32_errs_as_published():
     """7.37 % of the 10,000 test images."""
     net = models.build(
-        "resnet32", in_channels=3, num_classes=10, image_size=32, generator=torch.Generator().manual_seed(0)
+        "resnet32",
+        in_channels=3,
+        num_classes=10,
+        image_size=32,
+        generator=torch.Generator().manual_seed(0),
     )
     models.load_weights(
         net,
@@ -102,15 +113,22 @@ def test_public_resnet32_errs_as_published():
 
 @pytest.mark.skipif(
     not (ROOT / "squeezenet1_1-imagenet").is_dir() or not (ROOT / "imagenette224").is_dir(),
-    reason="needs SqueezeNet's weights and Imagenette: data/README.md says where they belong in HSPEC_DATA",
+    reason="needs SqueezeNet's weights and Imagenette: data/README.md says where they belong in "
+    "HSPEC_DATA",
 )
 def test_public_squeezenet_knows_photographs():
-    """61.7 % right among 1000 classes, within three standard errors of 100 photographs; bytes, blue first."""
+    """61.7 % right among 1000 classes, within three standard errors of 100 photographs; bytes,
+    blue first.
+    """
     photographs = data.load(
         "Imagenette", "test", per_class=10, image_size=224, normalization="ImageNet bytes, BGR"
     )
     net = models.build(
-        "squeezenet1_1", in_channels=3, num_classes=1000, image_size=224, generator=torch.Generator()
+        "squeezenet1_1",
+        in_channels=3,
+        num_classes=1000,
+        image_size=224,
+        generator=torch.Generator(),
     )
     models.load_weights(
         net,

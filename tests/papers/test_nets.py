@@ -34,7 +34,8 @@ def test_published_rates_are_on_the_papers_grid(rate):
 
 def test_left_over_examples_make_a_mini_batch_of_their_own_or_none():
     apart, together = (
-        PUBLISHED_NETS[f"vgg11-{name}"].experiments["ownership"].setting for name in ("left-over", "merged")
+        PUBLISHED_NETS[f"vgg11-{name}"].experiments["ownership"].setting
+        for name in ("left-over", "merged")
     )
     assert apart.recipe.last_batch_size(130) == 2 and apart.checkpoints == (512, 700)
     assert together.recipe.last_batch_size(130) == 130 and together.checkpoints == (256, 350)

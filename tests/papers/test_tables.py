@@ -8,13 +8,21 @@ from hspec.papers.tables import published_table, stored_nets
 
 
 def rows(markdown):
-    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in markdown.data.splitlines()]
+    return [
+        [cell.strip() for cell in line.strip("| ").split(" | ")]
+        for line in markdown.data.splitlines()
+    ]
 
 
 def test_printed_and_measured_numbers_stand_in_one_row(tmp_path):
     store, net = Store(tmp_path, tmp_path / "none"), PUBLISHED_NETS["resnet32"]
     experiment = net.experiments["batch"]
-    facts = {"key": experiment.key, "written": "2026-01-02T03:04:05", "seconds": 61.4, "device": "CPU"}
+    facts = {
+        "key": experiment.key,
+        "written": "2026-01-02T03:04:05",
+        "seconds": 61.4,
+        "device": "CPU",
+    }
     arrays = {"top": np.array([2.0, 1.0]), "bottom": np.array([-0.0012])}
     store.put(Record(arrays, experiment.configuration | facts))
     found = rows(published_table(net, store))

@@ -81,7 +81,9 @@ def test_a_stacked_figure_is_narrow_and_the_figure_stays_as_it_was():
     size, place = figure.get_size_inches().copy(), axes[1].get_subplotspec()
     shown = axes[1].yaxis.get_tick_params()["labelleft"]
     stacked = stacked_svg(figure)
-    width, height = (float(stacked.split(f'{name}="')[1].split("pt")[0]) for name in ("width", "height"))
+    width, height = (
+        float(stacked.split(f'{name}="')[1].split("pt")[0]) for name in ("width", "height")
+    )
     assert height > 2 * width
     assert (figure.get_size_inches() == size).all()
     assert axes[1].get_subplotspec() is place

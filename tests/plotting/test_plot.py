@@ -21,10 +21,14 @@ def measure():
 
 def test_probes_densities_have_the_density_as_their_mean(measure):
     t = np.linspace(*measure.support, 50)
-    assert np.allclose(probe_densities(measure, t, 0.5).mean(0), measure.density(t, 0.5), rtol=1e-12)
+    assert np.allclose(
+        probe_densities(measure, t, 0.5).mean(0), measure.density(t, 0.5), rtol=1e-12
+    )
     x = np.linspace(-1, 2, 20)
     rows = probe_log_densities(measure, x, 1, 0.1)
-    assert np.allclose(rows.mean(0), measure.log_density(x, 1, 0.1), rtol=1e-3)  # each probe has its ‖A‖
+    assert np.allclose(
+        rows.mean(0), measure.log_density(x, 1, 0.1), rtol=1e-3
+    )  # each probe has its ‖A‖
 
 
 def test_a_linear_density_integrates_to_one_and_shows_every_spike(measure):
@@ -67,7 +71,9 @@ def test_users_axes_colours_and_names(measure):
 
 
 @pytest.mark.parametrize("scale", ["linear", "log", "counts"])
-@pytest.mark.parametrize("values", [[0.0, 0.0], [2.0], [-3.0, -1.0]], ids=["zero", "one", "negative"])
+@pytest.mark.parametrize(
+    "values", [[0.0, 0.0], [2.0], [-3.0, -1.0]], ids=["zero", "one", "negative"]
+)
 def test_odd_spectra_are_drawn(scale, values):
     axes = plot(SpectralMeasure.from_eigenvalues(values), scale=scale, label="odd")
     axes.figure.canvas.draw()
@@ -75,7 +81,9 @@ def test_odd_spectra_are_drawn(scale, values):
 
 
 def test_what_is_no_measure_is_refused(measure):
-    with pytest.raises(ValueError, match="scale='cubic' is unknown: choose one of 'linear', 'log', 'counts'"):
+    with pytest.raises(
+        ValueError, match="scale='cubic' is unknown: choose one of 'linear', 'log', 'counts'"
+    ):
         plot(measure, scale="cubic")
     with pytest.raises(TypeError, match="from_eigenvalues"):
         plot([1.0, 2.0])

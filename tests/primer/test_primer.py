@@ -1,4 +1,5 @@
-"""The primer's few functions against closed forms, and without what it promises to go without."""
+"""The primer's few functions against closed forms,
+and without what it promises to go without."""
 
 import inspect
 import subprocess
@@ -17,7 +18,12 @@ from hspec.primer.means import (
     without_class_means,
 )
 from hspec.primer.products import CLASSES, FEATURES, costs, difference_errors
-from hspec.primer.recurrence import bulk_with_outliers, lanczos_in_fifteen_lines, quadrature, ritz_values
+from hspec.primer.recurrence import (
+    bulk_with_outliers,
+    lanczos_in_fifteen_lines,
+    quadrature,
+    ritz_values,
+)
 
 
 def test_it_is_fifteen_lines():

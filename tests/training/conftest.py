@@ -1,4 +1,6 @@
-"""A small problem for the training tests: a narrow net with batch norm and dropout on sixty digits."""
+"""A small problem for the training tests: a narrow net with batch norm and dropout on sixty
+digits.
+"""
 
 from types import SimpleNamespace
 

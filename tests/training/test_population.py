@@ -35,7 +35,9 @@ def test_eval_mode_equals_train_mode_on_the_whole_set(net):
 
 
 def test_statistics_are_constants_in_the_gradient(net):
-    """One step of population training is one step of SGD on the eval-mode loss, statistics frozen."""
+    """One step of population training is one step of SGD on the eval-mode loss,
+    statistics frozen.
+    """
     images = ImageSet(IMAGES, torch.arange(12) % 3, 3, "toy", "train")
     renew(net.eval(), IMAGES)
     loss = nn.functional.cross_entropy(net(IMAGES), images.labels)
@@ -46,7 +48,9 @@ def test_statistics_are_constants_in_the_gradient(net):
     trainer = Trainer(net, images, None, recipe)
     trainer.advance()
     assert trainer.history["step_loss"] == pytest.approx([loss.item()], rel=1e-12)
-    for after, before, gradient in zip(trainer.model.parameters(), net.parameters(), gradients, strict=True):
+    for after, before, gradient in zip(
+        trainer.model.parameters(), net.parameters(), gradients, strict=True
+    ):
         torch.testing.assert_close(after, before - 0.05 * gradient, rtol=1e-10, atol=1e-14)
 
 

@@ -17,7 +17,9 @@ from hspec.training.trainer import Trainer
 
 def start(problem, folder=None, **settings):
     arguments = {"test_set": problem.test_set, "progress": False, "checkpoints": [2, 7]} | settings
-    return train(problem.model, problem.train_set, problem.recipe, folder or problem.folder, **arguments)
+    return train(
+        problem.model, problem.train_set, problem.recipe, folder or problem.folder, **arguments
+    )
 
 
 def assert_same_run(a, b, model):
@@ -68,14 +70,18 @@ from hspec import data
 from hspec.training import Recipe, train
 sys.path.insert(0, sys.argv[1])
 from conftest import make_model
-sets = [data.load("digits", split, per_class=n, image_size=8) for split, n in (("train", 6), ("test", 4))]
+sets = [data.load("digits", split, per_class=n, image_size=8) for split, n in (("train", 6),
+("test", 4))]
 recipe = Recipe(steps=100_000, batch_size=16, learning_rate=0.1, drops=())
-train(make_model(), sets[0], recipe, sys.argv[2], checkpoints=[2, 7], test_set=sets[1], progress=False, save_every=0)
+train(make_model(), sets[0], recipe, sys.argv[2], checkpoints=[2, 7], test_set=sets[1],
+progress=False, save_every=0)
 """
 
 
 def test_killed_process_leaves_only_whole_files(problem, tmp_path):
-    """kill −9 while files are being written all the time: the state left behind is that of an undisturbed run."""
+    """kill −9 while files are being written all the time:
+    the state left behind is that of an undisturbed run.
+    """
     here = str(Path(__file__).parent)
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, here, str(problem.folder)])
     state = problem.folder / "state.pt"
@@ -126,7 +132,9 @@ def damage(path, how):
     if how == "truncated":
         path.write_bytes(content[: len(content) // 2])
     elif how == "altered":
-        at = content.find(torch.load(path, weights_only=True)["model"]["0.weight"].numpy().tobytes())
+        at = content.find(
+            torch.load(path, weights_only=True)["model"]["0.weight"].numpy().tobytes()
+        )
         assert at > 0
         content[at] ^= 1
         path.write_bytes(content)
@@ -152,7 +160,14 @@ def test_damaged_file_is_named(problem, how):
 
 @pytest.mark.parametrize(
     "change",
-    [{"step": -3}, {"step": "7"}, {"step": 10**6}, {"identity": []}, {"model": {"a": 1}}, {"history": None}],
+    [
+        {"step": -3},
+        {"step": "7"},
+        {"step": 10**6},
+        {"identity": []},
+        {"model": {"a": 1}},
+        {"history": None},
+    ],
     ids=str,
 )
 def test_a_sound_file_with_other_content_is_refused(problem, change):
@@ -170,7 +185,9 @@ def test_nan_in_a_checkpoint_is_named(problem):
     content = torch.load(path, weights_only=True)
     content["model"]["5.bias"][3] = float("nan")
     torch.save(content, path)
-    with pytest.raises(CheckpointError, match=r"step-00000007.pt holds NaN or infinite numbers in 5.bias"):
+    with pytest.raises(
+        CheckpointError, match=r"step-00000007.pt holds NaN or infinite numbers in 5.bias"
+    ):
         run.load(7, problem.model)
 
 

@@ -21,14 +21,19 @@ def same(a, b):
 
 def start(problem, folder=None, **settings):
     arguments = {"test_set": problem.test_set, "progress": False} | settings
-    return train(problem.model, problem.train_set, problem.recipe, folder or problem.folder, **arguments)
+    return train(
+        problem.model, problem.train_set, problem.recipe, folder or problem.folder, **arguments
+    )
 
 
 def test_updates_are_sgd_with_momentum_and_weight_decay(tmp_path):
-    """v ← μ v + (∇L + λ θ), θ ← θ − η v, on the full batch of a linear net, by hand in float64."""
+    """v ← μ v + (∇L + λ θ), θ ← θ − η v, on the full batch of a linear net,
+    by hand in float64."""
     train_set = data.load("digits", per_class=3, image_size=4)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 10)).double()
-    recipe = Recipe(steps=4, batch_size=100, learning_rate=0.5, momentum=0.8, weight_decay=0.01, drops=(2,))
+    recipe = Recipe(
+        steps=4, batch_size=100, learning_rate=0.5, momentum=0.8, weight_decay=0.01, drops=(2,)
+    )
     run = train(model, train_set, recipe, tmp_path, progress=False)
     θ = [p.detach().clone().requires_grad_() for p in model.parameters()]
     v = [torch.zeros_like(t) for t in θ]
@@ -44,7 +49,10 @@ def test_updates_are_sgd_with_momentum_and_weight_decay(tmp_path):
 
 
 def test_model_and_random_state_are_left_alone(problem):
-    before, random = {k: v.clone() for k, v in problem.model.state_dict().items()}, torch.get_rng_state()
+    before, random = (
+        {k: v.clone() for k, v in problem.model.state_dict().items()},
+        torch.get_rng_state(),
+    )
     start(problem)
     assert problem.model.training
     assert all(torch.equal(before[k], v) for k, v in problem.model.state_dict().items())
@@ -67,7 +75,9 @@ def test_history(problem):
     assert h["epoch_step"].tolist() == [4, 8, 12, 16]
     weights = np.array([16, 16, 16, 12]) / 60
     np.testing.assert_allclose(h["train_loss"], h["step_loss"].reshape(4, 4) @ weights, rtol=1e-12)
-    np.testing.assert_allclose(h["train_error"], h["step_error"].reshape(4, 4) @ weights, rtol=1e-12)
+    np.testing.assert_allclose(
+        h["train_error"], h["step_error"].reshape(4, 4) @ weights, rtol=1e-12
+    )
     for epoch, step in enumerate(h["epoch_step"]):
         loss, error = evaluate(run.load(int(step), problem.model), problem.test_set)
         assert (h["test_loss"][epoch], h["test_error"][epoch]) == (loss, error)
@@ -88,13 +98,17 @@ def test_a_checkpoint_asked_for_later_is_made_by_training_again(problem):
     last = start(problem).load("last", problem.model)
     run = start(problem, checkpoints=[5])
     assert run.steps == (5, 16) and same(run.load("last", problem.model), last)
-    with pytest.raises(CheckpointError, match=r"no checkpoint of step 7 .* \(5, 16\); train again with"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint of step 7 .* \(5, 16\); train again with"
+    ):
         run.load(7, problem.model)
 
 
 def test_finished_run_returns_at_once(problem, monkeypatch):
     first = start(problem)
-    monkeypatch.setattr("hspec.training.trainer.Trainer.advance", lambda self: pytest.fail("trained again"))
+    monkeypatch.setattr(
+        "hspec.training.trainer.Trainer.advance", lambda self: pytest.fail("trained again")
+    )
     again = start(problem)
     assert np.array_equal(first.history["step_loss"], again.history["step_loss"])
 
@@ -115,7 +129,8 @@ def test_wrong_output_is_refused(problem):
 def test_divergence_is_one_message_and_keeps_the_last_good_state(problem):
     problem.recipe = Recipe(steps=400, batch_size=16, learning_rate=1e18, drops=(), momentum=0)
     with pytest.raises(
-        Diverged, match=r"after step \d+ .learning rate 1e.18.: choose a smaller learning rate; .* kept in "
+        Diverged,
+        match=r"after step \d+ .learning rate 1e.18.: choose a smaller learning rate; .* kept in ",
     ):
         start(problem, checkpoints=[0, 1])
     kept = torch.load(problem.folder / "step-00000000.pt", weights_only=True)
@@ -133,10 +148,14 @@ def test_nothing_that_is_not_finite_is_ever_saved(problem):
 
 @pytest.mark.parametrize("blocked", [True, False])
 def test_unwritable_folder_is_refused_before_any_work(problem, tmp_path, monkeypatch, blocked):
-    monkeypatch.setattr("hspec.training.trainer.Trainer.advance", lambda self: pytest.fail("trained"))
+    monkeypatch.setattr(
+        "hspec.training.trainer.Trainer.advance", lambda self: pytest.fail("trained")
+    )
     (tmp_path / "file").write_text("in the way")
     folder = tmp_path / "file" if blocked else tmp_path / "file" / "run"
-    with pytest.raises(CheckpointError, match=r"cannot write to the training folder .*: choose another"):
+    with pytest.raises(
+        CheckpointError, match=r"cannot write to the training folder .*: choose another"
+    ):
         start(problem, folder)
 
 
@@ -175,7 +194,9 @@ def test_cuda_is_repeatable_and_close_to_the_cpu(tmp_path):
     model = models.build("vgg11", generator=torch.Generator().manual_seed(0), **settings).double()
     recipe = Recipe(epochs=2, batch_size=32)
     cpu = train(model, train_set, recipe, tmp_path / "cpu", progress=False)
-    first, second = (train(model.cuda(), train_set, recipe, tmp_path / f, progress=False) for f in "ab")
+    first, second = (
+        train(model.cuda(), train_set, recipe, tmp_path / f, progress=False) for f in "ab"
+    )
     assert same(first.load("last", model), second.load("last", model))
     np.testing.assert_allclose(first.history["step_loss"], cpu.history["step_loss"], rtol=1e-6)
 

@@ -10,7 +10,14 @@ from hspec.curvature import Risk, gauss_newton, hessian, residual
 @pytest.fixture(scope="session")
 def net():
     torch.manual_seed(0)
-    layers = nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(48, 6), nn.Tanh(), nn.Linear(6, 3)
+    layers = (
+        nn.Conv2d(1, 3, 3),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Linear(48, 6),
+        nn.Tanh(),
+        nn.Linear(6, 3),
+    )
     return nn.Sequential(*layers).double().eval()
 
 

@@ -1,4 +1,6 @@
-"""spectrum: eigenvalues, measures and traces are those of the dense matrices; kept, loaded, resumed, refused."""
+"""spectrum: eigenvalues, measures and traces are those of the dense matrices; kept, loaded,
+resumed, refused.
+"""
 
 import json
 import re
@@ -45,7 +47,9 @@ def test_small_matrices_are_computed_whole(net, batches, dense):
     exact = spectrum(net, batches, matrices="Hess", top=3)["Hess"]
     assert exact.is_exact and exact.products == 345
     assert np.allclose(exact.measure.nodes[0], dense["Hess"], atol=1e-12)
-    assert exact.negative_share == 3 * (pytest.approx((dense["Hess"] < -1e-5 * dense["Hess"][-1]).mean()),)
+    assert exact.negative_share == 3 * (
+        pytest.approx((dense["Hess"] < -1e-5 * dense["Hess"][-1]).mean()),
+    )
     assert exact.trace == (pytest.approx(dense["Hess"].sum()), 0.0)
     assert (exact.residuals < 1e-10).all()
 
@@ -91,7 +95,8 @@ def saved(found, tmp_path_factory):
 def test_saved_and_loaded(found, saved, tmp_path):
     names = {path.name for path in saved.iterdir()}
     assert names == {
-        "spectrum.png", "spectrum.svg", "summary.csv", "eigenvalues.csv", "record.json", "measures.npz", "index.html"
+        "spectrum.png", "spectrum.svg", "summary.csv", "eigenvalues.csv", "record.json",
+        "measures.npz", "index.html"
     }  # fmt: skip
     loaded = load_spectrum(saved)
     assert isinstance(loaded, Spectrum) and loaded["Hess"].vectors is None
@@ -106,7 +111,9 @@ def test_saved_and_loaded(found, saved, tmp_path):
 
 def test_the_page_loads_nothing_from_elsewhere(found, saved):
     text = (saved / "index.html").read_text(encoding="utf-8")
-    loaded = re.findall(r"(?:src|href)\s*=\s*[\"']([^\"'#][^\"']*)|@import|url\(([^#)][^)]*)\)", text)
+    loaded = re.findall(
+        r"(?:src|href)\s*=\s*[\"']([^\"'#][^\"']*)|@import|url\(([^#)][^)]*)\)", text
+    )
     assert not loaded and "<script" not in text
     assert f"{found['Hess'].values[0]:.4g}" in text
     json.loads((saved / "record.json").read_text(encoding="utf-8"))
@@ -129,7 +136,14 @@ def test_it_goes_on_where_it_was_killed(net, batches, found, tmp_path, monkeypat
         if stage == "Hess: quadrature" and done >= 80:
             raise Killed
 
-    options = {"top": 4, "steps": 40, "probes": 4, "tol": 1e-6, "matrices": "Hess", "checkpoint": tmp_path}
+    options = {
+        "top": 4,
+        "steps": 40,
+        "probes": 4,
+        "tol": 1e-6,
+        "matrices": "Hess",
+        "checkpoint": tmp_path,
+    }
     with pytest.raises(Killed):
         spectrum(net, batches, progress=kill, **options)
     again = spectrum(net, batches, **options)
@@ -141,9 +155,13 @@ def test_it_goes_on_where_it_was_killed(net, batches, found, tmp_path, monkeypat
         for c in type(hspec.curvature.hessian(Risk.from_module(net, batches))).__mro__
         if "_matmat" in vars(c)
     )
-    monkeypatch.setattr(owner, "_matmat", lambda self, X: calls.append(X.shape[1]) or product(self, X))
+    monkeypatch.setattr(
+        owner, "_matmat", lambda self, X: calls.append(X.shape[1]) or product(self, X)
+    )
     spectrum(net, batches, **options)
-    assert sum(calls) < 40  # all of it is there: what is left is the forecast, a check, and the last few
+    assert (
+        sum(calls) < 40
+    )  # all of it is there: what is left is the forecast, a check, and the last few
 
 
 def test_another_nets_checkpoint_is_never_taken(net, batches, tmp_path):
@@ -169,7 +187,9 @@ def test_what_does_not_fit_is_refused_with_what_to_lower(net, batches, monkeypat
     risk = Risk.from_module(net, batches)
     forecast = plan(risk, top=4, steps=100, probes=3)
     assert not forecast.fits
-    with pytest.raises(MemoryError, match=r"room for \d+ vectors .* Lower steps to \d+ and top to \d"):
+    with pytest.raises(
+        MemoryError, match=r"room for \d+ vectors .* Lower steps to \d+ and top to \d"
+    ):
         spectrum_of(risk, top=4, steps=100, probes=3)
 
 

@@ -27,13 +27,17 @@ def trained(net, batches, tracker=None, steps=12):
 def test_numbers_are_the_dense_ones(net, batches, dense):
     tracker = Tracker(batches, every=3, top=2, probes=200, tol=1e-6)
     numbers = tracker(0, net)
-    assert [numbers["lambda_1"], numbers["lambda_2"]] == pytest.approx(dense["Hess"][::-1][:2], rel=1e-8)
+    assert [numbers["lambda_1"], numbers["lambda_2"]] == pytest.approx(
+        dense["Hess"][::-1][:2], rel=1e-8
+    )
     assert abs(numbers["trace"] - dense["Hess"].sum()) < 4 * numbers["trace_error"]
     assert all(isinstance(value, int | float) for value in numbers.values())
     x, y = (torch.cat(column) for column in zip(*batches, strict=True))
     theirs = copy.deepcopy(net)
     loss = nn.functional.cross_entropy(theirs(x), y)
-    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(theirs.parameters()))])
+    gradient = torch.cat(
+        [g.flatten() for g in torch.autograd.grad(loss, list(theirs.parameters()))]
+    )
     assert numbers["loss"] == pytest.approx(loss.item(), rel=1e-12)
     assert numbers["gradient_norm"] == pytest.approx(float(gradient.norm()), rel=1e-10)
     share = float((tracker._vectors.T @ gradient).square().sum() / gradient.square().sum())
@@ -44,7 +48,9 @@ def test_training_is_the_same_with_and_without(net, batches):
     noisy = nn.Sequential(copy.deepcopy(net), nn.Dropout(0.3))
     alone, _ = trained(noisy, batches)
     tracked, numbers = trained(noisy, batches, Tracker(batches, every=4, top=1, probes=2))
-    assert all(torch.equal(a, b) for a, b in zip(alone.parameters(), tracked.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(alone.parameters(), tracked.parameters(), strict=True)
+    )
     assert tracked.training and tracked[1].training
     assert [n is not None for n in numbers] == [step % 4 == 0 for step in range(12)]
 
@@ -68,7 +74,8 @@ def test_a_mode_is_given_back_after_an_error(net, batches):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"every": 0}, "every is a whole number"), ({"every": 1, "matrix": "F"}, "choose one of Hess, G, H"),
+    [({"every": 0}, "every is a whole "
+                    "number"), ({"every": 1, "matrix": "F"}, "choose one of Hess, G, H"),
      ({"every": 1, "top": -1}, "top is a whole number")],
 )  # fmt: skip
 def test_wrong_settings_are_refused(batches, options, message):

@@ -29,7 +29,8 @@ SPACES = {
     "cross": ("top C of G1+2", "G1+2", "^"),
 }
 DOTS = {"G0": ("G0", "o"), "G1": ("G1", "D"), "G2": ("G2", "v"), "G12": ("G1+2", "^")}
-ZERO = 1e-6  # of λ_1(G): an eigenvalue of a part below it is a zero to the rounding of float32 gradients
+# of λ_1(G): an eigenvalue of a part below it is a zero to the rounding of float32 gradients
+ZERO = 1e-6
 
 
 def net_name(record: Record) -> str:
@@ -81,7 +82,15 @@ def density_and_dots(record: Record, preset: str = "P20") -> Figure:
     for i, (key, (name, marker)) in enumerate(DOTS.items()):
         values = record[key][record[key] > ZERO * record["G_top"][0]]
         heights = np.full(len(values), one / 4 * 0.4**i)
-        axis.plot(values, heights, marker, color=COLOURS[name], markersize=5, label=name, markeredgewidth=0)
+        axis.plot(
+            values,
+            heights,
+            marker,
+            color=COLOURS[name],
+            markersize=5,
+            label=name,
+            markeredgewidth=0,
+        )
     axis.set_xlabel("eigenvalue λ")
     axis.set_ylabel("density")
     axis.legend(ncols=5, loc="upper right")
@@ -89,7 +98,8 @@ def density_and_dots(record: Record, preset: str = "P20") -> Figure:
 
 
 def principal_angles(records: Sequence[Record]) -> Figure:
-    """Cosines of the principal angles to the top C eigenspaces, of G and of Hess; a line a net."""
+    """Cosines of the principal angles to the top C eigenspaces, of G and of Hess;
+    a line a net."""
     figure, axes = panels(1, 2, width=4.6, height=3.4, sharey=True)
     for axis, matrix in zip(axes, ("G", "Hess"), strict=True):
         for space, (name, colour, marker) in SPACES.items():
@@ -99,7 +109,12 @@ def principal_angles(records: Sequence[Record]) -> Figure:
                     continue
                 cosines = record[f"{space}_{matrix}_cosines"]
                 ranks = np.arange(1, len(cosines) + 1)
-                style = {"color": COLOURS[colour], "markersize": 3.5, "linewidth": 0.9, "alpha": 0.8}
+                style = {
+                    "color": COLOURS[colour],
+                    "markersize": 3.5,
+                    "linewidth": 0.9,
+                    "alpha": 0.8,
+                }
                 axis.plot(ranks, cosines, marker + "-", label=label, **style)
                 label = None
         axis.set_title(f"against the top C of {matrix}")
@@ -132,7 +147,12 @@ def draw_price(axis: Axes, record: Record, unit: str, *, labelled: bool) -> None
     captured = record["lanczos_captured"]
     price = np.arange(1, len(captured) + 1) * scale
     axis.plot(
-        price, captured, "-", color=COLOURS["neutral"], linewidth=0.9, label="Lanczos" if labelled else None
+        price,
+        captured,
+        "-",
+        color=COLOURS["neutral"],
+        linewidth=0.9,
+        label="Lanczos" if labelled else None,
     )
     for space, (name, colour, marker) in SPACES.items():
         if f"{space}_{unit}" in record:
@@ -177,7 +197,10 @@ def approximation_row(record: Record) -> dict[str, object]:
 def price_table(records: Sequence[Record]) -> pd.DataFrame:
     """Products counted, seconds measured, and Lanczos steps that capture as much; row by net."""
     rows = (
-        price_row(record, space) for record in records for space in SPACES if f"{space}_products" in record
+        price_row(record, space)
+        for record in records
+        for space in SPACES
+        if f"{space}_products" in record
     )
     return tabulated(
         rows,

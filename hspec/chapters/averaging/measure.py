@@ -28,9 +28,15 @@ from hspec.linalg.low_rank import weighted_eigenvalues
 from hspec.linalg.quadrature import measure_from
 from hspec.linalg.trace import draw_probe
 
-# Of the C² means, that their principal space takes: them, scaled, their basis, and what is made of it.
+# Of the C² means, that their principal space takes: them, scaled, their basis, and what is made of
+# it.
 COPIES = 4
-PARTS = {"G0": "own", "G1": "class", "G2": "cross", "G12": BETWEEN}  # and the level that each is made of
+PARTS = {
+    "G0": "own",
+    "G1": "class",
+    "G2": "cross",
+    "G12": BETWEEN,
+}  # and the level that each is made of
 
 
 def averaging_experiments(
@@ -40,7 +46,9 @@ def averaging_experiments(
 
     All sizes of a net follow each other.
     """
-    settings = (replace(setting, model=model, per_class=size) for model in models for size in per_class)
+    settings = (
+        replace(setting, model=model, per_class=size) for model in models for size in per_class
+    )
     return [Experiment(averaging, each, options) for each in settings]
 
 
@@ -66,7 +74,8 @@ def averaging(
     num_steps: int = 40,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Averages over classes beside an eigensolver: the top C eigenpairs of G and Hess, and the price.
+    """Averages over classes beside an eigensolver: the top C eigenpairs of G and Hess, and the
+    price.
 
     epoch: after which the net is taken; None for the last. sample_per_class: images per class over
     which the matrices are averaged; None for all of the split. num_steps: of one Lanczos run of G
@@ -98,11 +107,16 @@ def averaging(
         results[f"{space}_captured"] = curvature_in(averages.vectors, G) / curvature
         results |= {f"{space}_products": averages.products, f"{space}_seconds": averages.seconds}
     results["lanczos_captured"] = results.pop("ritz_sums") / curvature
-    results |= {"solver_products": top["G"].num_products, "seconds_per_product": seconds_of_product(G)}
+    results |= {
+        "solver_products": top["G"].num_products,
+        "seconds_per_product": seconds_of_product(G),
+    }
     return results | all_part_eigenvalues(task, risk) | risk_facts(risk)
 
 
-def one_lanczos_run(task: Task, operator: LinearOperator, num_steps: int, seed: int) -> dict[str, np.ndarray]:
+def one_lanczos_run(
+    task: Task, operator: LinearOperator, num_steps: int, seed: int
+) -> dict[str, np.ndarray]:
     """g_…, the quadrature of one random vector, and its `ritz_sums`."""
     num_steps = min(num_steps, operator.shape[0])
     with task.counting("Lanczos run of G", num_steps) as advance:
@@ -175,11 +189,15 @@ def all_part_eigenvalues(task: Task, risk: Risk) -> dict[str, np.ndarray]:
     means, weighted = delta_means(risk), class_means(risk)
     with task.counting("inner products of the means") as advance:
         gram = means.gram(callback=advance)
-    of_class = level_eigenvalues(weighted.levels, "class", weighted.gram("class"), risk.num_examples)
+    of_class = level_eigenvalues(
+        weighted.levels, "class", weighted.gram("class"), risk.num_examples
+    )
     return part_eigenvalues(means.levels, gram, risk.num_examples) | {"A1": of_class}
 
 
-def part_eigenvalues(levels: Levels, gram: torch.Tensor, num_examples: int) -> dict[str, np.ndarray]:
+def part_eigenvalues(
+    levels: Levels, gram: torch.Tensor, num_examples: int
+) -> dict[str, np.ndarray]:
     """Of G0, G1, G2 and G1+2, from the inner products of all δ_{c,c'}, float64 (C², C²)."""
     found = {}
     for name, level in PARTS.items():
@@ -189,7 +207,9 @@ def part_eigenvalues(levels: Levels, gram: torch.Tensor, num_examples: int) -> d
     return found
 
 
-def level_eigenvalues(levels: Levels, level: str, gram: torch.Tensor, num_examples: int) -> np.ndarray:
+def level_eigenvalues(
+    levels: Levels, level: str, gram: torch.Tensor, num_examples: int
+) -> np.ndarray:
     """Of the level's matrix (1/N) Σ w u uᵀ, from the inner products of its vectors u.
 
     Descending.

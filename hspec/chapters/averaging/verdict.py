@@ -25,7 +25,8 @@ def verdict_averaging(records: Sequence[Record]) -> list[Verdict]:
     """
     parts = [
         worst(
-            f"eigenvalues of {NAMES[part]} (exact) over those of G, λ_i/λ_i(G): the smallest of i ≤ C",
+            f"eigenvalues of {NAMES[part]} (exact) over those of G, λ_i/λ_i(G): the smallest of i "
+            "≤ C",
             records,
             lambda record, part=part: eigenvalue_ratios(record, part).min(),
             NEAR,
@@ -111,7 +112,9 @@ def steps_for(record: Record, captured: float) -> float:
 
 def advantage_in_products(record: Record, space: str = "delta") -> float:
     """Lanczos steps for as much curvature, over the price of the averages in products."""
-    return steps_for(record, float(record[f"{space}_captured"])) / float(record[f"{space}_products"])
+    return steps_for(record, float(record[f"{space}_captured"])) / float(
+        record[f"{space}_products"]
+    )
 
 
 def advantage_in_seconds(record: Record, space: str = "delta") -> float:
@@ -131,14 +134,16 @@ def findings(records: Sequence[Record]) -> list[str]:
             of_means,
         ),
         finding(
-            "The mean squared cosine between the span of the $\\delta_c$ and the top $C$ eigenspace is "
+            "The mean squared cosine between the span of the $\\delta_c$ and the top $C$ "
+            "eigenspace is "
             f"{in_g.value} for $G$, {in_hess.value} for the Hessian.",
             in_g,
             in_hess,
         ),
         finding(f"The share of the curvature in that span is {captured.value}.", captured),
         finding(
-            f"Lanczos steps that capture as much cost {counted.value} times the averages in products, "
+            f"Lanczos steps that capture as much cost {counted.value} times the averages in "
+            "products, "
             f"{timed.value} times in seconds.",
             counted,
             timed,

@@ -22,7 +22,9 @@ from hspec.statistics import interval, mean_and_error
 def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdict]:
     """GKX-6, one record of each net per seed."""
     rank = comparable_rank([*with_norm, *without])
-    name = f"λ_1/λ_{rank}" + (", the last rank that all reach," if rank <= without[0].num_classes else "")
+    name = f"λ_1/λ_{rank}" + (
+        ", the last rank that all reach," if rank <= without[0].num_classes else ""
+    )
     number = len(without)
     ratio, text = compared_ratios(without, with_norm, rank)
     present = mean_and_error([rank_ratio(r.top, rank) for r in with_norm])
@@ -30,7 +32,8 @@ def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdi
     return [
         Verdict(
             "GKX-6",
-            f"{name} without batch norm over the same with it, step {without[0].step}, {seeds(without)}",
+            f"{name} without batch norm over the same with it, step {without[0].step}, "
+            f"{seeds(without)}",
             text,
             f"at least {TWICE:g}, a threshold of ours",
             *judge(
@@ -45,13 +48,17 @@ def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdi
             f"{name} with batch norm: are outliers absent?",
             UNDEFINED if np.isnan(present[0]) else with_error(*present),
             f"at most {TWICE:g}, a threshold of ours",
-            *judge(float(present[0]), TWICE, interval=interval(*present, number) if several else None),
+            *judge(
+                float(present[0]), TWICE, interval=interval(*present, number) if several else None
+            ),
         ),
     ]
 
 
 def comparable_rank(frames: list[Frame]) -> int:
-    """C + 1, or the last rank up to which the eigenvalues of all frames have converged, where that is less."""
+    """C + 1, or the last rank up to which the eigenvalues of all frames have converged,
+    where that is less.
+    """
     beyond = frames[0].num_classes + 1
     known = [np.flatnonzero(~np.isfinite(frame.top[:beyond])) for frame in frames]
     reached = min((int(gaps[0]) for gaps in known if len(gaps)), default=beyond)
@@ -59,9 +66,13 @@ def comparable_rank(frames: list[Frame]) -> int:
 
 
 def findings(
-    with_norm: list[Frame], without: list[Frame], stored: tuple[list[Frame], list[Frame]] | None = None
+    with_norm: list[Frame],
+    without: list[Frame],
+    stored: tuple[list[Frame], list[Frame]] | None = None,
 ) -> list[str]:
-    """In this run: the ratio of both nets, over seeds; then of two stored nets at their last common step."""
+    """In this run: the ratio of both nets, over seeds;
+    then of two stored nets at their last common step.
+    """
     told = _findings(with_norm, without)
     return [*told, *_findings(*stored)] if stored else told
 
@@ -69,10 +80,14 @@ def findings(
 def _findings(with_norm: list[Frame], without: list[Frame]) -> list[str]:
     brings, absent = verdict_outliers(with_norm, without)
     record, rank = with_norm[0], comparable_rank([*with_norm, *without])
-    where = f"{net_name(record)}, {record.setting.dataset}, step {record.step:,}, {seeds(with_norm)}"
+    where = (
+        f"{net_name(record)}, {record.setting.dataset}, step {record.step:,}, {seeds(with_norm)}"
+    )
     ratio = f"$\\lambda_1/\\lambda_{{{rank}}}$"
     return [
-        finding(f"{where}: {ratio} without batch norm over the same with it is {brings.value}.", brings),
+        finding(
+            f"{where}: {ratio} without batch norm over the same with it is {brings.value}.", brings
+        ),
         finding(f"{where}: with it {ratio} is {absent.value}.", absent),
     ]
 
@@ -80,7 +95,9 @@ def _findings(with_norm: list[Frame], without: list[Frame]) -> list[str]:
 def at_last_common_step(
     with_norm: list[list[Frame]], without: list[list[Frame]]
 ) -> tuple[list[Frame], list[Frame]] | None:
-    """Of the largest stored film of either net the frame at the last step that both have; None without one."""
+    """Of the largest stored film of either net the frame at the last step that both have;
+    None without one.
+    """
     if not (with_norm and without):
         return None
     films = [{frame.step: frame for frame in films[0]} for films in (with_norm, without)]

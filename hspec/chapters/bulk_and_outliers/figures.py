@@ -14,11 +14,11 @@ from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
 
 def bulk_beside_outliers(records: list[Record], preset: str = "P20") -> Figure:
-    """One row a record: the density with its top C eigenvalues deflated and drawn as spikes, the same without
-    deflation, and the bulk close up.
+    """One row a record: the density with its top C eigenvalues deflated and drawn as spikes, the
+    same without deflation, and the bulk close up.
 
-    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`; it follows the range of what it
-            smooths, so the deflated bulk can be drawn more sharply than the whole
+    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`; it follows the
+            range of what it smooths, so the deflated bulk can be drawn more sharply than the whole
     """
     figure, axes = panels(len(records), 3, width=3.1, height=2.6)
     for row, record in enumerate(records):
@@ -27,7 +27,9 @@ def bulk_beside_outliers(records: list[Record], preset: str = "P20") -> Figure:
         sharp, wide = (KERNEL_WIDTHS[preset](m, record.options["num_steps"]) for m in (bulk, plain))
         bulk_with_spikes(whole, bulk, record["outliers"], wide)
         density_line(plainly, plain, wide, COLOURS["Hess"], "Hess", within=plain.support)
-        density_line(close, plain, wide, COLOURS["pale"], "not deflated", within=bulk.support, linewidth=3.0)
+        density_line(
+            close, plain, wide, COLOURS["pale"], "not deflated", within=bulk.support, linewidth=3.0
+        )
         density_line(close, bulk, sharp, COLOURS["Hess"], "deflated", within=bulk.support)
         whole.set(title=f"{row_name(record)}: deflated", ylabel="spectral density")
         plainly.set(title="not deflated", ylim=whole.get_ylim())
@@ -40,8 +42,12 @@ def bulk_beside_outliers(records: list[Record], preset: str = "P20") -> Figure:
 
 
 def bulk_with_spikes(axis: Axes, bulk: SpectralMeasure, outliers: np.ndarray, width: float) -> None:
-    """The deflated density, and the removed eigenvalues at the height that one eigenvalue has under this kernel."""
-    density_line(axis, bulk, width, COLOURS["Hess"], "bulk", within=(bulk.support[0], outliers.max()))
+    """The deflated density, and the removed eigenvalues at the height that one eigenvalue
+    has under this kernel.
+    """
+    density_line(
+        axis, bulk, width, COLOURS["Hess"], "bulk", within=(bulk.support[0], outliers.max())
+    )
     height = density_floor(axis, bulk.dimension, width)
     spikes(axis, outliers, height, COLOURS["G"], f"top {len(outliers)} eigenvalues")
 
@@ -52,13 +58,21 @@ def row_name(record: Record) -> str:
 
 
 def largest_eigenvalues(records: list[Record]) -> Figure:
-    """The largest eigenvalues that have converged, in order, with the place where C outliers would end."""
+    """The largest eigenvalues that have converged, in order,
+    with the place where C outliers would end.
+    """
     figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
-    for record, colour, marker in zip(records, ("Hess", "H", "G", "A1", "A2", "B1"), "osD^vP", strict=False):
+    for record, colour, marker in zip(
+        records, ("Hess", "H", "G", "A1", "A2", "B1"), "osD^vP", strict=False
+    ):
         top, count = record["top"], record.num_classes
         rank = np.arange(1, len(top) + 1)
-        axis.semilogy(rank, top, marker, color=COLOURS[colour], markersize=4, label=row_name(record))
-    axis.axvline(count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}")
+        axis.semilogy(
+            rank, top, marker, color=COLOURS[colour], markersize=4, label=row_name(record)
+        )
+    axis.axvline(
+        count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}"
+    )
     rank_axis(axis)
     axis.set_ylabel("eigenvalue λ_k of Hess")
     axis.legend()

@@ -13,25 +13,37 @@ from hspec.experiments.measure import measure
 from hspec.experiments.quadrature import quadrature
 from hspec.experiments.setting import Setting
 from hspec.experiments.task import Task
-from hspec.linalg import EigenPairs, LinearOperator, Tridiagonal, deflate, eigenpairs_from, eigsh, lanczos
+from hspec.linalg import (
+    EigenPairs,
+    LinearOperator,
+    Tridiagonal,
+    deflate,
+    eigenpairs_from,
+    eigsh,
+    lanczos,
+)
 from hspec.linalg.quadrature import measure_from
 from hspec.linalg.trace import draw_probe
 
-OUTLIER_TOLERANCE = 1e-3  # residual relative to the eigenvalue: far below the spacing of the outliers drawn
+OUTLIER_TOLERANCE = (
+    1e-3  # residual relative to the eigenvalue: far below the spacing of the outliers drawn
+)
 
 
 @measure(version=1)
 def bulk_and_outliers(
     task: Task, *, split: str = "train", num_steps: int = 90, num_probes: int = 1, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Density of the Hessian with and without its top C eigenpairs, and its largest eigenvalues (P18-1).
+    """Density of the Hessian with and without its top C eigenpairs, and its largest eigenvalues
+    (P18-1).
 
-    One Lanczos run of the whole Hessian with its basis kept gives the plain density and the largest eigenvalues;
-    num_probes more, of the deflated Hessian, give the bulk.
+    One Lanczos run of the whole Hessian with its basis kept gives the plain density and the largest
+    eigenvalues; num_probes more, of the deflated Hessian, give the bulk.
 
-    Arrays: top and top_residuals (≤ 3C + 1,): the leading eigenvalues up to the first whose residual exceeds
-    OUTLIER_TOLERANCE; plain_… and deflated_…: the nodes and weights of the two quadratures; loss and error_rate of
-    the net on the split; num_classes, num_examples, num_parameters.
+    Arrays: top and top_residuals (≤ 3C + 1,): the leading eigenvalues up to the first whose
+    residual exceeds OUTLIER_TOLERANCE; plain_… and deflated_…: the nodes and weights of the two
+    quadratures; loss and error_rate of the net on the split; num_classes, num_examples,
+    num_parameters.
     Source: P18a, section 3; P20, appendix D.
     """
     risk = task.risk(split)
@@ -63,14 +75,20 @@ def bulk_and_outliers(
 
 
 def converged_top(run: Tridiagonal, count: int) -> EigenPairs:
-    """The leading Ritz pairs up to the first that has not converged, at most ``count`` and at least one."""
+    """The leading Ritz pairs up to the first that has not converged,
+    at most ``count`` and at least one.
+    """
     pairs = eigenpairs_from(run, min(count, len(run.alphas)))
     doubtful = np.flatnonzero(pairs.residuals > OUTLIER_TOLERANCE * np.abs(pairs.values))
     return pairs.top(max(1, doubtful[0])) if len(doubtful) else pairs
 
 
-def outlier_pairs(task: Task, full: LinearOperator, top: EigenPairs, count: int, seed: int) -> EigenPairs:
-    """The largest ``count`` pairs: those that have converged already, or an eigensolver started from them."""
+def outlier_pairs(
+    task: Task, full: LinearOperator, top: EigenPairs, count: int, seed: int
+) -> EigenPairs:
+    """The largest ``count`` pairs: those that have converged already,
+    or an eigensolver started from them.
+    """
     if len(top) >= count:
         return top.top(count)
     with task.counting(f"top {count} eigenvalues") as advance:

@@ -36,7 +36,9 @@ def _verdict(record: Record) -> Verdict:
 
 
 def judged_gaps(inside: float, outside: float) -> tuple[str, str]:
-    """Outcome and margin: which of two gaps, in logarithms, is the larger one, if it is a gap at all."""
+    """Outcome and margin: which of two gaps, in logarithms, is the larger one,
+    if it is a gap at all.
+    """
     if max(inside, outside) < CLEAR_GAP:
         return OUTCOMES[2], f"no gap reaches a ratio of {CLEAR_GAP:g}"
     return judge(float(np.log(inside)), float(np.log(outside)), above=True)
@@ -45,7 +47,9 @@ def judged_gaps(inside: float, outside: float) -> tuple[str, str]:
 def best_gaps(
     eigenvalues: np.ndarray, num_classes: int, slack: int
 ) -> tuple[tuple[int, float], tuple[int, float]]:
-    """Position and ratio of the largest gap within C ± slack, and of the largest one elsewhere; (0, 1) for none."""
+    """Position and ratio of the largest gap within C ± slack, and of the largest one elsewhere;
+    (0, 1) for none.
+    """
     ratios = gap_ratios(eigenvalues, num_classes)
     near = np.abs(np.arange(1, len(ratios) + 1) - num_classes) <= slack
     return tuple(
@@ -72,7 +76,9 @@ def gap_ratios(eigenvalues: np.ndarray, num_classes: int) -> np.ndarray:
     top = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
     top = top[top > 0][: 3 * num_classes + 1]
     if len(top) < 2:
-        raise ValueError(f"counting outliers needs at least two positive eigenvalues, got {len(top)}")
+        raise ValueError(
+            f"counting outliers needs at least two positive eigenvalues, got {len(top)}"
+        )
     return top[:-1] / top[1:]
 
 
@@ -88,10 +94,13 @@ def _finding(record: Record, verdict: Verdict) -> str:
     count, ratio = outlier_count(record["top"], record.num_classes)
     inside, _ = best_gaps(record["top"], record.num_classes, _slack(record.num_classes))
     near = (
-        f"; near $C = {record.num_classes}$ it is {inside[1]:.2f} at $k = {inside[0]}$" if inside[0] else ""
+        f"; near $C = {record.num_classes}$ it is {inside[1]:.2f} at $k = {inside[0]}$"
+        if inside[0]
+        else ""
     )
     return finding(
-        f"{record.setting.dataset}, {record.options['split']}: $\\lambda_k / \\lambda_{{k+1}}$ is largest at "
+        f"{record.setting.dataset}, {record.options['split']}: $\\lambda_k / \\lambda_{{k+1}}$ is "
+        "largest at "
         f"$k = {count}$, where it is {ratio:.2f}{near}.",
         verdict,
     )

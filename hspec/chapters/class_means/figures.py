@@ -1,4 +1,6 @@
-"""G taken apart: the outliers beside A1's eigenvalues, and the spectrum as its parts are taken away."""
+"""G taken apart: the outliers beside A1's eigenvalues,
+and the spectrum as its parts are taken away.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,15 @@ from hspec.figures.tables import named_values, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure, kolmogorov_smirnov, wasserstein
 
 GRID_POINTS = 4096
-PART_COLOURS = {"": "G", "_a1": "exact", "_a1_a2": "neutral", "_a1_a2_b1": "B2"}  # the last is B2 itself
+PART_COLOURS = {
+    "": "G",
+    "_a1": "exact",
+    "_a1_a2": "neutral",
+    "_a1_a2_b1": "B2",
+}  # the last is B2 itself
 PARTS = ("A1", "A2", "B1", "B2")
-NEAR_ZERO = 1e-3  # relative to λ_max: inside lies an atom, which a Kolmogorov-Smirnov distance would only see
+# relative to λ_max: inside lies an atom, which a Kolmogorov-Smirnov distance would only see
+NEAR_ZERO = 1e-3
 ZERO = 1e-12  # of the largest: an exact eigenvalue below it is a zero to rounding
 
 
@@ -27,7 +35,9 @@ def knock_out_name(suffix: str) -> str:
 
 
 def outliers_and_means(record: Record) -> Figure:
-    """Left: eigenvalues of G, A1, A2 and B1 in order. Right: what each part gives to each of G's top eigenvalues."""
+    """Left: eigenvalues of G, A1, A2 and B1 in order. Right:
+    what each part gives to each of G's top eigenvalues.
+    """
     figure, (left, right) = panels(1, 2, width=5.0, height=3.6)
     classes = record.num_classes
     shown = len(record["g_top"])
@@ -54,16 +64,20 @@ def outliers_and_means(record: Record) -> Figure:
 def _stack_shares(axis, shares: np.ndarray) -> None:
     rank, bottom = np.arange(1, len(shares) + 1), np.zeros(len(shares))
     for name, share in zip(PARTS, shares.T, strict=True):
-        axis.bar(rank, share, bottom=bottom, width=0.85, color=COLOURS[name], label=name, linewidth=0)
+        axis.bar(
+            rank, share, bottom=bottom, width=0.85, color=COLOURS[name], label=name, linewidth=0
+        )
         bottom = bottom + share
     axis.set_ylim(0, 1)
     axis.grid(False)
 
 
 def knock_outs(record: Record, preset: str = "P20") -> Figure:
-    """The density of G, and of G as A1, A2 and B1 are taken away one after another; one axis, one row each.
+    """The density of G, and of G as A1, A2 and B1 are taken away one after another; one axis, one
+    row each.
 
-    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, of the range of the last row
+    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, of the range of
+    the last row
     """
     measures = {suffix: record.spectrum(f"g{suffix}_") for suffix in KNOCKED_OUT}
     *_, least = measures.values()
@@ -84,7 +98,9 @@ def knock_outs(record: Record, preset: str = "P20") -> Figure:
 
 
 def survivor_table(record: Record) -> pd.DataFrame:
-    """How many eigenvalues of each knock-out are still above λ_C(G), and how large the largest is."""
+    """How many eigenvalues of each knock-out are still above λ_C(G),
+    and how large the largest is.
+    """
     rows = {knock_out_name(suffix): survivors(record, suffix) for suffix in KNOCKED_OUT if suffix}
     counts, largest = zip(*rows.values(), strict=True)
     return tabulated(
@@ -94,15 +110,21 @@ def survivor_table(record: Record) -> pd.DataFrame:
 
 
 def exact_knock_outs(record: Record) -> Figure:
-    """Left: exact eigenvalues of G and of G without its parts, by rank. Right: exact G beside the quadrature of G."""
+    """Left: exact eigenvalues of G and of G without its parts, by rank. Right:
+    exact G beside the quadrature of G.
+    """
     figure, (left, right) = panels(1, 2, width=5.0, height=3.6)
     classes, top = record.num_classes, record["exact"][0]
     for suffix in KNOCKED_OUT:
         values = record[f"exact{suffix}"]
         values = values[values > NEAR_ZERO * 1e-2 * top]
         rank = np.arange(1, len(values) + 1)
-        style = "--" if suffix == "_a1_a2" else "-"  # A2 is so small that it would hide the line before
-        left.loglog(rank, values, style, color=COLOURS[PART_COLOURS[suffix]], label=knock_out_name(suffix))
+        style = (
+            "--" if suffix == "_a1_a2" else "-"
+        )  # A2 is so small that it would hide the line before
+        left.loglog(
+            rank, values, style, color=COLOURS[PART_COLOURS[suffix]], label=knock_out_name(suffix)
+        )
     left.axvline(classes, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     left.set_xlabel("rank k (dashed: C)")
     left.set_ylabel("exact eigenvalue λ_k")
@@ -113,7 +135,9 @@ def exact_knock_outs(record: Record) -> Figure:
         (exact, "exact", "-", "exact"),
         (quadrature, "G", "--", "quadrature"),
     ):
-        right.loglog(t, measure.dimension * (1 - measure.cdf(t)), style, color=COLOURS[colour], label=label)
+        right.loglog(
+            t, measure.dimension * (1 - measure.cdf(t)), style, color=COLOURS[colour], label=label
+        )
     right.set_ylim(0.5, 2 * record["exact"].size)
     right.set_xlabel("t")
     right.set_ylabel("eigenvalues of G above t")
@@ -122,7 +146,9 @@ def exact_knock_outs(record: Record) -> Figure:
 
 
 def exact_measure(record: Record) -> SpectralMeasure:
-    """The exact spectrum of G: the Gram route's N·C eigenvalues and the p − N·C zeros that go with them."""
+    """The exact spectrum of G: the Gram route's N·C eigenvalues and the p − N·C zeros that
+    go with them.
+    """
     p, values = record.num_parameters, record["exact"][: record.num_parameters]
     nodes = np.append(np.sort(values), 0.0) if p > len(values) else np.sort(values)
     weights = np.full(len(nodes), 1 / p)
@@ -134,7 +160,9 @@ def exact_measure(record: Record) -> SpectralMeasure:
 
 
 def yardstick_table(record: Record) -> pd.DataFrame:
-    """How far the quadrature of G is from its exact spectrum; how much of each matrix is above λ_C(G)."""
+    """How far the quadrature of G is from its exact spectrum;
+    how much of each matrix is above λ_C(G).
+    """
     exact, quadrature = exact_measure(record), record.spectrum("g_")
     largest, edge = record["exact"][0], record["exact"][record.num_classes - 1]
     distance = kolmogorov_smirnov(exact, quadrature, outside=NEAR_ZERO)
@@ -153,7 +181,9 @@ def yardstick_table(record: Record) -> pd.DataFrame:
 
 
 def collinearity_table(record: Record) -> pd.DataFrame:
-    """Class by class: p_c and p_{c,c}, the cosine of g_c and g_{c,c}, and by how much the identity misses."""
+    """Class by class: p_c and p_{c,c}, the cosine of g_c and g_{c,c},
+    and by how much the identity misses.
+    """
     off, own = record["p_off"], record["p_own"]
     miss = "‖p_c g_c + p_cc g_cc‖ / ‖p_c g_c‖"
     return tabulated(
@@ -165,7 +195,13 @@ def collinearity_table(record: Record) -> pd.DataFrame:
             "1 + cos(g_c, g_cc)": 1 + record["cosine"],
             miss: record["mismatch"],
         },
-        {"p_c / N": ".2e", "p_cc / N": ".4f", "p_c / p_cc": ".2e", "1 + cos(g_c, g_cc)": ".1e", miss: ".1e"},
+        {
+            "p_c / N": ".2e",
+            "p_cc / N": ".4f",
+            "p_c / p_cc": ".2e",
+            "1 + cos(g_c, g_cc)": ".1e",
+            miss: ".1e",
+        },
     )
 
 

@@ -1,4 +1,6 @@
-"""Whose the outliers of G are: A1's exact eigenvalues, and the spectrum of G with its parts knocked out (P18-5)."""
+"""Whose the outliers of G are: A1's exact eigenvalues,
+and the spectrum of G with its parts knocked out (P18-5).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ from typing import Annotated
 import numpy as np
 import torch
 
-from hspec.curvature import A1, A2, B1, ClassMeans, class_means, exact_knock_out_spectra, gauss_newton
+from hspec.curvature import (
+    A1,
+    A2,
+    B1,
+    ClassMeans,
+    class_means,
+    exact_knock_out_spectra,
+    gauss_newton,
+)
 from hspec.experiments.facts import risk_facts
 from hspec.experiments.measure import measure
 from hspec.experiments.outliers import BEYOND, start_vectors, top_pairs
@@ -32,15 +42,18 @@ def class_structure(
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """G's top eigenvalues beside those of A1, A2, A1 + A2 and B1; and G as A1, A2 and B1 are taken away in turn.
+    """G's top eigenvalues beside those of A1, A2, A1 + A2 and B1; and G as A1, A2 and B1 are taken
+    away in turn.
 
-    epoch: after which the net is taken; None for the last. sample_per_class: images per class over which the
-    matrices are averaged; None for all of the split.
+    epoch: after which the net is taken; None for the last. sample_per_class: images per class over
+    which the matrices are averaged; None for all of the split.
 
-    Arrays: g_top and g_residuals (C + 3,); shares (C + 3, 4), what A1, A2, B1 and B2 give to each of these; a1, a2, a12
-    (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1, descending; cosines (C,), of the angles between the span
-    of the g_c and G's top C eigenspace, where C vectors fit in memory; quadratures g_, g_a1_, g_a1_a2_ and g_a1_a2_b1_
-    of G without these parts; what :func:`collinearity` tells; facts of the risk.
+    Arrays: g_top and g_residuals (C + 3,); shares (C + 3, 4), what A1, A2, B1 and B2 give to each
+        of these; a1, a2, a12
+    (C,) and b1: exact eigenvalues of A1, A2, A1 + A2 and B1, descending; cosines (C,), of the
+    angles between the span of the g_c and G's top C eigenspace, where C vectors fit in memory;
+    quadratures g_, g_a1_, g_a1_a2_ and g_a1_a2_b1_ of G without these parts; what
+    :func:`collinearity` tells; facts of the risk.
     Source: P18a section 4; P20 section 4.
     """
     risk = task.risk(split, step=task.step_after(epoch), per_class=sample_per_class)
@@ -54,7 +67,9 @@ def class_structure(
         results["cosines"] = subspace_cosines(start, pairs.top(risk.num_classes).vectors)
     for suffix, without in KNOCKED_OUT.items():
         operator = without_parts(gauss_newton(risk), [parts[name] for name in without])
-        results |= quadrature(task, operator, operator.name, f"g{suffix}_", num_steps, num_probes, seed)
+        results |= quadrature(
+            task, operator, operator.name, f"g{suffix}_", num_steps, num_probes, seed
+        )
     return (
         results
         | exact_eigenvalues(means)
@@ -65,12 +80,17 @@ def class_structure(
 
 
 def owner_shares(pairs: EigenPairs, parts: list[LinearOperator]) -> np.ndarray:
-    """What each part gives to each eigenvalue, vᵀ(part)v/λ, last what is left for B2: (k, parts + 1), rows sum to 1.
+    """What each part gives to each eigenvalue, vᵀ(part)v/λ, last what is left for B2: (k, parts +
+    1), rows sum to 1.
 
     All parts are positive semidefinite, so the shares are a true division of λ = vᵀGv.
     """
     v = pairs.vectors
-    given = torch.stack([(v * (part @ v)).sum(0, dtype=torch.float64) for part in parts], dim=1).cpu().numpy()
+    given = (
+        torch.stack([(v * (part @ v)).sum(0, dtype=torch.float64) for part in parts], dim=1)
+        .cpu()
+        .numpy()
+    )
     shares = given / pairs.values[:, None]
     return np.column_stack([shares, 1 - shares.sum(1)])
 
@@ -83,11 +103,16 @@ def without_parts(operator: LinearOperator, parts: list[LinearOperator]) -> Line
 
 
 def exact_eigenvalues(means: ClassMeans) -> dict[str, np.ndarray]:
-    """a1, a2, a12 (C,): the eigenvalues of A1, A2 and A1 + A2, from Gram matrices of C vectors, in float64.
+    """a1, a2, a12 (C,): the eigenvalues of A1, A2 and A1 + A2, from Gram matrices of C vectors, in
+    float64.
 
     A1 + A2 = Σ_c (p_c/N)(1 + p_c/p_{c,c}) g_c g_cᵀ, because p_c g_c = −p_{c,c} g_{c,c}.
     """
-    others, own, examples = means.class_weights.double(), means.own_weights.double(), means.risk.num_examples
+    others, own, examples = (
+        means.class_weights.double(),
+        means.own_weights.double(),
+        means.risk.num_examples,
+    )
     of_others, of_own = means.gram("class"), means.gram("own")
     return {
         "a1": weighted_eigenvalues(of_others, others / examples),
@@ -123,8 +148,10 @@ def collinearity(means: ClassMeans) -> dict[str, np.ndarray]:
 def check_exact_rows(rows: int) -> None:
     if rows > MAX_EXACT_ROWS:
         raise ValueError(
-            f"exact spectra of N·C = {rows:,} rows are too many: at most {MAX_EXACT_ROWS:,} are solved. "
-            "Take fewer examples per class for them (exact_per_class in the chapter), or fewer classes."
+            f"exact spectra of N·C = {rows:,} rows are too many: at most {MAX_EXACT_ROWS:,} are "
+            "solved. "
+            "Take fewer examples per class for them (exact_per_class in the chapter), or fewer "
+            "classes."
         )
 
 
@@ -138,21 +165,27 @@ def exact_knock_out(
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """The exact spectra of G and of G without its parts over a small sample, and the quadrature of the same G.
+    """The exact spectra of G and of G without its parts over a small sample, and the quadrature of
+    the same G.
 
-    sample_per_class: images per class; the exact spectra take (N·C)² numbers, and the linear algebra (N·C)³ products.
+    sample_per_class: images per class; the exact spectra take (N·C)² numbers, and the linear
+        algebra (N·C)³ products.
 
-    Arrays: exact, exact_a1, exact_a1_a2, exact_a1_a2_b1 (N·C,): eigenvalues, descending, by the Gram route; a1 (C,);
-    quadrature g_; facts of the risk.
+    Arrays: exact, exact_a1, exact_a1_a2, exact_a1_a2_b1 (N·C,): eigenvalues, descending, by the
+    Gram route; a1 (C,); quadrature g_; facts of the risk.
 
     Raises ValueError for a sample whose exact spectra would take more than MAX_EXACT_ROWS² numbers.
     Source: P20 section 4; the Gram route is this package's own yardstick.
     """
     risk = task.risk(split, per_class=sample_per_class)
     check_exact_rows(risk.num_examples * risk.num_classes)
-    results = quadrature(task, gauss_newton(risk), "G, small sample", "g_", num_steps, num_probes, seed)
+    results = quadrature(
+        task, gauss_newton(risk), "G, small sample", "g_", num_steps, num_probes, seed
+    )
     with task.counting("exact spectra by the Gram route", 1) as advance:
         spectra = exact_knock_out_spectra(risk, list(KNOCKED_OUT.values()))
         advance()
-    results |= {f"exact{suffix}": values for suffix, values in zip(KNOCKED_OUT, spectra, strict=True)}
+    results |= {
+        f"exact{suffix}": values for suffix, values in zip(KNOCKED_OUT, spectra, strict=True)
+    }
     return results | {"a1": exact_eigenvalues(class_means(risk))["a1"]} | risk_facts(risk)

@@ -14,7 +14,9 @@ ROUNDING = 1e-3  # relative: the residual to which λ_C is known
 
 
 def verdict_class_structure(record: Record) -> list[Verdict]:
-    """Four numbers: A1's share of the outliers, its eigenvalues beside G's, the two spaces, and what A1 leaves."""
+    """Four numbers: A1's share of the outliers, its eigenvalues beside G's, the two spaces,
+    and what A1 leaves.
+    """
     classes = record.num_classes
     ratios = record["a1"][:classes] / record["g_top"][:classes]
     share = a1_share(record)
@@ -27,7 +29,8 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
             *judge(share, MOST, above=True, share=True),
         ),
         (
-            "eigenvalues of A1 (exact) over those of G, λ_i(A1)/λ_i(G), i ≤ C: smallest and largest",
+            "eigenvalues of A1 (exact) over those of G, λ_i(A1)/λ_i(G), i ≤ C: smallest and "
+            "largest",
             f"{ratios.min():.2f} … {ratios.max():.2f}",
             f"all ≥ {1 / NEAR:g}, a threshold of ours (none can exceed 1)",
             *judge(float(ratios.min()), 1 / NEAR, above=True),
@@ -57,10 +60,11 @@ def a1_share(record: Record) -> float:
 
 
 def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
-    """How many eigenvalues of G without A1 (or more, by ``suffix``) lie above λ_C(G), and the largest over λ_C(G).
+    """How many eigenvalues of G without A1 (or more, by ``suffix``) lie above λ_C(G), and the
+    largest over λ_C(G).
 
-    Ritz values of the probe that shows most of them: each is at most the eigenvalue it stands for, and at this end of
-    the spectrum they have converged.
+    Ritz values of the probe that shows most of them: each is at most the eigenvalue it stands for,
+    and at this end of the spectrum they have converged.
     """
     edge = record["g_top"][record.num_classes - 1]
     nodes = np.nan_to_num(record[f"g{suffix}_nodes"])
@@ -68,22 +72,27 @@ def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
 
 
 def findings(record: Record) -> list[str]:
-    """In this run: A1's share of the outliers, its eigenvalues beside them, and what is left without it."""
+    """In this run: A1's share of the outliers, its eigenvalues beside them,
+    and what is left without it.
+    """
     rows = verdict_class_structure(record)
     classes, (left, largest) = record.num_classes, survivors(record)
     ratios = record["a1"][:classes] / record["g_top"][:classes]
     told = [
         finding(
-            f"The class means' part $A_1$ makes {a1_share(record):.0%} of the sum of $G$'s top {classes} eigenvalues.",
+            f"The class means' part $A_1$ makes {a1_share(record):.0%} of the sum of $G$'s top "
+            f"{classes} eigenvalues.",
             rows[0],
         ),
         finding(
-            f"$\\lambda_i(A_1)/\\lambda_i(G)$ lies between {ratios.min():.2f} and {ratios.max():.2f} for "
+            f"$\\lambda_i(A_1)/\\lambda_i(G)$ lies between {ratios.min():.2f} and "
+            f"{ratios.max():.2f} for "
             f"$i \\le {classes}$.",
             rows[1],
         ),
         finding(
-            f"$G - A_1$ has {left} eigenvalues above $\\lambda_{{{classes}}}(G)$, where $G$ has {classes}; the largest "
+            f"$G - A_1$ has {left} eigenvalues above $\\lambda_{{{classes}}}(G)$, where $G$ has "
+            f"{classes}; the largest "
             f"is {largest:.2f} times that one.",
             rows[-1],
         ),

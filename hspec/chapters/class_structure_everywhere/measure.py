@@ -54,7 +54,10 @@ def layer_structure(
             for kind, of in spectra.items():
                 results |= {f"l{place}_{kind}_{which}": values for which, values in of.items()}
             row = {"sizes": np.array(data.weight.shape)} | about_the_mean(data)
-            for kind, means in (("features", feature_means(data)), ("errors", error_means(data)[0])):
+            for kind, means in (
+                ("features", feature_means(data)),
+                ("errors", error_means(data)[0]),
+            ):
                 numbers = depth_numbers(means, data, kind)
                 row |= {f"{kind}_{key}": value for key, value in numbers.items()}
             for key, value in row.items():
@@ -107,7 +110,8 @@ def knock_outs(table: Tensor, levels: Levels, generator: torch.Generator) -> dic
 
 
 def moment_eigenvalues(table: Tensor) -> np.ndarray:
-    """Eigenvalues of (1/N) Σ v vᵀ that can be nonzero, descending, by the smaller Gram matrix."""
+    """Eigenvalues of (1/N) Σ v vᵀ that can be nonzero, descending,
+    by the smaller Gram matrix."""
     V = table.flatten(1)
     gram = V @ V.T if V.shape[0] <= V.shape[1] else V.T @ V
     return (torch.linalg.eigvalsh(gram).flip(0) / table.shape[1]).clamp(min=0).cpu().numpy()
@@ -131,7 +135,9 @@ def weight_knock_outs(data: LayerData, generator: torch.Generator) -> dict[str, 
     Source: P20, figure 13.
     """
     W, (d_out, d_in), k = data.weight.double(), data.weight.shape, len(data.classes)
-    P, Q = (orthonormal_basis(random_like(W.new_zeros(d, min(d, k)), generator)) for d in (d_out, d_in))
+    P, Q = (
+        orthonormal_basis(random_like(W.new_zeros(d, min(d, k)), generator)) for d in (d_out, d_in)
+    )
     rest = W - P @ (P.T @ W)
     found = {
         "all": W,

@@ -16,7 +16,10 @@ KINDS = {
 }
 DEPTH = {
     "class_within": ("class over within trace", +1),
-    "ratio": ("ratio of the class-mean matrix's eigenvalues (features λ_2/λ_C, errors λ_1/λ_{C−1})", -1),
+    "ratio": (
+        "ratio of the class-mean matrix's eigenvalues (features λ_2/λ_C, errors λ_1/λ_{C−1})",
+        -1,
+    ),
     "cosines": ("distance of the class means' cosines from −1/(C−1)", -1),
 }
 LEFT = 1.0  # of λ_C before: what a knock-out that takes all outliers leaves at most
@@ -60,7 +63,8 @@ def verdict_structure(records: list[Record]) -> list[Verdict]:
         rows.append(
             Verdict(
                 "P20-1",
-                f"{name}: the largest outside of the class means' span, over the C-th before; median "
+                f"{name}: the largest outside of the class means' span, over the C-th before; "
+                "median "
                 "(range) over layers and seeds; without random directions",
                 f"{middle:.2f} ({np.nanmin(left):.2f} … {np.nanmax(left):.2f}); {control:.2f}",
                 f"≤ {LEFT:g}, where random directions leave more; both are ours",
@@ -107,7 +111,8 @@ def findings(records: list[Record]) -> list[str]:
     per_kind = ", ".join(f"{kind} {value:.2f}" for kind, value in left.items())
     told = [
         finding(
-            "Outside of the class means' span the largest eigenvalue (of weights, singular value) is, "
+            "Outside of the class means' span the largest eigenvalue (of weights, singular value) "
+            "is, "
             f"in units of the $C$-th before and in the median layer: {per_kind}.",
             *rows,
         ),

@@ -1,4 +1,6 @@
-"""The first steps of training: what changes from epoch to epoch, and how it depends on the sample."""
+"""The first steps of training: what changes from epoch to epoch,
+and how it depends on the sample.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from hspec.figures.tables import tabulated
 
 
 def changes_by_epoch(frames: list[Frame], epoch: int) -> Figure:
-    """Normalised Wasserstein-1 distance from each epoch's end to the next one's, with standard errors over probes."""
+    """Normalised Wasserstein-1 distance from each epoch's end to the next one's,
+    with standard errors over probes.
+    """
     changes = np.array(epoch_changes(frames, epoch))
     noise = np.nanmean([sampling_noise(r.hess) for r in frames])
     figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
@@ -30,7 +34,10 @@ def changes_by_epoch(frames: list[Frame], epoch: int) -> Figure:
     )
     if np.isfinite(noise):
         axis.axhline(
-            noise, color=COLOURS["neutral"], linestyle="--", label="one spectrum, seen by two probes"
+            noise,
+            color=COLOURS["neutral"],
+            linestyle="--",
+            label="one spectrum, seen by two probes",
         )
     axis.set_xticks(numbers)
     axis.set_ylim(bottom=0)
@@ -41,7 +48,8 @@ def changes_by_epoch(frames: list[Frame], epoch: int) -> Figure:
 
 
 def sample_table(films: list[list[Frame]], step: int) -> pd.DataFrame:
-    """The ends of the spectrum after one step by the size of the Hessian's sample: one row a film that has the step.
+    """The ends of the spectrum after one step by the size of the Hessian's sample: one row a film
+    that has the step.
 
     Films of other nets or trainings than the first one's are left out.
     """

@@ -72,7 +72,8 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     return [
         Verdict(
             "GKX-3",
-            f"Wasserstein-1 distance of the spectra one epoch apart, normalised: mean of the {len(later)} epochs after "
+            "Wasserstein-1 distance of the spectra one epoch apart, normalised: mean of the "
+            f"{len(later)} epochs after "
             "the first",
             f"{with_error(value, sem)}; first epoch {with_error(*first)}",
             f"at most {SETTLED:.2f} of the first epoch's",
@@ -82,7 +83,9 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
 
 
 def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]]) -> list[str]:
-    """In this run: both ends at the start and later, the change per epoch; the ends of a stored film, by its sample."""
+    """In this run: both ends at the start and later, the change per epoch;
+    the ends of a stored film, by its sample.
+    """
     settled = verdict_settling(film, epoch)
     told = [
         _negative(film, later),
@@ -96,7 +99,9 @@ def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]
 
 
 def by_sample(films: list[list[Frame]], step: int) -> list[Frame]:
-    """The frames at the step of the first film's net and training, by the size of the Hessian's sample."""
+    """The frames at the step of the first film's net and training,
+    by the size of the Hessian's sample.
+    """
     setting = films[0][0].setting
     frames = [r for film in films for r in film if r.setting == setting and r.step == step]
     return sorted(frames, key=lambda frame: frame.num_examples)
@@ -109,9 +114,11 @@ def _samples(frames: list[Frame]) -> str:
         f"{d:.3f} over {f.num_examples:,} images" for d, f in zip(depths, frames, strict=True)
     )
     return (
-        f"The same stored weights at step {frames[0].step:,}: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is {sizes}. "
+        f"The same stored weights at step {frames[0].step:,}: "
+        f"$|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is {sizes}. "
         + (
-            "It falls as the sample grows, so that a part of what is negative is the small sample's."
+            "It falls as the sample grows, so that a part of what is negative is the small "
+            "sample's."
             if falls
             else "It does not fall as the sample grows: the size of the sample does not explain it."
         )
@@ -123,7 +130,8 @@ def _negative(film: list[Frame], later: int) -> str:
     start, after = film[0], frame_at(film, later)
     return finding(
         f"{net_name(start)}, {start.setting.dataset}: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is "
-        f"{depth(start)[0]:.2f} at step {start.step} and {depth(after)[0]:.3f} at step {after.step:,}; "
+        f"{depth(start)[0]:.2f} at step {start.step} and {depth(after)[0]:.3f} at step "
+        f"{after.step:,}; "
         f"below $-\\lambda_{{\\max}}/{1 / LARGE:g}$ lie {rows[1].value} eigenvalues.",
         *rows,
     )

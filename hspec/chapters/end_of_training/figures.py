@@ -12,7 +12,9 @@ from hspec.figures.style import COLOURS, panels
 
 
 def negative_parts(films: dict[str, list[Frame]]) -> Figure:
-    """|λ_min|/λ_max (left) and the share of the curvature that is negative (right) over the steps."""
+    """|λ_min|/λ_max (left) and the share of the curvature that is negative (right) over the
+    steps.
+    """
     figure, (left, right) = panels(1, 2, width=4.8, height=3.3)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):
         steps = [r.step for r in frames]
@@ -31,11 +33,15 @@ def negative_parts(films: dict[str, list[Frame]]) -> Figure:
 
 
 def fading(frames: list[Frame]) -> Figure:
-    """λ_1 and |λ_min| against the loss of the same frames, both logarithmic: parallel where they fade together."""
+    """λ_1 and |λ_min| against the loss of the same frames, both logarithmic:
+    parallel where they fade together.
+    """
     figure, (axis,) = panels(1, 1, width=6.0, height=3.5)
     order = sorted(frames, key=lambda r: r.loss)
     losses = [r.loss for r in order]
-    axis.loglog(losses, [float(r.top[0]) for r in order], "o-", color=COLOURS["G"], label=r"$\lambda_1$")
+    axis.loglog(
+        losses, [float(r.top[0]) for r in order], "o-", color=COLOURS["G"], label=r"$\lambda_1$"
+    )
     sizes = [abs(np.minimum(0.0, r.bottom)) for r in order]  # NaN stays
     axis.loglog(losses, sizes, "s-", color=COLOURS["B1"], label=r"$|\lambda_{\min}|$")
     falling_loss_axis(axis, frames)

@@ -11,14 +11,18 @@ from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import mean_and_error, student_factor
 
 LITTLE = 0.1  # of the curvature
-ALMOST_NONE = 0.01  # of λ_max: below this a spectrum is almost non-negative; the paper's net has about 0.0006
+ALMOST_NONE = (
+    0.01  # of λ_max: below this a spectrum is almost non-negative; the paper's net has about 0.0006
+)
 
 
 def verdict_end(records: list[Frame]) -> list[Verdict]:
     """GKX-5, from the last frame of each seed."""
     depths, slacks = zip(*(depth(r) for r in records), strict=True)
     value, sem = mean_and_error(depths)
-    factor = student_factor(len(records))  # NaN for one training, whose luck is then not in the error
+    factor = student_factor(
+        len(records)
+    )  # NaN for one training, whose luck is then not in the error
     error = max(float(np.nan_to_num(factor * sem)), *slacks)
     luck = "" if len(records) > 1 else ", of one training"
     shares, lows, highs = np.transpose([negative_share(r.hess) for r in records])
@@ -43,17 +47,22 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
 
 
 def _end(bounds: np.ndarray, factor: float, sign: int) -> float:
-    """Mean of rigorous bounds over seeds, moved outwards by Student's half-width where there are several."""
+    """Mean of rigorous bounds over seeds, moved outwards by Student's half-width where
+    there are several.
+    """
     mean, error = mean_and_error(bounds)
     return float(np.clip(mean + sign * np.nan_to_num(factor * error), 0, 1))
 
 
 def findings(records: list[Frame], trained: list[Frame]) -> list[str]:
-    """In this run: what is negative at the end, over the seeds, and in a fully trained net that is stored."""
+    """In this run: what is negative at the end, over the seeds,
+    and in a fully trained net that is stored.
+    """
     ends = ", ".join(f"{record.top[0]:.3g}" for record in records)
     told = [
         _finding(records),
-        f"The largest eigenvalue is then {ends}, at a loss of {', '.join(f'{r.loss:.2g}' for r in records)}.",
+        f"The largest eigenvalue is then {ends}, at a loss of "
+        f"{', '.join(f'{r.loss:.2g}' for r in records)}.",
     ]
     return [*told, *(_finding([record]) for record in trained[:2])]
 
@@ -62,7 +71,8 @@ def _finding(records: list[Frame]) -> str:
     rows, record = verdict_end(records), records[0]
     return finding(
         f"{net_name(record)}, {record.setting.dataset}, {moment(record)}, {seeds(records)}, "
-        f"{record.options['batch_norm']} statistics: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is {rows[0].value}, and "
+        f"{record.options['batch_norm']} statistics: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is "
+        f"{rows[0].value}, and "
         f"{rows[1].value} of the curvature is negative.",
         *rows,
     )

@@ -26,7 +26,14 @@ def gradient_shares(films: dict[str, list[Frame]], *, drops: Iterable[int] = ())
         shares = np.array([share(r, rank) for r in frames])
         bars = np.abs(shares[:, 1:] - shares[:, :1]).T
         axis.errorbar(
-            steps, shares[:, 0], bars, color=colour, marker=marker, markersize=4, capsize=2, label=label
+            steps,
+            shares[:, 0],
+            bars,
+            color=colour,
+            marker=marker,
+            markersize=4,
+            capsize=2,
+            label=label,
         )
     for drop in drops:
         axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2)
@@ -38,7 +45,9 @@ def gradient_shares(films: dict[str, list[Frame]], *, drops: Iterable[int] = ())
 
 
 def gradient_over_spectrum(records: dict[str, Frame]) -> Figure:
-    """Where along the spectrum the gradient lies: its energy at eigenvalues below λ, against λ/λ_1."""
+    """Where along the spectrum the gradient lies: its energy at eigenvalues below λ,
+    against λ/λ_1.
+    """
     figure, (axis,) = panels(1, 1, width=6.4, height=3.4)
     for (label, record), (colour, _) in zip(records.items(), LOOKS, strict=False):
         measure, largest = record.gradient, float(record.top[0])
@@ -81,7 +90,9 @@ def gradient_row(label: str, frame: Frame, classes: int) -> dict[str, object]:
 
 
 def share_summary(films: dict[str, list[Frame]]) -> pd.DataFrame:
-    """The gradient's share in the top C eigenvectors after the start: mean and range over the frames that have it."""
+    """The gradient's share in the top C eigenvectors after the start:
+    mean and range over the frames that have it.
+    """
     formats = {
         "share of ‖∇L‖² in the top C, mean over frames": ".3f",
         "smallest and largest": "{:.3f} to {:.3f}",

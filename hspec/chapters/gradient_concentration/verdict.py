@@ -9,7 +9,8 @@ from hspec.experiments.training_spectrum import Frame
 
 
 def findings(films: dict[str, list[Frame]], stored: dict[str, list[Frame]]) -> list[str]:
-    """In this run: the share of each net over the frames; of stored films at their last frame."""
+    """In this run: the share of each net over the frames;
+    of stored films at their last frame."""
     told = [_over_frames(label, frames) for label, frames in films.items()]
     told += [_at(f"stored, {label}", frames[-1]) for label, frames in stored.items()]
     return told
@@ -21,11 +22,16 @@ def _over_frames(label: str, frames: list[Frame]) -> str:
     known = [pair for pair in found if pair[0] == pair[0]]
     random = classes / frames[0].num_parameters
     if not known:
-        return f"{net_name(frames[0])}, {label}: the cut behind the top {classes} is known at none of the frames."
+        return (
+            f"{net_name(frames[0])}, {label}: the cut behind the top {classes} is known at none "
+            "of the frames."
+        )
     (least, low), (most, high) = min(known), max(known)
     return (
-        f"{net_name(frames[0])}, {label}: the top {classes} eigenvectors hold between {least:.0%} (step {low:,}) and "
-        f"{most:.0%} (step {high:,}) of the gradient's energy; of a random direction's, {typeset(random)}."
+        f"{net_name(frames[0])}, {label}: the top {classes} eigenvectors hold between {least:.0%} "
+        f"(step {low:,}) and "
+        f"{most:.0%} (step {high:,}) of the gradient's energy; of a random direction's, "
+        f"{typeset(random)}."
     )
 
 
@@ -33,5 +39,8 @@ def _at(label: str, frame: Frame) -> str:
     value, lower, upper = share(frame, frame.num_classes)
     name = f"{net_name(frame)}, {frame.setting.dataset} ({label}), step {frame.step:,}"
     if value != value:
-        return f"{name}: which eigenvectors are the top {frame.num_classes} is not known, they have not converged."
+        return (
+            f"{name}: which eigenvectors are the top {frame.num_classes} is not known, they "
+            "have not converged."
+        )
     return f"{name}: {value:.0%} of it, rigorously between {lower:.0%} and {upper:.0%}."

@@ -1,4 +1,6 @@
-"""Figures of the three-level hierarchy: the map of the means, silhouettes, and the log-spectra of G's parts."""
+"""Figures of the three-level hierarchy: the map of the means, silhouettes,
+and the log-spectra of G's parts.
+"""
 
 from __future__ import annotations
 
@@ -28,22 +30,30 @@ LEVELS = {
 
 
 def map_of_means(record: Record) -> Figure:
-    """t-SNE in both metrics: the g_c as large discs with their class, the g_{c,c'} as their c' in the colour of c."""
+    """t-SNE in both metrics: the g_c as large discs with their class,
+    the g_{c,c'} as their c' in the colour of c.
+    """
     figure, axes = panels(1, len(METRICS), width=4.9, height=4.7)
     for axis, (metric, name) in zip(axes, METRICS.items(), strict=True):
         draw_map(axis, record, record[f"{metric}_map"])
         axis.set_title(f"t-SNE of {name}s")
     names = [f"{c}  {name}" for c, name in enumerate(record["class_names"])]
-    if len(names) <= MOST_LABELS and any(str(c) != name for c, name in enumerate(record["class_names"])):
+    if len(names) <= MOST_LABELS and any(
+        str(c) != name for c, name in enumerate(record["class_names"])
+    ):
         discs = [axes[0].plot([], [], "o", color=colour)[0] for colour in class_colours(len(names))]
         figure.legend(discs, names, loc="outside right center")
     return figure
 
 
 def map_frame(record: Record) -> pd.DataFrame:
-    """One row a mean: its classes, its place in both maps, its norm and its silhouettes (of cross-class means)."""
+    """One row a mean: its classes, its place in both maps,
+    its norm and its silhouettes (of cross-class means).
+    """
     count = record.num_classes
-    frame = pd.DataFrame({"c": np.r_[np.arange(count), record["true_class"]], "norm": record["norms"]})
+    frame = pd.DataFrame(
+        {"c": np.r_[np.arange(count), record["true_class"]], "norm": record["norms"]}
+    )
     frame["c_prime"] = [*[""] * count, *record["other_class"]]
     for metric in METRICS:
         frame[[f"{metric}_x", f"{metric}_y"]] = record[f"{metric}_map"]
@@ -52,8 +62,12 @@ def map_frame(record: Record) -> pd.DataFrame:
 
 
 def silhouettes(record: Record) -> Figure:
-    """Left: the silhouettes of each class' means. Right: their mean, against label c' and against shuffled labels."""
-    figure, (left, right) = panels(1, 2, width=4.6, height=3.3, gridspec_kw={"width_ratios": [1.3, 1]})
+    """Left: the silhouettes of each class' means. Right: their mean,
+    against label c' and against shuffled labels.
+    """
+    figure, (left, right) = panels(
+        1, 2, width=4.6, height=3.3, gridspec_kw={"width_ratios": [1.3, 1]}
+    )
     values, labels = record["euclidean_silhouette"], record["true_class"]
     for c, colour in enumerate(class_colours(record.num_classes)):
         own = np.sort(values[labels == c])
@@ -107,7 +121,8 @@ def cluster_row(record: Record, metric: str) -> dict[str, object]:
 
 
 def level_densities(record: Record, floor: float = ROUNDING) -> Figure:
-    """Eigenvalues per decade of G and B2 (exact where the record has them) and of B1; those of A1, A2, B1 as ticks.
+    """Eigenvalues per decade of G and B2 (exact where the record has them) and of B1; those of A1,
+    A2, B1 as ticks.
 
     floor  relative to the largest eigenvalue; nothing is drawn below
     """
@@ -125,7 +140,11 @@ def level_densities(record: Record, floor: float = ROUNDING) -> Figure:
     for i, name in enumerate(("A1", "A2", "B1")):
         values = record[name][record[name] > floor * top]
         axis.plot(
-            values, np.full(len(values), bottom * 0.75**i / 1.2), "|", color=COLOURS[name], markersize=9
+            values,
+            np.full(len(values), bottom * 0.75**i / 1.2),
+            "|",
+            color=COLOURS[name],
+            markersize=9,
         )
         axis.plot([], [], "|", color=COLOURS[name], markersize=9, label=f"{name}, exact")
     axis.set_xscale("log")
@@ -144,12 +163,16 @@ def best_measure(record: Record, name: str) -> SpectralMeasure:
 
 
 def level_frame(record: Record) -> pd.DataFrame:
-    """Each part of G: its rank at most, its largest eigenvalue, its share of the trace (of B2 with standard error)."""
+    """Each part of G: its rank at most, its largest eigenvalue,
+    its share of the trace (of B2 with standard error).
+    """
     b2 = record.spectrum("B2_")
     exact = {name: record[name].sum() for name in ("A1", "A2", "B1")}
     within, error = b2.trace()
     whole = sum(exact.values()) + within
-    shares = {name: trace / whole for name, trace in exact.items()} | {"B2": (within / whole, error / whole)}
+    shares = {name: trace / whole for name, trace in exact.items()} | {
+        "B2": (within / whole, error / whole)
+    }
     largest = {name: record[name].max() for name in ("A1", "A2", "B1")} | {"B2": b2.support[1]}
     c, n = record.num_classes, record.num_examples
     ranks = {"A1": c, "A2": c, "B1": c * (c - 2), "B2": n * (c - 1)}
@@ -169,7 +192,9 @@ def level_frame(record: Record) -> pd.DataFrame:
 
 
 def floor_frame(record: Record) -> pd.DataFrame:
-    """The separation of B1 from B2 by number under several floors, and by trace: exact and by quadrature."""
+    """The separation of B1 from B2 by number under several floors, and by trace:
+    exact and by quadrature.
+    """
     formats = {"B2 exact": ".2f", "B2 by quadrature": "{:.2f} ± {:.2f}"}
     return tabulated((floor_row(record, floor) for floor in (*FLOORS, None)), formats)
 

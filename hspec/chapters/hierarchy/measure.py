@@ -27,26 +27,31 @@ def class_geometry(
     num_permutations: int = 199,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """t-SNE of the g_c and g_{c,c'}, c' ≠ c, and how well the g_{c,c'} cluster by their class c in the original space.
+    """t-SNE of the g_c and g_{c,c'}, c' ≠ c, and how well the g_{c,c'} cluster by their class c in
+    the original space.
 
     epoch             after which the net is taken; None: the last
-    perplexity        of t-SNE; cut to a third of the number of points, beyond which it means nothing
+    perplexity        of t-SNE; cut to a third of the number of points, beyond which it means
+    nothing
     num_permutations  of the class labels, for the baseline
     seed              of t-SNE and of the permutations
 
-    The means g_{c,c} are left out: they are collinear with the g_c. Distances are plain (not squared) and come from
-    inner products summed in float64; no C²p numbers are held.
+    The means g_{c,c} are left out: they are collinear with the g_c. Distances are plain (not
+    squared) and come from inner products summed in float64; no C²p numbers are held.
 
-    Arrays, with n = C(C − 1) means g_{c,c'}: class_names (C,); true_class and other_class (n,), c and c'; for each
-    metric METRIC_silhouette (n,) under label c, METRIC_other_silhouette (n,) under label c', METRIC_permuted
-    (num_permutations,), mean silhouettes under shuffled labels, METRIC_nearest (n,), the class k whose g_k is
-    nearest, METRIC_map (C + n, 2), the t-SNE, first the g_c; perplexity; norms (C + n,); loss, error_rate,
-    test_loss, test_error; num_classes, num_examples, num_parameters.
+    Arrays, with n = C(C − 1) means g_{c,c'}: class_names (C,); true_class and other_class (n,), c
+    and c'; for each metric METRIC_silhouette (n,) under label c, METRIC_other_silhouette (n,) under
+    label c', METRIC_permuted (num_permutations,), mean silhouettes under shuffled labels,
+    METRIC_nearest (n,), the class k whose g_k is nearest, METRIC_map (C + n, 2), the t-SNE, first
+    the g_c; perplexity; norms (C + n,); loss, error_rate, test_loss, test_error; num_classes,
+    num_examples, num_parameters.
     Source: P18a, P20 (t-SNE of class and cross-class means).
     """
     risk = task.risk(step=task.step_after(epoch))
     if risk.num_classes < 3:
-        raise ValueError(f"clusters of cross-class means need at least 3 classes, got {risk.num_classes}")
+        raise ValueError(
+            f"clusters of cross-class means need at least 3 classes, got {risk.num_classes}"
+        )
     means, c = class_means(risk), risk.num_classes
     with task.counting("inner products of class means") as advance:
         inner = inner_products(means.gram(callback=advance), means.shares)

@@ -11,16 +11,21 @@ from hspec.statistics import interval, mean_and_error, normal_factor
 
 SIGNIFICANT = 0.01  # of the permutation test
 FLOORS = (1e-6, 1e-5, 1e-4, 1e-3)  # of the largest eigenvalue: from where on they are counted
-APART = 1.0  # in pooled interquartile ranges: the medians lie outside each other's middle halves, roughly
+# in pooled interquartile ranges: the medians lie outside each other's middle halves, roughly
+APART = 1.0
 
 
 def verdict_clusters(record: Record) -> list[Verdict]:
-    """P18-6, in the original distances: silhouette under the true class, and nearest class means."""
+    """P18-6, in the original distances: silhouette under the true class,
+    and nearest class means.
+    """
     return [silhouette_verdict(record), nearest_verdict(record)]
 
 
 def silhouette_summary(record: Record, metric: str) -> dict[str, float]:
-    """Mean silhouettes of the g_{c,c'}: by c with its standard error over classes, by c', shuffled; p of the first."""
+    """Mean silhouettes of the g_{c,c'}: by c with its standard error over classes, by c',
+    shuffled; p of the first.
+    """
     values, labels, permuted = (
         record[name] for name in (f"{metric}_silhouette", "true_class", f"{metric}_permuted")
     )
@@ -40,7 +45,8 @@ def silhouette_verdict(record: Record) -> Verdict:
     return Verdict(
         "P18-6",
         "silhouette of the g_{c,c'} under label c, Euclidean distance (± s.e. over classes)",
-        f"{found['true']:.2f} ± {found['error']:.2f}, p = {found['p']:.2g}; under label c' {found['other']:.2f}",
+        f"{found['true']:.2f} ± {found['error']:.2f}, p = {found['p']:.2g}; under label c' "
+        f"{found['other']:.2f}",
         f"positive, more than under label c', p ≤ {SIGNIFICANT:g} under shuffled labels",
         outcome(ahead > 0 and found["p"] <= SIGNIFICANT, decided=abs(ahead) > found["error"]),
     )
@@ -65,7 +71,9 @@ def nearest_verdict(record: Record) -> Verdict:
 
 
 def verdict_bulks(record: Record) -> list[Verdict]:
-    """P18-7: whether B1's and B2's eigenvalues make two bulks; by the trace they carry, and by their number."""
+    """P18-7: whether B1's and B2's eigenvalues make two bulks; by the trace they carry,
+    and by their number.
+    """
     return [bulks_verdict(record, by) for by in READINGS]
 
 
@@ -74,10 +82,14 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
     exact = "exact_B2" in record
     ends = None if exact else interval(value, error, len(record["B2_nodes"]))
     sampled = (
-        f" ± {error:.2f} (s.e. over probes)" if np.isfinite(error) else " (one probe: no standard error)"
+        f" ± {error:.2f} (s.e. over probes)"
+        if np.isfinite(error)
+        else " (one probe: no standard error)"
     )
     judged = judge(value, APART, above=True, interval=ends)
-    others = [separation_of(record, "B1", by, floor)[0] for floor in FLOORS] if by == "count" else []
+    others = (
+        [separation_of(record, "B1", by, floor)[0] for floor in FLOORS] if by == "count" else []
+    )
     others = [
         other for other in others if np.isfinite(other)
     ]  # above some floors there is nothing to separate
@@ -87,7 +99,11 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
         "P18-7",
         f"separation of B1 from B2, {READINGS[by]}",
         (f"{value:.2f}, exact" if exact else f"{value:.2f}{sampled}")
-        + (f"; above other floors {', '.join(f'{other:.2f}' for other in others)}" if others else ""),
+        + (
+            f"; above other floors {', '.join(f'{other:.2f}' for other in others)}"
+            if others
+            else ""
+        ),
         f"more than {APART:g}, a threshold of ours",
         *judged,
     )
@@ -100,12 +116,15 @@ def findings(means: Record, levels: Record) -> list[str]:
     found = silhouette_summary(means, "euclidean")
     return [
         finding(
-            f"The $g_{{c,c'}}$ have a mean silhouette of {found['true']:.2f} under the class $c$, of "
-            f"{found['other']:.2f} under the label $c'$ and of {found['permuted']:.2f} under shuffled classes.",
+            f"The $g_{{c,c'}}$ have a mean silhouette of {found['true']:.2f} under the class $c$, "
+            "of "
+            f"{found['other']:.2f} under the label $c'$ and of {found['permuted']:.2f} under "
+            "shuffled classes.",
             cluster,
         ),
         finding(
-            f"The nearest class mean of a $g_{{c,c'}}$ is its own $g_c$ for {nearest_share(means, 'euclidean'):.0%} "
+            f"The nearest class mean of a $g_{{c,c'}}$ is its own $g_c$ for "
+            f"{nearest_share(means, 'euclidean'):.0%} "
             "of them.",
             nearest,
         ),

@@ -23,7 +23,10 @@ PARTS = {"B1": "B1 from B2", "A1": "A1 from B2"}
 def separation_maps(grid: Grid, records: Mapping[Cell, Record | None], by: str = "trace") -> Figure:
     """Two maps over the grid, mean over repeats: the separation from B2 of B1 and of A1."""
     figure, axes = panels(
-        1, 2, width=max(4.4, 1.4 + 0.9 * len(grid.per_class)), height=max(3.0, 0.9 + 0.62 * len(grid.epochs))
+        1,
+        2,
+        width=max(4.4, 1.4 + 0.9 * len(grid.per_class)),
+        height=max(3.0, 0.9 + 0.62 * len(grid.epochs)),
     )
     for axis, (part, title) in zip(axes, PARTS.items(), strict=True):
         values, errors = tables(grid, records, part, by)
@@ -38,25 +41,45 @@ def separation_maps(grid: Grid, records: Mapping[Cell, Record | None], by: str =
 def tables(
     grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Separations and their errors (epochs, sample sizes): over repeats where there are several, else over probes."""
+    """Separations and their errors (epochs, sample sizes): over repeats where there are several,
+    else over probes.
+    """
     values = separation_table(grid, records, part, by)
     if len(grid.repeats) == 1:
-        return values[0], grid.table(records, lambda r: separation_of(r, part, by, exact=False)[1])[0]
+        return values[0], grid.table(records, lambda r: separation_of(r, part, by, exact=False)[1])[
+            0
+        ]
     count = np.isfinite(values).sum(0)
     mean = mean_over_repeats(values)
     squares = mean_over_repeats((values - mean) ** 2)
     return mean, np.sqrt(squares / np.where(count > 1, count - 1, np.nan))
 
 
-def separation_lines(grid: Grid, records: Mapping[Cell, Record | None], by: str = "trace") -> Figure:
-    """Above against epochs, one line a sample size; below against sample size, one line an epoch."""
+def separation_lines(
+    grid: Grid, records: Mapping[Cell, Record | None], by: str = "trace"
+) -> Figure:
+    """Above against epochs, one line a sample size; below against sample size,
+    one line an epoch.
+    """
     figure, axes = panels(2, 2, width=4.3, height=2.9)
     columns = axes[:2], axes[2:]
     for i, (part, title) in enumerate(PARTS.items()):
         values, errors = tables(grid, records, part, by)
-        draw_lines(columns[0][i], grid.epochs, values.T, errors.T, ordered_colours(grid.per_class), "epochs")
         draw_lines(
-            columns[1][i], grid.per_class, values, errors, ordered_colours(grid.epochs), "examples per class"
+            columns[0][i],
+            grid.epochs,
+            values.T,
+            errors.T,
+            ordered_colours(grid.per_class),
+            "epochs",
+        )
+        draw_lines(
+            columns[1][i],
+            grid.per_class,
+            values,
+            errors,
+            ordered_colours(grid.epochs),
+            "examples per class",
         )
         columns[0][i].set_title(title)
     columns[0][0].set_ylabel(f"separation, {READINGS[by]}")
@@ -70,7 +93,9 @@ def draw_lines(
     axis: Axes, x: np.ndarray, rows: np.ndarray, errors: np.ndarray, colours: Mapping, label: str
 ) -> None:
     for (name, colour), row, error in zip(colours.items(), rows, errors, strict=True):
-        axis.errorbar(x, row, yerr=np.nan_to_num(error), fmt="o-", markersize=4, color=colour, label=name)
+        axis.errorbar(
+            x, row, yerr=np.nan_to_num(error), fmt="o-", markersize=4, color=colour, label=name
+        )
     axis.set_xscale("log")
     axis.set_xticks(x, x)
     axis.minorticks_off()
@@ -78,7 +103,9 @@ def draw_lines(
 
 
 def part_ranges(grid: Grid, records: Mapping[Cell, Record | None], by: str = "trace") -> Figure:
-    """One panel a cell: the medians and the middle halves of A1's, B1's and B2's eigenvalues, on one axis."""
+    """One panel a cell: the medians and the middle halves of A1's, B1's and B2's eigenvalues,
+    on one axis.
+    """
     figure, axes = panels(
         len(grid.epochs), len(grid.per_class), width=2.7, height=1.3, sharex=True, sharey=True
     )
@@ -106,17 +133,22 @@ def draw_ranges(axis: Axes, record: Record, by: str) -> None:
         style = {"color": COLOURS[name], "solid_capstyle": "butt"}
         axis.semilogx([high, values.max()], [height, height], linewidth=1, **style)
         axis.semilogx([low, high], [height, height], linewidth=6, **style)
-        axis.semilogx(median, height, "o", color="white", markeredgecolor=COLOURS[name], markersize=5)
+        axis.semilogx(
+            median, height, "o", color="white", markeredgecolor=COLOURS[name], markersize=5
+        )
     axis.set_yticks(range(len(groups)), list(reversed(groups)))
     axis.set_ylim(-0.6, len(groups) - 0.4)
 
 
 def separation_frame(records: Mapping[Cell, Record | None]) -> pd.DataFrame:
-    """One row a cell: both separations in both readings, with their standard errors over probes."""
+    """One row a cell: both separations in both readings,
+    with their standard errors over probes."""
     quantities = {}
     for part, by in product(PARTS, READINGS):
         for place, suffix in enumerate(("", "_standard_error")):
-            quantities[f"{part}_from_B2_by_{by}{suffix}"] = lambda r, part=part, by=by, place=place: (
-                separation_of(r, part, by, exact=False)[place]
+            quantities[f"{part}_from_B2_by_{by}{suffix}"] = (
+                lambda r, part=part, by=by, place=place: separation_of(r, part, by, exact=False)[
+                    place
+                ]
             )
     return grid_frame(records, quantities)

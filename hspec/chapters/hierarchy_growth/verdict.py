@@ -14,7 +14,9 @@ from hspec.experiments.trends import trend_verdicts
 
 
 def verdict_growth(grid: Grid, records: Mapping[Cell, Record | None]) -> list[Verdict]:
-    """P18-8: the signs of four trends, in both readings. B2's exact spectra are left aside: few cells have them."""
+    """P18-8: the signs of four trends, in both readings. B2's exact spectra are left aside:
+    few cells have them.
+    """
     return [verdict for by in READINGS for verdict in growth_verdicts(grid, records, by)]
 
 
@@ -22,15 +24,23 @@ def growth_verdicts(grid: Grid, records: Mapping[Cell, Record | None], by: str) 
     b1, a1 = (separation_table(grid, records, part, by) for part in ("B1", "A1"))
     return [
         *trend_verdicts(
-            "P18-8", f"separation of B1 from B2, {READINGS[by]}", b1, {"epochs": +1, "sample size": -1}
+            "P18-8",
+            f"separation of B1 from B2, {READINGS[by]}",
+            b1,
+            {"epochs": +1, "sample size": -1},
         ),
         *trend_verdicts(
-            "P18-8", f"separation of A1 from B2, {READINGS[by]}", a1, {"epochs": +1, "sample size": +1}
+            "P18-8",
+            f"separation of A1 from B2, {READINGS[by]}",
+            a1,
+            {"epochs": +1, "sample size": +1},
         ),
     ]
 
 
-def separation_table(grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str) -> np.ndarray:
+def separation_table(
+    grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str
+) -> np.ndarray:
     """Separations from B2's quadrature, (repeats, epochs, sample sizes)."""
     return grid.table(records, lambda r: separation_of(r, part, by, exact=False)[0])
 
@@ -38,7 +48,12 @@ def separation_table(grid: Grid, records: Mapping[Cell, Record | None], part: st
 def findings(grid: Grid, records: Mapping[Cell, Record | None]) -> list[str]:
     """In this run: the four trends, read by trace."""
     rows = verdict_growth(grid, records)[:4]
-    names = ("$B_1$", "epochs"), ("$B_1$", "sample size"), ("$A_1$", "epochs"), ("$A_1$", "sample size")
+    names = (
+        ("$B_1$", "epochs"),
+        ("$B_1$", "sample size"),
+        ("$A_1$", "epochs"),
+        ("$A_1$", "sample size"),
+    )
     return [
         finding(f"The separation of {part} from $B_2$ along the {axis}: {row.value}.", row)
         for (part, axis), row in zip(names, rows, strict=True)

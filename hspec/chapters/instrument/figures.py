@@ -18,13 +18,17 @@ SHOWN_GHOSTS = 12  # largest eigenvalues in the picture of ghosts
 
 
 def exact_and_estimated(record: Record, preset: str = "P20") -> Figure:
-    """The exact density and the quadrature's, smoothed by the same kernel; below, one probe's CDF in its band."""
+    """The exact density and the quadrature's, smoothed by the same kernel; below,
+    one probe's CDF in its band.
+    """
     exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
     measure = record.spectrum("double_")
     width = KERNEL_WIDTHS[preset](measure, record.options["num_steps"])
     figure, (top, bottom) = panels(2, 1, width=8.4, height=3.0)
     density_line(top, exact, width, COLOURS["pale"], "exact, dense float64 solve", linewidth=4.0)
-    density_line(top, measure, width, COLOURS["Hess"], f"quadrature, {measure.num_probes} probes", style="--")
+    density_line(
+        top, measure, width, COLOURS["Hess"], f"quadrature, {measure.num_probes} probes", style="--"
+    )
     density_floor(top, measure.dimension, width)
     top.set(xlabel="eigenvalue λ of Hess", ylabel="spectral density")
     top.legend()
@@ -33,21 +37,39 @@ def exact_and_estimated(record: Record, preset: str = "P20") -> Figure:
 
 
 def probe_in_band(axis: Axes, record: Record, measure: SpectralMeasure, probe: int = 0) -> None:
-    """The exact CDF of one probe's weighted measure, and the band that contains it whatever the matrix."""
+    """The exact CDF of one probe's weighted measure,
+    and the band that contains it whatever the matrix.
+    """
     points = record["edges"][probe]
     points = points[np.isfinite(points)]
     linear = 1e-4 * np.abs(points).max()
-    grid = np.union1d(points, linear * np.sinh(np.linspace(*np.arcsinh(points[[0, -1]] / linear), 600)))
+    grid = np.union1d(
+        points, linear * np.sinh(np.linspace(*np.arcsinh(points[[0, -1]] / linear), 600))
+    )
     lower, upper = (bound[probe] for bound in measure.cdf_bounds(grid))
     axis.fill_between(
-        grid, lower, upper, step="post", color=COLOURS["B1"], alpha=0.5, linewidth=0, label="rigorous band"
+        grid,
+        lower,
+        upper,
+        step="post",
+        color=COLOURS["B1"],
+        alpha=0.5,
+        linewidth=0,
+        label="rigorous band",
     )
     exact = record["exact_cdf"][probe][: len(points)]
     axis.plot(
-        points, exact, ".", color=COLOURS["exact"], markersize=2.5, label="exact, at and between the nodes"
+        points,
+        exact,
+        ".",
+        color=COLOURS["exact"],
+        markersize=2.5,
+        label="exact, at and between the nodes",
     )
     axis.set_xscale("symlog", linthresh=linear)
-    powers = 10.0 ** np.arange(np.ceil(np.log10(linear)) + 1, 12)  # the next one would print over the zero
+    powers = 10.0 ** np.arange(
+        np.ceil(np.log10(linear)) + 1, 12
+    )  # the next one would print over the zero
     low, high = points[[0, -1]]
     axis.set_xticks([*-powers[powers < -low][::-1], 0, *powers[powers < high]])
     axis.set(xlabel="eigenvalue λ (linear near zero, logarithmic beyond)", ylabel="one probe's CDF")
@@ -55,7 +77,9 @@ def probe_in_band(axis: Axes, record: Record, measure: SpectralMeasure, probe: i
 
 
 def ghosts(record: Record) -> Figure:
-    """The largest Ritz values of one float32 run, with reorthogonalisation and without, over the true eigenvalues."""
+    """The largest Ritz values of one float32 run, with reorthogonalisation and without,
+    over the true eigenvalues.
+    """
     figure, (axis,) = panels(1, 1, width=8.4, height=2.6)
     exact = record["eigenvalues"][::-1][:SHOWN_GHOSTS]
     low = 0.95 * exact[-1]
@@ -68,15 +92,21 @@ def ghosts(record: Record) -> Figure:
     for height, (_, values, colour) in enumerate(rows):
         shown = np.sort(values[values >= low])
         jitter = stacked(shown, tolerance=1e-3 * exact[0])
-        axis.plot(shown, height + 0.035 * jitter, "o", color=COLOURS[colour], markersize=3.5, alpha=0.8)
-    axis.set_yticks(range(3), ["exact eigenvalues", "Ritz, reorthogonalised", "Ritz, bare recurrence"])
+        axis.plot(
+            shown, height + 0.035 * jitter, "o", color=COLOURS[colour], markersize=3.5, alpha=0.8
+        )
+    axis.set_yticks(
+        range(3), ["exact eigenvalues", "Ritz, reorthogonalised", "Ritz, bare recurrence"]
+    )
     axis.set(xlabel="eigenvalue λ", ylim=(-0.5, 2.9))
     axis.grid(visible=False)
     return figure
 
 
 def stacked(values: np.ndarray, tolerance: float) -> np.ndarray:
-    """How many of the ascending values lie within the tolerance before each: copies are drawn on top of each other."""
+    """How many of the ascending values lie within the tolerance before each:
+    copies are drawn on top of each other.
+    """
     counts = np.zeros(len(values))
     for i in range(1, len(values)):
         counts[i] = counts[i - 1] + 1 if values[i] - values[i - 1] < tolerance else 0
@@ -103,7 +133,9 @@ def error_frame(record: Record) -> pd.DataFrame:
 
 
 def ghost_frame(record: Record) -> pd.DataFrame:
-    """Copies of the largest eigenvalue among the Ritz values, and what a count of outliers would make of them."""
+    """Copies of the largest eigenvalue among the Ritz values,
+    and what a count of outliers would make of them.
+    """
     exact = record["eigenvalues"][::-1][:10]
     found = {"bare recurrence": record["ghosts"], "full": record["no_ghosts"]}
     return tabulated(
@@ -123,5 +155,8 @@ def eigenvalue_frame(record: Record, count: int = 10) -> pd.DataFrame:
     """The largest eigenvalues, and the relative error of each as seen by the first probe."""
     measure = record.spectrum("double_")
     return pd.DataFrame(
-        {"λ": record["eigenvalues"][::-1][:count], "relative error": top_errors(record, measure, count)[0]}
+        {
+            "λ": record["eigenvalues"][::-1][:count],
+            "relative error": top_errors(record, measure, count)[0],
+        }
     )

@@ -1,4 +1,6 @@
-"""How good is the instrument: quadrature against the exact spectrum of a net small enough to have one (GKX-1)."""
+"""How good is the instrument: quadrature against the exact spectrum of a net small enough
+to have one (GKX-1).
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,15 @@ GHOST_STEPS = 128  # the number of steps of P19's code, which does not reorthogo
 def instrument(
     task: Task, *, num_steps: int = 90, num_probes: int = 10, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Exact spectrum of the Hessian by a dense float64 solve, beside its estimates by Lanczos quadrature.
+    """Exact spectrum of the Hessian by a dense float64 solve, beside its estimates by Lanczos
+    quadrature.
 
-    Arrays: eigenvalues (p,), ascending; double_… and single_…: the quadratures with float64 and float32 products;
-    edges (n_v, 2m + 1): the nodes, the midpoints between them and one point beyond either end; exact_cdf of the same
-    shape: the exact CDF of each probe's weighted measure there; ghosts and no_ghosts (GHOST_STEPS,): float32 Ritz
-    values without and with reorthogonalisation; product_error: relative error of a float32 product; num_parameters,
-    num_examples, loss, error_rate.
+    Arrays: eigenvalues (p,), ascending; double_… and single_…: the quadratures with float64 and
+    float32 products; edges (n_v, 2m + 1): the nodes, the midpoints between them and one point
+    beyond either end; exact_cdf of the same
+    shape: the exact CDF of each probe's weighted measure there; ghosts and no_ghosts
+    (GHOST_STEPS,): float32 Ritz values without and with reorthogonalisation; product_error:
+    relative error of a float32 product; num_parameters, num_examples, loss, error_rate.
     Source: GKX19, section 3 and appendix.
     """
     risk = task.risk(dtype=torch.float64)
@@ -83,7 +87,9 @@ def draw_probes(risk: Risk, num_probes: int, generator: torch.Generator) -> torc
 
 
 def between(nodes: np.ndarray) -> np.ndarray:
-    """The nodes (m,), their midpoints, and a point beyond either end: (2m + 1,), ascending. NaN nodes stay NaN."""
+    """The nodes (m,), their midpoints, and a point beyond either end: (2m + 1,), ascending.
+    NaN nodes stay NaN.
+    """
     last = np.nanmax(nodes)
     margin = 0.01 * (last - nodes[0])
     middles = np.r_[nodes[0] - margin, (nodes[:-1] + nodes[1:]) / 2, np.nan]
@@ -106,11 +112,15 @@ def probe_cdfs(
 def ritz_values(risk: Risk, reorthogonalize: str, generator: torch.Generator) -> np.ndarray:
     operator = hessian(risk)
     start = draw_probe(operator, generator)
-    run = lanczos(operator, start, min(GHOST_STEPS, risk.num_parameters), reorthogonalize=reorthogonalize)
+    run = lanczos(
+        operator, start, min(GHOST_STEPS, risk.num_parameters), reorthogonalize=reorthogonalize
+    )
     return run.ritz()[0]
 
 
-def product_error(eigenvalues: torch.Tensor, vectors: torch.Tensor, risk: Risk, v: torch.Tensor) -> float:
+def product_error(
+    eigenvalues: torch.Tensor, vectors: torch.Tensor, risk: Risk, v: torch.Tensor
+) -> float:
     """‖Hess₃₂ v − Hess v‖ / ‖Hess v‖ of one single-precision product."""
     exact = vectors @ (eigenvalues * (vectors.T @ v))
     return float((hessian(risk) @ v.to(risk.dtype) - exact).norm() / exact.norm())
@@ -131,11 +141,12 @@ def synthetic(
 ) -> dict[str, np.ndarray]:
     """Quadrature of a synthetic matrix, in float64, beside its exact eigenvalues.
 
-    matrix   "spiked": diag(5, 4, 3, 0, …) + Z Zᵀ/2000, Z (2000, 2000) Gaussian; or "heavy-tailed": Z Zᵀ/1000,
-             Z (500, 1000) of Pareto's law with exponent and scale 1
+    matrix   "spiked": diag(5, 4, 3, 0, …) + Z Zᵀ/2000, Z (2000, 2000) Gaussian; or "heavy-tailed":
+             Z Zᵀ/1000, Z (500, 1000) of Pareto's law with exponent and scale 1
 
-    Arrays: exact (p,), descending; plain_…: nodes and weights; of the spiked matrix also top and top_residuals (3,),
-    and deflated_…: the quadrature without these three. num_parameters p; num_examples 0.
+    Arrays: exact (p,), descending; plain_…: nodes and weights; of the spiked matrix also top and
+    top_residuals (3,), and deflated_…: the quadrature without these three. num_parameters p;
+    num_examples 0.
     Source: P20, figure 15: (a) 128 steps, (b) 256, ten probes.
     """
     if matrix not in MATRICES:

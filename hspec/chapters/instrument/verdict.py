@@ -9,17 +9,17 @@ from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
 from hspec.statistics import interval, mean_and_error
 
-NEAR_ZERO = (
-    1e-3  # relative to |λ|max: inside lies a huge atom, which a Kolmogorov-Smirnov distance would only see
-)
-# The accuracy that the package promises with one probe of 90 steps on GKX19's net of 15,910 parameters; on another
-# net it scales as the sampling error does, with 1/√p (CTU21).
+# relative to |λ|max: inside lies a huge atom, which a Kolmogorov-Smirnov distance would only see
+NEAR_ZERO = 1e-3
+# The accuracy that the package promises with one probe of 90 steps on GKX19's net of 15,910
+# parameters; on another net it scales as the sampling error does, with 1/√p (CTU21).
 TARGET_KS, TARGET_W1, TARGET_PARAMETERS = 0.02, 1.5e-4, 15_910
 ROUNDING = 1e-10  # of a CDF, when it is held against the rigorous band
 
 
 def errors(record: Record, precision: str) -> dict[str, float]:
-    """Distances of a stored quadrature ("double" or "single") to the exact spectrum, all probes averaged.
+    """Distances of a stored quadrature ("double" or "single") to the exact spectrum, all probes
+    averaged.
 
     ks          Kolmogorov-Smirnov distance outside |λ| < 1e-3 |λ|max
     w1          Wasserstein-1 distance over the range of the spectrum
@@ -29,7 +29,9 @@ def errors(record: Record, precision: str) -> dict[str, float]:
     """
     exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
     measure = record.spectrum(f"{precision}_")
-    plain = SpectralMeasure(measure.nodes, measure.plain_weights, measure.plain_weights, measure.dimension)
+    plain = SpectralMeasure(
+        measure.nodes, measure.plain_weights, measure.plain_weights, measure.dimension
+    )
     width = exact.support[1] - exact.support[0]
     return {
         "ks": kolmogorov_smirnov(measure, exact, outside=NEAR_ZERO),
@@ -41,14 +43,20 @@ def errors(record: Record, precision: str) -> dict[str, float]:
 
 
 def top_errors(record: Record, measure: SpectralMeasure, count: int = 10) -> np.ndarray:
-    """Relative errors (n_v, count) of each probe's largest nodes against the largest eigenvalues."""
+    """Relative errors (n_v, count) of each probe's largest nodes against the largest
+    eigenvalues.
+    """
     exact = record["eigenvalues"][::-1][:count]
-    nodes = np.sort(np.where(np.isnan(measure.nodes), -np.inf, measure.nodes), axis=1)[:, ::-1][:, :count]
+    nodes = np.sort(np.where(np.isnan(measure.nodes), -np.inf, measure.nodes), axis=1)[:, ::-1][
+        :, :count
+    ]
     return np.abs(nodes / exact - 1)
 
 
 def single_probe_distances(record: Record) -> tuple[np.ndarray, np.ndarray]:
-    """W1 over the range, of each probe alone (n_v,): with converged-Ritz weights, and with the plain ones."""
+    """W1 over the range, of each probe alone (n_v,): with converged-Ritz weights,
+    and with the plain ones.
+    """
     exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
     measure = record.spectrum("double_")
     width = exact.support[1] - exact.support[0]
@@ -56,7 +64,8 @@ def single_probe_distances(record: Record) -> tuple[np.ndarray, np.ndarray]:
     def distances(weights):
         rows = zip(measure.nodes, weights, measure.plain_weights, strict=True)
         return (
-            np.array([wasserstein(SpectralMeasure(*row, measure.dimension), exact) for row in rows]) / width
+            np.array([wasserstein(SpectralMeasure(*row, measure.dimension), exact) for row in rows])
+            / width
         )
 
     return distances(measure.weights), distances(measure.plain_weights)
@@ -88,20 +97,24 @@ def band_violations(record: Record) -> tuple[int, int]:
 
 
 def ghost_copies(record: Record, relative: float = 1e-3) -> tuple[int, int]:
-    """Ritz values within a relative distance of the largest eigenvalue: without reorthogonalisation, and with it."""
+    """Ritz values within a relative distance of the largest eigenvalue:
+    without reorthogonalisation, and with it.
+    """
     largest = record["eigenvalues"][-1]
     return tuple(
-        int((np.abs(record[name] / largest - 1) < relative).sum()) for name in ("ghosts", "no_ghosts")
+        int((np.abs(record[name] / largest - 1) < relative).sum())
+        for name in ("ghosts", "no_ghosts")
     )
 
 
 def theory_bar(record: Record) -> tuple[float, float]:
-    """What theory allows the papers' plain rule, in W1 over the range, one probe: by sampling, and by quadrature.
+    """What theory allows the papers' plain rule, in W1 over the range, one probe: by sampling, and
+    by quadrature.
 
-    The weighted distribution function of a random probe has mean Φ and variance 2Φ(1 − Φ)/(p + 2), so that
-    E W1(F_v, Φ) ≤ ∫ (2Φ(1 − Φ)/(p + 2))^½ dt. Between two nodes F_v is no farther from the Gauss rule than the larger
-    of their two weights, by the inequalities of Chebyshev, Markov and Stieltjes; the sum of these over the gaps,
-    averaged over the probes, is the second part.
+    The weighted distribution function of a random probe has mean Φ and variance 2Φ(1 − Φ)/(p + 2),
+    so that E W1(F_v, Φ) ≤ ∫ (2Φ(1 − Φ)/(p + 2))^½ dt. Between two nodes F_v is no farther from the
+    Gauss rule than the larger of their two weights, by the inequalities of Chebyshev, Markov and
+    Stieltjes; the sum of these over the gaps, averaged over the probes, is the second part.
 
     Source: CTU21 (sampling); GolubMeurant2009, section 6 (quadrature).
     """
@@ -116,7 +129,9 @@ def theory_bar(record: Record) -> tuple[float, float]:
 
 
 def verdict_instrument(record: Record) -> list[Verdict]:
-    """GKX-1 by the papers' plain rule against theory; then what this package's rule promises, and the band."""
+    """GKX-1 by the papers' plain rule against theory; then what this package's rule promises,
+    and the band.
+    """
     corrected, plain = single_probe_distances(record)
     ks_mean, ks_sem = mean_and_error(single_probe_ks(record))
     outside, total = band_violations(record)
@@ -125,13 +140,16 @@ def verdict_instrument(record: Record) -> list[Verdict]:
     plain_mean, plain_sem = mean_and_error(plain)
     sampling, quadrature = theory_bar(record)
     scale = np.sqrt(TARGET_PARAMETERS / len(record["eigenvalues"]))
-    distance = f"Wasserstein-1 distance to the exact spectrum over its range, one probe of {steps} steps"
+    distance = (
+        f"Wasserstein-1 distance to the exact spectrum over its range, one probe of {steps} steps"
+    )
     return [
         Verdict(
             "GKX-1",
             f"{distance}, the papers' plain Gauss weights (mean ± s.e. of {probes} probes)",
             f"{plain_mean:.1e} ± {plain_sem:.0e}",
-            f"≤ {sampling + quadrature:.1e}, what theory allows: sampling {sampling:.1e}, quadrature {quadrature:.1e}",
+            f"≤ {sampling + quadrature:.1e}, what theory allows: sampling {sampling:.1e}, "
+            f"quadrature {quadrature:.1e}",
             *judge(
                 float(plain_mean),
                 sampling + quadrature,
@@ -148,7 +166,8 @@ def verdict_instrument(record: Record) -> list[Verdict]:
         ),
         Verdict(
             "GKX-1",
-            f"Kolmogorov-Smirnov distance outside |λ| < {NEAR_ZERO:g} |λ|max, one probe (mean ± s.e. of {probes})",
+            f"Kolmogorov-Smirnov distance outside |λ| < {NEAR_ZERO:g} |λ|max, one probe (mean ± "
+            f"s.e. of {probes})",
             f"{ks_mean:.4f} ± {ks_sem:.0e}",
             f"≤ {scale * TARGET_KS:.3f}, a promise of ours",
             *judge(float(ks_mean), scale * TARGET_KS, interval=interval(ks_mean, ks_sem, probes)),
@@ -172,14 +191,18 @@ def findings(record: Record) -> list[str]:
     steps = record.options["num_steps"]
     return [
         finding(
-            f"One probe of {steps} products by the papers' plain rule is {typeset(plain_mean)} of the range away from "
-            f"the exact spectrum (Wasserstein-1); theory allows {typeset(sum(theory_bar(record)))}.",
+            f"One probe of {steps} products by the papers' plain rule is {typeset(plain_mean)} of "
+            "the range away from "
+            "the exact spectrum (Wasserstein-1); theory allows "
+            f"{typeset(sum(theory_bar(record)))}.",
             plain,
         ),
         f"Our converged-Ritz weights bring that to {typeset(corrected_mean)}: the promise "
         f"{PROMISE[both((ours.outcome, ''), (ks.outcome, ''))[0]]}.",
-        f"The exact distribution function of a probe leaves the rigorous band at {outside} of {total} points.",
-        f"Among {len(record['ghosts'])} float32 Ritz values the bare recurrence has the largest eigenvalue {bare} "
+        f"The exact distribution function of a probe leaves the rigorous band at {outside} of "
+        f"{total} points.",
+        f"Among {len(record['ghosts'])} float32 Ritz values the bare recurrence has the largest "
+        f"eigenvalue {bare} "
         f"times, the reorthogonalised one {full} {'time' if full == 1 else 'times'}.",
     ]
 

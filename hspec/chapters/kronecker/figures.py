@@ -60,7 +60,15 @@ def misses_by_layer(record: Record) -> Figure:
     for axis, (key, values) in zip(axes, misses(record).items(), strict=True):
         for name, column in zip(NAMES, values.T, strict=True):
             colour, style, label = LOOKS[name]
-            axis.plot(layers, column, style, marker="o", markersize=3.5, color=COLOURS[colour], label=label)
+            axis.plot(
+                layers,
+                column,
+                style,
+                marker="o",
+                markersize=3.5,
+                color=COLOURS[colour],
+                label=label,
+            )
         axis.set_title(SHORT[key], fontsize=9)
         axis.set_ylim(bottom=0)
         axis.set_xlabel("layer")
@@ -73,7 +81,11 @@ def approximation_table(record: Record) -> pd.DataFrame:
     found = misses(record)
     columns: dict[str, object] = {"layer": np.arange(1, len(record["layers"]) + 1)}
     for place, name in enumerate(NAMES.values()):
-        numbers = found["frobenius"][:, place], record["overlap"][:, place], found["logarithm"][:, place]
+        numbers = (
+            found["frobenius"][:, place],
+            record["overlap"][:, place],
+            found["logarithm"][:, place],
+        )
         columns[name] = list(zip(*numbers, strict=True))
     return tabulated(columns, dict.fromkeys(NAMES.values(), "{:.3f} / {:.2f} / {:.2f}"))
 

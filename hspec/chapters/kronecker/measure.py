@@ -143,4 +143,6 @@ def trace_of(data: LayerData, A: LinearOperator) -> float:
     if isinstance(A, LayerGaussNewton):
         h, e = data.features[:, 0].double(), data.weighted_errors[:, :, 0].double()
         return float(((e**2).sum((1, 2)) * (h**2).sum(1)).mean())
-    return sum(w * float(K.A.double().trace() * K.B.double().trace()) for w, K in kronecker_terms(A))
+    return sum(
+        w * float(K.A.double().trace() * K.B.double().trace()) for w, K in kronecker_terms(A)
+    )

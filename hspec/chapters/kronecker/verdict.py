@@ -48,7 +48,8 @@ def verdict_kronecker(record: Record) -> list[Verdict]:
         rows.append(
             Verdict(
                 "P20-4",
-                f"{QUANTITIES[key]}: KFAC's, median over layers; and what CFAC leaves of it, median "
+                f"{QUANTITIES[key]}: KFAC's, median over layers; and what CFAC leaves of it, "
+                "median "
                 "(range) over layers",
                 f"{np.median(missed):.2f}; {np.median(left):.2f} ({left.min():.2f} … "
                 f"{left.max():.2f}; deeper half {np.median(deep):.2f})",
@@ -70,7 +71,9 @@ def products_off(record: Record) -> dict[str, np.ndarray]:
 def findings(record: Record) -> list[str]:
     """In this run: what KFAC misses, what CFAC and other sums of products leave."""
     rows, found, off = verdict_kronecker(record), misses(record), products_off(record)
-    medians = {key: dict(zip(NAMES, np.median(of, axis=0), strict=True)) for key, of in found.items()}
+    medians = {
+        key: dict(zip(NAMES, np.median(of, axis=0), strict=True)) for key, of in found.items()
+    }
     told = [
         finding(
             f"{SHORT[key]}, median over {len(record['layers'])} layers: KFAC "
@@ -83,7 +86,9 @@ def findings(record: Record) -> list[str]:
     plain, weighted = off["products"], off["weighted_products"]
     return [
         *told,
-        f"$g_c$ differs from $\\varepsilon_c h_c^\\top$ by {plain.min():.0%} to {plain.max():.0%} of "
-        f"itself over the layers, and by {weighted.min():.0%} to {weighted.max():.0%} where features "
+        f"$g_c$ differs from $\\varepsilon_c h_c^\\top$ by {plain.min():.0%} to {plain.max():.0%} "
+        "of "
+        f"itself over the layers, and by {weighted.min():.0%} to {weighted.max():.0%} where "
+        "features "
         "are weighted as errors are.",
     ]

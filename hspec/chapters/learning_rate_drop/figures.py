@@ -17,9 +17,19 @@ def falls(before: list[Frame], after: list[Frame], control: list[Frame]) -> Figu
     figure, (axis,) = panels(1, 1, width=5.2, height=3.3)
     groups = np.array([[float(r.top[0]) for r in records] for records in (before, after, control)])
     axis.plot(
-        [0, 1], groups[:2], "o-", color=COLOURS["Hess"], label=["rate dropped"] + [None] * (len(after) - 1)
+        [0, 1],
+        groups[:2],
+        "o-",
+        color=COLOURS["Hess"],
+        label=["rate dropped"] + [None] * (len(after) - 1),
     )
-    axis.plot([0, 1], groups[::2], "s--", color=COLOURS["G"], label=["rate kept"] + [None] * (len(after) - 1))
+    axis.plot(
+        [0, 1],
+        groups[::2],
+        "s--",
+        color=COLOURS["G"],
+        label=["rate kept"] + [None] * (len(after) - 1),
+    )
     axis.set_xticks([0, 1], [f"step {before[0].step:,}", f"step {after[0].step:,}"])
     axis.set_xlim(-0.2, 1.2)
     plain_log(axis)

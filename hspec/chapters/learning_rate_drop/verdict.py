@@ -16,7 +16,11 @@ def verdict_drop(before: list[Frame], after: list[Frame], control: list[Frame]) 
     against = np.log([a.top[0] / c.top[0] for a, c in zip(after, control, strict=True)])
     steps = f"step {after[0].step}"
     return [
-        Verdict("GKX-4", f"λ_1 at {steps} over λ_1 just before the drop, {seeds(fall)}", *below_one(fall)),
+        Verdict(
+            "GKX-4",
+            f"λ_1 at {steps} over λ_1 just before the drop, {seeds(fall)}",
+            *below_one(fall),
+        ),
         Verdict(
             "GKX-4",
             f"λ_1 at {steps} over λ_1 there without the drop, {seeds(against)}",
@@ -30,7 +34,8 @@ SIGNIFICANT = 0.05  # of the paired t-test
 
 
 def below_one(logarithms: np.ndarray) -> tuple[str, str, str, str]:
-    """Value, criterion, outcome and margin of "these ratios are below 1", given their natural logarithms.
+    """Value, criterion, outcome and margin of "these ratios are below 1", given their natural
+    logarithms.
 
     Each ratio is of two states of one seed: Student's paired test of the logarithms.
     """
@@ -48,17 +53,24 @@ def below_one(logarithms: np.ndarray) -> tuple[str, str, str, str]:
 
 
 def findings(before: list[Frame], after: list[Frame], control: list[Frame]) -> list[str]:
-    """In this run: the eigenvalue and the loss with the drop, against before it and against without it."""
+    """In this run: the eigenvalue and the loss with the drop,
+    against before it and against without it.
+    """
     fall, against = verdict_drop(before, after, control)
     higher = sum(a.loss >= c.loss for a, c in zip(after, control, strict=True))
     above = sum(a.top[0] > c.top[0] for a, c in zip(after, control, strict=True))
     step = f"{after[0].step:,}"
     return [
-        finding(f"$\\lambda_1$ at step {step} over $\\lambda_1$ just before the drop is {fall.value}.", fall),
         finding(
-            f"$\\lambda_1$ with the drop over $\\lambda_1$ without it, at step {step}, is {against.value}.",
+            f"$\\lambda_1$ at step {step} over $\\lambda_1$ just before the drop is {fall.value}.",
+            fall,
+        ),
+        finding(
+            f"$\\lambda_1$ with the drop over $\\lambda_1$ without it, at step {step}, is "
+            f"{against.value}.",
             against,
         ),
-        f"At step {step} the loss is no lower with the drop than without it in {higher} of {len(after)} seeds, and "
+        f"At step {step} the loss is no lower with the drop than without it in {higher} of "
+        f"{len(after)} seeds, and "
         f"$\\lambda_1$ is higher with it in {above}.",
     ]

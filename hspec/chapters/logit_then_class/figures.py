@@ -21,11 +21,14 @@ EFFECTS = {1: ("logit c'", "H"), 0: ("class c", "G"), 2: ("both", "neutral")}
 
 
 def silhouettes_over_epochs(grid: Grid, records: Records) -> Figure:
-    """Mean silhouettes under both labels against the epoch, in both metrics; bands over repeats."""
+    """Mean silhouettes under both labels against the epoch, in both metrics;
+    bands over repeats."""
     figure, axes = panels(1, 2, width=4.6, height=3.4, sharey=True)
     for axis, (metric, title) in zip(axes, METRICS.items(), strict=True):
         for label, (name, colour) in LABELS.items():
-            draw_band(axis, grid.epochs, silhouette_table(grid, records, label, metric), colour, name)
+            draw_band(
+                axis, grid.epochs, silhouette_table(grid, records, label, metric), colour, name
+            )
         axis.axhline(0, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_title(title)
     axes[0].set_ylabel("mean silhouette of the δ_{c,c'}")
@@ -44,7 +47,11 @@ def variance_over_epochs(grid: Grid, records: Records) -> Figure:
         for effect, (name, colour) in EFFECTS.items():
             draw_band(axis, grid.epochs, effect_table(grid, records, effect, metric), colour, name)
         axis.axhline(
-            no_effect(classes), color=COLOURS["neutral"], linewidth=1, linestyle=":", label="both, no effect"
+            no_effect(classes),
+            color=COLOURS["neutral"],
+            linewidth=1,
+            linestyle=":",
+            label="both, no effect",
         )
         axis.set_ylim(0, 1)
     axes[0].set_title("the means")
@@ -67,7 +74,9 @@ def draw_band(axis: Axes, epochs: Iterable[int], table: np.ndarray, colour: str,
     mean, half = mean_and_interval(table)
     axis.plot(epochs, mean, "o-", color=COLOURS[colour], markersize=3.5, label=name)
     if np.isfinite(half).all():
-        axis.fill_between(epochs, mean - half, mean + half, color=COLOURS[colour], alpha=0.2, linewidth=0)
+        axis.fill_between(
+            epochs, mean - half, mean + half, color=COLOURS[colour], alpha=0.2, linewidth=0
+        )
     axis.set_xscale("log")
     axis.set_xticks(list(epochs), [str(epoch) for epoch in epochs])
     axis.set_xticks([], minor=True)
@@ -92,9 +101,9 @@ def order_table(grid: Grid, records: Records) -> pd.DataFrame:
     columns = {"epoch": grid.epochs, "training error": errors.mean(0)}
     for metric, title in METRICS.items():
         for label in LABELS:
-            columns[f"by {label}, {title.split()[0]}"] = silhouette_table(grid, records, label, metric).mean(
-                0
-            )
+            columns[f"by {label}, {title.split()[0]}"] = silhouette_table(
+                grid, records, label, metric
+            ).mean(0)
     for effect, (name, _) in EFFECTS.items():
         columns[f"variance: {name}"] = effect_table(grid, records, effect).mean(0)
     formats = {name: ".0%" if "variance" in name else ".2f" for name in columns}

@@ -63,7 +63,8 @@ def delta_geometry(
 
 
 def effects(inner: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Shares of the variance of vectors that two labels explain: the first beside the second, the reverse, both.
+    """Shares of the variance of vectors that two labels explain: the first beside the second, the
+    reverse, both.
 
     With P the projections of functions on the n vectors, K their inner products, 1 the constants
     and T = tr((I − P_1) K):

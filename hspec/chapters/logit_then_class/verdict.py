@@ -16,12 +16,15 @@ Records = Mapping[Cell, Record | None]
 
 
 def verdict_order(grid: Grid, records: Records) -> list[Verdict]:
-    """In both metrics: which label leads at the first epoch and at the last, and whether it makes clusters."""
+    """In both metrics: which label leads at the first epoch and at the last,
+    and whether it makes clusters.
+    """
     return [verdict for metric in METRICS for verdict in order_in(grid, records, metric)]
 
 
 def order_in(grid: Grid, records: Records, metric: str) -> list[Verdict]:
-    """Three rows: the leader first, the leader last, and the smaller of their two silhouettes."""
+    """Three rows: the leader first, the leader last,
+    and the smaller of their two silhouettes."""
     early, late = grid.epochs[0], grid.epochs[-1]
     ahead = class_ahead(grid, records, metric)
     first = silhouette_table(grid, records, "logit", metric)[:, 0]
@@ -34,7 +37,11 @@ def order_in(grid: Grid, records: Records, metric: str) -> list[Verdict]:
             ahead[:, -1],
             f"; {crossing_epochs(ahead, grid.epochs)}",
         ),
-        (f"{what}, the smaller of c' early and c late: clusters at all", np.minimum(first, last), ""),
+        (
+            f"{what}, the smaller of c' early and c late: clusters at all",
+            np.minimum(first, last),
+            "",
+        ),
     )
     return [sign_verdict(*row) for row in rows]
 
@@ -61,7 +68,9 @@ def judged_sign(low: float, high: float) -> tuple[str, str]:
     return outcome(low > 0), f"95 % interval {low:.2f} … {high:.2f}"
 
 
-def silhouette_table(grid: Grid, records: Records, label: str, metric: str = "euclidean") -> np.ndarray:
+def silhouette_table(
+    grid: Grid, records: Records, label: str, metric: str = "euclidean"
+) -> np.ndarray:
     """Mean silhouettes under "class" or "logit": (repeats, epochs)."""
     name = f"{metric}_{'' if label == 'class' else 'other_'}silhouette"
     return grid.table(records, lambda record: record[name].mean())[:, :, -1]
@@ -69,11 +78,15 @@ def silhouette_table(grid: Grid, records: Records, label: str, metric: str = "eu
 
 def class_ahead(grid: Grid, records: Records, metric: str = "euclidean") -> np.ndarray:
     """Silhouette under label c less that under c' (repeats, epochs)."""
-    by_class, by_logit = (silhouette_table(grid, records, label, metric) for label in ("class", "logit"))
+    by_class, by_logit = (
+        silhouette_table(grid, records, label, metric) for label in ("class", "logit")
+    )
     return by_class - by_logit
 
 
-def effect_table(grid: Grid, records: Records, effect: int, metric: str = "euclidean") -> np.ndarray:
+def effect_table(
+    grid: Grid, records: Records, effect: int, metric: str = "euclidean"
+) -> np.ndarray:
     """Shares of the variance (repeats, epochs).
 
     What the class explains (0), the logit (1), both (2).
@@ -82,7 +95,9 @@ def effect_table(grid: Grid, records: Records, effect: int, metric: str = "eucli
 
 
 def crossing_epochs(ahead: np.ndarray, epochs: Sequence[int]) -> str:
-    """In words, from which epoch on the class leads to the end, repeat by repeat; ahead (repeats, epochs)."""
+    """In words, from which epoch on the class leads to the end, repeat by repeat;
+    ahead (repeats, epochs).
+    """
     found = []
     for row in ahead:
         behind = np.flatnonzero(~(row > 0))
@@ -92,13 +107,17 @@ def crossing_epochs(ahead: np.ndarray, epochs: Sequence[int]) -> str:
 
 
 def findings(grid: Grid, records: Records) -> list[str]:
-    """In this run: both silhouettes early and late in either metric, and the analysis of variance."""
+    """In this run: both silhouettes early and late in either metric,
+    and the analysis of variance.
+    """
     shares = [effect_table(grid, records, effect).mean(0) for effect in range(3)]
     first, last = grid.epochs[0], grid.epochs[-1]
     return [
         *(order_finding(grid, records, metric) for metric in METRICS),
-        f"Of the variance of the means the class explains {shares[0][0]:.0%} after epoch {first} and "
-        f"{shares[0][-1]:.0%} after epoch {last}, the logit {shares[1][0]:.0%} and {shares[1][-1]:.0%}, both "
+        f"Of the variance of the means the class explains {shares[0][0]:.0%} after epoch {first} "
+        "and "
+        f"{shares[0][-1]:.0%} after epoch {last}, the logit {shares[1][0]:.0%} and "
+        f"{shares[1][-1]:.0%}, both "
         f"together {shares[2][0]:.0%} and {shares[2][-1]:.0%}.",
     ]
 
@@ -109,8 +128,10 @@ def order_finding(grid: Grid, records: Records, metric: str) -> str:
         silhouette_table(grid, records, label, metric).mean(0) for label in ("logit", "class")
     )
     return finding(
-        f"By {METRICS[metric]} the mean silhouette under the logit $c'$ goes from {by_logit[0]:.2f} after epoch "
-        f"{grid.epochs[0]} to {by_logit[-1]:.2f} after epoch {grid.epochs[-1]}, under the class $c$ from "
+        f"By {METRICS[metric]} the mean silhouette under the logit $c'$ goes from "
+        f"{by_logit[0]:.2f} after epoch "
+        f"{grid.epochs[0]} to {by_logit[-1]:.2f} after epoch {grid.epochs[-1]}, under the class "
+        "$c$ from "
         f"{by_class[0]:.2f} to {by_class[-1]:.2f}.",
         *order_in(grid, records, metric),
     )

@@ -78,7 +78,9 @@ def ratio_and_error(record: Record) -> Figure:
 
 def ratio_table(record: Record) -> pd.DataFrame:
     """A row a t: errors, and the ratio of outliers to bulk in the three cases."""
-    fits, fit_errors = (mean_and_error(of.T) for of in (ratios(record, "fits"), record["fit_error"]))
+    fits, fit_errors = (
+        mean_and_error(of.T) for of in (ratios(record, "fits"), record["fit_error"])
+    )
     return tabulated(
         {
             "t": record["signals"],

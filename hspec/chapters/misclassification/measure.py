@@ -65,7 +65,12 @@ def logistic_fisher(
                 f"groups_{name}": np.apply_along_axis(group_means, -1, values, C, D)
                 for name, values in of.items()
             }
-            one = {"error": misclassification(C, t), "alpha": alpha, "dense": dense} | of | groups | found
+            one = (
+                {"error": misclassification(C, t), "alpha": alpha, "dense": dense}
+                | of
+                | groups
+                | found
+            )
             for name, value in one.items():
                 rows.setdefault(name, []).append(value)
             advance()
@@ -92,7 +97,9 @@ def posterior_fisher(
         x, y = gaussian_classes(C, C, t, BATCH, generator=generator)
         p = (t * x).softmax(1)
         U = torch.diag_embed(p) - p[:, :, None] * p[:, None]
-        by_pairs = (x[:, :, None] * x[:, None]).flatten(1).T @ U.flatten(1) / len(x)  # (i, j) by (a, b)
+        by_pairs = (
+            (x[:, :, None] * x[:, None]).flatten(1).T @ U.flatten(1) / len(x)
+        )  # (i, j) by (a, b)
         block += by_pairs.view(C, C, C, C).permute(0, 2, 1, 3).reshape(C * C, C * C) / parts
         U_mean, alpha = (
             U_mean + U.mean(0) / parts,
@@ -145,7 +152,9 @@ def fitted(x: Tensor, y: Tensor, num_classes: int, weight_decay: float) -> Tenso
     off = (x @ W.T).softmax(1) - torch.eye(num_classes, dtype=torch.float64)[y]
     gradient = off.T @ x / len(x) + weight_decay * W
     if gradient.abs().max() > GRADIENT:
-        raise RuntimeError(f"the fit has not converged: its gradient is {float(gradient.abs().max()):.1e}")
+        raise RuntimeError(
+            f"the fit has not converged: its gradient is {float(gradient.abs().max()):.1e}"
+        )
     return W
 
 

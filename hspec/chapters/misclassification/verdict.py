@@ -22,7 +22,8 @@ CASES = {
 
 
 class Correlation(NamedTuple):
-    """Spearman's ρ of n pairs, and the ends of its 95 % interval; NaN for three pairs and fewer."""
+    """Spearman's ρ of n pairs, and the ends of its 95 % interval;
+    NaN for three pairs and fewer."""
 
     rho: float
     low: float
@@ -49,19 +50,23 @@ def verdict_misclassification(record: Record) -> list[Verdict]:
                 f"{name}: Spearman correlation of the ratio of outliers to bulk with the error",
                 f"{found.rho:+.3f} (95 %: {found.low:+.3f} … {found.high:+.3f}), {found.n} pairs",
                 f"≤ −{STRONG:g}, a threshold of ours",
-                *judge(-found.rho, STRONG, above=True, interval=(-found.high, -found.low), share=True),
+                *judge(
+                    -found.rho, STRONG, above=True, interval=(-found.high, -found.low), share=True
+                ),
             )
         )
     return [Verdict("P20-3", *row) for row in rows]
 
 
 def theorem_error(record: Record) -> float:
-    """Largest difference of closed form and dense solve, over the largest eigenvalue of each t."""
+    """Largest difference of closed form and dense solve,
+    over the largest eigenvalue of each t."""
     return float((np.abs(record["theorem"] - record["dense"]) / record["dense"][:, :1]).max())
 
 
 def ratios(record: Record, case: str, part: int = 0) -> np.ndarray:
-    """Mean of the outliers (part 1: of the mini-bulk) over the bulk's: (T,), or (T, R) of fits."""
+    """Mean of the outliers (part 1: of the mini-bulk) over the bulk's: (T,),
+    or (T, R) of fits."""
     groups = record[f"groups_{case}"]
     return groups[..., part] / groups[..., 2]
 
@@ -112,14 +117,16 @@ def findings(record: Record) -> list[str]:
         ),
         finding(
             f"Ratio and error have the rank correlation {found['theorem']:+.3f} in the theorem, "
-            f"{found['posterior']:+.3f} for the true posterior, {found['fits']:+.3f} over trained fits.",
+            f"{found['posterior']:+.3f} for the true posterior, {found['fits']:+.3f} over trained "
+            "fits.",
             *rows[1:],
         ),
         f"The fits' ratio is {spread.min():.2f} to {spread.max():.2f} times the theorem's.",
     ]
     if (within := within_signals(record)) is not None:
         told.append(
-            f"Among fits of one and the same t, Kendall's τ of ratio and error is {within.tau:+.2f} "
+            "Among fits of one and the same t, Kendall's τ of ratio and error is "
+            f"{within.tau:+.2f} "
             f"(p = {within.p:.2g}, {within.comparisons} pairs)."
         )
     return told

@@ -1,4 +1,6 @@
-"""Hess beside its two parts: one axis, one colour a matrix, with what is certain and what is sampled as bands."""
+"""Hess beside its two parts: one axis, one colour a matrix,
+with what is certain and what is sampled as bands.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +29,20 @@ def whole_spectra(record: Record) -> dict[str, SpectralMeasure]:
 
 
 def three_spectra(record: Record, preset: str = "P20") -> Figure:
-    """Densities of Hess, G and H on one axis: all of it, and the bulk close up. Bands: 95 %, over probes.
+    """Densities of Hess, G and H on one axis: all of it, and the bulk close up. Bands: 95 %, over
+    probes.
 
-    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, of the deflated Hessian's range
+    preset  the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, of the deflated
+    Hessian's range
     """
     spectra = whole_spectra(record)
     width = KERNEL_WIDTHS[preset](record.spectrum("hess_"), record.options["num_steps"])
     low = min(measure.support[0] for measure in spectra.values())
     ends = record["hess_top"][0], ZOOM * record["hess_top"][record.num_classes - 1]
     figure, axes = panels(1, 2, width=4.8, height=3.4, sharey=True)
-    for axis, high, title in zip(axes, ends, ("the whole spectrum", "the bulk, close up"), strict=True):
+    for axis, high, title in zip(
+        axes, ends, ("the whole spectrum", "the bulk, close up"), strict=True
+    ):
         margin = MARGIN * (high - low)
         grid = np.linspace(low - margin, high + margin, GRID_POINTS)
         for name, measure in spectra.items():
@@ -51,7 +57,9 @@ def three_spectra(record: Record, preset: str = "P20") -> Figure:
 
 
 def eigenvalue_counts(record: Record) -> Figure:
-    """How many eigenvalues lie above t: p (1 − Φ(t)), with the rigorous band and the band over probes."""
+    """How many eigenvalues lie above t: p (1 − Φ(t)),
+    with the rigorous band and the band over probes.
+    """
     figure, (axis,) = panels(1, 1, width=7.0, height=3.8)
     classes, top = record.num_classes, float(record["hess_top"][0])
     t = np.geomspace(top * 1e-5, top * 1.2, 1000)
@@ -61,10 +69,18 @@ def eigenvalue_counts(record: Record) -> Figure:
         axis.loglog(t, p * (1 - measure.cdf(t)), LINE_STYLES[name], **look)
         for (lower, upper), alpha in _bands(measure, t):
             axis.fill_between(
-                t, p * (1 - upper), p * (1 - lower), color=colour, alpha=alpha, linewidth=0, step="mid"
+                t,
+                p * (1 - upper),
+                p * (1 - lower),
+                color=colour,
+                alpha=alpha,
+                linewidth=0,
+                step="mid",
             )
     axis.axhline(classes, color=COLOURS["neutral"], linewidth=1, linestyle="--")
-    axis.annotate(f"C = {classes}", (t[0], classes), xytext=(2, 3), textcoords="offset points", fontsize=9)
+    axis.annotate(
+        f"C = {classes}", (t[0], classes), xytext=(2, 3), textcoords="offset points", fontsize=9
+    )
     axis.set_ylim(0.5, 2 * record.num_parameters)
     axis.set_xlabel("t")
     axis.set_ylabel("eigenvalues above t")
@@ -73,14 +89,18 @@ def eigenvalue_counts(record: Record) -> Figure:
 
 
 def _bands(measure: SpectralMeasure, t) -> list:
-    """((lower, upper), opacity): the rigorous band of the probes' mean, and the band over probes where there is one."""
+    """((lower, upper), opacity): the rigorous band of the probes' mean,
+    and the band over probes where there is one.
+    """
     rigorous = tuple(bound.mean(0) for bound in measure.cdf_bounds(t))
     bands = [(rigorous, 0.12)]
     return bands + ([(measure.confidence_band(t), 0.25)] if measure.num_probes > 1 else [])
 
 
 def eigenspace_overlap(record: Record) -> Figure:
-    """Left: the top eigenvalues of Hess and G. Right: squared inner products of their eigenvectors."""
+    """Left: the top eigenvalues of Hess and G. Right:
+    squared inner products of their eigenvectors.
+    """
     figure, (left, right) = panels(1, 2, width=4.6, height=3.5)
     rank = np.arange(1, len(record["hess_top"]) + 1)
     for name, marker in (("Hess", "o"), ("G", "x")):
@@ -101,7 +121,9 @@ def eigenspace_overlap(record: Record) -> Figure:
 
 
 def knocked_out(record: Record, preset: str = "P20") -> Figure:
-    """Hess, Hess without G's top C, and H: what is left of the upper end once G's part of it is gone."""
+    """Hess, Hess without G's top C, and H: what is left of the upper end once G's part of
+    it is gone.
+    """
     hess, h, knocked = (
         whole_spectra(record)["Hess"],
         record.spectrum("h_"),
@@ -112,7 +134,9 @@ def knocked_out(record: Record, preset: str = "P20") -> Figure:
     high = ZOOM * float(record["hess_top"][record.num_classes - 1])
     grid = np.linspace(1.1 * min(hess.support[0], h.support[0]), high, GRID_POINTS)
     density_band(axis, hess, grid, width, "Hess")
-    density_band(axis, knocked, grid, width, "exact", label="Hess, G's top C projected out", style="--")
+    density_band(
+        axis, knocked, grid, width, "exact", label="Hess, G's top C projected out", style="--"
+    )
     density_band(axis, h, grid, width, "H")
     density_floor(axis, record.num_parameters, width)
     axis.set_xlabel("eigenvalue λ")
@@ -122,7 +146,9 @@ def knocked_out(record: Record, preset: str = "P20") -> Figure:
 
 
 def energy_table(record: Record) -> pd.DataFrame:
-    """Where the energy Σ λ² of the Hessian's bulk sits: beyond λ_max(H), where only G can have put it, and within."""
+    """Where the energy Σ λ² of the Hessian's bulk sits: beyond λ_max(H),
+    where only G can have put it, and within.
+    """
     bulk, h = record.spectrum("hess_"), record.spectrum("h_")
     reach = float(record["h_ends"][0])
     whole, beyond, of_h = _moment(bulk, 2, -np.inf), _moment(bulk, 2, reach), _moment(h, 2, -np.inf)
@@ -142,7 +168,9 @@ def _moment(measure: SpectralMeasure, k: int, above: float) -> float:
 
 
 def ownership_table(record: Record) -> pd.DataFrame:
-    """The top eigenvalues of Hess and G side by side, with residuals, and the cosine of each principal angle."""
+    """The top eigenvalues of Hess and G side by side, with residuals,
+    and the cosine of each principal angle.
+    """
     count = len(record["hess_top"])
     cosines = [*record["cosines"], *[None] * (count - len(record["cosines"]))]
     columns = {

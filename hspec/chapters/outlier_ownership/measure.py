@@ -1,4 +1,6 @@
-"""Who owns the outliers, and who the bulk: the spectra of Hess, G and H, and of Hess without G's top C (P18-2)."""
+"""Who owns the outliers, and who the bulk: the spectra of Hess, G and H,
+and of Hess without G's top C (P18-2).
+"""
 
 from __future__ import annotations
 
@@ -27,21 +29,25 @@ def ownership(
     num_probes: int = 3,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Spectra of Hess = G + H and of its two parts, from the same probes; overlap of the top eigenspaces.
+    """Spectra of Hess = G + H and of its two parts, from the same probes; overlap of the top
+    eigenspaces.
 
-    epoch: after which the net is taken; None for the last. sample_per_class: images per class over which the
-    matrices are averaged; None for all of the split.
+    epoch: after which the net is taken; None for the last. sample_per_class: images per class over
+    which the matrices are averaged; None for all of the split.
 
-    Arrays: hess_top, g_top (C + 3,) with …_residuals; h_ends (2,), the largest and the smallest eigenvalue of H;
-    cosines (C,), of the principal angles between the top C eigenspaces of Hess and G; overlaps (C, C), the squared
-    inner products of their eigenvectors, Hess first; quadratures hess_ (top C deflated), g_ (top C deflated), h_, and
-    knocked_ (Hess with G's top C projected out, one probe); facts of the risk.
+    Arrays: hess_top, g_top (C + 3,) with …_residuals; h_ends (2,), the largest and the smallest
+    eigenvalue of H; cosines (C,), of the principal angles between the top C eigenspaces of Hess and
+    G; overlaps (C, C), the squared inner products of their eigenvectors, Hess first; quadratures
+    hess_ (top C deflated), g_ (top C deflated), h_, and knocked_ (Hess with G's top C projected
+    out, one probe); facts of the risk.
     Source: P18a section 3; P20 section 4.
     """
     risk = task.risk(split, step=task.step_after(epoch), per_class=sample_per_class)
     hess, g, h = hessian(risk), gauss_newton(risk), residual(risk)
     start = start_vectors(class_means(risk))
-    of_hess, of_g = (top_pairs(task, risk, A, risk.num_classes + BEYOND, start, seed) for A in (hess, g))
+    of_hess, of_g = (
+        top_pairs(task, risk, A, risk.num_classes + BEYOND, start, seed) for A in (hess, g)
+    )
     own_hess, own_g = of_hess.top(risk.num_classes), of_g.top(risk.num_classes)
     spectra = {
         "hess_": deflate(hess, own_hess),

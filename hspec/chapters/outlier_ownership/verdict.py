@@ -10,12 +10,16 @@ from hspec.linalg import SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
 
 SAME_SPACE = 0.9  # mean squared cosine between two eigenspaces that are called the same
-FAR_BELOW = 0.5  # of λ_C(Hess): a matrix whose largest eigenvalue is smaller has no outlier among Hess's
+FAR_BELOW = (
+    0.5  # of λ_C(Hess): a matrix whose largest eigenvalue is smaller has no outlier among Hess's
+)
 OWNER = 0.5  # share of the bulk's energy that makes H its owner
 
 
 def verdict_ownership(record: Record) -> list[Verdict]:
-    """Four numbers: the overlap of the eigenspaces, the ends of H, the knock-out, and the bulk's energy."""
+    """Four numbers: the overlap of the eigenspaces, the ends of H, the knock-out,
+    and the bulk's energy.
+    """
     last = edge(record)
     overlap = float(np.mean(record["cosines"] ** 2))
     h_top = float(record["h_ends"][0]) / last
@@ -42,7 +46,8 @@ def verdict_ownership(record: Record) -> list[Verdict]:
         Verdict(
             "P18-2",
             "largest eigenvalue of Hess after G's top C is projected out, over λ_C(Hess)",
-            f"{knocked:.3f}; λ_(C+1)/λ_C of Hess is {record['hess_top'][classes(record)] / last:.3f}",
+            f"{knocked:.3f}; λ_(C+1)/λ_C of Hess is "
+            f"{record['hess_top'][classes(record)] / last:.3f}",
             "< 1: no outlier is left; that it counts from λ_C on is ours",
             *judge(float(knocked), 1),
         ),
@@ -66,13 +71,16 @@ def edge(record: Record) -> float:
 
 
 def energy_ratio(part: SpectralMeasure, whole: SpectralMeasure) -> tuple[float, float]:
-    """‖A‖_F² / ‖B‖_F² from the second moments of two quadratures, and its standard error (NaN for one probe).
+    """‖A‖_F² / ‖B‖_F² from the second moments of two quadratures, and its standard error (NaN for
+    one probe).
 
-    Both must come from the same probes, one row each: their errors then largely cancel in the ratio (delta method).
+    Both must come from the same probes, one row each: their errors then largely cancel in the ratio
+    (delta method).
     """
     if part.num_probes != whole.num_probes:
         raise ValueError(
-            f"the probes must be the same: {part.num_probes} of one, {whole.num_probes} of the other"
+            f"the probes must be the same: {part.num_probes} of one, {whole.num_probes} of the "
+            "other"
         )
     above, below = (m.dimension * np.nansum(m.weights * m.nodes**2, axis=1) for m in (part, whole))
     return ratio_and_error(above, below)
@@ -86,7 +94,8 @@ def findings(record: Record) -> list[str]:
     overlap = float(np.mean(record["cosines"] ** 2))
     return [
         finding(
-            f"The top {record.num_classes} eigenvectors of $G$ and of the Hessian share {overlap:.1%} of their "
+            f"The top {record.num_classes} eigenvectors of $G$ and of the Hessian share "
+            f"{overlap:.1%} of their "
             "spaces (mean squared cosine).",
             space,
         ),

@@ -19,7 +19,10 @@ def cross_table(trained: Mapping[str, tuple[Frame, Frame]]) -> pd.DataFrame:
         (
             {
                 f"λ_1/λ_{rank}": label,
-                **{name: rank_ratio(frame.top, rank) for name, frame in zip(headings, modes, strict=True)},
+                **{
+                    name: rank_ratio(frame.top, rank)
+                    for name, frame in zip(headings, modes, strict=True)
+                },
                 "loss in either mode": tuple(frame.loss for frame in modes),
             }
             for label, modes in trained.items()

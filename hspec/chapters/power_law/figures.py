@@ -28,7 +28,8 @@ FLOOR_STYLES = {"noise": ":", "ε": "-.", "resolution": "--"}
 
 
 def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
-    """Density per decade of λ > 0 and of λ < 0, one panel a record, with the laws fitted to the positive branch.
+    """Density per decade of λ > 0 and of λ < 0, one panel a record, with the laws fitted to the
+    positive branch.
 
     Vertical lines are the floors below which nothing can be known; nothing is drawn there.
     width  of the Gaussian kernel, in decades
@@ -76,7 +77,9 @@ def lowest(measure: SpectralMeasure) -> float:
 def _draw_floors(axis: Axes, measure: SpectralMeasure) -> None:
     for name, style in FLOOR_STYLES.items():
         size = max(floors(measure, sign)[name] for sign in SIGNS.values())
-        axis.axvline(size, color=COLOURS["neutral"], linestyle=style, linewidth=1, label=f"floor: {name}")
+        axis.axvline(
+            size, color=COLOURS["neutral"], linestyle=style, linewidth=1, label=f"floor: {name}"
+        )
 
 
 def title(record: Record) -> str:
@@ -88,7 +91,9 @@ def title(record: Record) -> str:
 
 
 def law_fits(records: list[Record]) -> Figure:
-    """Share of the window's eigenvalues above |λ|, with both laws fitted: a row a branch, a column a record."""
+    """Share of the window's eigenvalues above |λ|, with both laws fitted: a row a branch,
+    a column a record.
+    """
     figure, axes = panels(len(SIGNS), len(records), width=11 / max(2, len(records)), height=2.9)
     for column, record in enumerate(records):
         measure, fits = record.spectrum("h_"), branch_fits(record)
@@ -114,7 +119,9 @@ def _draw_fits(axis: Axes, of: Branch, fits: dict[str, Fit]) -> None:
 
 
 def law_fit_table(records: list[Record]) -> pd.DataFrame:
-    """One row a record, branch and law: window, parameter with its 95 % interval over probes, distance."""
+    """One row a record, branch and law: window, parameter with its 95 % interval over probes,
+    distance.
+    """
     formats = {
         "window": "{:.2g} … {:.2g}",
         "share of all eigenvalues": ".2g",
@@ -138,13 +145,17 @@ def _fit_rows(record: Record) -> Iterator[dict[str, object]]:
                 "share of all eigenvalues": of.mass,
                 "law": law,
                 "its a, or R": one.parameter,
-                "95 % over probes": (mean - half, mean + half) if np.isfinite(half) else "one probe",
+                "95 % over probes": (mean - half, mean + half)
+                if np.isfinite(half)
+                else "one probe",
                 "KS distance": one.distance,
             }
 
 
 def half_table(records: list[Record]) -> pd.DataFrame:
-    """The exponent of the power law in the lower and in the upper half of each window, on a logarithmic scale."""
+    """The exponent of the power law in the lower and in the upper half of each window,
+    on a logarithmic scale.
+    """
     rows = ((record, name, *half_exponents(record, name)) for record in records for name in SIGNS)
     return tabulated(
         (

@@ -1,4 +1,6 @@
-"""The law of the bulk: the spectrum of H on a logarithmic axis, and of matrices whose law is known (P18-3)."""
+"""The law of the bulk: the spectrum of H on a logarithmic axis,
+and of matrices whose law is known (P18-3).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ def log_spectrum(
     num_probes: int = 2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """The spectrum of H to many steps, since small eigenvalues need them; ``h_`` and the facts of the risk.
+    """The spectrum of H to many steps, since small eigenvalues need them; ``h_`` and the facts of
+    the risk.
 
     sample_per_class: images per class over which H is averaged; None for all of the split.
     Source: P20, C.7.
@@ -49,8 +52,9 @@ def known_law(
 ) -> dict[str, np.ndarray]:
     """The same quadrature of a matrix whose law is known, as ``h_``: the control of every fit to H.
 
-    law        "semicircle": a Gaussian orthogonal matrix of radius 1; "power law": eigenvalues of both signs with
-               density ∝ |λ|^(−exponent) over ``decades`` decades up to 1, in a random orthogonal basis
+    law        "semicircle": a Gaussian orthogonal matrix of radius 1; "power law": eigenvalues of
+               both signs with density ∝ |λ|^(−exponent) over ``decades`` decades up to 1, in a
+               random orthogonal basis
     dimension  p of the matrix
     """
     if law not in LAWS:
@@ -62,14 +66,22 @@ def known_law(
     return results | {"num_parameters": dimension, "num_examples": 0}
 
 
-def wigner(dimension: int, exponent: float, decades: float, generator: torch.Generator) -> LinearOperator:
-    """(M + Mᵀ)/√(8p), M Gaussian: its spectrum tends to the semicircle of radius 1, whatever the other numbers."""
+def wigner(
+    dimension: int, exponent: float, decades: float, generator: torch.Generator
+) -> LinearOperator:
+    """(M + Mᵀ)/√(8p), M Gaussian: its spectrum tends to the semicircle of radius 1,
+    whatever the other numbers.
+    """
     M = torch.randn(dimension, dimension, generator=generator, dtype=torch.float64)
     return aslinearoperator((M + M.T) / (8 * dimension) ** 0.5)
 
 
-def pareto(dimension: int, exponent: float, decades: float, generator: torch.Generator) -> LinearOperator:
-    """Q diag(±|λ|) Qᵀ, Q random; |λ| are the quantiles of the power law on [10^−decades, 1], signs alternate."""
+def pareto(
+    dimension: int, exponent: float, decades: float, generator: torch.Generator
+) -> LinearOperator:
+    """Q diag(±|λ|) Qᵀ, Q random; |λ| are the quantiles of the power law on [10^−decades, 1],
+    signs alternate.
+    """
     u = (torch.arange(dimension, dtype=torch.float64) + 0.5) / dimension
     sign = 1 - 2 * (torch.arange(dimension, dtype=torch.float64) % 2)
     lowest, rate = 10.0**-decades, 1 - exponent

@@ -1,4 +1,6 @@
-"""P18-3: whether H's spectrum follows a power law or a semicircle, and whether the fit can tell them apart."""
+"""P18-3: whether H's spectrum follows a power law or a semicircle,
+and whether the fit can tell them apart.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def branch_fits(record: Record) -> dict[str, dict[str, Fit]]:
 def verdict_power_law(record: Record, controls: list[Record]) -> list[Verdict]:
     """Which law is nearer to each branch of H, how near, and whether one exponent is enough.
 
-    The controls are matrices of known law: where one of them is taken for the other law, nothing is decided.
+    The controls are matrices of known law: where one of them is taken for the other law, nothing is
+    decided.
     """
     sound = all(recognised(control) for control in controls)
     rows = []
@@ -57,13 +60,17 @@ def _branch(name: str, fits: dict[str, Fit], sound: bool) -> Verdict:
 
 
 def half_fits(record: Record, name: str) -> tuple[Fit, Fit] | None:
-    """The power law fitted to either half of a branch's window by itself, lower first; None if too short."""
+    """The power law fitted to either half of a branch's window by itself, lower first;
+    None if too short.
+    """
     both = halves(record.spectrum("h_"), SIGNS[name])
     return both and tuple(fit("power law", half) for half in both)
 
 
 def half_exponents(record: Record, name: str) -> tuple[str, str, float]:
-    """The exponents of the two halves as text, and their difference (NaN where there are too few nodes)."""
+    """The exponents of the two halves as text, and their difference (NaN where there are
+    too few nodes).
+    """
     both = half_fits(record, name)
     if both is None:
         return "too few nodes", "too few nodes", float("nan")
@@ -98,22 +105,29 @@ def exponent(power: Fit) -> str:
 
 
 def findings(record: Record, controls: list[Record]) -> list[str]:
-    """In this run: the two distances and the exponents of each branch, and what became of the controls."""
+    """In this run: the two distances and the exponents of each branch,
+    and what became of the controls.
+    """
     rows = verdict_power_law(record, controls)
     told = [
         _finding(record, name, fits, rows[2 * place : 2 * place + 2])
         for place, (name, fits) in enumerate(branch_fits(record).items())
     ]
     known = sum(map(recognised, controls))
-    return [*told, f"Of {len(controls)} matrices of known law {known} were taken for what they are."]
+    return [
+        *told,
+        f"Of {len(controls)} matrices of known law {known} were taken for what they are.",
+    ]
 
 
 def _finding(record: Record, name: str, fits: dict[str, Fit], rows: list[Verdict]) -> str:
     power, circle = fits["power law"], fits["semicircle"]
     lower, upper, _ = half_exponents(record, name)
     return finding(
-        f"The {name} branch of $H$ is {power.distance:.3f} from its nearest power law, $a$ = {power.parameter:.2f}, "
-        f"and {circle.distance:.3f} from its nearest semicircle (Kolmogorov-Smirnov). In the lower and the upper half "
+        f"The {name} branch of $H$ is {power.distance:.3f} from its nearest power law, $a$ = "
+        f"{power.parameter:.2f}, "
+        f"and {circle.distance:.3f} from its nearest semicircle (Kolmogorov-Smirnov). In the lower "
+        "and the upper half "
         f"of its window alone, $a$ is {lower.partition(' (')[0]} and {upper.partition(' (')[0]}.",
         *rows,
     )

@@ -1,4 +1,5 @@
-"""Spectra of G and of its centred versions, one below the other, and what each centring leaves."""
+"""Spectra of G and of its centred versions, one below the other,
+and what each centring leaves."""
 
 from __future__ import annotations
 
@@ -14,12 +15,17 @@ from hspec.figures.tables import tabulated
 from hspec.linalg import KERNEL_WIDTHS
 
 GRID_POINTS = 4096
-ROWS = {"": ("G", "G"), "global": ("G about one mean", "neutral"), "class": ("about the class means", "G1")}
+ROWS = {
+    "": ("G", "G"),
+    "global": ("G about one mean", "neutral"),
+    "class": ("about the class means", "G1"),
+}
 ROWS |= {"cross": ("about the cross-class means", "G1+2")}
 
 
 def centred_spectra(record: Record, preset: str = "P20") -> Figure:
-    """Densities of G and of G centred at each level: subtracted on the left, projected out on the right.
+    """Densities of G and of G centred at each level: subtracted on the left, projected out on the
+    right.
 
     preset: the published kernel width, a key of :data:`hspec.linalg.KERNEL_WIDTHS`, for G's own
     range.
@@ -66,7 +72,12 @@ def top_eigenvalues(record: Record) -> Figure:
             if not level:
                 values = record["g_top"] / edge
             axis.semilogy(
-                np.arange(1, count + 1), values, "o-", color=COLOURS[colour], markersize=3.5, label=name
+                np.arange(1, count + 1),
+                values,
+                "o-",
+                color=COLOURS[colour],
+                markersize=3.5,
+                label=name,
             )
         axis.axhline(1, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_title(f"means {WAYS[way]}")
@@ -77,7 +88,9 @@ def top_eigenvalues(record: Record) -> Figure:
 
 
 def centred_table(record: Record) -> pd.DataFrame:
-    """Each centring: eigenvalues above λ_C(G), the largest, and what is left of the C largest together."""
+    """Each centring: eigenvalues above λ_C(G), the largest,
+    and what is left of the C largest together.
+    """
     pairs = [(level, way) for level in MEANS for way in WAYS if f"{level}_{way}_nodes" in record]
     rows = (
         {

@@ -64,7 +64,9 @@ def second_moment(
     pairs = top_pairs(task, risk, G, risk.num_classes + BEYOND, None, seed)
     results = {"g_top": pairs.values, "g_residuals": pairs.residuals}
     centre = global_mean(means)
-    results["global_share"] = risk.num_classes * float(centre.double().square().sum()) / pairs.values[0]
+    results["global_share"] = (
+        risk.num_classes * float(centre.double().square().sum()) / pairs.values[0]
+    )
     results["weighted_mean"] = weighted_mean(risk)
     centrings = {level: centring(G, means, level, centre) for level in LEVELS}
     random = delta_means(shuffled(task, split, step, sample_per_class, seed))
@@ -116,7 +118,9 @@ def weighted_mean(risk: Risk) -> float:
     others = means.class_weights[:, None] * means.class_vectors
     own = means.own_weights[:, None] * means.vectors("own")[:, 0]
     lengths = torch.linalg.vector_norm(torch.cat([others, own]), dim=1, dtype=torch.float64)
-    return float(torch.linalg.vector_norm((others + own).sum(0), dtype=torch.float64) / lengths.sum())
+    return float(
+        torch.linalg.vector_norm((others + own).sum(0), dtype=torch.float64) / lengths.sum()
+    )
 
 
 def shuffled(task: Task, split: str, step: int | None, per_class: int | None, seed: int) -> Risk:

@@ -29,7 +29,9 @@ def verdict_second_moment(record: Record) -> list[Verdict]:
     Each in two ways.
     """
     return [
-        centred_verdict(record, level, way) for level, way in DECIDING if f"{level}_{way}_nodes" in record
+        centred_verdict(record, level, way)
+        for level, way in DECIDING
+        if f"{level}_{way}_nodes" in record
     ]
 
 
@@ -55,7 +57,9 @@ def survivors(record: Record, prefix: str) -> tuple[int, float]:
 
 
 def outliers_left(record: Record, prefix: str) -> float:
-    """Sum of the C largest Ritz values of a centred G over that of G, of the probe with the largest."""
+    """Sum of the C largest Ritz values of a centred G over that of G,
+    of the probe with the largest.
+    """
     nodes = np.sort(np.nan_to_num(record[f"{prefix}nodes"]), axis=1)[:, ::-1]
     c = record.num_classes
     return float(nodes[:, :c].sum(1).max() / record["g_top"][:c].sum())
@@ -68,7 +72,8 @@ def findings(record: Record) -> list[str]:
     return [
         level_finding(record, "class", "classes"),
         level_finding(record, "cross", "classes and labels"),
-        f"Of {record.num_classes - 1} eigenvalues of $G$ above $\\lambda_C(G)$, subtracting the means of as many "
+        f"Of {record.num_classes - 1} eigenvalues of $G$ above $\\lambda_C(G)$, subtracting the "
+        "means of as many "
         f"groups drawn at random leaves {count}, and subtracting the one mean of all {of_one}.",
         f"The mean of the $g_{{n,c'}}$ under the weights $p_{{n,c'}}$ is zero to "
         f"{typeset(float(record['weighted_mean']))} of its terms.",

@@ -23,7 +23,9 @@ TAILS = np.geomspace(1e-3, 1, 16)  # relative to the largest tail measured
 
 
 def share_of(record: Record, tail: float) -> tuple[float, float]:
-    """G's share of the record's upper tail, and its standard error over probes; ValueError beyond what was measured."""
+    """G's share of the record's upper tail, and its standard error over probes;
+    ValueError beyond what was measured.
+    """
     check_tail(tail, record.options["tail"])
     return tail_share(record["nodes"], record["g_parts"], record["weights"], tail)
 
@@ -44,12 +46,15 @@ def share_frame(records: Mapping[Cell, Record | None], tail: float) -> pd.DataFr
 
 
 def tail_map(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> Figure:
-    """G's share of the upper tail over the grid, mean over repeats, with the line where it is one half."""
+    """G's share of the upper tail over the grid, mean over repeats,
+    with the line where it is one half.
+    """
     shares = mean_over_repeats(grid.table(records, lambda r: share_of(r, tail)[0]))
     errors = mean_over_repeats(grid.table(records, lambda r: share_of(r, tail)[1]))
     width, height = MAP_CELL
     figure, (axis,) = panels(
-        width=max(5.0, 1.6 + width * len(grid.per_class)), height=max(3.0, 0.9 + height * len(grid.epochs))
+        width=max(5.0, 1.6 + width * len(grid.per_class)),
+        height=max(3.0, 0.9 + height * len(grid.epochs)),
     )
     image = heat_map(axis, grid, shares, limits=(0, 1), colours=OWNERS, level=HALF, spread=errors)
     bar = figure.colorbar(image, ax=axis, extend="both", ticks=[0, 0.25, 0.5, 0.75, 1])
@@ -59,14 +64,18 @@ def tail_map(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> 
 
 
 def tail_directions(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
-    """One panel a sample size: every Ritz vector of the tail, by its eigenvalue and the part of it that is G's."""
+    """One panel a sample size: every Ritz vector of the tail,
+    by its eigenvalue and the part of it that is G's.
+    """
     figure, axes = panels(1, len(grid.per_class), width=3.1, height=3.1, sharey=True)
     colours = ordered_colours(grid.epochs)
     for axis, size in zip(axes, grid.per_class, strict=True):
         for epoch, record in _present(grid, records, size):
             positive = record["nodes"] > 0
             theta, part = record["nodes"][positive], record["g_parts"][positive]
-            axis.semilogx(theta, part / theta, "o", markersize=3.5, alpha=0.75, color=colours[epoch])
+            axis.semilogx(
+                theta, part / theta, "o", markersize=3.5, alpha=0.75, color=colours[epoch]
+            )
         decorate(axis, size, "eigenvalue θ of the bulk")
     axes[0].set_ylabel("G's part uᵀ G u / θ")
     legend(figure, axes[0], colours)
@@ -74,7 +83,9 @@ def tail_directions(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure
 
 
 def tail_depth(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
-    """One panel a sample size: G's share against how much of the bulk counts as tail; bands of one standard error."""
+    """One panel a sample size: G's share against how much of the bulk counts as tail;
+    bands of one standard error.
+    """
     figure, axes = panels(1, len(grid.per_class), width=3.1, height=3.1, sharey=True)
     colours = ordered_colours(grid.epochs)
     for axis, size in zip(axes, grid.per_class, strict=True):
@@ -91,7 +102,9 @@ def tail_depth(grid: Grid, records: Mapping[Cell, Record | None]) -> Figure:
     return figure
 
 
-def _present(grid: Grid, records: Mapping[Cell, Record | None], size: int) -> Iterator[tuple[int, Record]]:
+def _present(
+    grid: Grid, records: Mapping[Cell, Record | None], size: int
+) -> Iterator[tuple[int, Record]]:
     """(epoch, record) of the first repeat's cells of one sample size, missing ones left out."""
     for epoch in grid.epochs:
         record = records[Cell(grid.repeats[0], size, epoch)]
@@ -107,19 +120,28 @@ def decorate(axis: Axes, size: int, label: str) -> None:
 
 
 def legend(figure: Figure, axis: Axes, colours: dict[int, tuple]) -> None:
-    lines = [axis.plot([], [], "o-", color=colour, markersize=3.5)[0] for colour in colours.values()]
+    lines = [
+        axis.plot([], [], "o-", color=colour, markersize=3.5)[0] for colour in colours.values()
+    ]
     figure.legend(lines, colours, title="epochs", loc="outside right center")
 
 
 def tail_against_fit(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> Figure:
-    """Every cell's share against its training loss: does the fit explain what the axes of the grid do not?"""
+    """Every cell's share against its training loss:
+    does the fit explain what the axes of the grid do not?
+    """
     figure, (axis,) = panels(width=5.4, height=3.4)
     colours = ordered_colours(grid.epochs)
     for marker, size in zip(cycle("osD^vP*X"), grid.per_class, strict=False):
         for cell, record in records.items():
             if record is not None and cell.per_class == size:
                 share, error = share_of(record, tail)
-                style = {"color": colours[cell.epoch], "marker": marker, "markersize": 6, "linestyle": "none"}
+                style = {
+                    "color": colours[cell.epoch],
+                    "marker": marker,
+                    "markersize": 6,
+                    "linestyle": "none",
+                }
                 axis.errorbar(record.loss, share, yerr=error, **style)
         axis.plot([], [], marker, color=COLOURS["neutral"], label=f"{size} per class")
     axis.set_xscale("log")

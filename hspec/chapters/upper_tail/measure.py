@@ -13,7 +13,9 @@ from hspec.linalg import LinearOperator, Tridiagonal, deflate, eigenpairs_from, 
 from hspec.linalg.ritz_weights import ritz_weights
 from hspec.linalg.trace import draw_probe
 
-OUTLIER_TOLERANCE = 1e-2  # residual relative to λ_C: the deflated space is then that of the outliers
+OUTLIER_TOLERANCE = (
+    1e-2  # residual relative to λ_C: the deflated space is then that of the outliers
+)
 BLOCK = 8  # Ritz vectors multiplied at a time
 
 
@@ -32,14 +34,15 @@ def upper_tail(
     epoch  after which the net is taken; None: the last
     tail   share of the bulk's eigenvalues to look at, from the top
 
-    The bulk is B = (I − QQᵀ) Hess (I − QQᵀ), Q the top C eigenvectors. A Lanczos run on B from a random probe gives
-    Ritz pairs (θ_k, u_k) with quadrature weights w_k. As u_k is orthogonal to Q and Hess = G + H, every Ritz value
+    The bulk is B = (I − QQᵀ) Hess (I − QQᵀ), Q the top C eigenvectors. A Lanczos run on B from a
+    random probe gives Ritz pairs (θ_k, u_k) with quadrature weights w_k. As u_k is orthogonal to Q
+    and Hess = G + H, every Ritz value
     splits, without rest: θ_k = u_kᵀ G u_k + u_kᵀ H u_k. One G product each finds the parts.
 
-    Arrays, for n_v probes, rows in descending θ, padded with NaN and weight 0: nodes, g_parts, weights, residuals
-    (n_v, r), the r Ritz pairs of the tail; smallest (n_v,), the lowest Ritz value; top and top_residuals (C,), the
-    outliers; dimension p − C; loss, error_rate, test_loss, test_error; num_classes, num_examples, num_parameters.
-    P18a section 4; mathematics: the chapter.
+    Arrays, for n_v probes, rows in descending θ, padded with NaN and weight 0: nodes, g_parts,
+    weights, residuals (n_v, r), the r Ritz pairs of the tail; smallest (n_v,), the lowest Ritz
+    value; top and top_residuals (C,), the outliers; dimension p − C; loss, error_rate, test_loss,
+    test_error; num_classes, num_examples, num_parameters. P18a section 4; mathematics: the chapter.
     """
     check_tail(tail)
     risk = task.risk(step=task.step_after(epoch))
@@ -81,15 +84,21 @@ def upper_tail(
 
 
 def check_tail(tail: float, measured: float = 1.0) -> float:
-    """``tail`` itself, if it is a share of the bulk and no more than was ``measured``; ValueError otherwise."""
+    """``tail`` itself, if it is a share of the bulk and no more than was ``measured``;
+    ValueError otherwise.
+    """
     if not 0 < tail < 1 or tail > measured:
         most = "below 1" if measured == 1 else f"at most {measured:g}, the largest tail measured"
         raise ValueError(f"tail is a share of the bulk, above 0 and {most}; got {tail:g}")
     return tail
 
 
-def tail_of(run: Tridiagonal, G: LinearOperator, dimension: int, tail: float) -> dict[str, np.ndarray]:
-    """The Ritz pairs of one run that hold the upper ``tail`` of its mass: θ, uᵀ G u, w and residual; all (r,)."""
+def tail_of(
+    run: Tridiagonal, G: LinearOperator, dimension: int, tail: float
+) -> dict[str, np.ndarray]:
+    """The Ritz pairs of one run that hold the upper ``tail`` of its mass: θ, uᵀ G u,
+    w and residual; all (r,).
+    """
     weights = ritz_weights([run], dimension)[0][::-1]
     count = min(1 + int(np.searchsorted(np.cumsum(weights), tail)), len(weights))
     pairs = eigenpairs_from(run, count)
@@ -103,7 +112,9 @@ def tail_of(run: Tridiagonal, G: LinearOperator, dimension: int, tail: float) ->
 
 def rayleigh_quotients(A: LinearOperator, vectors: torch.Tensor) -> np.ndarray:
     """uᵀ A u for unit columns u: (p, r) -> (r,)."""
-    found = [(block * (A @ block)).sum(0, dtype=torch.float64) for block in vectors.split(BLOCK, dim=1)]
+    found = [
+        (block * (A @ block)).sum(0, dtype=torch.float64) for block in vectors.split(BLOCK, dim=1)
+    ]
     return torch.cat(found).cpu().numpy()
 
 

@@ -12,12 +12,13 @@ from hspec.experiments.records import Record
 from hspec.experiments.trends import trend_verdicts
 from hspec.statistics import interval, mean_and_error, ratio_and_error
 
-LEARNT = (
-    0.1  # training error above which a net has not learnt its sample: no evidence for the claim or against
-)
+# training error above which a net has not learnt its sample: no evidence for the claim or against
+LEARNT = 0.1
 
 
-def verdict_upper_tail(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> list[Verdict]:
+def verdict_upper_tail(
+    grid: Grid, records: Mapping[Cell, Record | None], tail: float
+) -> list[Verdict]:
     """The two ends of the grid against one half, and the trends along its axes."""
     return [
         corner_verdict(grid, records, tail, "fewest epochs, smallest sample", 0, above=True),
@@ -25,16 +26,26 @@ def verdict_upper_tail(grid: Grid, records: Mapping[Cell, Record | None], tail: 
         *trend_verdicts(
             "P18-4",
             "G's share of the upper tail",
-            grid.table(records, lambda r: tail_share(r["nodes"], r["g_parts"], r["weights"], tail)[0]),
+            grid.table(
+                records, lambda r: tail_share(r["nodes"], r["g_parts"], r["weights"], tail)[0]
+            ),
             {"epochs": -1, "sample size": -1},
         ),
     ]
 
 
 def corner_verdict(
-    grid: Grid, records: Mapping[Cell, Record | None], tail: float, where: str, end: int, *, above: bool
+    grid: Grid,
+    records: Mapping[Cell, Record | None],
+    tail: float,
+    where: str,
+    end: int,
+    *,
+    above: bool,
 ) -> Verdict:
-    """One corner: the mean share over repeats; its standard error from repeats where there are several, else probes."""
+    """One corner: the mean share over repeats; its standard error from repeats where there
+    are several, else probes.
+    """
     cells = [Cell(repeat, grid.per_class[end], grid.epochs[end]) for repeat in grid.repeats]
     found = [records[cell] for cell in cells if records[cell] is not None]
     quantity = f"G's share of the upper {tail:g} of the bulk: {where}"
@@ -45,14 +56,17 @@ def corner_verdict(
     share, over_repeats = mean_and_error(shares[:, 0])
     number = len(found) if len(found) > 1 else len(found[0]["nodes"])
     error = over_repeats if len(found) > 1 else shares[0, 1]
-    judged = judge(float(share), 0.5, above=above, interval=interval(share, error, number), share=True)
+    judged = judge(
+        float(share), 0.5, above=above, interval=interval(share, error, number), share=True
+    )
     wrong = max(record.error_rate for record in found)
     if wrong > LEARNT:
         judged = OUTCOMES[2], f"a net with {wrong:.0%} training error has not learnt its sample"
     return Verdict(
         "P18-4",
         quantity,
-        f"{share:.2f} ± {error:.2f} (s.e. over {number} {'repeats' if len(found) > 1 else 'probes'})",
+        f"{share:.2f} ± {error:.2f} (s.e. over {number} "
+        f"{'repeats' if len(found) > 1 else 'probes'})",
         criterion,
         *judged,
     )
@@ -61,16 +75,19 @@ def corner_verdict(
 def tail_share(
     nodes: np.ndarray, g_parts: np.ndarray, weights: np.ndarray, tail: float
 ) -> tuple[float, float]:
-    """Share of the bulk's upper tail that is G's, and its standard error over probes (NaN for one probe).
+    """Share of the bulk's upper tail that is G's, and its standard error over probes (NaN for one
+    probe).
 
-    nodes, g_parts, weights   (n_v, r): Ritz values θ of the deflated Hessian in descending order, uᵀ G u of their
-                              vectors, and quadrature weights w; padded with NaN
+    nodes, g_parts, weights   (n_v, r): Ritz values θ of the deflated Hessian in descending order,
+                              uᵀ G u of their vectors, and quadrature weights w; padded with NaN
     tail                      the share of the bulk's eigenvalues that counts as its tail
 
-        share = Σ w uᵀ G u / Σ w θ,    over the nodes, from the largest, that hold the mass ``tail``, and over probes:
+        share = Σ w uᵀ G u / Σ w θ,    over the nodes, from the largest, that hold the mass
+        ``tail``, and over probes:
 
-    the part of the tail's sum of eigenvalues, tr(Π Hess Π) with Π the tail's projector, that is tr(Π G Π). The rest is
-    H's. G's part is never negative; where H is negative on the tail, G's share exceeds one.
+    the part of the tail's sum of eigenvalues, tr(Π Hess Π) with Π the tail's projector, that is
+    tr(Π G Π). The rest is H's. G's part is never negative; where H is negative on the tail, G's
+    share exceeds one.
     """
     weights = np.nan_to_num(weights)
     before = np.pad(np.cumsum(weights, axis=1), ((0, 0), (1, 0)))[:, :-1]  # mass of larger nodes
@@ -85,7 +102,9 @@ def findings(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> 
     first, last, epochs, sizes = verdict_upper_tail(grid, records, tail)
     return [
         finding(
-            f"At the fewest epochs and the smallest sample $G$'s share of the tail is {first.value}.", first
+            "At the fewest epochs and the smallest sample $G$'s share of the tail is "
+            f"{first.value}.",
+            first,
         ),
         finding(f"At the most epochs and the largest sample it is {last.value}.", last),
         finding(f"Along the epochs {epochs.value}.", epochs),

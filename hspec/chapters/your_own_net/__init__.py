@@ -1,1 +1,3 @@
-"""Nets that no paper has measured: a small convolutional one, a transformer on text, a regression."""
+"""Nets that no paper has measured: a small convolutional one, a transformer on text,
+a regression.
+"""

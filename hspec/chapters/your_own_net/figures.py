@@ -1,4 +1,6 @@
-"""Spectra of one's own nets side by side, a transformer's layers, and the error of finite differences."""
+"""Spectra of one's own nets side by side, a transformer's layers,
+and the error of finite differences.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def layer_bars(edges: Mapping[str, np.ndarray]) -> Figure:
     place = np.arange(len(edges["layer"]))
     for offset, name in ((-0.2, "Hess"), (0.2, "G")):
         axis.barh(place + offset, edges[name], 0.38, color=COLOURS[name], label=name)
-    axis.set_yticks(place, [f"{n}  ({s:,})" for n, s in zip(edges["layer"], edges["size"], strict=True)])
+    axis.set_yticks(
+        place, [f"{n}  ({s:,})" for n, s in zip(edges["layer"], edges["size"], strict=True)]
+    )
     axis.invert_yaxis()
     axis.set_xlabel("largest eigenvalue of the block")
     axis.legend()
@@ -38,7 +42,9 @@ def layer_bars(edges: Mapping[str, np.ndarray]) -> Figure:
 def difference_errors(errors: Mapping[str, np.ndarray]) -> Figure:
     """Error of finite differences against their step, and of the exact product."""
     figure, (axis,) = panels(1, 1, width=5.6, height=3.2)
-    axis.loglog(errors["step"], errors["differences"], "o-", color=COLOURS["G"], label="central differences")
+    axis.loglog(
+        errors["step"], errors["differences"], "o-", color=COLOURS["G"], label="central differences"
+    )
     axis.axhline(float(errors["exact"]), color=COLOURS["Hess"], label="exact product, float32")
     axis.set_xlabel("step ε")
     axis.set_ylabel("relative error of Hess v")
@@ -55,7 +61,9 @@ def encoder(record: Record) -> Figure:
 
 
 def encoder_facts(record: Record) -> pd.DataFrame:
-    """What was measured of the encoder, one row a matrix, and beside it what the class means make."""
+    """What was measured of the encoder, one row a matrix,
+    and beside it what the class means make.
+    """
     found, part = record.spectra, float(record["A1"][0])
     rows = [
         {
@@ -71,8 +79,13 @@ def encoder_facts(record: Record) -> pd.DataFrame:
         }
         for name, one in found.matrices.items()
     ]
-    net = "MiniLM-L6" if record.options["pretrained"] else "a small stand-in (MiniLM-L6 is not here)"
-    about = f"{net}: p = {record.num_parameters:,}, N = {record.num_examples}, error {record.error_rate:.0%}"
+    net = (
+        "MiniLM-L6" if record.options["pretrained"] else "a small stand-in (MiniLM-L6 is not here)"
+    )
+    about = (
+        f"{net}: p = {record.num_parameters:,}, N = {record.num_examples}, error "
+        f"{record.error_rate:.0%}"
+    )
     return pd.DataFrame(rows).set_index("matrix").rename_axis(about)
 
 
@@ -86,11 +99,15 @@ def seen(spectra: Mapping[str, Spectrum], errors: Mapping[str, np.ndarray]) -> p
             "λ_max of G": f"{found['G'].values[0]:.3g}",
             "λ_min of Hess": f"{found['Hess'].ends[0]:.3g}",
             "tr Hess": "{:.3g} ± {:.2g}".format(*found["Hess"].trace),
-            "class means (A1)": f"{found.class_values['A1'][0]:.3g}" if found.class_values else "none",
+            "class means (A1)": f"{found.class_values['A1'][0]:.3g}"
+            if found.class_values
+            else "none",
         }
         for name, found in spectra.items()
     ]
-    best = f"best of differences {errors['differences'].min():.1e}, exact {float(errors['exact']):.1e}"
+    best = (
+        f"best of differences {errors['differences'].min():.1e}, exact {float(errors['exact']):.1e}"
+    )
     return pd.DataFrame(rows).assign(
         **{"error of Hess v (text)": [best if r["net"] == "text" else "" for r in rows]}
     )

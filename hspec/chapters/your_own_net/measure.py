@@ -1,4 +1,6 @@
-"""Three nets of one's own, their spectra by one call each, a transformer's layers, and finite differences."""
+"""Three nets of one's own, their spectra by one call each, a transformer's layers,
+and finite differences.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ CONTEXT = 16  # letters read before the one that is to be told
 
 @dataclass(frozen=True)
 class OwnNet:
-    """A net as its owner has it: the module, trained; batches; the loss; and what it is, in words."""
+    """A net as its owner has it: the module, trained; batches; the loss; and what it is,
+    in words.
+    """
 
     module: nn.Module
     batches: list[tuple[Tensor, Tensor]]
@@ -66,7 +70,10 @@ def own_spectra(
 ) -> dict[str, Spectrum]:
     """One call a net."""
     options = {"top": top, "steps": num_steps, "probes": num_probes, "seed": seed}
-    return {name: spectrum(own.module, own.batches, loss=own.loss, **options) for name, own in nets.items()}
+    return {
+        name: spectrum(own.module, own.batches, loss=own.loss, **options)
+        for name, own in nets.items()
+    }
 
 
 def own_risk(own: OwnNet) -> Risk:
@@ -86,8 +93,9 @@ def encoder_record(
 ) -> TextEncoder:
     """The pretrained encoder's record: of these options, measured now where it is not stored.
 
-    Where ``per_class`` is 0, or its weights or questions are not on this machine, the record that comes with the
-    book; where there is none either, that of a small stand-in, the chapter's transformer of two layers.
+    Where ``per_class`` is 0, or its weights or questions are not on this machine, the record that
+    comes with the book; where there is none either, that of a small stand-in, the chapter's
+    transformer of two layers.
     """
     store, sizes = store or Store(), {"top": top, "num_steps": num_steps, "num_probes": num_probes}
     options = sizes | {"per_class": per_class, "epochs": epochs, "seed": seed}
@@ -119,7 +127,9 @@ class TextEncoder(Record):
             )
             for name in ("Hess", "G")
         }
-        facts = {name: self[name].item() for name in ("num_parameters", "num_examples", "loss_value")}
+        facts = {
+            name: self[name].item() for name in ("num_parameters", "num_examples", "loss_value")
+        }
         classes = {name: self[name] for name in ("A1", "B1")}
         return Spectrum(matrices, classes, facts | {"loss": "cross-entropy"})
 
@@ -146,12 +156,14 @@ def text_encoder(
     seed: int = 0,
     pretrained: bool = True,
 ) -> dict[str, np.ndarray]:
-    """MiniLM-L6, taught to tell what a question asks for: Hess and G, layers, classes, and differences.
+    """MiniLM-L6, taught to tell what a question asks for: Hess and G, layers, classes, and
+    differences.
 
-    θ is the six layers and the head; the embeddings are fixed. Not ``pretrained``: the small transformer that reads
-    letters, whole, on as many examples, in its place. Arrays: Hess_… and G_…: the measure, values,
-    residuals, products, seconds; A1, B1; edge_…, error_…: of `layer_edges` and `against_differences`; loss_value,
-    error_rate, num_classes, num_examples, num_parameters.
+    θ is the six layers and the head; the embeddings are fixed. Not ``pretrained``: the small
+    transformer that reads letters, whole, on as many examples, in its place. Arrays: Hess_… and
+    G_…: the measure, values, residuals, products, seconds; A1, B1; edge_…, error_…: of
+    `layer_edges` and `against_differences`; loss_value, error_rate, num_classes, num_examples,
+    num_parameters.
     Source: P18a (Hess, G and the class means), of a net that it does not treat.
     """
     net, batches = (sentence_classifier if pretrained else _stand_in)(per_class, epochs, seed)
@@ -162,7 +174,8 @@ def text_encoder(
         risk, matrices=("Hess", "G"), checkpoint=task.folder, progress=task.progress, **settings
     )
     arrays = {
-        name: np.asarray(found.facts[name]) for name in ("num_parameters", "num_examples", "loss_value")
+        name: np.asarray(found.facts[name])
+        for name in ("num_parameters", "num_examples", "loss_value")
     }
     for name, one in found.matrices.items():
         own = {
@@ -171,10 +184,15 @@ def text_encoder(
             "products": one.products,
             "seconds": one.seconds,
         }
-        arrays |= {f"{name}_{key}": np.asarray(a) for key, a in (one.measure.to_arrays() | own).items()}
+        arrays |= {
+            f"{name}_{key}": np.asarray(a) for key, a in (one.measure.to_arrays() | own).items()
+        }
     edges = layer_edges(risk, by=part_of, seed=seed, tol=3e-2)
     arrays |= {f"edge_{key}": a for key, a in edges.items()} | dict(found.class_values)
-    facts = {"error_rate": np.asarray(risk.error_rate()), "num_classes": np.asarray(risk.num_classes)}
+    facts = {
+        "error_rate": np.asarray(risk.error_rate()),
+        "num_classes": np.asarray(risk.num_classes),
+    }
     del risk, found  # and the graphs that they keep
     errors = against_differences(net, batches, seed=seed)
     return arrays | facts | {f"error_{key}": a for key, a in errors.items()}
@@ -186,7 +204,9 @@ def part_of(parameter: str) -> str:
     return f"layer {int(layer[1]) + 1}" if layer else parameter.partition(".")[0]
 
 
-def _stand_in(per_class: int, epochs: int, seed: int) -> tuple[nn.Module, list[tuple[Tensor, Tensor]]]:
+def _stand_in(
+    per_class: int, epochs: int, seed: int
+) -> tuple[nn.Module, list[tuple[Tensor, Tensor]]]:
     own = own_nets(6 * per_class, epochs, 16, seed)["text"]
     return own.module, own.batches
 
@@ -231,16 +251,22 @@ def _regression(num_examples: int, width: int):
 
 
 def _letters() -> tuple[str, str]:
-    """(its name, a text in LETTERS only): Shakespeare where the data folder has it, else Python's manual."""
+    """(its name, a text in LETTERS only): Shakespeare where the data folder has it,
+    else Python's manual.
+    """
     file = Path(os.environ.get("HSPEC_DATA", "data")) / "text" / "tinyshakespeare.txt"
     source, text = (
-        ("Shakespeare", file.read_text()) if file.is_file() else ("Python's manual", "".join(topics.values()))
+        ("Shakespeare", file.read_text())
+        if file.is_file()
+        else ("Python's manual", "".join(topics.values()))
     )
     words = "".join(letter if letter in LETTERS else " " for letter in text.lower()).split()
     return source, " ".join(words)
 
 
-def _trained(net: nn.Module, x: Tensor, y: Tensor, loss: nn.Module, about: str, epochs: int) -> OwnNet:
+def _trained(
+    net: nn.Module, x: Tensor, y: Tensor, loss: nn.Module, about: str, epochs: int
+) -> OwnNet:
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
     for _ in range(epochs):
         for rows in torch.randperm(len(x)).split(64):

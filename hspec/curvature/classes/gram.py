@@ -1,13 +1,15 @@
-"""The exact spectrum of G at small N, from inner products: G = V Vᵀ has the nonzero eigenvalues of K = Vᵀ V (N·C, N·C).
+"""The exact spectrum of G at small N, from inner products: G = V Vᵀ has the nonzero eigenvalues of
+K = Vᵀ V (N·C, N·C).
 
-V's columns are δ_{n,c'} / √N, δ_{n,c'} = √p_{n,c'} J_nᵀ (e_{c'} − p_n). For a linear layer that sees one
-feature vector h_n an example, δ is an outer product of the error at its output with h_n, so its share
-of K is a Hadamard product,
+V's columns are δ_{n,c'} / √N, δ_{n,c'} = √p_{n,c'} J_nᵀ (e_{c'} − p_n). For a linear layer that
+sees one feature vector h_n an example, δ is an outer product of the error at its output with h_n,
+so its share of K is a Hadamard product,
 
     (errors' Gram matrix) ∘ (features' Gram matrix + 1 for the bias),
 
-and no Jacobian is formed. Which layers these are is found out (see `engine.observed`), never read off
-shapes; every other parameter goes by backward sweeps, one for each column. What comes out is compared
+and no Jacobian is formed. Which layers these are is found out (see `engine.observed`), never read
+off shapes; every other parameter goes by backward sweeps, one for each column. What comes out is
+compared
 with products: aᵀ K a = ‖V a‖² for a random a, whose right side is one backward sweep.
 """
 
@@ -28,21 +30,29 @@ from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
 
 PARTS = {"A1": "class", "A2": "own", "B1": "cross", "B2": "within"}
-AGREES = {torch.float64: 1e-8, torch.float32: 5e-3}  # of aᵀKa and ‖Va‖²; examples alone flip ReLUs in float32
+AGREES = {
+    torch.float64: 1e-8,
+    torch.float32: 5e-3,
+}  # of aᵀKa and ‖Va‖²; examples alone flip ReLUs in float32
 COLUMNS = 1 << 16  # of rows converted to float64 at a time
 
 
 def exact_gauss_newton_spectrum(
-    risk: Risk, *, without: tuple[str, ...] = (), memory_limit: int | None = None, check: bool = True
+    risk: Risk,
+    *,
+    without: tuple[str, ...] = (),
+    memory_limit: int | None = None,
+    check: bool = True,
 ) -> np.ndarray:
-    """Eigenvalues of G that can be nonzero, (N·C,) descending float64; the other p − N·C (if positive) are zero.
+    """Eigenvalues of G that can be nonzero, (N·C,) descending float64; the other p − N·C (if
+    positive) are zero.
 
     N counts the rows of the logits: positions, where an example has several.
 
     Args:
-        without: names among "A1", "A2", "B1", "B2": the exact spectrum of G with those parts knocked
-            out, without=("A1",) for G − A1. They are projections of the index set {(n, c')}, so K is
-            projected on both sides.
+        without: names among "A1", "A2", "B1", "B2": the exact spectrum of G with those parts
+            knocked out, without=("A1",) for G − A1. They are projections of the index set {(n,
+            c')}, so K is projected on both sides.
         memory_limit: bytes; None for the risk's memory budget.
         check: compare the Gram matrix with a product by a random vector. False leaves that out.
 
@@ -59,7 +69,9 @@ def exact_gauss_newton_spectrum(
         >>> exact_gauss_newton_spectrum(risk).shape
         (15,)
     """
-    return exact_knock_out_spectra(risk, [tuple(without)], memory_limit=memory_limit, check=check)[0]
+    return exact_knock_out_spectra(risk, [tuple(without)], memory_limit=memory_limit, check=check)[
+        0
+    ]
 
 
 def exact_knock_out_spectra(
@@ -69,7 +81,9 @@ def exact_knock_out_spectra(
     memory_limit: int | None = None,
     check: bool = True,
 ) -> list[np.ndarray]:
-    """`exact_gauss_newton_spectrum` for each of several ``without``, from one Gram matrix, which is what takes long."""
+    """`exact_gauss_newton_spectrum` for each of several ``without``, from one Gram matrix,
+    which is what takes long.
+    """
     unknown = {name for without in knock_outs for name in without} - set(PARTS)
     if unknown:
         raise ValueError(f"without={sorted(unknown)}: the parts of G are {', '.join(PARTS)}")
@@ -101,7 +115,9 @@ def _eigenvalues(K: Tensor, signs: Tensor) -> np.ndarray:
 
 
 def _knocked_out(levels: Levels, level: str, K: Tensor) -> Tensor:
-    """(I − P) K (I − P), P the level's orthogonal projection of functions of (n, c'); K is written into."""
+    """(I − P) K (I − P), P the level's orthogonal projection of functions of (n, c');
+    K is written into.
+    """
     for _ in range(2):  # its rows, then its columns
         for rows in K.split(max(1, COLUMNS // len(K))):
             rows -= levels.project(level, rows.unflatten(1, levels.unit.shape)).flatten(1)
@@ -110,7 +126,9 @@ def _knocked_out(levels: Levels, level: str, K: Tensor) -> Tensor:
 
 
 def gauss_newton_gram(risk: Risk, limit: int, check: bool) -> tuple[Tensor, Tensor]:
-    """K (N·C, N·C) float64, rows (n, c') with n major, and the signs s (N·C,) of its columns in G = V diag(s) Vᵀ."""
+    """K (N·C, N·C) float64, rows (n, c') with n major,
+    and the signs s (N·C,) of its columns in G = V diag(s) Vᵀ.
+    """
     layers = _linear_layers(risk) if risk.data.is_paired else {}
     _refuse_too_large(risk, list(layers.values()), limit)
     middle = Middle.of(risk)
@@ -129,7 +147,8 @@ def gauss_newton_gram(risk: Risk, limit: int, check: bool) -> tuple[Tensor, Tens
         if found is None:
             return K, middle.signs
     raise RuntimeError(
-        f"the exact spectrum of G contradicts a product with it: {found}. Examples have other derivatives by "
+        f"the exact spectrum of G contradicts a product with it: {found}. Examples have other "
+        "derivatives by "
         "themselves than in their batches; take float64 (dtype=torch.float64), or pass check=False"
     )
 
@@ -141,7 +160,9 @@ def _linear_layers(risk: Risk) -> dict[str, nn.Linear]:
 
 
 def _refuse_too_large(risk: Risk, layers: list[nn.Linear], limit: int) -> None:
-    """Raise MemoryError where K, with `layers`' errors or any other parameter's rows, is beyond the limit."""
+    """Raise MemoryError where K, with `layers`' errors or any other parameter's rows,
+    is beyond the limit.
+    """
     size = risk.logits().numel()
     mine = {id(q) for layer in layers for q in trainable(layer)}
     largest = max((q.nbytes for q in risk.network.parameters if id(q) not in mine), default=0)
@@ -150,13 +171,16 @@ def _refuse_too_large(risk: Risk, layers: list[nn.Linear], limit: int) -> None:
     needed = 5 * 8 * size**2 + size * max(2 * largest, 8 * width)
     if needed > limit:
         raise MemoryError(
-            f"the exact spectrum of G on N={len(risk.logits())} examples and C={risk.num_classes} classes needs "
+            f"the exact spectrum of G on N={len(risk.logits())} examples and C={risk.num_classes} "
+            "classes needs "
             f"{gib(needed)} (a Gram matrix of {size} rows), the limit is {gib(limit)}: "
             "take fewer examples, fewer parameters, or raise memory_limit"
         )
 
 
-def _hadamard(risk: Risk, layers: dict[str, nn.Linear], middle: Middle) -> tuple[Tensor, list[nn.Linear]]:
+def _hadamard(
+    risk: Risk, layers: dict[str, nn.Linear], middle: Middle
+) -> tuple[Tensor, list[nn.Linear]]:
     """(the share of K of those layers for which every batch allows it, these layers)."""
     N, C = risk.logits().shape
     K = torch.zeros(N * C, N * C, dtype=torch.float64, device=risk.device)

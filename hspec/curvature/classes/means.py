@@ -1,4 +1,5 @@
-"""The class and cross-class means of the network's sensitivities: g_{c,c'} and g_c, δ_{c,c'} and δ_c.
+"""The class and cross-class means of the network's sensitivities: g_{c,c'} and g_c, δ_{c,c'} and
+δ_c.
 
 With g_{n,c'} = J_nᵀ (e_{c'} − p_n), every mean is a weighted sum over the examples of one class,
 
@@ -32,11 +33,14 @@ from hspec.curvature.softmax import Softmax
 
 
 class ClassMeans:
-    """Means of g_{n,c'} over classes (see the module's docstring); made by `class_means` or `delta_means`.
+    """Means of g_{n,c'} over classes (see the module's docstring); made by `class_means` or
+    `delta_means`.
 
     Attributes:
-        classes: (K,) the classes present, ascending: what the rows below belong to; counts: (K,) N_c.
-        weights: (K, C) W_{c,c'}; class_weights: (K,) W_c = Σ_{c'≠c} W_{c,c'}; own_weights: (K,) W_{c,c}.
+        classes: (K,) the classes present, ascending: what the rows below belong to; counts: (K,)
+            N_c.
+        weights: (K, C) W_{c,c'}; class_weights: (K,) W_c = Σ_{c'≠c} W_{c,c'}; own_weights: (K,)
+            W_{c,c}.
         shares: (K, C) ρ_{c,c'}, 0 for c' = c. kappa: (N, C) κ.
         definition: "2020" or "2019". levels: the same as projections of tables (N, C).
     """
@@ -57,11 +61,15 @@ class ClassMeans:
     def __repr__(self) -> str:
         risk, K = self.risk, len(self.classes)
         classes = f"C={risk.num_classes}" + (f", {K} present" if risk.num_classes > K else "")
-        return f"ClassMeans({self.definition}, p={risk.num_parameters}, N={risk.num_examples}, {classes})"
+        return (
+            f"ClassMeans({self.definition}, p={risk.num_parameters}, N={risk.num_examples}, "
+            f"{classes})"
+        )
 
     def _ask(self, num_bytes: int, what: str) -> None:
         remedy = (
-            "take fewer classes or examples, raise Risk.from_module(memory_budget=…), or give the operators to "
+            "take fewer classes or examples, raise Risk.from_module(memory_budget=…), or give the "
+            "operators to "
             "eigsh or slq, which need products only"
         )
         ask(num_bytes, self.risk.memory_budget, what, remedy)
@@ -73,7 +81,9 @@ class ClassMeans:
 
     @functools.cached_property
     def cross_class_vectors(self) -> Tensor:
-        """g_{c,c'} (K, C, p) (2019: δ_{c,c'}), c first. Raises MemoryError above the risk's memory budget."""
+        """g_{c,c'} (K, C, p) (2019: δ_{c,c'}), c first.
+        Raises MemoryError above the risk's memory budget.
+        """
         return self.vectors(BETWEEN)
 
     def fits(self, num_vectors: int) -> bool:
@@ -81,10 +91,11 @@ class ClassMeans:
         return num_vectors * bytes_of(self.risk.network.parameters) <= self.risk.memory_budget
 
     def num_gradients(self, level: str) -> int:
-        """What `vectors(level)` costs: backward sweeps over the whole sample, after one forward pass.
+        """What `vectors(level)` costs: backward sweeps over the whole sample, after one forward
+        pass.
 
-        The data are sorted by class, so it is the number of vectors a class; where examples are coupled
-        the batches stay together, and it is the number of all vectors.
+        The data are sorted by class, so it is the number of vectors a class; where examples are
+        coupled the batches stay together, and it is the number of all vectors.
         """
         K, m = self.levels.vector_weights(level).shape
         return m if self.risk.independent else K * m
@@ -92,32 +103,42 @@ class ClassMeans:
     def num_products(self, level: str) -> float:
         """The same in products with G, by counting operations: (1 + 2m)/4 for m gradients.
 
-        With F operations of a forward pass, a backward sweep takes 2F, a product with G on a kept graph 4F.
-        In seconds on a CPU it was 1.3 to 2.8 times as much, since the graphs of classes are built anew.
+        With F operations of a forward pass, a backward sweep takes 2F, a product with G on a kept
+        graph 4F. In seconds on a CPU it was 1.3 to 2.8 times as much, since the graphs of classes
+        are built anew.
         """
         return (1 + 2 * self.num_gradients(level)) / 4
 
     def vectors(self, level: str) -> Tensor:
         """The vectors u_{c,i} (K, m, p) of a level (see `Levels.combinations`).
 
-        One backward sweep of m cotangents over each class: m gradients' worth in all. Raises MemoryError
-        above the risk's memory budget.
+        One backward sweep of m cotangents over each class: m gradients' worth in all. Raises
+        MemoryError above the risk's memory budget.
         """
         K, m = self.levels.vector_weights(level).shape
         if not self.fits(K * m):
             raise MemoryError(
                 f"{K * m} vectors of p={self.risk.num_parameters} need "
                 f"{gib(K * m * bytes_of(self.risk.network.parameters))}, the budget is "
-                f"{gib(self.risk.memory_budget)}: raise Risk.from_module(memory_budget=…), or use gram(), "
+                f"{gib(self.risk.memory_budget)}: raise Risk.from_module(memory_budget=…), or use "
+                "gram(), "
                 "distances() and the streamed operators"
             )
         return self.vectors_of(range(K), level, self.risk.network.parameters)
 
     @normal_tensors()
-    def vectors_of(self, rows: Sequence[int], level: str, parameters: list[Tensor] | None = None) -> Tensor:
-        """`vectors` for some of the classes present, on some of the parameters: (len(rows), m, p)."""
+    def vectors_of(
+        self, rows: Sequence[int], level: str, parameters: list[Tensor] | None = None
+    ) -> Tensor:
+        """`vectors` for some of the classes present, on some of the parameters:
+        (len(rows), m, p).
+        """
         parameters = self.risk.network.parameters if parameters is None else parameters
-        shape = len(rows), self.levels.vector_weights(level).shape[1], num_coordinates_of(parameters)
+        shape = (
+            len(rows),
+            self.levels.vector_weights(level).shape[1],
+            num_coordinates_of(parameters),
+        )
         self.risk.graphs.planned()
         self.risk.independent  # noqa: B018  # found out by all ranks, before each goes over its share
         local = functools.partial(self._vectors_here, rows, level, parameters, shape)
@@ -132,9 +153,14 @@ class ClassMeans:
             self._write_class(place, row, self.levels.combinations(level, row), parameters)
         return result
 
-    def _write_class(self, place: Tensor, row: int, combinations: Tensor, parameters: list[Tensor]) -> None:
-        """place (m, p) = Σ_{n of the class} J_nᵀ Σ_{c'} combinations_{i,c'} κ_{n,c'} (e_{c'} − p_n)."""
-        written = False  # the first sweep over a class writes, the others add: a pass over C²p numbers less
+    def _write_class(
+        self, place: Tensor, row: int, combinations: Tensor, parameters: list[Tensor]
+    ) -> None:
+        """place (m, p) = Σ_{n of the class} J_nᵀ Σ_{c'} combinations_{i,c'} κ_{n,c'}
+        (e_{c'} − p_n).
+        """
+        # the first sweep over a class writes, the others add: a pass over C²p numbers less
+        written = False
         with self.risk.graphs.lock, self.risk.graphs.numerics():
             for logits, members, switches in self._logits_of_class(row):
                 size = self._vectors_a_sweep(logits, switches) if len(combinations) > 1 else 1
@@ -152,7 +178,9 @@ class ClassMeans:
             place.zero_()
 
     def _vectors_a_sweep(self, logits: Tensor, switches: Switches) -> int:
-        """The engine's own block; a block too where one class is so much less than a batch that it pays."""
+        """The engine's own block; a block too where one class is so much less than a batch
+        that it pays.
+        """
         network, planned = self.risk.network, self.risk.graphs.planned().block
         on_cpu = logits.device.type == "cpu"
         work = len(logits) * network.num_parameters
@@ -169,9 +197,11 @@ class ClassMeans:
         return self._tried
 
     def _logits_of_class(self, row: int) -> Iterator[tuple[Tensor, Tensor, Switches]]:
-        """(logits with their graph, indices n of their rows, the graph's switches), covering a class.
+        """(logits with their graph, indices n of their rows, the graph's switches), covering a
+        class.
 
-        Where examples are coupled (by batch statistics, say), an example's logits mean something in its
+        Where examples are coupled (by batch statistics, say), an example's logits mean something in
+        its
         own batch only: whole batches of the fixed partition, other classes weighted by zero.
         """
         if not self.risk.independent:
@@ -185,11 +215,14 @@ class ClassMeans:
             logits, switches = self.risk.graphs.forward(x)
             yield logits, rows, switches
 
-    def gram(self, level: str = BETWEEN, callback: Callable[[int, int], None] | None = None) -> Tensor:
-        """Inner products of a level's vectors, float64 (K·m, K·m); by default of all g_{c,c'} (K·C, K·C).
+    def gram(
+        self, level: str = BETWEEN, callback: Callable[[int, int], None] | None = None
+    ) -> Tensor:
+        """Inner products of a level's vectors, float64 (K·m, K·m); by default of all g_{c,c'} (K·C,
+        K·C).
 
-        Streamed: never more vectors at a time than fit in the memory budget, however large C²p is (but
-        for two classes' on one parameter tensor).
+        Streamed: never more vectors at a time than fit in the memory budget, however large C²p is
+        (but for two classes' on one parameter tensor).
 
         Args:
             callback: called with (done, total), in parameters times pairs of groups of classes.
@@ -207,7 +240,8 @@ class ClassMeans:
         return streamed_gram(vectors_of, (k, m), parameters, budget, callback)
 
     def distances(self) -> Tensor:
-        """Distances between all means, float64 (K + K·C, K + K·C): first the g_c, then the g_{c,c'}, c major.
+        """Distances between all means, float64 (K + K·C, K + K·C): first the g_c, then the
+        g_{c,c'}, c major.
 
         Raises MemoryError where that many do not fit.
         """
@@ -223,7 +257,9 @@ class ClassMeans:
 
 
 def has_classes(risk: Risk) -> bool:
-    """Whether the loss is the mean cross-entropy of one class index an example, so that the means exist."""
+    """Whether the loss is the mean cross-entropy of one class index an example,
+    so that the means exist.
+    """
     return risk.loss_function.plain and risk.is_labelled
 
 
@@ -231,13 +267,15 @@ def refuse_other_losses(risk: Risk) -> None:
     """Raise ValueError where there are no classes to take means over."""
     if not has_classes(risk):
         raise ValueError(
-            "class and cross-class means exist for the cross-entropy of one class index an example, "
+            "class and cross-class means exist for the cross-entropy of one class index an "
+            "example, "
             f"without weights, smoothing or ignored labels; this risk's loss is {risk!r}"
         )
 
 
 def class_means(risk: Risk) -> ClassMeans:
-    """g_{c,c'} = Σ_n p_{n,c'} g_{n,c'} / p_{c,c'} over class c, and g_c = Σ_{c'≠c} p_{c,c'} g_{c,c'} / p_c.
+    """g_{c,c'} = Σ_n p_{n,c'} g_{n,c'} / p_{c,c'} over class c, and g_c = Σ_{c'≠c} p_{c,c'}
+    g_{c,c'} / p_c.
 
     .weights is p_{c,c'} (K, C), .class_weights p_c (K,), a row for each class present. Vectors are
     computed when asked for.

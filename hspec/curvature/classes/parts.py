@@ -1,16 +1,17 @@
-"""G taken apart into the spread of means: A1 + A2 + B1 + B2 (P18a, P20) and G0 + G1 + G2 + G3 (P19).
+"""G taken apart into the spread of means: A1 + A2 + B1 + B2 (P18a, P20) and G0 + G1 + G2 + G3
+(P19).
 
-Both are G = (1/N) Σ_n Σ_{c'} δ_{n,c'} δ_{n,c'}ᵀ = (1/N) D Dᵀ, δ_{n,c'} = √p_{n,c'} g_{n,c'}, with the
-functions of (n, c') cut into four orthogonal subspaces (see `levels`):
+Both are G = (1/N) Σ_n Σ_{c'} δ_{n,c'} δ_{n,c'}ᵀ = (1/N) D Dᵀ, δ_{n,c'} = √p_{n,c'} g_{n,c'}, with
+the functions of (n, c') cut into four orthogonal subspaces (see `levels`):
 
     class     v_c on c' ≠ c                  A1, G1
     own       v_{c,c} on c' = c              A2, G0
     cross     v_{c,c'} − v_c on c' ≠ c       B1, G2
     within    what is left in (c, c')        B2, G3
 
-A part is D P Dᵀ/N. Dᵀv is √p_{n,c'} (e_{c'} − p_n)ᵀ J_n v, so a product costs what a G product costs, plus
-sums over classes of C numbers an example, whatever C is. Where the means themselves fit in memory,
-F diag(s) Fᵀ is returned instead.
+A part is D P Dᵀ/N. Dᵀv is √p_{n,c'} (e_{c'} − p_n)ᵀ J_n v, so a product costs what a G product
+costs, plus sums over classes of C numbers an example, whatever C is. Where the means themselves fit
+in memory, F diag(s) Fᵀ is returned instead.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,9 @@ from hspec.linalg.operator import LinearOperator
 
 
 class Level(RiskOperator):
-    """One of the levels, streamed: Dᵀv for all examples, its projection, D. No mean is formed as a vector."""
+    """One of the levels, streamed: Dᵀv for all examples, its projection, D.
+    No mean is formed as a vector.
+    """
 
     def __init__(self, means: ClassMeans, level: str, name: str) -> None:
         super().__init__(means.risk, name)
@@ -52,18 +55,23 @@ class Level(RiskOperator):
         t = torch.cat([nothing, *t], 1)  # (k, N, C)
         d = levels.project(self.level, levels.root * softmax.centre(t))
         U = softmax.spread(levels.root * d)
-        rows = graphs.sum(lambda graph: graphs.in_blocks(graph.jacobian_transpose, U[:, graph.rows]), V.shape)
+        rows = graphs.sum(
+            lambda graph: graphs.in_blocks(graph.jacobian_transpose, U[:, graph.rows]), V.shape
+        )
         return rows.div_(self.risk.num_examples)
 
     def eigenvalues(self, callback: Callable[[int, int], None] | None = None) -> np.ndarray:
-        """The nonzero eigenvalues and some zeros, descending, from a Gram matrix of streamed vectors: exact.
+        """The nonzero eigenvalues and some zeros, descending, from a Gram matrix of streamed
+        vectors: exact.
 
-        One vector a class for "class" and "own", C − 1 for "cross". callback is that of `ClassMeans.gram`,
-        as is MemoryError where the Gram matrix does not fit. The level "within" has as many as G has.
+        One vector a class for "class" and "own", C − 1 for "cross". callback is that of
+        `ClassMeans.gram`, as is MemoryError where the Gram matrix does not fit. The level "within"
+        has as many as G has.
         """
         if self.level == "within":
             raise ValueError(
-                f"{self.name} has as many eigenvalues as G: exact_gauss_newton_spectrum gives them for small "
+                f"{self.name} has as many eigenvalues as G: exact_gauss_newton_spectrum gives them "
+                "for small "
                 "N·C, slq and eigsh for any"
             )
         gram = self.means.gram(self.level, callback)
@@ -84,7 +92,9 @@ def _level(means: ClassMeans, level: str, name: str, definition: str) -> LinearO
 def _within(risk: Risk, means: ClassMeans, name: str, definition: str) -> LinearOperator:
     _refuse_other_definition(means, name, definition)
     if means.risk is not risk:
-        raise ValueError(f"{name}: the means were taken of another risk; use class_means(risk) of this one")
+        raise ValueError(
+            f"{name}: the means were taken of another risk; use class_means(risk) of this one"
+        )
     return Level(means, "within", name)
 
 
@@ -92,7 +102,8 @@ def _refuse_other_definition(means: ClassMeans, name: str, definition: str) -> N
     if means.definition != definition:
         maker = "class_means(risk)" if definition == "2020" else "delta_means(risk)"
         raise ValueError(
-            f"{name} is made of the {definition} means: pass {maker}, not means of {means.definition}"
+            f"{name} is made of the {definition} means: pass {maker}, not means of "
+            f"{means.definition}"
         )
 
 
@@ -105,7 +116,8 @@ def A1(means: ClassMeans) -> LinearOperator:
 
 
 def A2(means: ClassMeans) -> LinearOperator:
-    """A2 = Σ_c (p_{c,c}/N) g_{c,c} g_{c,c}ᵀ (p, p), the c' = c means; rank ≤ C; means = class_means(risk).
+    """A2 = Σ_c (p_{c,c}/N) g_{c,c} g_{c,c}ᵀ (p, p), the c' = c means; rank ≤ C; means =
+    class_means(risk).
 
     Source: P20, G_{c=c'}; P18a.
     """
@@ -113,7 +125,8 @@ def A2(means: ClassMeans) -> LinearOperator:
 
 
 def B1(means: ClassMeans) -> LinearOperator:
-    """B1 = Σ_c (1/N) Σ_{c'≠c} p_{c,c'} (g_{c,c'} − g_c)(·)ᵀ (p, p), cross-class spread; rank ≤ C(C−2).
+    """B1 = Σ_c (1/N) Σ_{c'≠c} p_{c,c'} (g_{c,c'} − g_c)(·)ᵀ (p, p), cross-class spread; rank ≤
+    C(C−2).
 
     Source: P20, G_cross; P18a.
     """
@@ -121,7 +134,8 @@ def B1(means: ClassMeans) -> LinearOperator:
 
 
 def B2(risk: Risk, means: ClassMeans) -> LinearOperator:
-    """B2 = (1/N) Σ_n Σ_{c'} p_{n,c'} (g_{n,c'} − g_{c(n),c'})(·)ᵀ = G − A1 − A2 − B1, within-class spread.
+    """B2 = (1/N) Σ_n Σ_{c'} p_{n,c'} (g_{n,c'} − g_{c(n),c'})(·)ᵀ = G − A1 − A2 − B1, within-class
+    spread.
 
     Source: P20, G_within; P18a.
     """
@@ -153,7 +167,8 @@ def G2(means: ClassMeans) -> LinearOperator:
 
 
 def G12(means: ClassMeans) -> LinearOperator:
-    """G1+2 = Σ_c π_c Σ_{c'} δ_{c,c'} δ_{c,c'}ᵀ = G0 + G1 + G2 = G − G3 (p, p); means = delta_means(risk).
+    """G1+2 = Σ_c π_c Σ_{c'} δ_{c,c'} δ_{c,c'}ᵀ = G0 + G1 + G2 = G − G3 (p, p); means =
+    delta_means(risk).
 
     What the cross-class means alone make of G: λ_k(G) ≥ λ_k(G1+2) ≥ λ_k(G1) for every k.
 
@@ -163,7 +178,8 @@ def G12(means: ClassMeans) -> LinearOperator:
 
 
 def G3(risk: Risk, means: ClassMeans) -> LinearOperator:
-    """G3 = Σ_c π_c Σ_{c'} Cov_{n of c}(δ_{n,c'}) = G − G0 − G1 − G2 (p, p); means = delta_means(risk).
+    """G3 = Σ_c π_c Σ_{c'} Cov_{n of c}(δ_{n,c'}) = G − G0 − G1 − G2 (p, p); means =
+    delta_means(risk).
 
     Source: P19, section 3.
     """

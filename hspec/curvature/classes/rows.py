@@ -1,4 +1,6 @@
-"""V's rows by backward sweeps: the Jacobian of one example's outputs, times roots of the loss's second derivative."""
+"""V's rows by backward sweeps: the Jacobian of one example's outputs,
+times roots of the loss's second derivative.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +15,10 @@ from hspec.curvature.engine.switches import Switches
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 
-AGREES = {torch.float64: 1e-8, torch.float32: 1e-4}  # of a block of cotangents with its cotangents one by one
+AGREES = {
+    torch.float64: 1e-8,
+    torch.float32: 1e-4,
+}  # of a block of cotangents with its cotangents one by one
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Middle:
             return cls(columns.to(f), signs)
         every = eye[:, None].to(f)
         M = torch.cat(
-            risk.graphs.each(lambda graph: graph.middle(every.expand(-1, len(graph.outputs), -1))), 1
+            risk.graphs.each(lambda graph: graph.middle(every.expand(-1, len(graph.outputs), -1))),
+            1,
         )
         M = M.transpose(0, 1)  # (N, C, C), symmetric
         values, vectors = torch.linalg.eigh(M.double())
@@ -74,7 +80,8 @@ def _graphs(risk: Risk) -> Iterator[tuple[Tensor, Switches, int]]:
 
 
 def block_size(f: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches) -> int:
-    """How many cotangents a sweep takes: many, if that is what they give one by one; else one."""
+    """How many cotangents a sweep takes: many, if that is what they give one by one;
+    else one."""
     U = U[:MAX_BLOCK]
     alone = torch.cat([pull_back(f, parameters, u, switches) for u in U.split(1)])
     try:

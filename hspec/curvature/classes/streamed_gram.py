@@ -1,4 +1,6 @@
-"""Inner products of more vectors of R^p than fit in memory: by blocks of parameters, and by groups of vectors."""
+"""Inner products of more vectors of R^p than fit in memory: by blocks of parameters,
+and by groups of vectors.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -7,7 +9,10 @@ from torch import Tensor
 
 from hspec.curvature.engine.network import num_coordinates
 
-GRAM_BYTES, GRAM_ROWS = 1 << 28, 1 << 11  # of vectors converted to float64, and of rows multiplied, at a time
+GRAM_BYTES, GRAM_ROWS = (
+    1 << 28,
+    1 << 11,
+)  # of vectors converted to float64, and of rows multiplied, at a time
 
 
 def streamed_gram(
@@ -20,7 +25,8 @@ def streamed_gram(
     """Inner products of k groups of m vectors, float64 (k·m, k·m), group major.
 
     Args:
-        vectors_of: (groups, parameters) ↦ their vectors' entries in these parameters, (groups, m, entries).
+        vectors_of: (groups, parameters) ↦ their vectors' entries in these parameters, (groups, m,
+            entries).
         shape: (k, m).
         parameters: whose entries, in order, make up a vector.
         budget: bytes; two groups on one parameter tensor are held whatever it is.
@@ -30,7 +36,9 @@ def streamed_gram(
     K = torch.zeros(k * m, k * m, dtype=torch.float64, device=parameters[0].device)
     blocks = parameter_blocks(parameters, k * m, budget)
     plan = [(block, _tiles(k, budget // (2 * m * bytes_of(block)))) for block in blocks]
-    total = sum(num_coordinates_of(block) * len(tiles) * (len(tiles) + 1) // 2 for block, tiles in plan)
+    total = sum(
+        num_coordinates_of(block) * len(tiles) * (len(tiles) + 1) // 2 for block, tiles in plan
+    )
     done = 0
     for block, tiles in plan:
         for i, I in enumerate(tiles):
@@ -45,8 +53,12 @@ def streamed_gram(
     return K.triu_() + K.triu(1).T
 
 
-def parameter_blocks(parameters: list[Tensor], num_vectors: int, budget: int) -> Iterator[list[Tensor]]:
-    """Consecutive parameters, as many at a time as two copies of so many vectors on them fit (at least one)."""
+def parameter_blocks(
+    parameters: list[Tensor], num_vectors: int, budget: int
+) -> Iterator[list[Tensor]]:
+    """Consecutive parameters, as many at a time as two copies of so many vectors on them
+    fit (at least one).
+    """
     block, size = [], 0
     for q in parameters:
         if block and 2 * num_vectors * (size + q.nbytes) > budget:
@@ -65,8 +77,8 @@ def _tiles(k: int, size: int) -> list[range]:
 def _add_inner_products(K: Tensor, left: Tensor, right: Tensor) -> Iterator[int]:
     """K (a·m, b·m) += the inner products of left (a, m, p) and right (b, m, p), summed in float64.
 
-    Yields the number of coordinates summed, a block of them at a time. Where both are the same vectors, only
-    what lies on and above the diagonal blocks of GRAM_ROWS.
+    Yields the number of coordinates summed, a block of them at a time. Where both are the same
+    vectors, only what lies on and above the diagonal blocks of GRAM_ROWS.
     """
     same, left, right = left is right, left.flatten(0, 1), right.flatten(0, 1)
     columns = max(1, GRAM_BYTES // (8 * (len(left) + len(right))))

@@ -1,1 +1,3 @@
-"""How products are fast: graphs kept between them, rewritten layers, precision, memory. Nobody outside looks in."""
+"""How products are fast: graphs kept between them, rewritten layers, precision, memory.
+Nobody outside looks in.
+"""

@@ -32,7 +32,8 @@ Products = dict[str, Tensor]  # by kind of derivative
 
 @dataclass
 class Attempt:
-    """One rung on a few examples: its products, what failed, and what differences say of them."""
+    """One rung on a few examples: its products, what failed,
+    and what differences say of them."""
 
     rung: Rung
     batch: Batch | None = None
@@ -64,7 +65,9 @@ class Attempt:
 
 
 def attempt(objective: Objective, rung: Rung, check: bool) -> Attempt:
-    """The products of a rung on a few examples of the first batch, or on all of it where it takes no fewer."""
+    """The products of a rung on a few examples of the first batch,
+    or on all of it where it takes no fewer.
+    """
     tried = Attempt(rung)
     few = FEW if objective.network.num_parameters <= LARGE else FEWER
     for batch in objective.data.first_few(few):
@@ -102,7 +105,9 @@ def _products(graph: BatchGraph, v: list[Tensor]) -> tuple[Products, dict[str, E
 
 
 def _compare(tried: Attempt, objective: Objective) -> None:
-    """Fill in what differences say: in float64 where the net can be computed in it, else in its own dtype."""
+    """Fill in what differences say: in float64 where the net can be computed in it,
+    else in its own dtype.
+    """
     network = objective.network
     if network.num_parameters * COPY_BYTES > free_memory(network.device):
         tried.not_compared = "no memory for a copy of the network"
@@ -144,7 +149,9 @@ def _nearby(rung: Rung, objective: Objective, batch: Batch) -> _Nearby:
 
 
 def _differs(tried: Attempt, objective: Objective, near: _Nearby) -> bool:
-    """Whether products in the net's own dtype are farther from these than PyTorch's own layers give them."""
+    """Whether products in the net's own dtype are farther from these than PyTorch's own
+    layers give them.
+    """
     same = objective.in_dtype(objective.network.dtype)
     same.network.move_to(near.theta)
     v = [t.to(q.dtype) for t, q in zip(near.v, same.network.parameters, strict=True)]
@@ -167,7 +174,9 @@ def relative(found: Products, right: Products) -> float:
     return max(differing, default=0.0)
 
 
-def _against_differences(near: _Nearby, objective: Objective, batch: Batch) -> dict[str, differences.Finding]:
+def _against_differences(
+    near: _Nearby, objective: Objective, batch: Batch
+) -> dict[str, differences.Finding]:
     """{kind: finding}; the objective's θ is moved about on the way."""
     exact = {kind: (t, float(torch.linalg.vector_norm(t))) for kind, t in near.products.items()}
     if "first" in exact:

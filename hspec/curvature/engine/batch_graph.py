@@ -1,4 +1,5 @@
-"""Products with the Hessian's parts: first-order graphs, kept between products as far as memory allows.
+"""Products with the Hessian's parts: first-order graphs, kept between products as far as memory
+allows.
 
 One graph a batch serves every matrix. It holds the outputs f, z = ∂ℓ/∂f as a function of f, and
 g = Jᵀz with its own graph:
@@ -62,7 +63,9 @@ class BatchGraph:
     terms: Terms
     z: Tensor | None  # (m, C); None where the loss is no function of the outputs
     switches: Switches
-    gradient: tuple[Tensor | None, ...]  # g, by parameter; None where the loss does not depend on it
+    gradient: tuple[
+        Tensor | None, ...
+    ]  # g, by parameter; None where the loss does not depend on it
     wrong: dict[str, str]  # derivatives that were found wrong, and why; see `trial`
 
     @classmethod
@@ -85,7 +88,8 @@ class BatchGraph:
             if not f.requires_grad:
                 raise ValueError(
                     "the outputs do not depend on any of the chosen parameters "
-                    f"({', '.join(network.slices)}): they are under torch.no_grad(), detached, or unused"
+                    f"({', '.join(network.slices)}): they are under torch.no_grad(), detached, or "
+                    "unused"
                 )
             record = {"create_graph": True, "allow_unused": True}
             if isinstance(terms, WholeTerms):
@@ -96,7 +100,8 @@ class BatchGraph:
         return cls(batch.rows, network, f, terms, z, switches, g, wrong or {})
 
     def restricted(self, names: Collection[str]) -> "BatchGraph":
-        """The same graph, nothing built anew, for θ made of these parameters only: it gives diagonal blocks.
+        """The same graph, nothing built anew, for θ made of these parameters only: it gives
+        diagonal blocks.
 
         A sweep then visits the part of the graph that lies between them, and no more.
         """
@@ -166,7 +171,8 @@ class BatchGraph:
                 raise ValueError(self.wrong[derivative])
         if self.z is None and not whole and derivatives != ("second",):
             raise ValueError(
-                "the loss is no function of the outputs alone (it differentiates the net, or uses its "
+                "the loss is no function of the outputs alone (it differentiates the net, or uses "
+                "its "
                 "parameters), so Hess is not a sum of G and H: use hessian(risk)"
             )
 
@@ -184,16 +190,24 @@ class BatchGraph:
 
 
 def pull_back(
-    outputs: Tensor, parameters: list[Tensor], U: Tensor, switches: Switches, out: Tensor | None = None
+    outputs: Tensor,
+    parameters: list[Tensor],
+    U: Tensor,
+    switches: Switches,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """Σ_n J_nᵀ U_n (k, p) for U (k, m, C), p the size of `parameters`; `outputs` (m, C) with their graph."""
+    """Σ_n J_nᵀ U_n (k, p) for U (k, m, C), p the size of `parameters`;
+    `outputs` (m, C) with their graph.
+    """
     return flat(_grad([outputs], [U], switches, parameters), parameters, U, out)
 
 
 def flat(
     pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor, out: Tensor | None = None
 ) -> Tensor:
-    """One row for each of k cotangents, in `out` where it is given; zeros for parameters not reached."""
+    """One row for each of k cotangents, in `out` where it is given;
+    zeros for parameters not reached.
+    """
     k = len(like)
     rows = [
         like.new_zeros(k, num_coordinates(q)) if piece is None else coordinates(piece, 1)

@@ -25,15 +25,25 @@ _convolution_backward = torch.ops.aten.convolution_backward
 
 
 class Bilinear(Protocol):
-    """B and its two adjoints. `single` is whether one vector is under way, or a block of them."""
+    """B and its two adjoints. `single` is whether one vector is under way,
+    or a block of them."""
 
     def product(self, x: Tensor, w: Tensor, *, varying: str, single: bool) -> Tensor:
         """B(x, w); `varying` ("x", "w" or "") is the one that carries the vectors."""
 
     def gradients(
-        self, go: Tensor, x: Tensor, w: Tensor, wanted: tuple[bool, bool], *, varying: str, single: bool
+        self,
+        go: Tensor,
+        x: Tensor,
+        w: Tensor,
+        wanted: tuple[bool, bool],
+        *,
+        varying: str,
+        single: bool,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """(B_xᵀ(go, w), B_wᵀ(go, x)) as far as wanted; of what is not multiplied the shape counts only."""
+        """(B_xᵀ(go, w), B_wᵀ(go, x)) as far as wanted;
+        of what is not multiplied the shape counts only.
+        """
 
 
 @dataclass(frozen=True)

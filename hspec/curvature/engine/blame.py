@@ -1,4 +1,6 @@
-"""Which layer it is: whose own derivatives are wrong, that couples examples, or that draws at random."""
+"""Which layer it is: whose own derivatives are wrong, that couples examples,
+or that draws at random.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -40,7 +42,9 @@ def recorded(network: Network, data: Data, batch: Batch) -> list[Call]:
 
 
 def blame(network: Network, data: Data, batch: Batch) -> str:
-    """The innermost module whose derivatives differences contradict, or autograd cannot compute; or ""."""
+    """The innermost module whose derivatives differences contradict, or autograd cannot compute;
+    or "".
+    """
     try:
         calls = recorded(network, data, batch)
     except Exception:  # the error is already being told; only the place is lost
@@ -52,13 +56,17 @@ def blame(network: Network, data: Data, batch: Batch) -> str:
 
 
 def where_passes_differ(network: Network, data: Data, batch: Batch, least: float = 1.0) -> str:
-    """The first module that gives another output at the second pass over one batch; "" if none does."""
+    """The first module that gives another output at the second pass over one batch;
+    "" if none does.
+    """
     first, second = recorded(network, data, batch), recorded(network, data, batch)
     return _first_difference(first, second, slice(None), least)
 
 
 def where_examples_couple(network: Network, data: Data, batch: Batch, least: float = 1.0) -> str:
-    """The first module whose output for an example changes where every second one is left out; or ""."""
+    """The first module whose output for an example changes where every second one is left out;
+    or "".
+    """
     x, y = batch.content
     try:
         half = recorded(network, data, replace(batch, content=(x[::2], y[::2])))
@@ -102,8 +110,16 @@ def _is_wrong(call: Call) -> bool:
 
     def gradient(t: float, **options) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         s, at = scalar(t)
-        g = torch.autograd.grad(s, at, allow_unused=True, **options) if s.requires_grad else [None] * len(at)
-        return s.detach(), at, [torch.zeros_like(a) if x is None else x for x, a in zip(g, at, strict=True)]
+        g = (
+            torch.autograd.grad(s, at, allow_unused=True, **options)
+            if s.requires_grad
+            else [None] * len(at)
+        )
+        return (
+            s.detach(),
+            at,
+            [torch.zeros_like(a) if x is None else x for x, a in zip(g, at, strict=True)],
+        )
 
     def evaluate(t: float) -> dict[str, Tensor]:
         s, _, g = gradient(t)
@@ -118,7 +134,9 @@ def _is_wrong(call: Call) -> bool:
             if pairing:
                 xs, ds = zip(*pairing, strict=True)
                 hv = torch.autograd.grad(xs, at, ds, allow_unused=True)
-            second = _row([torch.zeros_like(a) if x is None else x for x, a in zip(hv, at, strict=True)])
+            second = _row(
+                [torch.zeros_like(a) if x is None else x for x, a in zip(hv, at, strict=True)]
+            )
             size = sum(float((x.detach() * d).abs().sum()) for x, d in zip(g, v, strict=True))
             exact = {"first": (slope, size), "second": (second.detach(), float(second.norm()))}
             found = differences.compare(exact, evaluate, base[0].real.dtype)

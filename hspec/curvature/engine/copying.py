@@ -1,4 +1,6 @@
-"""A private copy of the user's module: what wraps it is looked through, what was computed is detached."""
+"""A private copy of the user's module: what wraps it is looked through,
+what was computed is detached.
+"""
 
 import copy
 
@@ -10,9 +12,11 @@ SHARDED = ("FullyShardedDataParallel", "FSDPModule", "XlaFullyShardedDataParalle
 
 
 def private_copy(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]]:
-    """(a deep copy without wrappers, the tensors in it that had been computed from parameters, by name).
+    """(a deep copy without wrappers, the tensors in it that had been computed from parameters, by
+    name).
 
-    Raises TypeError for what is no module, is scripted, or cannot be copied; ValueError for a sharded one.
+    Raises TypeError for what is no module, is scripted, or cannot be copied; ValueError for a
+    sharded one.
     """
     _refuse_what_is_no_module(module)
     module = unwrapped(module)
@@ -56,18 +60,21 @@ def _refuse_foreign_parts(module: nn.Module) -> None:
         called = f"{name!r} " if name else ""
         if isinstance(part, torch.jit.ScriptModule):
             raise TypeError(
-                f"the module {called}is scripted or traced (torch.jit), which has no derivatives of its "
+                f"the module {called}is scripted or traced (torch.jit), which has no derivatives "
+                "of its "
                 "own to rebuild: pass the nn.Module that it was made from"
             )
         if any(base.__name__ in SHARDED for base in type(part).__mro__):
             raise ValueError(
-                f"the module {called}is sharded by {type(part).__name__}, under which products would "
+                f"the module {called}is sharded by {type(part).__name__}, under which products "
+                "would "
                 "not be summed over the processes: pass the plain module"
             )
 
 
 class Detaching(TorchFunctionMode):
-    """While active, copy.deepcopy copies the values of computed tensors, which it would refuse."""
+    """While active, copy.deepcopy copies the values of computed tensors,
+    which it would refuse."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +101,8 @@ def _named(module: nn.Module, tensors: list[Tensor]) -> dict[str, Tensor]:
 
 
 def refuse_computed_tensors_in_use(outputs: Tensor, computed: dict[str, Tensor]) -> None:
-    """Raise ValueError where `outputs` depend on one of `computed` (which require gradients meanwhile).
+    """Raise ValueError where `outputs` depend on one of `computed` (which require gradients
+    meanwhile).
 
     Hooks that make them anew (old weight_norm, pruning) put others in their place; what is still in
     use would be a constant, though it was computed from parameters.

@@ -1,4 +1,6 @@
-"""Derivatives against differences: what agrees, what is contradicted, what kinks leave undecided."""
+"""Derivatives against differences: what agrees, what is contradicted,
+what kinks leave undecided.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +18,8 @@ NOISE = 100.0  # times rounding, of a difference of two evaluations
 
 @dataclass(frozen=True)
 class Finding:
-    """Of one derivative: "agrees", "contradicted" or "undecided" (kinks, or too small beside rounding).
+    """Of one derivative: "agrees", "contradicted" or "undecided" (kinks, or too small beside
+    rounding).
 
     `off` is how far it is from differences, relative to its size.
     """
@@ -35,7 +38,8 @@ def compare(
     evaluate: Callable[[float], dict[str, Tensor]],
     dtype: torch.dtype,
 ) -> dict[str, Finding]:
-    """Each derivative along v, with its size, against the central differences of what it is the derivative of.
+    """Each derivative along v, with its size, against the central differences of what it is the
+    derivative of.
 
     evaluate(t) gives the quantities at θ + t v. Where a function is smooth, the differences to both
     sides agree, and a derivative that differs from both is wrong; where they disagree, a kink lies
@@ -76,11 +80,17 @@ def _size(t: Tensor) -> float:
     return float(torch.linalg.vector_norm(t.double()))
 
 
-def direction(tensors: list[Tensor], generator: torch.Generator, share: float = 1e-3) -> list[Tensor]:
-    """Random tensors of these shapes, each as large as its own, and at least that share of the largest."""
+def direction(
+    tensors: list[Tensor], generator: torch.Generator, share: float = 1e-3
+) -> list[Tensor]:
+    """Random tensors of these shapes, each as large as its own,
+    and at least that share of the largest.
+    """
     sizes = [_size(q) / max(1, q.numel()) ** 0.5 for q in tensors]
     least = share * max(sizes, default=0.0) or 1e-2
-    return [max(size, least) * _normal(q, generator) for q, size in zip(tensors, sizes, strict=True)]
+    return [
+        max(size, least) * _normal(q, generator) for q, size in zip(tensors, sizes, strict=True)
+    ]
 
 
 def _normal(q: Tensor, generator: torch.Generator) -> Tensor:

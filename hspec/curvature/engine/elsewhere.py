@@ -1,6 +1,8 @@
-"""The network at another θ: what outputs cannot show at θ itself, where a zero head or a zero gain hides it.
+"""The network at another θ: what outputs cannot show at θ itself, where a zero head or a zero gain
+hides it.
 
-Whether a module draws at random, and whether examples are coupled, is a property of the function, not of
+Whether a module draws at random, and whether examples are coupled, is a property of the function,
+not of
 its weights: at a generic θ, where nothing is zero, the outputs show both.
 """
 
@@ -18,7 +20,9 @@ RELATIVE = {"least": 0.0}  # two outputs are compared relative to their size, ho
 
 
 def elsewhere(objective: Objective, batch: Batch) -> Objective | None:
-    """A copy, moved to a θ nearby where no parameter is zero; None where the net overflows or memory lacks."""
+    """A copy, moved to a θ nearby where no parameter is zero;
+    None where the net overflows or memory lacks.
+    """
     network = objective.network
     if network.num_parameters * COPY_BYTES > free_memory(network.device):
         return None
@@ -30,14 +34,16 @@ def elsewhere(objective: Objective, batch: Batch) -> Objective | None:
 
 
 def refuse_randomness(objective: Objective, batch: Batch) -> None:
-    """Raise ValueError where two evaluations of a batch differ elsewhere, whatever they do at θ."""
+    """Raise ValueError where two evaluations of a batch differ elsewhere,
+    whatever they do at θ."""
     other = elsewhere(objective, batch)
     if other is not None and not same(_outputs(other, batch), _outputs(other, batch), **RELATIVE):
         raise changed(where_passes_differ(other.network, other.data, batch, **RELATIVE))
 
 
 def coupling(objective: Objective, batch: Batch) -> str | None:
-    """The layer whose outputs for an example depend on others in the batch, elsewhere; None where none does.
+    """The layer whose outputs for an example depend on others in the batch, elsewhere; None where
+    none does.
 
     "" where it cannot be named.
     """

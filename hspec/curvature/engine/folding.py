@@ -1,9 +1,10 @@
-"""Batch normalisation with fixed statistics is an affine map y = s x + b: part of a convolution's weights.
+"""Batch normalisation with fixed statistics is an affine map y = s x + b: part of a convolution's
+weights.
 
     s ∗(w, x) + b = ∗(s w, x) + b
 
-makes no pass over activations, which pays in narrow nets (docs/decisions/0010). Elsewhere s x + b is
-two small nodes instead of a double backward that knows about statistics.
+makes no pass over activations, which pays in narrow nets (docs/decisions/0010). Elsewhere s x + b
+is two small nodes instead of a double backward that knows about statistics.
 """
 
 from collections.abc import Callable
@@ -34,18 +35,20 @@ class _Convolved:
     def gave(self, y: Tensor) -> bool:
         """Whether y is its output, channels second, and as it was.
 
-        In its place in the graph, without gradient hooks, and nobody has written into it or into what
-        it was made of (other than through `.data`, which leaves no trace).
+        In its place in the graph, without gradient hooks, and nobody has written into it or into
+        what it was made of (other than through `.data`, which leaves no trace).
         """
         untouched = y is self.output and y.grad_fn is self.node and not y._backward_hooks
         return untouched and y.dim() == 4 and self.versions == self._versions()
 
 
 class Folding:
-    """`conv2d` and `batch_norm` of one forward pass; a batch norm after a convolution joins its weights.
+    """`conv2d` and `batch_norm` of one forward pass; a batch norm after a convolution joins its
+    weights.
 
-    The convolution is then computed again, with the new weights: its output may be wanted elsewhere,
-    too. That is once for each graph, and saves several passes over the activations at each product.
+    The convolution is then computed again, with the new weights: its output may be wanted
+    elsewhere, too. That is once for each graph, and saves several passes over the activations at
+    each product.
     """
 
     def __init__(self, convolve: Callable[..., Tensor]) -> None:
@@ -76,9 +79,13 @@ class Folding:
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        """As in torch.nn.functional; with fixed statistics it is a scale and a shift, or part of the convolution."""
+        """As in torch.nn.functional; with fixed statistics it is a scale and a shift,
+        or part of the convolution.
+        """
         if training or running_mean is None:
-            return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+            return F.batch_norm(
+                input, running_mean, running_var, weight, bias, training, momentum, eps
+            )
         scale = torch.rsqrt(running_var + eps)
         scale = scale if weight is None else weight * scale
         shift = -running_mean * scale

@@ -1,4 +1,6 @@
-"""The graphs of all batches, kept between products as far as memory allows; the one loop over data."""
+"""The graphs of all batches, kept between products as far as memory allows;
+the one loop over data.
+"""
 
 import contextlib
 import functools
@@ -19,9 +21,11 @@ from hspec.distributed import ALONE, Alone
 
 
 class Graphs:
-    """The graphs of all batches: built when first met, kept while they fit in `budget` bytes, else built again.
+    """The graphs of all batches: built when first met, kept while they fit in `budget` bytes, else
+    built again.
 
-    `plan` (see `trial`) is made before the first graph: which layers, in blocks of how many vectors,
+    `plan` (see `trial`) is made before the first graph: which layers, in blocks of how many
+    vectors,
     how many bytes. One thread at a time: a graph's switches and memory are its own.
     """
 
@@ -47,9 +51,13 @@ class Graphs:
         self.lock = threading.RLock()
 
     def apply(
-        self, product: Callable[[BatchGraph, Tensor], Tensor], V: Tensor, shape: Sequence[int] | None = None
+        self,
+        product: Callable[[BatchGraph, Tensor], Tensor],
+        V: Tensor,
+        shape: Sequence[int] | None = None,
     ) -> Tensor:
-        """Σ over batches, of all ranks, of product(graph, V) (k, …) for rows V (k, …): the one loop over data.
+        """Σ over batches, of all ranks, of product(graph, V) (k, …) for rows V (k, …): the one loop
+        over data.
 
         shape: of the result where it is not that of V. Sums; whoever calls divides by W, once.
         """
@@ -59,7 +67,9 @@ class Graphs:
         return self.ranks.total(local, shape or V.shape, V)
 
     def each(self, product: Callable[[BatchGraph], Tensor]) -> list[Tensor]:
-        """[product(graph) for every batch], in order; of several ranks, for this one's own batches."""
+        """[product(graph) for every batch], in order; of several ranks,
+        for this one's own batches.
+        """
         self.planned()
         with self.ranks.agreed():
             return self._guarded(lambda: [product(graph) for graph in self])
@@ -67,9 +77,13 @@ class Graphs:
     def sum(self, product: Callable[[BatchGraph], Tensor], shape: Sequence[int]) -> Tensor:
         """Σ over batches, of all ranks, of product(graph), of a shape known beforehand."""
         self.planned()
-        local = functools.partial(self._guarded, lambda: self._sum(lambda graph, _: product(graph), None))
+        local = functools.partial(
+            self._guarded, lambda: self._sum(lambda graph, _: product(graph), None)
+        )
         network = self.network
-        return self.ranks.total(local, shape, torch.zeros(1, dtype=network.dtype, device=network.device))
+        return self.ranks.total(
+            local, shape, torch.zeros(1, dtype=network.dtype, device=network.device)
+        )
 
     def in_blocks(self, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
         """product over V's rows, cut into blocks of `plan.block`, concatenated again."""
@@ -97,7 +111,8 @@ class Graphs:
                     raise
             self.drop()
             warnings.warn(
-                "out of memory: kept graphs dropped, every product now recomputes them", stacklevel=6
+                "out of memory: kept graphs dropped, every product now recomputes them",
+                stacklevel=6,
             )
             return run()
 

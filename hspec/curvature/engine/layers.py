@@ -33,7 +33,9 @@ def _linear(switches: Switches, input, weight, bias=None):
     return y if bias is None else y + bias
 
 
-def _conv2d(switches: Switches, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def _conv2d(
+    switches: Switches, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+):
     if isinstance(padding, str) or input.dim() != 4 or input.is_complex() or weight.is_complex():
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     layer = bilinear.Convolution(_pair(stride), _pair(padding), _pair(dilation), groups)
@@ -58,7 +60,9 @@ class _Relu(torch.autograd.Function):
     @staticmethod
     def backward(ctx, go):
         (y,) = ctx.saved_tensors
-        go = go if ctx.switches.single else go.contiguous()  # in y's layout, as what follows wants it
+        go = (
+            go if ctx.switches.single else go.contiguous()
+        )  # in y's layout, as what follows wants it
         return torch.ops.aten.threshold_backward(go, y.detach(), 0), None, None
 
 
@@ -67,7 +71,8 @@ def _relu(switches: Switches, input, inplace=False):
 
 
 def _weight_norm(v, g, dim=0):
-    """g v / ‖v‖. PyTorch's own node has a wrong second derivative on the CPU (its gradgradcheck fails).
+    """g v / ‖v‖. PyTorch's own node has a wrong second derivative on the CPU (its gradgradcheck
+    fails).
 
     The norm is taken over all dimensions but `dim`; −1 stands for none, so over all of them.
     """
@@ -81,15 +86,21 @@ def _hardsigmoid(input, inplace=False):
 
 
 def _embedding(
-    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
+    input,
+    weight,
+    padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    sparse=False,
 ):
     """The same rows with dense gradients: sparse ones cannot be differentiated again."""
     return F.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, False)
 
 
 def _embedding_bag(input, weight, offsets=None, max_norm=None, *args, **named):
-    """Bags of equal size (n, length), by `embedding`; other bags are left to autograd, which has no second
-    derivative of them."""
+    """Bags of equal size (n, length), by `embedding`; other bags are left to autograd, which has no
+    second derivative of them."""
     names = ("norm_type", "scale_grad_by_freq", "mode", "sparse", "per_sample_weights")
     given = dict(zip(names, args, strict=False)) | named
     mode = given.get("mode", "mean")
@@ -110,7 +121,9 @@ CORRECTIONS: dict[Callable, Callable] = {
 
 
 class Corrections(TorchFunctionMode):
-    """While active, layers without a right second derivative are computed by others that have one."""
+    """While active, layers without a right second derivative are computed by others that
+    have one.
+    """
 
     name = "PyTorch's own layers"
 
@@ -123,7 +136,9 @@ class Corrections(TorchFunctionMode):
 
 
 class FastLayers(Corrections):
-    """While active, linear layers, convolutions and ReLUs build graphs cheap to differentiate twice."""
+    """While active, linear layers, convolutions and ReLUs build graphs cheap to
+    differentiate twice.
+    """
 
     name = "fast layers"
 

@@ -11,7 +11,9 @@ ANY_BUDGET = 1 << 28  # bytes that tables may take however little the budget for
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be allocated on `device` (on the CPU: by the system and the control groups)."""
+    """Bytes that can still be allocated on `device` (on the CPU: by the system and the
+    control groups).
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = [_available(), *(limit - used for limit, used in _group_limits())]
@@ -28,7 +30,9 @@ def _available() -> int:
 
 
 def _group_limits() -> list[tuple[int, int]]:
-    """(limit, used) bytes of this process's control group and of those around it, versions 1 and 2."""
+    """(limit, used) bytes of this process's control group and of those around it,
+    versions 1 and 2.
+    """
     found = []
     for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -69,14 +73,18 @@ def gib(num_bytes: float) -> str:
 
 
 def ask(num_bytes: float, budget: int, what: str, remedy: str) -> None:
-    """Raise MemoryError, before it is allocated, for what needs more bytes than the budget for tables."""
+    """Raise MemoryError, before it is allocated,
+    for what needs more bytes than the budget for tables.
+    """
     budget = max(budget, ANY_BUDGET)
     if num_bytes > budget:
         raise MemoryError(f"{what} need {gib(num_bytes)}, the budget is {gib(budget)}: {remedy}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is an allocator's refusal, on CUDA or on the CPU (which has no class of its own)."""
+    """Whether `error` is an allocator's refusal,
+    on CUDA or on the CPU (which has no class of its own).
+    """
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )

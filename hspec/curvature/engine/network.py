@@ -1,4 +1,6 @@
-"""A private copy of the user's module: the function θ ↦ outputs, with θ a chosen set of its parameters."""
+"""A private copy of the user's module: the function θ ↦ outputs,
+with θ a chosen set of its parameters.
+"""
 
 import copy
 import fnmatch
@@ -15,7 +17,8 @@ COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
 class Network:
-    """A detached deep copy of a module whose chosen parameters are the coordinates of θ ∈ R^p, in order.
+    """A detached deep copy of a module whose chosen parameters are the coordinates of θ ∈ R^p, in
+    order.
 
     Tied parameters are one block of coordinates; frozen ones (requires_grad False) are constants. A
     complex parameter has two coordinates an entry, its real and its imaginary part.
@@ -42,7 +45,9 @@ class Network:
         self.recurrent = any(isinstance(part, nn.RNNBase) for part in self.module.modules())
 
     def __deepcopy__(self, memo: dict) -> "Network":
-        """What the last forward pass left in attributes (old weight_norm, kept features) goes along as values."""
+        """What the last forward pass left in attributes (old weight_norm, kept features)
+        goes along as values.
+        """
         other = copy.copy(self)
         memo[id(self)] = other
         with Detaching():
@@ -55,12 +60,15 @@ class Network:
         self.sizes = [num_coordinates(q) for q in self.parameters]
         ends = list(itertools.accumulate(self.sizes))
         self.slices = {
-            name: slice(end - size, end) for (name, _), size, end in zip(named, self.sizes, ends, strict=True)
+            name: slice(end - size, end)
+            for (name, _), size, end in zip(named, self.sizes, ends, strict=True)
         }
         self.num_parameters = ends[-1]
 
     def restricted(self, names: Collection[str]) -> "Network":
-        """The same module (not a copy), of whose θ only these parameters are coordinates, in θ's order."""
+        """The same module (not a copy), of whose θ only these parameters are coordinates,
+        in θ's order.
+        """
         other = copy.copy(self)
         named = zip(self.slices, self.parameters, strict=True)
         other._lay_out([(name, q) for name, q in named if name in names])
@@ -68,9 +76,13 @@ class Network:
 
     def unflatten(self, flat: Tensor) -> list[Tensor]:
         """(..., p) to a list of (..., *shape) views, one per parameter."""
-        lead, pieces = flat.shape[:-1], zip(flat.split(self.sizes, -1), self.parameters, strict=True)
+        lead, pieces = (
+            flat.shape[:-1],
+            zip(flat.split(self.sizes, -1), self.parameters, strict=True),
+        )
         return [
-            _complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape) for piece, q in pieces
+            _complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape)
+            for piece, q in pieces
         ]
 
     def in_dtype(self, dtype: torch.dtype) -> "Network":
@@ -109,7 +121,9 @@ def _complex(piece: Tensor, q: Tensor) -> Tensor:
 
 
 def _convert(module: nn.Module, dtype: torch.dtype) -> None:
-    """Floating numbers to `dtype`, complex ones to the complex dtype of that precision, in place."""
+    """Floating numbers to `dtype`, complex ones to the complex dtype of that precision,
+    in place.
+    """
 
     def converted(t: Tensor) -> Tensor:
         if t.is_complex():
@@ -129,7 +143,8 @@ def _choose(module: nn.Module, patterns, original: nn.Module) -> set[str]:
     if patterns is None:
         if not trainable:
             raise ValueError(
-                "the module has no trainable parameters: set requires_grad on those that θ consists of"
+                "the module has no trainable parameters: set requires_grad on those that θ "
+                "consists of"
             )
         return set(trainable)
     patterns = _patterns(patterns, original)
@@ -145,7 +160,9 @@ def _choose(module: nn.Module, patterns, original: nn.Module) -> set[str]:
             if id(q) in canonical and _matches(name, pattern)
         }
         if not found:
-            raise ValueError(f"parameters={pattern!r} matches no trainable parameter. Available: {available}")
+            raise ValueError(
+                f"parameters={pattern!r} matches no trainable parameter. Available: {available}"
+            )
         chosen |= found
     return chosen
 
@@ -189,26 +206,33 @@ def _listed(given) -> list:
 
 
 def _common_dtype(module: nn.Module, dtype: torch.dtype | str | None) -> torch.dtype:
-    """The floating dtype to compute in; refuses a module spread over devices, dtypes, or with non-finite numbers."""
+    """The floating dtype to compute in; refuses a module spread over devices, dtypes,
+    or with non-finite numbers.
+    """
     named = [*module.named_parameters(), *module.named_buffers()]
     devices = sorted({str(t.device) for _, t in named})
     if len(devices) > 1:
         raise ValueError(
-            f"the module lives on several devices ({', '.join(devices)}): move it to one, model.to(device)"
+            f"the module lives on several devices ({', '.join(devices)}): move it to one, "
+            "model.to(device)"
         )
     if devices == ["meta"]:
-        raise ValueError("the module is on the meta device, without numbers: load its weights first")
+        raise ValueError(
+            "the module is on the meta device, without numbers: load its weights first"
+        )
     floating = [(n, t) for n, t in named if t.is_floating_point() or t.is_complex()]
     dtypes = sorted({str(t.real.dtype).removeprefix("torch.") for _, t in floating})
     if len(dtypes) > 1 and dtype is None:
         raise ValueError(
-            f"the module mixes dtypes ({', '.join(dtypes)}): convert it, or pass dtype=torch.float64"
+            f"the module mixes dtypes ({', '.join(dtypes)}): convert it, or pass "
+            "dtype=torch.float64"
         )
     dtype = _dtype(floating[0][1].real.dtype if dtype is None else dtype)
     for name, tensor in floating:
         if not tensor.isfinite().all():
             raise ValueError(
-                f"{name!r} holds non-finite numbers: the training diverged, or the checkpoint is damaged"
+                f"{name!r} holds non-finite numbers: the training diverged, or the checkpoint is "
+                "damaged"
             )
     return dtype
 
@@ -216,5 +240,7 @@ def _common_dtype(module: nn.Module, dtype: torch.dtype | str | None) -> torch.d
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:
     named = getattr(torch, dtype.removeprefix("torch."), dtype) if isinstance(dtype, str) else dtype
     if named not in (torch.float32, torch.float64):
-        raise ValueError(f"second derivatives need float32 or float64, not {dtype}: pass dtype=torch.float32")
+        raise ValueError(
+            f"second derivatives need float32 or float64, not {dtype}: pass dtype=torch.float32"
+        )
     return named

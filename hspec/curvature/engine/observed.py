@@ -1,10 +1,13 @@
-"""Affine layers y = W h + b observed in a forward pass: their inputs, and the errors at their outputs.
+"""Affine layers y = W h + b observed in a forward pass: their inputs, and the errors at their
+outputs.
 
-An error is the derivative of the network's outputs in y. Where a layer's rows are the examples, and its
-weight is used there and nowhere else, the derivative of one example's outputs in W is Σ_t e_t h_tᵀ, over
-the positions t of that example: no Jacobian is needed. Neither is taken on trust, from a layer's type or
-from shapes that happen to fit: both are tried out on the batch itself, with random cotangents u, which
-no other layer passes.
+An error is the derivative of the network's outputs in y. Where a layer's rows are the examples, and
+its weight is used there and nowhere else, the derivative of one example's outputs in W is Σ_t e_t
+h_tᵀ, over
+the positions t of that example: no Jacobian is needed. Neither is taken on trust, from a layer's
+type or
+from shapes that happen to fit: both are tried out on the batch itself, with random cotangents u,
+which no other layer passes.
 
     ∂⟨u, f⟩/∂W = Σ_n Σ_t e_{n,t} h_{n,t}ᵀ              the weight's only use
     u = 0 on example n  ⇒  e_n = 0                      its rows are the examples
@@ -52,7 +55,9 @@ class Observation:
         return Observation(self.f, self.switches, layers, inputs, outputs)
 
     def errors(self, U: Tensor, block: int) -> dict[str, Tensor]:
-        """Σ_n of the derivatives of ⟨U_n, f_n⟩ in each layer's output, for U (k, n, C): (k, n, T, d_out)."""
+        """Σ_n of the derivatives of ⟨U_n, f_n⟩ in each layer's output, for U (k, n, C):
+        (k, n, T, d_out).
+        """
         if not self.outputs:
             return {}
         outputs = list(self.outputs.values())
@@ -65,7 +70,9 @@ class Observation:
 
 
 def affine_layers(modules: Iterable[tuple[str, nn.Module]]) -> dict[str, nn.Module]:
-    """Those of them that are y = W h + b by their type: linear layers, plain two-dimensional convolutions."""
+    """Those of them that are y = W h + b by their type: linear layers,
+    plain two-dimensional convolutions.
+    """
     return {name: module for name, module in modules if _is_affine(module)}
 
 
@@ -79,8 +86,12 @@ def _is_affine(module: nn.Module) -> bool:
     return zeros and not isinstance(module.padding, str)
 
 
-def observe(graphs: Graphs, x: Tensor, layers: dict[str, nn.Module]) -> tuple[Observation, dict[str, str]]:
-    """(the pass on inputs x, {layer: why its derivative is not Σ_t e_t h_tᵀ} for those that are left out)."""
+def observe(
+    graphs: Graphs, x: Tensor, layers: dict[str, nn.Module]
+) -> tuple[Observation, dict[str, str]]:
+    """(the pass on inputs x, {layer: why its derivative is not Σ_t e_t h_tᵀ} for those that
+    are left out).
+    """
     block = graphs.planned().block  # now, since the plan is made by passes of its own
     calls, hooks = {name: [] for name in layers}, []
     for name, layer in layers.items():
@@ -136,7 +147,9 @@ def _nodes(f: Tensor) -> set:
 
 
 def _patches(layer: nn.Module, h: Tensor) -> Tensor:
-    """The layer's inputs as vectors that its weight, as a matrix (d_out, d_in), multiplies: (n, T, d_in)."""
+    """The layer's inputs as vectors that its weight, as a matrix (d_out, d_in), multiplies:
+    (n, T, d_in).
+    """
     if isinstance(layer, nn.Linear):
         return h.reshape(len(h), -1, h.shape[-1])
     geometry = {"dilation": layer.dilation, "padding": layer.padding, "stride": layer.stride}
@@ -155,7 +168,9 @@ def _contradicted(seen: Observation, block: int) -> dict[str, str]:
     generator = torch.Generator().manual_seed(0)
     u = torch.randn(1, *seen.f.shape, generator=generator, dtype=torch.float64).to(seen.f)
     errors = seen.errors(u, 1)
-    used_elsewhere = "has parameters that are used elsewhere too, or hooks that change what it gives"
+    used_elsewhere = (
+        "has parameters that are used elsewhere too, or hooks that change what it gives"
+    )
     why = {
         name: used_elsewhere
         for name, gradient in _gradients(seen, u).items()
@@ -181,7 +196,8 @@ def _gradients(seen: Observation, u: Tensor) -> dict[str, Tensor]:
 
 
 def _affine_gradient(seen: Observation, name: str, e: Tensor) -> Tensor:
-    """The same from errors e (n, T, d_out) and inputs: Σ e hᵀ for the weight, Σ e for the bias."""
+    """The same from errors e (n, T, d_out) and inputs: Σ e hᵀ for the weight,
+    Σ e for the bias."""
     layer, h = seen.layers[name], seen.inputs[name]
     parts = {"weight": lambda: torch.einsum("nto,nti->oi", e, h), "bias": lambda: e.sum((0, 1))}
     own = [key for key in parts if _is_trainable(layer, key)]
@@ -204,7 +220,8 @@ def _agree(a: Tensor, b: Tensor) -> bool:
 
 
 def _separating_sets(n: int) -> Tensor:
-    """Indicators (k, n) of sets such that for i ≠ j some set holds i but not j, with the smallest k.
+    """Indicators (k, n) of sets such that for i ≠ j some set holds i but not j, with the smallest
+    k.
 
     Member i is marked by a choice of k // 2 of the sets: no choice contains another (Sperner).
     """

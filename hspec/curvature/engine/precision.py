@@ -20,7 +20,9 @@ ROUNDING = 1e-5  # of ‖a‖‖b‖ in one entry of a float32 matrix product; b
 
 @contextlib.contextmanager
 def normal_tensors() -> Iterator[None]:
-    """Tensors made here can be part of a graph, even inside torch.inference_mode; the grad mode stays."""
+    """Tensors made here can be part of a graph, even inside torch.inference_mode;
+    the grad mode stays.
+    """
     grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
     with torch.inference_mode(False), torch.set_grad_enabled(grad):
         yield
@@ -29,10 +31,10 @@ def normal_tensors() -> Iterator[None]:
 class numerics:
     """Context: the matrix products that `precision` allows, no autocast, no inference mode.
 
-    "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast" is
-    TF32 on CUDA, bfloat16 multiplications on CPUs that have them. The math kernel is the only one of
-    scaled-dot-product attention that has a second derivative everywhere; cuDNN's recurrent layers
-    have none at all, so that for `recurrent` nets PyTorch's own take their place.
+    "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast"
+    is TF32 on CUDA, bfloat16 multiplications on CPUs that have them. The math kernel is the only
+    one of scaled-dot-product attention that has a second derivative everywhere; cuDNN's recurrent
+    layers have none at all, so that for `recurrent` nets PyTorch's own take their place.
     """
 
     def __init__(self, device: torch.device, precision: str, *, recurrent: bool = False) -> None:
@@ -51,7 +53,10 @@ class numerics:
     def __enter__(self) -> None:
         self.grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
         _PROCESS.enter(self.settings)
-        self.contexts = (torch.inference_mode(False), torch.autocast(self.device_type, enabled=False))
+        self.contexts = (
+            torch.inference_mode(False),
+            torch.autocast(self.device_type, enabled=False),
+        )
         for context in self.contexts:
             context.__enter__()
         torch.set_grad_enabled(self.grad)
@@ -64,10 +69,11 @@ class numerics:
 
 
 class _ProcessWide:
-    """Settings that PyTorch keeps for the whole process, shared by the threads that want the same ones.
+    """Settings that PyTorch keeps for the whole process, shared by the threads that want the same
+    ones.
 
-    The first to come saves what the user has set, the last to go restores it; who wants others waits.
-    Within one thread the outermost call decides, so that nobody waits for itself.
+    The first to come saves what the user has set, the last to go restores it; who wants others
+    waits. Within one thread the outermost call decides, so that nobody waits for itself.
     """
 
     def __init__(self) -> None:
@@ -133,11 +139,13 @@ def _matmul_precision(device: torch.device, precision: str) -> str:
 
 @functools.cache
 def onednn_is_better() -> bool:
-    """Whether float32 matrix products on this CPU are faster by oneDNN, and as exact; the latter is tried out, once.
+    """Whether float32 matrix products on this CPU are faster by oneDNN, and as exact; the latter is
+    tried out, once.
 
-    PyTorch's default, MKL, is twice as slow on AMD's CPUs, and the faster one on Intel's (docs/decisions/0006). Where
-    oneDNN is allowed bfloat16 it multiplies float32 matrices in it on CPUs with matrix units; on others the permission
-    only moves the products to oneDNN's own float32 kernels.
+    PyTorch's default, MKL, is twice as slow on AMD's CPUs, and the faster one on Intel's
+    (docs/decisions/0006). Where oneDNN is allowed bfloat16 it multiplies float32 matrices in it on
+    CPUs with matrix units; on others the permission only moves the products to oneDNN's own float32
+    kernels.
     """
     return _is_amd() and _onednn_keeps_float32()
 

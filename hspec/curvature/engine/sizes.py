@@ -11,16 +11,17 @@ from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.memory import SavedBytes, resident
 
 MAX_BLOCK = 16  # vectors in one sweep: bounds the memory of a sweep to this many times that of one
-# Positions of a batch times parameters up to which a block of vectors was faster than its vectors one
-# by one: measured on a CPU (2 to 10 times below a million, even at 4 to 8 million); a guess on GPUs.
+# Positions of a batch times parameters up to which a block of vectors was faster than its vectors
+# one by one: measured on a CPU (2 to 10 times below a million, even at 4 to 8 million); a guess on
+# GPUs.
 WORK = {"cpu": 4_000_000, "cuda": 1_000_000_000}
 
 
 def block_size(objective: Objective, chosen: Attempt) -> int:
     """Vectors a sweep, by a rule: a block where one vector leaves the machine idle.
 
-    That is where the largest batch times p is small; convolutions on a CPU have matrix products large
-    enough for one vector (docs/decisions/0008).
+    That is where the largest batch times p is small; convolutions on a CPU have matrix products
+    large enough for one vector (docs/decisions/0008).
     """
     network = objective.network
     on_cpu = network.device.type == "cpu"
@@ -71,7 +72,9 @@ def _weight(objective: Objective, batch: Batch, rung: Rung) -> float:
             graph = BatchGraph.build(objective, batch, rung)
     except RuntimeError as error:
         raise_if_out_of_memory(error)
-        before = resident(network.device)  # torch.func inside the net knows no hooks on what is saved
+        before = resident(
+            network.device
+        )  # torch.func inside the net knows no hooks on what is saved
         graph = BatchGraph.build(objective, batch, rung)
         saved.total = max(0, resident(network.device) - before)
     return float(saved.total + sum(g.nbytes for g in graph.gradient if g is not None))

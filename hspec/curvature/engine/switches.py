@@ -1,4 +1,5 @@
-"""What a sweep back through one kept graph passes and skips: one graph serves several matrices."""
+"""What a sweep back through one kept graph passes and skips:
+one graph serves several matrices."""
 
 import contextlib
 from collections.abc import Iterator

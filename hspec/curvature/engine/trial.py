@@ -1,4 +1,5 @@
-"""A trial on a few examples, before the first product: which layers give right derivatives, at what price.
+"""A trial on a few examples, before the first product: which layers give right derivatives, at what
+price.
 
 Derivatives are compared with differences, in float64 where the net allows it, at a point near θ (so
 that no unit sits exactly on the kink of its ReLU, as many do at zero biases). A derivative that is
@@ -22,8 +23,9 @@ from hspec.curvature.engine.sizes import block_size, graph_bytes
 class Plan:
     """How graphs are built, and what was found on the way.
 
-    rung: the layers (see `layers`); block: vectors a sweep; wrong: derivatives that are refused, and
-    why; note: why the layers are not the fast ones; checks: what each derivative was compared with;
+    rung: the layers (see `layers`); block: vectors a sweep; wrong: derivatives that are refused,
+    and why; note: why the layers are not the fast ones; checks: what each derivative was compared
+    with;
     fixed_bytes, bytes_per_number: of a graph, the latter by entry of its batch.
     """
 
@@ -83,8 +85,10 @@ def _refusals(objective: Objective, chosen: Attempt) -> dict[str, str]:
     if "first" in chosen.faults and "first" not in chosen.errors:
         off = chosen.findings["first"].off
         said = (
-            f"autograd's gradient is not the derivative of the loss{place}: differences contradict it by "
-            f"{off:.2g} of its size. Something cuts the graph (torch.no_grad(), .detach(), a reentrant "
+            f"autograd's gradient is not the derivative of the loss{place}: differences contradict "
+            "it by "
+            f"{off:.2g} of its size. Something cuts the graph (torch.no_grad(), .detach(), a "
+            "reentrant "
             "checkpoint, a backward of its own): remove it, leave the parameters before it out of "
             "parameters=…, or pass check=False to compute what autograd makes of it"
         )
@@ -97,7 +101,8 @@ def _refusals(objective: Objective, chosen: Attempt) -> dict[str, str]:
         else:
             off = chosen.findings[kind].off
             wrong[kind] = (
-                f"{KINDS[kind]} is wrong{place}: differences contradict it by {off:.2g} of its size. "
+                f"{KINDS[kind]} is wrong{place}: differences contradict it by {off:.2g} of its "
+                "size. "
                 f"{advice}; check=False computes with it all the same"
             )
     return wrong
@@ -111,5 +116,6 @@ def _said(kind: str, finding: differences.Finding, attempt: Attempt) -> str:
     if finding.is_wrong:
         return f"contradicted by differences, off by {finding.off:.2g}"
     return (
-        f"not decided by differences ({dtype}): a kink lies between them, or it is too small beside rounding"
+        f"not decided by differences ({dtype}): a kink lies between them, or it is too small "
+        "beside rounding"
     )

@@ -1,10 +1,11 @@
-"""What is averaged: a loss ℓ(f, y) of the outputs f, by its value, first and second derivative in f.
+"""What is averaged: a loss ℓ(f, y) of the outputs f, by its value, first and second derivative in
+f.
 
     L(θ) = (1/W) Σ ℓ(f, y),    z = ∂ℓ/∂f,    M = ∂²ℓ/∂f²,
 
 the sum over all examples, or positions of them (tokens, pixels, entries), that PyTorch's own loss
-averages over, and W its own denominator: L equals `loss(outputs, targets)` on the whole sample. Then
-∇L = (1/W) Σ Jᵀz,  G = (1/W) Σ Jᵀ M J,  H = (1/W) Σ_k z_k ∂²f_k/∂θ²,  Hess = G + H.
+averages over, and W its own denominator: L equals `loss(outputs, targets)` on the whole sample.
+Then ∇L = (1/W) Σ Jᵀz,  G = (1/W) Σ Jᵀ M J,  H = (1/W) Σ_k z_k ∂²f_k/∂θ²,  Hess = G + H.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +14,8 @@ from torch import Tensor
 
 
 class Terms(ABC):
-    """The loss of one batch at its outputs f, brought to a table (m, C): m positions, C outputs each.
+    """The loss of one batch at its outputs f, brought to a table (m, C): m positions, C outputs
+    each.
 
     Attributes: weight: this batch's share of W; labels (m,) class indices, where the loss has such.
     """

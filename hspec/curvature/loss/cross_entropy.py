@@ -1,4 +1,5 @@
-"""The cross-entropy: class indices or distributions, with weights, smoothing and ignored labels."""
+"""The cross-entropy: class indices or distributions, with weights,
+smoothing and ignored labels."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from hspec.curvature.softmax import Softmax
 
 @dataclass(frozen=True)
 class CrossEntropyTerms(Terms):
-    """ℓ = −Σ_c q_c log p_c, for any weights q ≥ 0 of the classes; with s = Σ_c q_c: z = s p − q, M = s (diag p − p pᵀ).
+    """ℓ = −Σ_c q_c log p_c, for any weights q ≥ 0 of the classes; with s = Σ_c q_c: z = s p − q, M
+    = s (diag p − p pᵀ).
 
     Either hard labels with a weight s each (q = s e_y), or q itself.
     """
@@ -71,7 +73,8 @@ class CrossEntropy(Loss):
             )
         if outputs.shape[1:] == (1,):
             raise ValueError(
-                f"{where}: the module gives one logit an example, {tuple(outputs.shape)}, of which the "
+                f"{where}: the module gives one logit an example, {tuple(outputs.shape)}, of which "
+                "the "
                 "softmax is 1: pass loss=nn.BCEWithLogitsLoss()"
             )
         if not isinstance(targets, Tensor):
@@ -111,9 +114,11 @@ class CrossEntropy(Loss):
     def _soft(self, outputs: Tensor, targets: Tensor, where: str) -> tuple[Tensor, Terms]:
         if targets.shape != outputs.shape:
             raise ValueError(
-                f"{where} has labels of dtype {targets.dtype} and shape {tuple(targets.shape)}: for "
+                f"{where} has labels of dtype {targets.dtype} and shape {tuple(targets.shape)}: "
+                "for "
                 "cross-entropy class indices (integers) or a distribution over classes "
-                f"{tuple(outputs.shape)} are needed; for regression pass loss=nn.MSELoss(), for yes or "
+                f"{tuple(outputs.shape)} are needed; for regression pass loss=nn.MSELoss(), for "
+                "yes or "
                 "no loss=nn.BCEWithLogitsLoss()"
             )
         f = outputs.movedim(1, -1).reshape(-1, outputs.shape[1])
@@ -137,14 +142,16 @@ def _class_rows(outputs: Tensor, targets: Tensor, where: str) -> Tensor:
     last = outputs.shape[:-1] == shape
     if second and last and outputs.dim() > 2:
         raise ValueError(
-            f"{where}: logits {tuple(outputs.shape)} for targets {shape} can be read with the classes in "
+            f"{where}: logits {tuple(outputs.shape)} for targets {shape} can be read with the "
+            "classes in "
             "the second or in the last dimension: flatten both, by "
             "forward=lambda module, batch: (logits.flatten(0, 1), targets.flatten())"
         )
     if not (second or last):
         raise ValueError(
             f"{where} has labels of shape {shape} for logits of shape {tuple(outputs.shape)}: need "
-            f"{tuple(outputs.shape[:1] + outputs.shape[2:])}, or {tuple(outputs.shape[:-1])} where the "
+            f"{tuple(outputs.shape[:1] + outputs.shape[2:])}, or {tuple(outputs.shape[:-1])} where "
+            "the "
             "classes come last"
         )
     table = outputs.movedim(1, -1) if second else outputs
@@ -153,7 +160,8 @@ def _class_rows(outputs: Tensor, targets: Tensor, where: str) -> Tensor:
 
 @dataclass(frozen=True)
 class NegativeLogLikelihood(Loss):
-    """nn.NLLLoss of log-probabilities: the cross-entropy of them as logits, whose G is the Fisher information.
+    """nn.NLLLoss of log-probabilities: the cross-entropy of them as logits, whose G is the Fisher
+    information.
 
     The two agree in every value and derivative in θ as long as the outputs are normalised, which is
     checked; by itself the loss is linear in its inputs, and would leave all of Hess to H.
@@ -167,7 +175,8 @@ class NegativeLogLikelihood(Loss):
         off = float(f.detach().logsumexp(-1).abs().max()) if len(f) else 0.0
         if off > math.sqrt(torch.finfo(f.dtype).eps):
             raise ValueError(
-                f"{where}: nn.NLLLoss needs log-probabilities, but Σ exp(outputs) is off from 1 by a "
+                f"{where}: nn.NLLLoss needs log-probabilities, but Σ exp(outputs) is off from 1 by "
+                "a "
                 f"factor of up to exp({off:.2g}): end the module in log_softmax, or pass "
                 "loss=nn.CrossEntropyLoss() for logits"
             )

@@ -1,4 +1,6 @@
-"""Any function (outputs, targets), by autograd in output space; and losses that see more than the outputs."""
+"""Any function (outputs, targets), by autograd in output space;
+and losses that see more than the outputs.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,9 +38,11 @@ class _CallableTerms(Terms):
 
 
 class WholeTerms(_CallableTerms):
-    """A loss that is no function of the outputs alone: it differentiates the net, or uses its parameters.
+    """A loss that is no function of the outputs alone: it differentiates the net, or uses its
+    parameters.
 
-    There is no M, so no G and no H: `total` (with its graph) has a Hessian, and nothing more is known.
+    There is no M, so no G and no H: `total` (with its graph) has a Hessian, and nothing more is
+    known.
     """
 
     def __init__(self, total: Tensor, weight: float) -> None:
@@ -47,7 +51,8 @@ class WholeTerms(_CallableTerms):
 
 @dataclass(frozen=True)
 class CustomLoss(Loss):
-    """Any callable (outputs, targets): one loss an example, or their mean or sum (`reduction` says which).
+    """Any callable (outputs, targets): one loss an example, or their mean or sum (`reduction` says
+    which).
 
     One loss an example (n,) is averaged over all of them; a mean of a batch of n counts n times.
     """
@@ -73,7 +78,9 @@ class CustomLoss(Loss):
                 raise
         if outputs.requires_grad:  # does it see more of the net than its outputs?
             total, weight = losses(outputs)
-            if terms is None or not torch.allclose(total.detach().double(), terms.value(), rtol=1e-6):
+            if terms is None or not torch.allclose(
+                total.detach().double(), terms.value(), rtol=1e-6
+            ):
                 return f, WholeTerms(total, weight)
         return f, terms
 

@@ -38,8 +38,10 @@ class _Entrywise(Loss):
         if not isinstance(targets, Tensor) or targets.shape != outputs.shape:
             shape = tuple(targets.shape) if isinstance(targets, Tensor) else type(targets).__name__
             raise ValueError(
-                f"{where} has targets of shape {shape} for outputs of shape {tuple(outputs.shape)}: "
-                f"{self.name} needs the same shape, y.view_as(outputs) (broadcasting would pair every "
+                f"{where} has targets of shape {shape} for outputs of shape "
+                f"{tuple(outputs.shape)}: "
+                f"{self.name} needs the same shape, y.view_as(outputs) (broadcasting would pair "
+                "every "
                 "output with every target)"
             )
         f = outputs.reshape(len(outputs), -1)
@@ -65,7 +67,8 @@ class SquaredError(_Entrywise):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(_Entrywise):
-    """nn.BCEWithLogitsLoss: −w (a y log σ(f) + (1 − y) log σ(−f)), a = pos_weight, w = weight."""
+    """nn.BCEWithLogitsLoss: −w (a y log σ(f) + (1 − y) log σ(−f)), a = pos_weight,
+    w = weight."""
 
     weight: Tensor | None = None
     pos_weight: Tensor | None = None

@@ -61,7 +61,9 @@ def test_mlp_needs_no_jacobian(bias, monkeypatch):
 
 
 class OddLinears(nn.Module):
-    """A layer used twice, one with tied weights, one that sees sequences, one partly frozen: none is plain."""
+    """A layer used twice, one with tied weights, one that sees sequences, one partly frozen:
+    none is plain.
+    """
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,6 @@
-"""Projections of tables: orthogonal, complete, and the papers' means. Examples of classes 4, 1, 2, 2, …; no network."""
+"""Projections of tables: orthogonal, complete, and the papers' means. Examples of classes 4, 1,
+2, 2, …; no network.
+"""
 
 import pytest
 import torch
@@ -41,7 +43,9 @@ def test_the_levels_are_orthogonal_projections_that_add_up(levels):
         for other, other_matrix in P.items():
             expected = M if other == level else torch.zeros_like(M)
             torch.testing.assert_close(M @ other_matrix, expected, rtol=0, atol=1e-14)
-    torch.testing.assert_close(sum(P.values()), torch.eye(N * C, dtype=torch.float64), rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        sum(P.values()), torch.eye(N * C, dtype=torch.float64), rtol=0, atol=1e-14
+    )
     between = P["class"] + P["own"] + P["cross"]
     torch.testing.assert_close(matrix(levels, BETWEEN), between, rtol=0, atol=1e-14)
 
@@ -61,7 +65,8 @@ def test_only_classes_with_examples_have_rows(levels, sample):
 
 
 def test_means_are_the_papers(levels, sample, power):
-    """g_{c,c'} (2020) and δ_{c,c'} (2019), and their averages over c', by loops over examples."""
+    """g_{c,c'} (2020) and δ_{c,c'} (2019), and their averages over c',
+    by loops over examples."""
     labels, log_p = sample
     p = log_p.exp()
     g = torch.randn(N, C, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -85,7 +90,9 @@ def test_means_are_the_papers(levels, sample, power):
 
 @pytest.mark.parametrize("level", ["class", "own", "cross", BETWEEN])
 def test_vectors_make_the_level(levels, level):
-    """(1/N) Σ w u uᵀ with u from the means is D P Dᵀ/N, for any vectors g (here of three coordinates)."""
+    """(1/N) Σ w u uᵀ with u from the means is D P Dᵀ/N,
+    for any vectors g (here of three coordinates).
+    """
     g = torch.randn(3, N, C, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     delta = levels.root * g
     expected = levels.project(level, delta).flatten(1) @ delta.flatten(1).T

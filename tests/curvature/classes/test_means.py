@@ -1,4 +1,5 @@
-"""The means g_{c,c'} and g_c against loops over the examples, in every order of computing them."""
+"""The means g_{c,c'} and g_c against loops over the examples,
+in every order of computing them."""
 
 from dataclasses import replace
 
@@ -21,7 +22,10 @@ def looped(case):
     """p_{c,c'} (C, C) and g_{c,c'} (C, C, p)."""
     members = [(case.y == c).nonzero()[:, 0] for c in range(case.C)]
     p = torch.stack([sum(case.p[n] for n in rows) for rows in members])
-    g = torch.stack([sum(case.p[n, :, None] * case.g[n] for n in rows) for rows in members]) / p[:, :, None]
+    g = (
+        torch.stack([sum(case.p[n, :, None] * case.g[n] for n in rows) for rows in members])
+        / p[:, :, None]
+    )
     return p, g
 
 
@@ -70,7 +74,9 @@ def test_sweeps_in_blocks_or_one_by_one(case, rel, size, in_blocks_of):
 
 
 def test_classes_much_smaller_than_batches_are_swept_in_blocks(case, rel):
-    """Where the engine takes one vector at a time; not so on convolutions, whose products are large enough."""
+    """Where the engine takes one vector at a time; not so on convolutions,
+    whose products are large enough.
+    """
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
     x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
@@ -94,7 +100,9 @@ def test_gram_matrix_streams_within_any_budget(case, risk, rel, budget):
     vectors = class_means(risk).cross_class_vectors.flatten(0, 1)
     means = class_means(Risk.from_module(case.net, case.batches, case.C, memory_budget=budget))
     seen = []
-    assert rel(means.gram(callback=lambda *counts: seen.append(counts)), vectors @ vectors.T) < 1e-13
+    assert (
+        rel(means.gram(callback=lambda *counts: seen.append(counts)), vectors @ vectors.T) < 1e-13
+    )
     done, totals = zip(*seen, strict=True)
     assert sorted(set(done)) == list(done) and set(totals) == {done[-1]}
 
@@ -148,12 +156,19 @@ def test_a_class_without_examples_has_no_rows(case, some_classes, make, rel):
 
 def test_what_the_vectors_of_a_level_cost(risk):
     means = class_means(risk)
-    assert [means.num_gradients(level) for level in ("class", "own", "cross", "between")] == [1, 1, 3, 4]
+    assert [means.num_gradients(level) for level in ("class", "own", "cross", "between")] == [
+        1,
+        1,
+        3,
+        4,
+    ]
     assert means.num_products("class") == 0.75 and means.num_products("between") == 2.25
 
 
 def test_thirty_thousand_labels_cost_what_their_logits_do():
-    """Nothing has C² numbers (7 GB here): two classes present, of thirty thousand that the head knows."""
+    """Nothing has C² numbers (7 GB here): two classes present,
+    of thirty thousand that the head knows.
+    """
     torch.manual_seed(0)
     C = 30_000
     net = nn.Sequential(nn.Linear(3, 1), nn.Linear(1, C)).double()
@@ -176,7 +191,9 @@ def test_thirty_thousand_labels_cost_what_their_logits_do():
 
 
 def test_other_losses_are_refused(case):
-    risk = Risk.from_module(case.net, case.batches, case.C, loss=nn.CrossEntropyLoss(label_smoothing=0.1))
+    risk = Risk.from_module(
+        case.net, case.batches, case.C, loss=nn.CrossEntropyLoss(label_smoothing=0.1)
+    )
     with pytest.raises(ValueError, match="one class index an example"):
         class_means(risk)
 
@@ -201,7 +218,9 @@ def coupled():
 @pytest.mark.parametrize("sizes", [[9], [5, 4], [3, 3, 3]], ids=str)
 @pytest.mark.parametrize("budget", [None, 0], ids=["in memory", "streamed"])
 def test_coupled_examples_keep_the_users_partition(coupled, sizes, budget, rel):
-    """Another partition is another matrix G; within each, A1 + A2 + B1 + B2 = G, and the means are its own."""
+    """Another partition is another matrix G; within each, A1 + A2 + B1 + B2 = G,
+    and the means are its own.
+    """
     net, x, y = coupled
     batches = list(zip(x.split(sizes), y.split(sizes), strict=True))
     risk = Risk.from_module(net, batches, 3, memory_budget=budget)
@@ -232,7 +251,9 @@ def jacobian(net, x):
 def test_another_partition_is_another_matrix(coupled, rel):
     net, x, y = coupled
     whole, halves = (
-        gauss_newton(Risk.from_module(net, list(zip(x.split(n), y.split(n), strict=True)), 3)).to_dense()
+        gauss_newton(
+            Risk.from_module(net, list(zip(x.split(n), y.split(n), strict=True)), 3)
+        ).to_dense()
         for n in (9, 5)
     )
     assert rel(halves, whole) > 0.05
@@ -243,7 +264,10 @@ class Bag(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.words, self.layers = nn.Embedding(9, 4), nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+        self.words, self.layers = (
+            nn.Embedding(9, 4),
+            nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)),
+        )
 
     def forward(self, ids):
         seen = (ids != 0).double()[:, :, None]
@@ -251,7 +275,8 @@ class Bag(nn.Module):
 
 
 def test_batches_of_several_lengths(rel):
-    """Sentences, each batch padded to its own longest, as if all had been padded to one length."""
+    """Sentences, each batch padded to its own longest,
+    as if all had been padded to one length."""
     torch.manual_seed(0)
     net, y = Bag().double(), torch.tensor([0, 1, 2, 0, 1, 2, 2])
     ids = torch.randint(1, 9, (7, 6))

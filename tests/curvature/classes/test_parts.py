@@ -4,7 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from hspec.curvature import A1, A2, B1, B2, G0, G1, G2, G3, G12, Risk, class_means, delta_means, gauss_newton
+from hspec.curvature import (
+    A1,
+    A2,
+    B1,
+    B2,
+    G0,
+    G1,
+    G2,
+    G3,
+    G12,
+    Risk,
+    class_means,
+    delta_means,
+    gauss_newton,
+)
 from hspec.curvature.classes.parts import Level
 from hspec.linalg.low_rank import LowRank
 
@@ -38,7 +52,9 @@ def weighted(case):
             if k != c:
                 parts["B1"] += p[k] / N * torch.outer(g[k] - g_c, g[k] - g_c)
             for n in members:
-                parts["B2"] += case.p[n, k] / N * torch.outer(case.g[n, k] - g[k], case.g[n, k] - g[k])
+                parts["B2"] += (
+                    case.p[n, k] / N * torch.outer(case.g[n, k] - g[k], case.g[n, k] - g[k])
+                )
     return parts
 
 
@@ -90,9 +106,13 @@ def test_G12_is_what_the_cross_class_means_make_of_G(case, unweighted, X, rel):
     assert rel(G12(streamed) @ X, between @ X) < 1e-12
     spectra = [torch.linalg.eigvalsh(M).flip(0) for M in (case.G, between, unweighted["G1"])]
     C2 = case.C**2
-    np.testing.assert_allclose(G12(means).eigenvalues(), spectra[1][:C2], rtol=0, atol=1e-13 * spectra[1][0])
+    np.testing.assert_allclose(
+        G12(means).eigenvalues(), spectra[1][:C2], rtol=0, atol=1e-13 * spectra[1][0]
+    )
     rounding = 1e-13 * float(spectra[0][0])
-    assert (spectra[0] >= spectra[1] - rounding).all() and (spectra[1] >= spectra[2] - rounding).all()
+    assert (spectra[0] >= spectra[1] - rounding).all() and (
+        spectra[1] >= spectra[2] - rounding
+    ).all()
 
 
 def test_the_parts_add_up_to_G(case, risk, X, rel):
@@ -107,7 +127,14 @@ def test_the_parts_add_up_to_G(case, risk, X, rel):
 
 def test_ranks(case, risk):
     made, C = operators(risk), case.C
-    for name, rank in {"A1": C, "A2": C, "B1": C * (C - 2), "G0": C, "G1": C, "G2": C * (C - 2)}.items():
+    for name, rank in {
+        "A1": C,
+        "A2": C,
+        "B1": C * (C - 2),
+        "G0": C,
+        "G1": C,
+        "G2": C * (C - 2),
+    }.items():
         assert torch.linalg.matrix_rank(made[name].to_dense(), rtol=1e-10) == rank, name
 
 
@@ -144,7 +171,9 @@ def test_means_of_another_risk_are_refused(case, risk):
 def test_a_class_without_examples_contributes_nothing(case, rel):
     """Five classes, of which the net has a logit and the sample no example."""
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 5)).double()
+    net = torch.nn.Sequential(
+        torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 5)
+    ).double()
     batches = [(torch.randn(9, 4, dtype=torch.float64), torch.tensor([0, 1, 3, 4, 0, 1, 3, 4, 4]))]
     for budget in (None, 0):
         risk = Risk.from_module(net, batches, 5, memory_budget=budget)
@@ -156,13 +185,18 @@ def test_a_class_without_examples_contributes_nothing(case, rel):
 
 
 def test_one_hundred_classes_stream():
-    """C²p numbers would be 80 times the budget; products and A1's eigenvalues need none of them."""
+    """C²p numbers would be 80 times the budget;
+    products and A1's eigenvalues need none of them."""
     torch.manual_seed(0)
     C = 100
-    net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, C)).double()
+    net = torch.nn.Sequential(
+        torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, C)
+    ).double()
     x, y = torch.randn(300, 8, dtype=torch.float64), torch.arange(300) % C
     p = sum(q.numel() for q in net.parameters())
-    risk = Risk.from_module(net, list(zip(x.split(64), y.split(64), strict=True)), C, memory_budget=C * p * 8)
+    risk = Risk.from_module(
+        net, list(zip(x.split(64), y.split(64), strict=True)), C, memory_budget=C * p * 8
+    )
     means = class_means(risk)
     assert isinstance(A1(means), LowRank)
     assert isinstance(B1(means), Level)
