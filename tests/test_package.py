@@ -199,3 +199,26 @@ def test_wheel_and_sdist_build_and_run_with_the_core_alone(tmp_path):
     assert re.fullmatch(
         r"hspec\.data needs .*sklearn.*: pip install 'hspec\[book\]'", printed.splitlines()[-1]
     )
+
+
+def unannotated(body, prefix):
+    """Public functions of a module or class that leave an argument's or the result's type open."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from unannotated(node.body, f"{prefix}.{node.name}")
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        given += [extra for extra in (node.args.vararg, node.args.kwarg) if extra]
+        open_ones = [a.arg for a in given if a.annotation is None and a.arg not in ("self", "cls")]
+        if open_ones or node.returns is None:
+            yield f"{prefix}.{node.name} {', '.join(open_ones) or 'result'}"
+
+
+def test_every_public_function_says_its_types():
+    found = [
+        line
+        for path in sorted((ROOT / "hspec").rglob("*.py"))
+        for line in unannotated(ast.parse(path.read_text()).body, path.stem)
+    ]
+    assert not found, "\n".join(found)

@@ -2,11 +2,14 @@
 The last good HTML stays until a new one is complete.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +21,7 @@ from hspec.book.errors import BookError
 from hspec.book.front import landing
 from hspec.book.pages import status_page
 from hspec.book.parameters import check_parameters, read_parameters
+from hspec.book.repository import Repository
 from hspec.book.running import read_notebook
 from hspec.book.scoreboard import scoreboard_page
 from hspec.book.staging import stage_chapter
@@ -28,7 +32,14 @@ from hspec.files import temporary_folder
 MOST_AT_ONCE = 4  # chapters: each is a process of about a gigabyte
 
 
-def make_book(repository, profile="laptop", *, only=None, force=False, report=print):
+def make_book(
+    repository: Repository,
+    profile: str = "laptop",
+    *,
+    only: Iterable[str] | None = None,
+    force: bool = False,
+    report: Callable[[str], None] = print,
+) -> Path:
     """Run what changed, build what changed; returns the page to open.
 
     All parameters of the profile are checked before the first chapter runs.
@@ -69,7 +80,7 @@ def _stage(repository, profile, parameters, force, report):
             pool.shutdown(cancel_futures=True)
 
 
-def write_generated_pages(repository):
+def write_generated_pages(repository: Repository) -> None:
     """The pages that are made from results, docstrings and runs, in book/_generated."""
     store = Store(published=repository.root / "data" / "results")
     pages = {
@@ -83,7 +94,9 @@ def write_generated_pages(repository):
         _write(repository.book / "_generated" / f"{name}.md", text)
 
 
-def build_html(repository, *, force=False, report=print):
+def build_html(
+    repository: Repository, *, force: bool = False, report: Callable[[str], None] = print
+) -> None:
     """Build book/ into _build/html with every warning an error, unless nothing it depends on has
     changed.
 

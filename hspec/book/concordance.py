@@ -2,9 +2,12 @@
 from the docstrings' `Source:` lines.
 """
 
+from __future__ import annotations
+
 import ast
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 LAYERS = ("linalg", "curvature", "data", "models", "training", "experiments", "figures", "chapters")
 
@@ -28,7 +31,7 @@ class Entry:
     where: str  # "linalg/lanczos.py"
 
 
-def entries(root, layer):
+def entries(root: Path, layer: str) -> list[Entry]:
     """Every sourced public definition of a layer, by file and in the file's order."""
     found = []
     for path in sorted((root / "hspec" / layer).rglob("*.py")):
@@ -41,7 +44,7 @@ def entries(root, layer):
     return found
 
 
-def concordance_page(root):
+def concordance_page(root: Path) -> str:
     """The Markdown of the book's concordance."""
     tables = [_table(layer, entries(root, layer)) for layer in LAYERS]
     return "\n\n".join(["# Concordance", INTRODUCTION, *filter(None, tables)]) + "\n"

@@ -1,9 +1,13 @@
 """The status of every chapter, as a page of the book and as text in the terminal."""
 
+from __future__ import annotations
+
 import json
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
+from hspec.book.repository import Repository
 from hspec.book.staging import chapter_key, staged_record
 from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store
@@ -21,7 +25,7 @@ class ChapterState:
     paper_command: str
 
     @property
-    def summary(self):
+    def summary(self) -> tuple[str, str, str, str]:
         """Profile, date, seconds and revision of the run, ready for a table."""
         if not self.record:
             return ("not run yet", "–", "–", "–")
@@ -29,7 +33,7 @@ class ChapterState:
         return (self.record["profile"], self.record["date"], seconds, revision)
 
 
-def chapter_states(repository):
+def chapter_states(repository: Repository) -> list[ChapterState]:
     """One ChapterState for each chapter, in reading order."""
     return [
         _state(repository, chapter, paper) for chapter, paper in repository.profile("paper").items()
@@ -48,7 +52,7 @@ def _state(repository, chapter, paper):
     )
 
 
-def status_text(repository):
+def status_text(repository: Repository) -> str:
     """The status as lines of plain text."""
     lines = []
     for state in chapter_states(repository):
@@ -64,7 +68,7 @@ def status_text(repository):
     return "\n".join(lines)
 
 
-def status_page(repository):
+def status_page(repository: Repository) -> str:
     """The Markdown of the book's status page."""
     states = chapter_states(repository)
     store = Store(published=repository.root / "data" / "results")
@@ -131,7 +135,7 @@ def _stored_results(store):
     )
 
 
-def verified_text(report):
+def verified_text(report: Path) -> str:
     """What `hspec verify` last said on this machine, from its file;
     how to ask it where there is none.
     """

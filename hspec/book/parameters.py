@@ -4,13 +4,18 @@ papermill injects whatever it is given; here unknown names and ill-typed values 
 it runs.
 """
 
+from __future__ import annotations
+
 import ast
 import io
 import math
 import tokenize
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
+from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
 from hspec.book.plain_yaml import parse_yaml
@@ -31,7 +36,7 @@ class Parameter:
         return f"{self.name}: {self.annotation} = {self.default!r}  # {self.help}"
 
 
-def parameters_cell(notebook):
+def parameters_cell(notebook: NotebookNode) -> NotebookNode:
     """The notebook's one code cell tagged `parameters`.
 
     Raises BookError if there is none, or more than one.
@@ -45,7 +50,7 @@ def parameters_cell(notebook):
     return cells[0]
 
 
-def read_parameters(notebook):
+def read_parameters(notebook: NotebookNode) -> dict[str, Parameter]:
     """{name: Parameter} as the notebook declares them.
 
     Raises BookError for a line that is not `name: type = value  # help`.
@@ -60,7 +65,7 @@ def read_parameters(notebook):
         raise BookError(f"The parameters cell is not Python with plain values: {error}") from error
 
 
-def check_parameters(known, given):
+def check_parameters(known: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
     """`given` with each value turned into its declared type; text is read as YAML.
 
     Raises BookError naming every unknown or ill-typed parameter.

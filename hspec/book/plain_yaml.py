@@ -5,8 +5,11 @@ YAML 1.1, which PyYAML reads, takes 010 for eight, 1:30 for ninety, .nan for a n
 and off for what nobody means; YAML 1.2 does not.
 """
 
+from __future__ import annotations
+
 import re
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import yaml
 
@@ -33,14 +36,14 @@ _Loader.add_constructor(
 )
 
 
-def parse_yaml(text):
+def parse_yaml(text: str) -> Any:
     """What the text says; raises yaml.YAMLError where it is none,
     RecursionError where it is nested too deeply.
     """
     return yaml.load(text, _Loader)
 
 
-def read_content(path):
+def read_content(path: Path) -> Any:
     """What a file says; raises BookError where it is missing, not UTF-8 or not YAML."""
     try:
         return parse_yaml(path.read_text(encoding="utf-8"))
@@ -48,7 +51,7 @@ def read_content(path):
         raise BookError(f"{path.name} cannot be read as YAML: {error}") from error
 
 
-def read_yaml(path):
+def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a file.
 
     Raises BookError where it is missing, not UTF-8, not YAML or not a mapping.

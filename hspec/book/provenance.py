@@ -2,7 +2,10 @@
 a page reads the same everywhere.
 """
 
+from __future__ import annotations
+
 import hashlib
+from pathlib import Path
 
 from hspec.experiments.provenance import RECORDED_PACKAGES, git_revision, package_versions
 
@@ -11,17 +14,17 @@ from hspec.experiments.provenance import RECORDED_PACKAGES, git_revision, packag
 PACKAGES = (*RECORDED_PACKAGES[1:], "matplotlib", "seaborn", "pandas")
 
 
-def versions():
+def versions() -> dict[str, str]:
     """{package: version}."""
     return package_versions(PACKAGES)
 
 
-def revision(root):
+def revision(root: Path) -> str:
     """The short git revision of a clone; `unknown` outside git."""
     return git_revision(root) or "unknown"
 
 
-def digest(*parts):
+def digest(*parts: object) -> str:
     """sha256, in hexadecimal, of texts and of files with their paths, in the given order."""
     total = hashlib.sha256()
     for part in parts:
@@ -30,7 +33,7 @@ def digest(*parts):
     return total.hexdigest()
 
 
-def files_digest(root, *patterns):
+def files_digest(root: Path, *patterns: str) -> str:
     """sha256 of every file under `root` that matches one of the patterns:
     relative paths and contents.
     """

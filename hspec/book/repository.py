@@ -1,8 +1,11 @@
 """Where everything of a clone lies, and what its table of contents and its profiles say."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
+from typing import Any
 
 from hspec.book.errors import BookError
 from hspec.book.plain_yaml import read_yaml
@@ -17,7 +20,7 @@ class Repository:
     root: Path
 
     @classmethod
-    def find(cls, start=None):
+    def find(cls, start: Path | None = None) -> Repository:
         """The clone that holds `start` (default: the current folder).
 
         Raises BookError outside a clone.
@@ -31,27 +34,27 @@ class Repository:
         )
 
     @property
-    def book(self):
+    def book(self) -> Path:
         return self.root / "book"
 
     @property
-    def build(self):
+    def build(self) -> Path:
         return self.root / "_build"
 
     @property
-    def index(self):
+    def index(self) -> Path:
         """The page to open."""
         return self.build / "html" / "index.html"
 
-    def source(self, chapter):
+    def source(self, chapter: str) -> Path:
         """The chapter's notebook as committed, without outputs."""
         return self.root / "notebooks" / f"{chapter}.ipynb"
 
-    def staged(self, chapter):
+    def staged(self, chapter: str) -> Path:
         """The chapter's notebook as last run, from which its page is made."""
         return self.book / "notebooks" / f"{chapter}.ipynb"
 
-    def chapters(self):
+    def chapters(self) -> list[str]:
         """Names of the notebooks in the table of contents, in reading order.
 
         Raises BookError if one of them has no file.
@@ -68,7 +71,7 @@ class Repository:
                 )
         return names
 
-    def profile(self, name):
+    def profile(self, name: str) -> dict[str, dict[str, Any]]:
         """{chapter: {parameter: value}} of book/profiles/{name}.yaml, one entry for each chapter.
 
         Raises BookError if the profile and the table of contents name different chapters.

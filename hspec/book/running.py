@@ -1,19 +1,25 @@
 """Run one notebook with papermill in this very environment, or say in one line why it failed."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.provenance import digest
+from hspec.book.repository import Repository
 from hspec.files import temporary_folder
 
 # What nbformat raises for files that are not UTF-8, not JSON, no object, or lack what a notebook
@@ -25,7 +31,7 @@ NO_NOTEBOOK = (
 )
 
 
-def read_notebook(path):
+def read_notebook(path: Path) -> NotebookNode:
     """The notebook at `path`; BookError if it is missing or no notebook."""
     try:
         notebook = nbformat.read(path, as_version=4)
@@ -38,7 +44,14 @@ def read_notebook(path):
         raise BookError(f"{path} is not a notebook: {reason}") from error
 
 
-def run_notebook(repository, source, parameters, output, *, progress=False):
+def run_notebook(
+    repository: Repository,
+    source: Path,
+    parameters: Mapping[str, Any],
+    output: Path,
+    *,
+    progress: bool = False,
+) -> None:
     """Run the notebook `source` with `parameters`; the executed copy appears at `output` by an
     atomic rename.
 
@@ -62,7 +75,7 @@ def run_notebook(repository, source, parameters, output, *, progress=False):
         executed.replace(output)
 
 
-def default_output(repository, source, parameters):
+def default_output(repository: Repository, source: Path, parameters: Mapping[str, Any]) -> Path:
     """runs/NAME-HASH.ipynb in the clone, ignored by git; other parameters give another name."""
     short = digest(json.dumps(parameters, sort_keys=True))[:8]
     return repository.root / "runs" / f"{source.stem}-{short}.ipynb"

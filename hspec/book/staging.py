@@ -2,20 +2,26 @@
 with its provenance at the end.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import shlex
 import sys
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
 
 from hspec.book import provenance
 from hspec.book.errors import BookError
 from hspec.book.figure_files import keep_figures, with_links
 from hspec.book.parameters import check_parameters, read_parameters
+from hspec.book.repository import Repository
 from hspec.book.running import read_notebook, run_notebook
 from hspec.book.telling import tell
 from hspec.experiments.provenance import machine
@@ -24,7 +30,15 @@ from hspec.files import temporary_folder
 RECORDED = {"key", "profile", "parameters", "revision", "versions", "machine", "date", "seconds"}
 
 
-def stage_chapter(repository, chapter, profile, parameters, *, force=False, report=print):
+def stage_chapter(
+    repository: Repository,
+    chapter: str,
+    profile: str,
+    parameters: Mapping[str, Any],
+    *,
+    force: bool = False,
+    report: Callable[[str], None] = print,
+) -> None:
     """Run the chapter unless its page already comes from the same notebook, parameters, code and
     versions.
 
@@ -74,7 +88,7 @@ def _put(folder, staged):
     (folder / staged.name).replace(staged)
 
 
-def chapter_key(repository, chapter, parameters):
+def chapter_key(repository: Repository, chapter: str, parameters: Mapping[str, Any]) -> str:
     """sha256 of all that a page depends on: notebook, parameters, package, stored results,
     versions.
     """
@@ -90,7 +104,7 @@ def chapter_key(repository, chapter, parameters):
     )
 
 
-def staged_record(repository, chapter):
+def staged_record(repository: Repository, chapter: str) -> dict[str, Any]:
     """What is known of the chapter's last good run (the dict of `stage_chapter`); empty if there is
     none.
 
@@ -103,7 +117,7 @@ def staged_record(repository, chapter):
     return dict(record) if isinstance(record, dict) and record.keys() >= RECORDED else {}
 
 
-def rerun_command(chapter, parameters):
+def rerun_command(chapter: str, parameters: Mapping[str, Any]) -> str:
     """The command that runs the chapter with these parameters, ready to paste into a shell."""
     words = ["hspec", "run", chapter]
     for name, value in parameters.items():
@@ -111,7 +125,9 @@ def rerun_command(chapter, parameters):
     return shlex.join(words)
 
 
-def with_provenance(notebook, chapter, record):
+def with_provenance(
+    notebook: NotebookNode, chapter: str, record: Mapping[str, Any]
+) -> NotebookNode:
     """The executed notebook as a page: papermill's notes out, the record in, a last section that
     tells it.
 
@@ -127,7 +143,7 @@ def with_provenance(notebook, chapter, record):
     return notebook
 
 
-def without_paths(text, root):
+def without_paths(text: str, root: Path) -> str:
     """The notebook's JSON without this machine's folders:
     a page reads the same wherever it was made.
     """

@@ -4,6 +4,7 @@ and under the figures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -12,6 +13,17 @@ from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
 from hspec.figures.telling import KEY
+
+# Markdown and TeX as a terminal shows them.
+MARKS = (
+    (r"\\(?:mathrm|text|operatorname)\{(\w+)\}", r"\1"),
+    (r"(?m)^\* ", "• "),
+    (r" ?\\cdot ?", "·"),
+    (r"\\(lambda|tau|delta|theta|pi|rho)(?![a-z])", lambda found: GREEK[found[1]]),
+    (r"[_^]\{([^{}]*)\}", lambda found: found[0][0] + found[1]),
+    (r"[*$\\]", ""),
+)
+GREEK = {"lambda": "λ", "tau": "τ", "delta": "δ", "theta": "θ", "pi": "π", "rho": "ρ"}
 
 
 def tell(notebook: NotebookNode) -> None:
@@ -29,6 +41,15 @@ def tell(notebook: NotebookNode) -> None:
                 else:
                     _caption(cell, notes)
             _check(cell)
+
+
+def told(notebook: NotebookNode) -> str:
+    """The findings of an executed notebook without Markdown's and TeX's marks; "" without any."""
+    notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
+    findings = "\n".join(note["findings"] for note in notes if "findings" in note)
+    for mark, plain in MARKS:
+        findings = re.sub(mark, plain, findings)
+    return findings
 
 
 def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from hspec.book import PROFILES, BookError, Repository, run_notebook
-from hspec.book.running import default_output
+from hspec.book.running import default_output, read_notebook
+from hspec.book.telling import told
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,8 @@ def run(options: argparse.Namespace) -> None:
     parameters = base | dict(options.parameters)
     output = options.output or default_output(repository, source, parameters)
     run_notebook(repository, source, parameters, output, progress=sys.stderr.isatty())
+    if found := told(read_notebook(output)):
+        print(f"In this run:\n{found}")
     print(f"The executed notebook is {output}")
 
 

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from hspec.plotting import COLOURS, panels
 
 
-def lanczos_in_fifteen_lines(A: torch.Tensor, v: torch.Tensor, m: int, again: bool = True):
-    """T (m, m) and V (p, m) with A V ≈ V T: see `hspec.linalg.lanczos` for one that minds
-    its exceptions.
-    """
+def lanczos_in_fifteen_lines(
+    A: torch.Tensor, v: torch.Tensor, m: int, again: bool = True
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """T (m, m) and V (p, m) with A V ≈ V T; see `hspec.linalg.lanczos` for the exceptions."""
     V, alpha, beta = torch.zeros(len(v), m, dtype=v.dtype), [], []
     q, last = v / v.norm(), torch.zeros_like(v)
     for j in range(m):

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 
 from hspec.book import BookError
-from hspec.book.telling import tell
+from hspec.book.telling import tell, told
 from hspec.figures.telling import KEY
 
 v4 = nbformat.v4
@@ -47,3 +47,14 @@ def test_a_figure_has_the_caption_and_text_of_its_run():
 def test_a_figure_that_tells_nothing_is_refused():
     with pytest.raises(BookError, match="fig-one has no generated caption"):
         tell(page(output(None, **{"image/svg+xml": "<svg/>"})))
+
+
+def test_a_terminal_is_told_without_marks():
+    notes = {
+        "findings": "* ✓ **P18-1.** $\\lambda_{1}$ is $3 \\cdot 10^{-15}$. *By far.*",
+        "badges": [],
+    }
+    notebook = page()
+    notebook.cells.append(v4.new_code_cell("last", outputs=[output(notes, **{"text/plain": "x"})]))
+    assert told(notebook) == "• ✓ P18-1. λ_1 is 3·10^-15. By far."
+    assert told(page()) == ""
