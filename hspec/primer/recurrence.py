@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from hspec.plotting import COLOURS, panels
 
+Pair = tuple[Tensor, Tensor]
 
-def lanczos_in_fifteen_lines(
-    A: torch.Tensor, v: torch.Tensor, m: int, again: bool = True
-) -> tuple[torch.Tensor, torch.Tensor]:
+
+def lanczos_in_fifteen_lines(A: Tensor, v: Tensor, m: int, again: bool = True) -> Pair:
     """T (m, m) and V (p, m) with A V ≈ V T; see `hspec.linalg.lanczos` for the exceptions."""
     V, alpha, beta = torch.zeros(len(v), m, dtype=v.dtype), [], []
     q, last = v / v.norm(), torch.zeros_like(v)
@@ -35,9 +36,7 @@ def source(function: Callable) -> str:
     return inspect.getsource(function)
 
 
-def bulk_with_outliers(
-    size: int, outliers: list[float], seed: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def bulk_with_outliers(size: int, outliers: list[float], seed: int) -> tuple[Tensor, Tensor]:
     """A random symmetric matrix with a semicircle on [−1, 1] and these eigenvalues;
     the matrix and its eigenvalues.
     """
@@ -49,16 +48,14 @@ def bulk_with_outliers(
     return basis @ torch.diag(values) @ basis.T, values.sort().values
 
 
-def ritz_values(
-    A: torch.Tensor, num_steps: int, seed: int, again: bool = True
-) -> list[torch.Tensor]:
+def ritz_values(A: Tensor, num_steps: int, seed: int, again: bool = True) -> list[Tensor]:
     """The eigenvalues of T after 1, 2, …, m steps from one random start."""
     v = torch.randn(len(A), dtype=A.dtype, generator=torch.Generator().manual_seed(seed))
     T, _ = lanczos_in_fifteen_lines(A, v, num_steps, again)
     return [torch.linalg.eigvalsh(T[:m, :m]) for m in range(1, num_steps + 1)]
 
 
-def draw_ritz_values(ritz: list[torch.Tensor], exact: torch.Tensor) -> Figure:
+def draw_ritz_values(ritz: list[Tensor], exact: Tensor) -> Figure:
     """Ritz values over the steps; the matrix' own eigenvalues as ticks at the right edge."""
     figure, (axes,) = panels(1, 1, width=7.0, height=4.2)
     steps = [m for m, values in enumerate(ritz, 1) for _ in values]
@@ -70,7 +67,7 @@ def draw_ritz_values(ritz: list[torch.Tensor], exact: torch.Tensor) -> Figure:
     return figure
 
 
-def quadrature(A: torch.Tensor, num_steps: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def quadrature(A: Tensor, num_steps: int, seed: int) -> tuple[Tensor, Tensor]:
     """Nodes and weights of the measure that the start vector sees: T's eigenvalues,
     squared first components.
     """
@@ -80,7 +77,7 @@ def quadrature(A: torch.Tensor, num_steps: int, seed: int) -> tuple[torch.Tensor
     return nodes, vectors[0] ** 2
 
 
-def draw_quadrature(nodes: torch.Tensor, weights: torch.Tensor, exact: torch.Tensor) -> Figure:
+def draw_quadrature(nodes: Tensor, weights: Tensor, exact: Tensor) -> Figure:
     """The share of the spectrum below t: by the quadrature as a staircase,
     and of all eigenvalues.
     """
