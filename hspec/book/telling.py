@@ -19,11 +19,16 @@ MARKS = (
     (r"\\(?:mathrm|text|operatorname)\{(\w+)\}", r"\1"),
     (r"(?m)^\* ", "• "),
     (r" ?\\cdot ?", "·"),
-    (r"\\(lambda|tau|delta|theta|pi|rho)(?![a-z])", lambda found: GREEK[found[1]]),
+    (r"\\([A-Za-z]+)", lambda found: SIGNS.get(found[1], found[1])),
     (r"[_^]\{([^{}]*)\}", lambda found: found[0][0] + found[1]),
+    (r"\^ᵀ", "ᵀ"),
     (r"[*$\\]", ""),
 )
-GREEK = {"lambda": "λ", "tau": "τ", "delta": "δ", "theta": "θ", "pi": "π", "rho": "ρ"}
+SIGNS = {
+    **{"alpha": "α", "beta": "β", "delta": "δ", "varepsilon": "ε", "theta": "θ", "lambda": "λ"},
+    **{"pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "Delta": "Δ", "Sigma": "Σ", "ell": "ℓ"},
+    **{"top": "ᵀ", "le": "≤", "ge": "≥", "approx": "≈", "times": "×", "sum": "Σ"},
+}
 
 
 def tell(notebook: NotebookNode) -> None:
