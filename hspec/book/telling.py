@@ -4,7 +4,6 @@ and under the figures.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -12,23 +11,8 @@ from typing import Any
 from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
+from hspec.figures.descriptions import plain
 from hspec.figures.telling import KEY
-
-# Markdown and TeX as a terminal shows them.
-MARKS = (
-    (r"\\(?:mathrm|text|operatorname)\{(\w+)\}", r"\1"),
-    (r"(?m)^\* ", "• "),
-    (r" ?\\cdot ?", "·"),
-    (r"\\([A-Za-z]+)", lambda found: SIGNS.get(found[1], found[1])),
-    (r"[_^]\{([^{}]*)\}", lambda found: found[0][0] + found[1]),
-    (r"\^ᵀ", "ᵀ"),
-    (r"[*$\\]", ""),
-)
-SIGNS = {
-    **{"alpha": "α", "beta": "β", "delta": "δ", "varepsilon": "ε", "theta": "θ", "lambda": "λ"},
-    **{"pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "Delta": "Δ", "Sigma": "Σ", "ell": "ℓ"},
-    **{"top": "ᵀ", "le": "≤", "ge": "≥", "approx": "≈", "times": "×", "sum": "Σ"},
-}
 
 
 def tell(notebook: NotebookNode) -> None:
@@ -52,9 +36,8 @@ def told(notebook: NotebookNode) -> str:
     """The findings of an executed notebook without Markdown's and TeX's marks; "" without any."""
     notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
     findings = "\n".join(note["findings"] for note in notes if "findings" in note)
-    for mark, plain in MARKS:
-        findings = re.sub(mark, plain, findings)
-    return findings
+    lines = (plain(line.replace("* ", "• ", 1)) for line in findings.splitlines())
+    return "\n".join(lines).replace("*", "")
 
 
 def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:

@@ -6,4 +6,4 @@ No chapter imports another; what two of them share lies in `hspec.experiments` a
 
 from hspec.extras import need
 
-need("hspec.chapters", "pandas", "seaborn", "sklearn")
+need("hspec.chapters", "pandas", "sklearn")

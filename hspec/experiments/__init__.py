@@ -2,8 +2,7 @@
 
 from hspec.extras import need
 
-need("hspec.experiments", "filelock")
-
+need("hspec.experiments", "filelock", "sklearn")
 
 from hspec.experiments.claims import CLAIMS, Verdict
 from hspec.experiments.experiment import Experiment, load_or_run, load_or_run_all

@@ -15,13 +15,12 @@ from matplotlib.lines import Line2D
 
 MOST_PANELS = 9  # that are described one by one
 MOST_SERIES = 6  # of a panel
+# Of TeX, by name; of what is not named here its name is left.
 SYMBOLS = {
-    r"\lambda": "λ",
-    r"\theta": "θ",
-    r"\nabla": "∇",
-    r"\min": "min",
-    r"\max": "max",
-    r"\ ": " ",
+    **{"alpha": "α", "beta": "β", "delta": "δ", "varepsilon": "ε", "theta": "θ", "lambda": "λ"},
+    **{"pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "Delta": "Δ", "Sigma": "Σ", "ell": "ℓ"},
+    **{"cdot": "·", "le": "≤", "leq": "≤", "ge": "≥", "approx": "≈", "times": "×", "top": "ᵀ"},
+    **{"nabla": "∇", "sum": "Σ", "mathrm": "", "text": "", "operatorname": ""},
 }
 
 
@@ -35,8 +34,8 @@ def described(figure: Figure) -> str:
     Example:
         >>> figure = Figure()
         >>> axes = figure.subplots()
-        >>> _ = axes.plot([0, 1, 2], [2, 5, 3], label="growth"); _ = axes.set(xlabel="t",
-        ylabel="size")
+        >>> _ = axes.plot([0, 1, 2], [2, 5, 3], label="growth")
+        >>> _ = axes.set(xlabel="t", ylabel="size")
         >>> print(described(figure))
         size against t, 0 to 2. growth: 2 at 0, 5 at 1 (largest), 3 at 2.
     """
@@ -133,6 +132,6 @@ def plain(text: str) -> str:
         >>> plain(r"$\lambda_{11}$ of Hess")
         'λ_11 of Hess'
     """
-    for mark, symbol in SYMBOLS.items():
-        text = text.replace(mark, symbol)
-    return re.sub(r"\\mathrm|\\leq|[${}]", "", text).strip()
+    text = re.sub(r" ?(\\cdot) ?", r"\1", text).replace(r"\ ", " ")
+    text = re.sub(r"\\([A-Za-z]+)", lambda found: SYMBOLS.get(found[1], found[1]), text)
+    return re.sub(r"[${}]", "", text).replace("^ᵀ", "ᵀ").strip()
