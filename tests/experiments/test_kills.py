@@ -63,7 +63,7 @@ def killed(experiments, store, seconds):
 
 
 def test_records_are_those_of_workers_that_lived(experiments, undisturbed, tmp_path, monkeypatch):
-    """A worker that dies before its claim says whose it is leaves an empty one, taken when stale."""
+    """One that dies before its claim says whose it is leaves an empty one, taken when stale."""
     monkeypatch.setattr("hspec.experiments.store.HEARTBEAT", 0.5)
     monkeypatch.setattr("hspec.experiments.store.STALE_AFTER", 3.0)
     store = Store(tmp_path / "store", tmp_path / "none")
