@@ -13,7 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch.distributed as dist
@@ -219,11 +219,26 @@ class Store:
                 claims / f"{name}.claim", lease_duration=STALE_AFTER, heartbeat_interval=HEARTBEAT
             )
             self._leases[name] = lease
-        try:
-            lease.acquire(timeout=-1 if wait else 0, poll_interval=WAITING_POLL)
-        except Timeout:
-            return False
-        return True
+        while True:
+            _bury(Path(lease.lock_file))
+            try:
+                lease.acquire(timeout=HEARTBEAT if wait else 0, poll_interval=WAITING_POLL)
+            except Timeout:
+                if not wait:
+                    return False
+            else:
+                return True
+
+
+def _bury(claim: Path) -> None:
+    """Remove an empty claim that is older than a sign of life.
+
+    Its process was killed before it could say whose the claim is; filelock would wait for it forever.
+    """
+    with suppress(OSError):
+        found = claim.stat()
+        if not found.st_size and time.time() - found.st_mtime > HEARTBEAT:
+            claim.unlink()
 
 
 def _sound(folders: Iterable[Path], consequence: str) -> Iterator[Record]:

@@ -18,6 +18,7 @@ from hspec import cli
 from hspec.chapters.measures import MEASURES
 from hspec.commands.submission import Worker, submit
 from hspec.experiments import Store
+from hspec.experiments.store import Held
 from hspec.experiments.sweep import fill, sweep_grid
 
 PROCESSES = get_context("fork")
@@ -77,6 +78,17 @@ def test_records_are_those_of_workers_that_lived(experiments, undisturbed, tmp_p
             assert np.array_equal(mine[name], array), (experiment.options, name)
     assert store.claims() == {}
     assert not any((store.root / "unfinished").iterdir())
+
+
+def test_an_empty_claim_is_waited_for_no_longer_than_a_sign_of_life(monkeypatch, tmp_path):
+    """What a worker leaves that is killed between making its claim and writing into it."""
+    monkeypatch.setattr("hspec.experiments.store.HEARTBEAT", 0.5)
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "one.claim").touch()
+    with pytest.raises(Held), Store(tmp_path, tmp_path / "none").claimed("one", wait=False):
+        pass
+    with Store(tmp_path, tmp_path / "none").claimed("one"):
+        assert (tmp_path / "claims" / "one.claim").stat().st_size
 
 
 def test_status_tells_whose_claims_are_stale(undisturbed, monkeypatch, tmp_path, capsys):
