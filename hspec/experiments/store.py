@@ -233,7 +233,7 @@ class Store:
 def _bury(claim: Path) -> None:
     """Remove an empty claim that is older than a sign of life.
 
-    Its process was killed before it could say whose the claim is; filelock would wait for it forever.
+    Its process was killed before it could say whose it is; filelock would wait for it forever.
     """
     with suppress(OSError):
         found = claim.stat()
