@@ -6,6 +6,7 @@ The truth is central differences of PyTorch's own gradient, and dense matrices o
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from hspec.curvature import (
     A1,
@@ -24,7 +25,7 @@ from hspec.curvature import (
     residual,
 )
 from hspec.linalg import eigsh
-from tests.cases.nets import COUPLED, REFUSED, RIGHT, Activation, C, N, batch_first_false, mlp
+from tests.cases.nets import COUPLED, REFUSED, RIGHT, Activation, C, N, Net, batch_first_false, mlp
 
 STEP = 1e-5
 
@@ -227,3 +228,20 @@ def test_what_is_not_symmetric_is_said_with_what_is_known(batches):
     assert "dropout" not in str(caught.value)
     checked = hessian(Risk.from_module(mlp(), batches, C)).diagnosis()
     assert "the second agrees with differences" in checked
+
+
+def test_a_net_that_is_defined_at_its_own_weights_only(batches):
+    """One that asserts a constraint: comparisons elsewhere say nothing, products are right."""
+    a, b = nn.Linear(4, 5), nn.Linear(5, C)
+    known = a.weight.detach().clone()
+
+    def forward(m, x):
+        assert torch.equal(m.a.weight, known), "the constraint is broken"
+        return m.b(torch.tanh(m.a(x)))
+
+    risk = Risk.from_module(Net(forward, a, b), batches, C)
+    plain = nn.Sequential(a, nn.Tanh(), b)
+    right = Risk.from_module(plain, batches, C)
+    assert relative(hessian(risk) @ risk.theta, hessian(right) @ right.theta) < 1e-12
+    assert risk.independent
+    assert all("not compared" in found for found in risk.checks.values())

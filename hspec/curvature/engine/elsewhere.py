@@ -10,6 +10,7 @@ import torch
 
 from hspec.curvature.data import Batch, changed, same
 from hspec.curvature.engine import differences
+from hspec.curvature.engine.attempt import raise_if_out_of_memory
 from hspec.curvature.engine.batch_graph import Objective
 from hspec.curvature.engine.blame import where_examples_couple, where_passes_differ
 from hspec.curvature.engine.memory import free_memory
@@ -21,16 +22,22 @@ RELATIVE = {"least": 0.0}  # two outputs are compared relative to their size, ho
 
 def elsewhere(objective: Objective, batch: Batch) -> Objective | None:
     """A copy, moved to a θ nearby where no parameter is zero;
-    None where the net overflows or memory lacks.
+    None where the net fails or memory lacks.
     """
     network = objective.network
     if network.num_parameters * COPY_BYTES > free_memory(network.device):
         return None
-    other = objective.in_dtype(network.dtype)
-    theta = [q.detach().clone() for q in other.network.parameters]
-    v = differences.direction(theta, torch.Generator().manual_seed(2), share=1.0)
-    other.network.move_to([q + STEP * d for q, d in zip(theta, v, strict=True)])
-    return other if _outputs(other, batch).isfinite().all() else None
+    try:
+        other = objective.in_dtype(network.dtype)
+        theta = [q.detach().clone() for q in other.network.parameters]
+        v = differences.direction(theta, torch.Generator().manual_seed(2), share=1.0)
+        other.network.move_to([q + STEP * d for q, d in zip(theta, v, strict=True)])
+        return other if _outputs(other, batch).isfinite().all() else None
+    except (
+        Exception
+    ) as error:  # a net that is defined at θ only: nothing is said
+        raise_if_out_of_memory(error)
+        return None
 
 
 def refuse_randomness(objective: Objective, batch: Batch) -> None:
