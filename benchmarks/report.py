@@ -31,6 +31,7 @@ def write_report(results: Results) -> Path:
     tables = {
         "targets": _targets(results),
         "products": _products(results),
+        "errors": _errors(results),
         "quadrature": _quadrature(results),
         "outliers": _outliers(results),
         "accuracy": _accuracy(results),
@@ -109,6 +110,16 @@ def _products(results: Results) -> list[dict]:
             "hspec's share of the matrix-product peak, Hess": f"{shares['Hess: hspec']:.0%}",
             "the same, G": f"{shares['G: hspec']:.0%}",
         }
+
+    return _by_contender(results, "products", cell)
+
+
+def _errors(results: Results) -> list[dict]:
+    """Of one product, against float64; results of earlier revisions have none."""
+
+    def cell(result):
+        found = sorted(result.get("relative_error", {}).items(), key=lambda item: item[0][0] != "H")
+        return {name: f"{error:.1e}" for name, error in found}
 
     return _by_contender(results, "products", cell)
 

@@ -38,6 +38,24 @@ def hessian_product(net: Net) -> Product:
     return product
 
 
+def gauss_newton_product(net: Net) -> Product:
+    """G v = (1/N) Σ Jᵀ M J v: J v as the derivative of Jᵀ u in u, twice backward."""
+
+    def product(v: Tensor) -> Tensor:
+        pieces, total = unflatten(v, net.parameters), torch.zeros_like(v)
+        for x, _ in net.batches:
+            logits = net.module(x)
+            u = torch.zeros_like(logits, requires_grad=True)
+            pulled = torch.autograd.grad(logits, net.parameters, u, create_graph=True)
+            (Jv,) = torch.autograd.grad(pulled, u, pieces, retain_graph=True)
+            p = logits.detach().softmax(1)
+            MJv = p * Jv - p * (p * Jv).sum(1, keepdim=True)  # M = diag p − p pᵀ
+            total += flat(torch.autograd.grad(logits, net.parameters, MJv))
+        return total / net.num_examples
+
+    return product
+
+
 def three_term_recurrence(product: Product, v: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
     """α (m,), β (m − 1,) of the bare recurrence; nothing keeps the vectors orthogonal."""
     alphas, betas = [], []

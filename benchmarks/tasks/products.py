@@ -1,11 +1,15 @@
-"""One product with the Hessian, and one with G, in units of one gradient over the same data."""
+"""One product with the Hessian, and one with G, in units of one gradient over the same data; and
+how far each is from the product in float64.
+"""
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.nets import SPECS, Net, fresh_net
 from benchmarks.options import Measurements, Options
-from benchmarks.peers import all_peers
+from benchmarks.peers import all_peers, papers
+from benchmarks.peers.base import Product
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import Times, interleaved
 from hspec.curvature import hessian, split_product
@@ -15,8 +19,8 @@ MATMUL_SIZE = 2048  # of the square product whose speed stands for the machine's
 
 
 def measure(options: Options) -> Measurements:
-    """For each net: seconds, ratios to the gradient, flops,
-    and the share of the matrix-product peak.
+    """For each net: seconds, ratios to the gradient, flops, the share of the matrix-product peak,
+    and errors.
     """
     for key in options.nets:
         net = fresh_net(key, quick=options.quick, device=options.device)
@@ -39,6 +43,7 @@ def _one_net(net: Net, rounds: int) -> dict:
         "flops": flops,
         "share_of_peak": {name: flops[name] / times.fastest(name) / peak for name in flops},
         "peak_flops_per_second": peak,
+        "relative_error": _errors(net),
     }
 
 
@@ -50,17 +55,44 @@ def _ratios(times: Times, name: str) -> dict:
     }
 
 
+def _direction(net: Net) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(net.num_parameters, generator=generator).to(net.device)
+
+
+def _products(net: Net) -> dict[str, Product]:
+    """{"Hess: peer" or "G: peer": v ↦ A v}."""
+    products = {}
+    for peer in all_peers()[0]:
+        products[f"Hess: {peer.name}"] = peer.hessian(net)
+        if peer.gauss_newton:
+            products[f"G: {peer.name}"] = peer.gauss_newton(net)
+    return products
+
+
+def _errors(net: Net) -> dict[str, float]:
+    """‖A v − r‖ / ‖r‖, r being the product by plain PyTorch in float64."""
+    v, double = _direction(net), net.to(torch.float64)
+    right = {
+        "Hess": papers.hessian_product(double)(v.double()),
+        "G": papers.gauss_newton_product(double)(v.double()),
+    }
+
+    def off(name: str, product: Product) -> float:
+        r = right[name.partition(": ")[0]]
+        return float((product(v).detach() - r).norm() / r.norm())
+
+    return {name: off(name, product) for name, product in _products(net).items()}
+
+
 def _contenders(net: Net) -> dict:
     """{"Hess: peer" or "G: peer": a call of one product}, the gradient,
     and a large matrix product.
     """
-    v = torch.randn(net.num_parameters, generator=torch.Generator().manual_seed(1)).to(net.device)
+    v = _direction(net)
     square = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=net.device)
     calls = {"gradient": net.gradient, "matrix product": lambda: _matrix_product(square)}
-    for peer in all_peers()[0]:
-        calls[f"Hess: {peer.name}"] = _call(peer.hessian(net), v)
-        if peer.gauss_newton:
-            calls[f"G: {peer.name}"] = _call(peer.gauss_newton(net), v)
+    calls |= {name: _call(product, v) for name, product in _products(net).items()}
     risk = risk_of(net)
     calls["Hess, G, H at once: hspec"] = lambda: split_product(risk, v)
     calls["Hess: hspec, graphs rebuilt"] = _call(
