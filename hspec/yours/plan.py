@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from hspec.curvature import Risk
+from hspec.curvature import Risk, gauss_newton
 from hspec.curvature.cost import GraphMemory, graph_memory, seconds_of_product
 from hspec.linalg.quadrature import LOCK_STEP
+from hspec.yours.class_structure import class_cost
 from hspec.yours.settings import MATRICES, Settings
 
 BASIS_ROWS = 44  # of an eigensolver besides twice the pairs: eigsh's own default
@@ -32,6 +33,8 @@ class Plan:
         seconds: of everything, about.
         basis_bytes: of Lanczos and eigenvectors at their largest; graphs: the memory of kept
             graphs.
+        class_seconds, class_bytes: of the class structure, in `seconds`; its vectors come when the
+            basis is gone. Zero where there are no classes.
         advice: what to lower, where it does not fit or takes long. Empty where all is well.
     """
 
@@ -42,6 +45,8 @@ class Plan:
     seconds: float
     basis_bytes: int
     graphs: GraphMemory
+    class_seconds: float = 0.0
+    class_bytes: int = 0
     advice: tuple[str, ...] = ()
 
     @property
@@ -54,13 +59,15 @@ class Plan:
     def __str__(self) -> str:
         graphs = self.graphs
         each = ", ".join(f"{n} of {s:.2g} s with {A}" for (A, n), s in self._columns())
+        classes = f"; class structure {spoken(self.class_seconds)}" if self.class_bytes else ""
+        means = f", class means {sized(self.class_bytes)}" if self.class_bytes else ""
         kept = f"{graphs.num_fitting} of {graphs.num_batches} graphs kept"
         return "\n".join(
             [
                 f"p = {self.num_parameters:,}, N = {self.num_examples:,}: about "
                 f"{spoken(self.seconds)}; "
-                f"products: {each}",
-                f"memory: vectors {sized(self.basis_bytes)}, {kept} "
+                f"products: {each}{classes}",
+                f"memory: vectors {sized(self.basis_bytes)}{means}, {kept} "
                 f"({sized(graphs.graph_bytes)}, budget {sized(graphs.budget)}), free "
                 f"{sized(graphs.free)}",
                 *self.advice,
@@ -125,8 +132,24 @@ def forecast(risk: Risk, settings: Settings) -> Plan:
         total += len(operators) * orthogonal * row
         rows = max(2 * (BASIS_ROWS + 2 * k), k + settings.steps * width)
     basis_bytes = rows * p * risk.dtype.itemsize
-    found = Plan(p, risk.num_examples, products, seconds, total, basis_bytes, memory)
+    classes = class_cost(risk)
+    of_classes = classes.products and classes.products * _seconds_with_G(risk, seconds)
+    found = Plan(
+        p,
+        risk.num_examples,
+        products,
+        seconds,
+        total + of_classes,
+        basis_bytes,
+        memory,
+        class_seconds=of_classes,
+        class_bytes=classes.num_bytes,
+    )
     return replace(found, advice=_advice(found, settings, risk))
+
+
+def _seconds_with_G(risk: Risk, measured: dict[str, float]) -> float:
+    return measured.get("G") or seconds_of_product(gauss_newton(risk))
 
 
 def _seconds_of_row(risk: Risk) -> float:

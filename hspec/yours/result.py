@@ -15,9 +15,9 @@ from torch import Tensor
 from hspec.linalg import SpectralMeasure
 from hspec.linalg.smoothing import EPSILON
 from hspec.plotting import panels, plot
+from hspec.plotting.table import Table
 from hspec.yours import saving
 from hspec.yours.plan import Plan
-from hspec.yours.table import Table
 
 
 @dataclass(frozen=True)

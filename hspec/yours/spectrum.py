@@ -11,16 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from hspec.curvature import A1, B1, Risk, class_means
-from hspec.curvature.classes.means import has_classes
+from hspec.curvature import Risk
 from hspec.curvature.fingerprint import fingerprint
 from hspec.linalg import EigenPairs, LinearOperator, SpectralMeasure, deflate, eigsh, slq
+from hspec.yours.class_structure import class_values
 from hspec.yours.plan import Plan, forecast
 from hspec.yours.progress import Report, reporting
 from hspec.yours.result import MatrixSpectrum, Spectrum
 from hspec.yours.settings import MATRICES, Settings
-
-MANY_CLASSES, MANY_CROSS = 100, 32  # classes above which A1, or B1, is left out unasked
 
 
 def spectrum(
@@ -125,8 +123,8 @@ def spectrum_of(
             name: _measured(MATRICES[name](risk), name, chosen, folder and folder / name, report)
             for name in chosen.matrices
         }
-        class_values = _class_values(risk, report)
-    return Spectrum(matrices, class_values, _facts(risk, chosen), plan)
+        classes = class_values(risk, report)
+    return Spectrum(matrices, classes, _facts(risk, chosen), plan)
 
 
 def _measured(
@@ -201,18 +199,6 @@ def _dense(A: LinearOperator, k: int) -> tuple[SpectralMeasure, EigenPairs]:
     residuals = torch.linalg.vector_norm(matrix.double() @ vectors - vectors * top, dim=0)
     pairs = EigenPairs(top.cpu().numpy(), vectors.to(A.dtype), residuals.cpu().numpy(), A.shape[0])
     return SpectralMeasure.from_eigenvalues(values.cpu().numpy()), pairs
-
-
-def _class_values(risk: Risk, report: Report) -> dict[str, np.ndarray]:
-    if not has_classes(risk) or risk.num_classes > MANY_CLASSES:
-        return {}
-    means, found = class_means(risk), {}
-    parts = {"A1": A1, "B1": B1} if risk.num_classes <= MANY_CROSS else {"A1": A1}
-    for done, (name, part) in enumerate(parts.items()):
-        report("class structure", done, len(parts))
-        found[name] = part(means).eigenvalues()
-    report("class structure", len(parts), len(parts))
-    return found
 
 
 def _facts(risk: Risk, settings: Settings) -> dict[str, object]:

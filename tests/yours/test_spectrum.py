@@ -14,6 +14,7 @@ import hspec
 from hspec.curvature import A1, Risk, class_means
 from hspec.linalg import SpectralMeasure, wasserstein
 from hspec.yours import Spectrum, load_spectrum, plan, spectrum, spectrum_of
+from hspec.yours.class_structure import OVER_COUNT
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +181,23 @@ def test_the_forecast_comes_first_and_counts_the_products(net, batches, found):
     assert plan_.num_parameters == 345 and plan_.fits and not plan_.advice
     assert 0.4 < plan_.products["G"] / found["G"].products < 2.5
     assert "3 of 3 graphs kept" in str(plan_)
+
+
+def test_the_forecast_counts_the_class_structure(net, batches):
+    """Its products with G, and its vectors: the largest of A1's C and B1's C (C − 1)."""
+    risk = Risk.from_module(net, batches)
+    C, p = risk.num_classes, risk.num_parameters
+    forecast = plan(risk, matrices="G", top=2)
+    gradients = 1 + (C - 1)  # of the whole sample: one vector a class for A1, C − 1 for B1
+    expected = OVER_COUNT * (2 + 2 * gradients) / 4 * forecast.seconds_per_product["G"]
+    assert forecast.class_seconds == pytest.approx(expected)
+    assert forecast.seconds > forecast.class_seconds
+    assert forecast.class_bytes == C * (C - 1) * p * risk.dtype.itemsize
+    assert "class structure" in str(forecast) and "class means" in str(forecast)
+    targets = [(x, torch.zeros(len(x), C).to(risk.dtype)) for x, _ in batches]
+    none = plan(Risk.from_module(net, targets, loss=nn.MSELoss()), top=2)
+    assert (none.class_seconds, none.class_bytes) == (0.0, 0)
+    assert "class" not in str(none)
 
 
 def test_what_does_not_fit_is_refused_with_what_to_lower(net, batches, monkeypatch):

@@ -33,9 +33,7 @@ def elsewhere(objective: Objective, batch: Batch) -> Objective | None:
         v = differences.direction(theta, torch.Generator().manual_seed(2), share=1.0)
         other.network.move_to([q + STEP * d for q, d in zip(theta, v, strict=True)])
         return other if _outputs(other, batch).isfinite().all() else None
-    except (
-        Exception
-    ) as error:  # a net that is defined at θ only: nothing is said
+    except Exception as error:  # a net that is defined at θ only: nothing is said
         raise_if_out_of_memory(error)
         return None
 
