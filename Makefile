@@ -4,10 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: book test clean
+.PHONY: book pdf test clean
 
 book: $(READY)
 	@$(VENV)/bin/hspec book $(if $(FRESH),--fresh)
+
+# Printed by Chromium or Chrome to _build/hspec.pdf.
+pdf: $(READY)
+	@$(VENV)/bin/hspec book --pdf $(if $(FRESH),--fresh)
 
 test: $(READY)
 	@$(VENV)/bin/python -m pytest

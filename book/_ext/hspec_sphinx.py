@@ -22,11 +22,14 @@ from sphinx.transforms import SphinxTransform
 from hspec.book.figure_files import STACKED
 from hspec.book.provenance import revision
 from hspec.book.two_tone import two_toned
+from hspec.experiments.claims import typeset
 from hspec.experiments.provenance import git
 
 MATHJAX = (
     "mathjax/tex-svg-full.js"  # one file, its fonts inside: works from file:// without a network
 )
+POWER = re.compile(r"(?<![\w.])\d(?:\.(?P<digits>\d+))?e[+-]?\d+\b")  # 5.8e-05
+AS_IT_STANDS = (nodes.literal, nodes.literal_block, nodes.math, nodes.raw, addnodes.desc_signature)
 CLAIM = re.compile(r"(?:P18|P19|P20|GKX)-\d+")
 # An image of a figure, and the figure's name where it stands in one.
 FIGURE = re.compile(
@@ -44,6 +47,7 @@ def setup(app):
     app.connect("config-inited", _configure, priority=100)
     app.connect("config-inited", _without_thebe)
     app.add_transform(IndexClaims)
+    app.add_transform(TypesetPowers)
     app.connect("doctree-read", _mark_verdicts)
     app.connect("html-page-context", _show_both_tones)
     app.connect("build-finished", _give_both_tones)
@@ -146,6 +150,36 @@ class IndexClaims(SphinxTransform):
                 quote.parent.insert(quote.parent.index(quote), entry)
             if any(stated):
                 quote["classes"].append("claim")
+
+
+class TypesetPowers(SphinxTransform):
+    """Powers of ten in prose and tables are mathematics, whoever wrote them: 5.8e-05 is code."""
+
+    default_priority = 800
+
+    def apply(self, **_):
+        for text in list(self.document.findall(nodes.Text)):
+            found = list(POWER.finditer(text))
+            if found and not _within(text, AS_IT_STANDS):
+                text.parent.replace(text, list(_pieces(text, found)))
+
+
+def _within(node, kinds):
+    while node := node.parent:
+        if isinstance(node, kinds):
+            return True
+    return False
+
+
+def _pieces(text, found):
+    """The text around the powers, and the powers typeset."""
+    end = 0
+    for power in found:
+        formula = typeset(float(power[0]), len(power["digits"] or "")).strip("$")
+        yield nodes.Text(text[end : power.start()])
+        yield nodes.math(formula, formula) if "\\" in formula else nodes.Text(formula)
+        end = power.end()
+    yield nodes.Text(text[end:])
 
 
 def _mark_verdicts(app, doctree):

@@ -5,9 +5,6 @@ The last good HTML stays until a new one is complete.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,6 +18,7 @@ from hspec.book.errors import BookError
 from hspec.book.front import landing
 from hspec.book.pages import status_page
 from hspec.book.parameters import check_parameters, read_parameters
+from hspec.book.rendering import render
 from hspec.book.repository import Repository
 from hspec.book.running import read_notebook
 from hspec.book.scoreboard import scoreboard_page
@@ -123,50 +121,12 @@ def build_html(
     report("pages: building …")
     started = time.monotonic()
     with temporary_folder(html) as folder:
-        built = _jupyter_book(repository, folder)
+        built = render(repository, folder)
         if html.exists():
             html.replace(folder / "last")
         built.replace(html)
     stamp.write_text(fingerprint)
     report(f"pages: done in {time.monotonic() - started:.0f} s")
-
-
-def _jupyter_book(repository, folder):
-    """jupyter-book build in `folder`; returns the folder of the HTML."""
-    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent))
-    if program is None:
-        raise BookError(
-            "jupyter-book is not installed here. Install the book's extra: pip install -e '.[book]'"
-        )
-    arguments = [
-        "build",
-        str(repository.book),
-        "--path-output",
-        str(folder),
-        "-W",
-        "-n",
-        "--keep-going",
-    ]
-    done = subprocess.run(
-        [program, *arguments],
-        cwd=repository.root,
-        env=os.environ | {"NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    log = repository.build / "jupyter-book.log"
-    log.write_text(done.stdout, encoding="utf-8")
-    if done.returncode:
-        lines = done.stdout.splitlines()
-        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-12:]
-        raise BookError(
-            "The pages do not build:\n  "
-            + "\n  ".join(told)
-            + "\n  All of it: _build/jupyter-book.log"
-        )
-    return folder / "_build" / "html"
 
 
 def _version(package):

@@ -7,6 +7,7 @@ results.
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 from hspec.book.scoreboard import strip
@@ -18,7 +19,8 @@ from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import single_probe_distances
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import edge
-from hspec.experiments import Store
+from hspec.experiments import CLAIMS, Store
+from hspec.experiments.claims import typeset
 from hspec.experiments.film_quantities import depth
 from hspec.experiments.films import published_films
 
@@ -26,6 +28,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN, END = "<!-- results: python -m hspec.book.front -->", "<!-- end of results -->"
 KNOWN = 0.05  # of a ratio of two eigenvalues: with a larger residual it is not told
 NAMES = {"vgg11": "VGG11", "resnet32": "ResNet-32"}  # as the papers write them
+LEGEND = "✓ holds, ✗ fails, ? open, – not decided yet"
 CLASSES = {"✓": "holds", "✗": "fails", "?": "open", "–": "waiting"}
 
 
@@ -43,9 +46,9 @@ def _instrument(store: Store) -> str:
     return (
         f"One probe of {record.options['num_steps']} products places the whole spectrum of a net "
         "with "
-        f"{record.num_parameters:,} parameters within {_power(ours)} of its range (Wasserstein-1, "
+        f"{record.num_parameters:,} parameters within {typeset(ours)} of its range (Wasserstein-1, "
         "against all "
-        f"eigenvalues by a dense solve); the papers' plain rule within {_power(plain)}."
+        f"eigenvalues by a dense solve); the papers' plain rule within {typeset(plain)}."
     )
 
 
@@ -107,27 +110,22 @@ def _film(store: Store) -> str:
 SENTENCES: tuple[Callable[[Store], str], ...] = (_instrument, _outliers, _owners, _means, _film)
 
 
-def _power(number: float) -> str:
-    """5.8e-05 as it is typeset."""
-    digits, _, exponent = f"{number:.1e}".partition("e")
-    return f"${digits} \\cdot 10^{{{int(exponent)}}}$"
-
-
 def landing(store: Store) -> str:
     """The Markdown that the landing page includes."""
     chips = " ".join(
-        f'<a class="chip {CLASSES[chip[0]]}" href="notebooks/{chapter}.html">{claim} {chip}</a>'
+        f'<a class="chip {CLASSES[chip[0]]}" href="notebooks/{chapter}.html" '
+        f'title="{escape(CLAIMS[claim])}">{claim} {chip}</a>'
         for claim, chapter, chip in strip(store)
     )
     told = "\n".join(f"* {sentence}" for sentence in findings(store))
-    return f'{told}\n\n<p class="strip">{chips}</p>\n'
+    return f'{told}\n\n<p class="strip">{chips}</p>\n\n<p class="legend">{LEGEND}</p>\n'
 
 
 def readme_block(store: Store) -> str:
     """The part of the README between its marks."""
     told = "\n".join(f"* {sentence}" for sentence in findings(store))
     chips = " · ".join(f"{claim} {chip}" for claim, _, chip in strip(store))
-    return f"{told}\n\nAll claims (✓ holds, ✗ fails, ? open, – not decided yet): {chips}\n"
+    return f"{told}\n\nAll claims ({LEGEND}): {chips}\n"
 
 
 def with_results(readme: str, store: Store) -> str:

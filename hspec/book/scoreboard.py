@@ -47,39 +47,58 @@ from hspec.experiments.films import published_films
 from hspec.experiments.grid import present, published_grid
 from hspec.experiments.level_spectra import level_spectra
 from hspec.experiments.training_spectrum import training_spectrum
+from hspec.figures.tables import typeset
 from hspec.keys import digest
 
-# claim: the chapter that decides it, and the number that the paper prints for it, where it prints
-# one
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the book decides a claim, and the number that the paper prints for it, if it does."""
+
+    chapter: str
+    figure: str  # of the chapter, drawn at every scale
+    published: str = "–"
+
+
 ORIGINS = {
-    "P18-1": ("bulk_and_outliers", "about C = 10 outliers; 100 on CIFAR-100"),
-    "P18-2": ("outlier_ownership", "–"),
-    "P18-3": (
+    "P18-1": Origin(
+        "bulk_and_outliers", "largest-eigenvalues", "about C = 10 outliers; 100 on CIFAR-100"
+    ),
+    "P18-2": Origin("outlier_ownership", "eigenspace-overlap"),
+    "P18-3": Origin(
         "power_law",
+        "law-fits",
         "slopes −2.7, and −2.2 on the log-spectrum (test H, VGG11, MNIST, 1,351 per class)",
     ),
-    "P18-4": ("upper_tail", "–"),
-    "P18-5": ("class_means", "–"),
-    "P18-6": ("hierarchy", "–"),
-    "P18-7": ("hierarchy", "–"),
-    "P18-8": ("hierarchy_growth", "P18a: both part A1 from B2; P20, figure 6: little change"),
-    "P19-1": ("averaging", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"),
-    "P19-2": ("second_moment", "–"),
-    "P19-3": (
+    "P18-4": Origin("upper_tail", "tail-map"),
+    "P18-5": Origin("class_means", "knock-outs"),
+    "P18-6": Origin("hierarchy", "hierarchy-silhouettes"),
+    "P18-7": Origin("hierarchy", "hierarchy-levels"),
+    "P18-8": Origin(
+        "hierarchy_growth",
+        "growth-maps",
+        "P18a: both part A1 from B2; P20, figure 6: little change",
+    ),
+    "P19-1": Origin(
+        "averaging", "averaging-scree", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"
+    ),
+    "P19-2": Origin("second_moment", "second-moment-top"),
+    "P19-3": Origin(
         "logit_then_class",
+        "logit-class-silhouettes",
         "by class from about epoch 10 (VGG16) and 18 (ResNet50), on ImageNet",
     ),
-    "P20-1": ("class_structure_everywhere", "spectra, by eye"),
-    "P20-2": ("class_structure_everywhere", "spectra, by eye"),
-    "P20-3": ("misclassification", "an analytic statement, no experiment"),
-    "P20-4": ("kronecker", "spectra, by eye; at shallow layers no better"),
-    "GKX-1": ("instrument", "two curves that lie on each other"),
-    "GKX-2": ("early_training", "gone at step 515"),
-    "GKX-3": ("early_training", "–"),
-    "GKX-4": ("learning_rate_drop", "–"),
-    "GKX-5": ("end_of_training", "λ_min ≈ −0.0006 at λ_max of order 1"),
-    "GKX-6": ("batch_norm", "–"),
-    "GKX-7": ("population_batch_norm", "–"),
+    "P20-1": Origin("class_structure_everywhere", "before-and-after", "spectra, by eye"),
+    "P20-2": Origin("class_structure_everywhere", "with-depth", "spectra, by eye"),
+    "P20-3": Origin("misclassification", "ratio-and-error", "an analytic statement, no experiment"),
+    "P20-4": Origin("kronecker", "layer-misses", "spectra, by eye; at shallow layers no better"),
+    "GKX-1": Origin("instrument", "instrument", "two curves that lie on each other"),
+    "GKX-2": Origin("early_training", "early-stills", "gone at step 515"),
+    "GKX-3": Origin("early_training", "early-changes"),
+    "GKX-4": Origin("learning_rate_drop", "drop-seeds"),
+    "GKX-5": Origin("end_of_training", "end-negative", "λ_min ≈ −0.0006 at λ_max of order 1"),
+    "GKX-6": Origin("batch_norm", "norm-ratios"),
+    "GKX-7": Origin("population_batch_norm", "population-ratios"),
 }
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
@@ -225,16 +244,16 @@ stored results, whatever the scale at which the other pages were run."""
 
 
 def _row(claim: str, found: list[Judged]) -> str:
-    chapter, published = ORIGINS[claim]
+    origin = ORIGINS[claim]
     papers = next((r for r in found if r.of_the_papers), None)
     smaller = next((r for r in found if not r.of_the_papers), None)
     first = papers or smaller
     cells = [
-        f"**{claim}** {{doc}}`{CLAIMS[claim].rstrip('.')} <../notebooks/{chapter}>`<br>`hspec run "
-        f"{chapter}`",
+        f"**{claim}** {{doc}}`{CLAIMS[claim].rstrip('.')} <../notebooks/{origin.chapter}>`<br>"
+        f"{{ref}}`figure <fig-{origin.figure}>` · `hspec run {origin.chapter}`",
         *("–" if r is None else f"{r.chip}<br><small>{r.net}</small>" for r in (papers, smaller)),
-        "not decided yet" if first is None else _number(first),
-        published,
+        "not decided yet" if first is None else typeset(_number(first)),
+        typeset(origin.published),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
@@ -250,6 +269,6 @@ def strip(store: Store) -> list[tuple[str, str, str]]:
     for the landing page and the README.
     """
     return [
-        (claim, ORIGINS[claim][0], found[0].chip if found else "–")
+        (claim, ORIGINS[claim].chapter, found[0].chip if found else "–")
         for claim, found in judged(store).items()
     ]

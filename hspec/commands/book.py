@@ -5,6 +5,7 @@ import os
 from functools import partial
 
 from hspec.book import PROFILES, Repository, make_book
+from hspec.book.pdf import find_browser, make_pdf
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +29,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure everything anew instead of drawing results that come with the book",
     )
+    parser.add_argument(
+        "--pdf",
+        action="store_true",
+        help="print the book to one file, _build/hspec.pdf, too; needs Chromium or Chrome",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.pdf:
+        find_browser()  # before anything runs
     if options.fresh:
         os.environ["HSPEC_FRESH"] = "1"  # read by the store in the chapters' kernels
+    repository = Repository.find()
     index = make_book(
-        Repository.find(),
+        repository,
         options.profile,
         only=options.only,
         force=options.force,
         report=partial(print, flush=True),
     )
+    if options.pdf:
+        print(f"The book as one file: {make_pdf(repository)}")
     print(f"The book is ready. Open {index.as_uri()}")

@@ -90,11 +90,11 @@ def typeset(number: float, digits: int = 1) -> str:
     """A number as mathematics, with so many digits behind the point of its power.
 
     Example:
-        >>> typeset(5.8e-05), typeset(0.25)
-        ('$5.8 \\\\cdot 10^{-5}$', '$0.25$')
+        >>> typeset(5.8e-05), typeset(0.25), typeset(1170, 2)
+        ('$5.8 \\\\cdot 10^{-5}$', '$0.25$', '$1170$')
     """
     if number == 0 or 1e-3 <= abs(number) < 1e4:
-        return f"${number:.{digits + 1}g}$"
+        return f"${float(f'{number:.{digits}e}'):g}$"
     power, _, exponent = f"{number:.{digits}e}".partition("e")
     return f"${power} \\cdot 10^{{{int(exponent)}}}$"
 

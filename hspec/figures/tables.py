@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from IPython.display import HTML, Markdown
 
-from hspec.experiments import CLAIMS, Record, Verdict
+from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
 
 
@@ -78,6 +78,10 @@ def table(frame: pd.DataFrame) -> Markdown:
     )
 
 
+def _power(found: re.Match) -> str:
+    return claims.typeset(float(found[0]), len(found["digits"] or ""))
+
+
 # plain text that tables typeset, and as what; bars as \vert, since a bar ends a cell
 SYMBOLS = (
     (r"‖∇L‖²", r"$\\lVert\\nabla L\\rVert^2$"),
@@ -90,7 +94,7 @@ SYMBOLS = (
     (r"λ₁", r"$\\lambda_1$"),
     (r"\bg_\{c,c'\}", r"$g_{c,c'}$"),
     (r"\bg_c\b", r"$g_c$"),
-    (r"(?<![\w.$])(\d(?:\.\d+)?)e([+-])0*(\d+)\b", r"$\1\\cdot10^{\2\3}$"),
+    (r"(?<![\w.$])\d(?:\.(?P<digits>\d+))?e[+-]\d+\b", _power),
     (r"(?<=\$)/(?=\$)", "$/$"),
 )
 
@@ -101,13 +105,13 @@ def typeset(text: str) -> str:
 
     Example:
         >>> print(typeset("λ_1 is 5.8e-05"))
-        $\\lambda_{1}$ is $5.8\\cdot10^{-5}$
+        $\\lambda_{1}$ is $5.8 \\cdot 10^{-5}$
     """
     if "$" in text or "`" in text:
         return text
     for plain, mathematics in SYMBOLS:
         text = re.sub(plain, mathematics, text)
-    return text.replace("^{+", "^{").replace("$$", "")
+    return text.replace("$$", "")
 
 
 def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:

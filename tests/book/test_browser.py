@@ -1,8 +1,13 @@
 """The pages of the smoke book in a real browser: light, dark, on a telephone and on paper."""
 
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from queue import Empty, Queue
 
 import pytest
+from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
 
 pytestmark = pytest.mark.slow
@@ -48,23 +53,50 @@ CUT_ON_PAPER = (
     "return [...document.querySelectorAll('.bd-article pre')]"
     ".filter(e => getComputedStyle(e).whiteSpace != 'pre-wrap').length"
 )
+COLOURS = ["color-contrast"]
 CLOSED = "return document.querySelectorAll('details:not([open])').length"
 
 
+# What axe finds of serious or critical weight. MathJax's own output is MathJax's to make accessible.
+# Only colours depend on the mode.
+INACCESSIBLE = """
+const [rules, done] = [arguments[0], arguments[1]];
+const settings = {resultTypes: ["violations"], ...(rules && {runOnly: rules})};
+axe.run({exclude: [["mjx-container"]]}, settings).then(({violations}) => done(
+  violations.filter(v => ["serious", "critical"].includes(v.impact)).map(v =>
+    `${v.id} (${v.nodes.length} times): ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary}`)));
+"""
+
+
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def browsers(tmp_path_factory):
+    """As many as there are cores for, at most four."""
     if not (CHROMIUM and DRIVER):
         pytest.skip(
             "no Chromium with its driver on this machine: apt install chromium chromium-driver"
         )
+    drivers = [
+        start(tmp_path_factory.mktemp("chromium")) for _ in range(min(os.cpu_count() or 1, 4))
+    ]
+    yield drivers
+    for driver in drivers:
+        driver.quit()
+
+
+@pytest.fixture
+def browser(browsers):
+    return browsers[0]
+
+
+def start(profile):
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+    for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    driver.set_script_timeout(120)
+    return driver
 
 
 def resize(browser, width, height=900):
@@ -81,38 +113,61 @@ def complaints(browser):
     return errors + [m for m in asked if "requestWillBeSent" in m and '"url":"http' in m]
 
 
-def test_every_page_in_a_browser(browser, repository, pages):
-    faults = []
+def test_every_page_in_a_browser(browsers, repository, pages):
+    waiting = Queue()
     for path in pages:
-        resize(browser, 1400)
-        browser.get((repository.build / "html" / path).as_uri())
-        browser.execute_script(TYPESET)
-        found = {"console": complaints(browser)}
-        found["formulas left"] = browser.execute_script(UNTYPESET)
-        found["formulas wrong"] = browser.execute_script(MATH_ERRORS)
-        found["images"] = browser.execute_script(BROKEN_IMAGES)
-        browser.execute_script("document.documentElement.dataset.theme = 'dark'")
-        found["light in the dark"] = browser.execute_script(BACKGROUND) == "rgb(255, 255, 255)"
-        found["pale cards"] = browser.execute_script(CARDS_IN_THE_DARK)
-        found["light figures in the dark"] = browser.execute_script(TONES, "in-dark")
-        found["closed on paper"] = on_paper(browser, CLOSED)
-        found["cut on paper"] = on_paper(browser, CUT_ON_PAPER)
-        found["dark on paper"] = on_paper(browser, BACKGROUND) != "rgb(255, 255, 255)"
-        resize(browser, 390)
-        found["verdicts aside"] = browser.execute_script(VERDICTS_ASIDE)
-        found["page aside"] = browser.execute_script(ASIDE) > 0
-        faults += [f"{path}: {what}: {how}" for what, how in found.items() if how]
+        waiting.put(path)
+    with ThreadPoolExecutor(len(browsers)) as pool:
+        looks = [pool.submit(look_at_pages, driver, repository, waiting) for driver in browsers]
+    faults = [fault for look in looks for fault in look.result()]
     assert not faults, "\n".join(faults)
 
 
-def on_paper(browser, script):
-    """What a script says while the page is printed."""
+def look_at_pages(browser, repository, waiting):
+    """The faults of pages from the queue, as long as there are some."""
+    faults = []
+    with suppress(Empty):
+        while True:
+            path = waiting.get_nowait()
+            found = look_at(browser, (repository.build / "html" / path).as_uri())
+            faults += [f"{path}: {what}: {how}" for what, how in found.items() if how]
+    return faults
+
+
+def look_at(browser, address):
+    """What is wrong with a page: on a screen, in the dark, on paper and on a telephone."""
+    resize(browser, 1400)
+    browser.get(address)
+    browser.execute_script(TYPESET)
+    found = {"console": complaints(browser)}
+    found["formulas left"] = browser.execute_script(UNTYPESET)
+    found["formulas wrong"] = browser.execute_script(MATH_ERRORS)
+    found["images"] = browser.execute_script(BROKEN_IMAGES)
+    browser.execute_script(AXE_SCRIPT)
+    found["inaccessible"] = browser.execute_async_script(INACCESSIBLE, None)
+    browser.execute_script("document.documentElement.dataset.theme = 'dark'")
+    found["inaccessible in the dark"] = browser.execute_async_script(INACCESSIBLE, COLOURS)
+    found["light in the dark"] = browser.execute_script(BACKGROUND) == "rgb(255, 255, 255)"
+    found["pale cards"] = browser.execute_script(CARDS_IN_THE_DARK)
+    found["light figures in the dark"] = browser.execute_script(TONES, "in-dark")
+    with on_paper(browser):
+        found["closed on paper"] = browser.execute_script(CLOSED)
+        found["cut on paper"] = browser.execute_script(CUT_ON_PAPER)
+        found["dark on paper"] = browser.execute_script(BACKGROUND) != "rgb(255, 255, 255)"
+    resize(browser, 390)
+    found["verdicts aside"] = browser.execute_script(VERDICTS_ASIDE)
+    found["page aside"] = browser.execute_script(ASIDE) > 0
+    return found
+
+
+@contextmanager
+def on_paper(browser):
+    """Meanwhile the page is as it is printed."""
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     browser.execute_script("window.dispatchEvent(new Event('beforeprint'))")
-    said = browser.execute_script(script)
+    yield
     browser.execute_script("window.dispatchEvent(new Event('afterprint'))")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-    return said
 
 
 def test_the_search_finds_the_chapter_of_a_claim_first(browser, repository, pages):

@@ -20,7 +20,8 @@ def test_every_claim_has_its_line_and_its_chapter():
     for claim, text in CLAIMS.items():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| **{claim}**")]
         assert text.rstrip(".").replace("|", "\\|") in row
-        assert (ROOT / "notebooks" / f"{ORIGINS[claim][0]}.ipynb").is_file()
+        chapter = ROOT / "notebooks" / f"{ORIGINS[claim].chapter}.ipynb"
+        assert f'"name": "fig-{ORIGINS[claim].figure}"' in chapter.read_text(encoding="utf-8")
     assert [claim for claim, *_ in strip(STORE)] == list(CLAIMS)
 
 
