@@ -49,8 +49,8 @@ def find_browser() -> str:
         if program := shutil.which(name):
             return program
     raise BookError(
-        "The PDF is printed by Chromium or Chrome, and neither is on this machine's PATH. On Debian "
-        "and Ubuntu: apt install chromium. The pages themselves need neither."
+        "The PDF is printed by Chromium or Chrome, and neither is on this machine's PATH. On "
+        "Debian and Ubuntu: apt install chromium. The pages themselves need neither."
     )
 
 

@@ -57,14 +57,13 @@ COLOURS = ["color-contrast"]
 CLOSED = "return document.querySelectorAll('details:not([open])').length"
 
 
-# What axe finds of serious or critical weight. MathJax's own output is MathJax's to make accessible.
-# Only colours depend on the mode.
+# What axe finds of serious or critical weight; MathJax's output is left to MathJax.
 INACCESSIBLE = """
 const [rules, done] = [arguments[0], arguments[1]];
 const settings = {resultTypes: ["violations"], ...(rules && {runOnly: rules})};
 axe.run({exclude: [["mjx-container"]]}, settings).then(({violations}) => done(
-  violations.filter(v => ["serious", "critical"].includes(v.impact)).map(v =>
-    `${v.id} (${v.nodes.length} times): ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary}`)));
+  violations.filter(v => ["serious", "critical"].includes(v.impact)).map(({id, nodes}) =>
+    `${id}, ${nodes.length} times: ${nodes[0].html.slice(0, 160)} ${nodes[0].failureSummary}`)));
 """
 
 
