@@ -103,9 +103,7 @@ def build_html(
     """
     html, stamp = repository.build / "html", repository.build / "html.sha256"
     fingerprint = provenance.digest(
-        provenance.files_digest(
-            repository.root, "book/**/*", "hspec/**/*.py", "benchmarks/results/cpu/*", "_config.yml"
-        ),
+        provenance.files_digest(repository.root, _page_sources(repository.root)),
         provenance.revision(repository.root),
         git(repository.root, "remote", "get-url", "origin") or "",
         *(f"{name} {_version(name)}" for name in ("jupyter-book", "sphinx-book-theme", "hspec")),
@@ -127,6 +125,13 @@ def build_html(
         built.replace(html)
     stamp.write_text(fingerprint)
     report(f"pages: done in {time.monotonic() - started:.0f} s")
+
+
+def _page_sources(root):
+    """The files that the pages are made of; the reference, of every docstring."""
+    patterns = ("book/**/*", "hspec/**/*.py", "benchmarks/results/cpu/*", "_config.yml")
+    found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
+    return {path for path in found if "__pycache__" not in path.parts}
 
 
 def _version(package):

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from hspec.book.errors import BookError
+from hspec.book.plain_yaml import read_yaml
 from hspec.book.rendering import render
 from hspec.book.repository import Repository
 from hspec.files import temporary_folder
@@ -33,7 +34,8 @@ def make_pdf(repository: Repository) -> Path:
     browser = find_browser()
     pdf = repository.build / "hspec.pdf"
     with temporary_folder(pdf) as folder:
-        page = render(repository, folder, "singlehtml") / repository.index.name
+        root = read_yaml(repository.book / "_toc.yml")["root"]
+        page = render(repository, folder, "singlehtml") / f"{root}.html"
         print_page(browser, page, folder / pdf.name)
         (folder / pdf.name).replace(pdf)
     return pdf

@@ -5,6 +5,7 @@ a page reads the same everywhere.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from hspec.experiments.provenance import RECORDED_PACKAGES, git_revision, package_versions
@@ -33,10 +34,6 @@ def digest(*parts: object) -> str:
     return total.hexdigest()
 
 
-def files_digest(root: Path, *patterns: str) -> str:
-    """sha256 of every file under `root` that matches one of the patterns:
-    relative paths and contents.
-    """
-    found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
-    kept = sorted(path for path in found if "__pycache__" not in path.parts)
-    return digest(*(part for path in kept for part in (path.relative_to(root).as_posix(), path)))
+def files_digest(root: Path, files: Iterable[Path]) -> str:
+    """sha256 of files below `root`: their relative paths and contents, in the order of paths."""
+    return digest(*(part for f in sorted(files) for part in (f.relative_to(root).as_posix(), f)))

@@ -18,6 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from hspec.book import provenance
+from hspec.book.dependencies import dependencies
 from hspec.book.errors import BookError
 from hspec.book.figure_files import keep_figures, with_links
 from hspec.book.parameters import check_parameters, read_parameters
@@ -89,16 +90,15 @@ def _put(folder, staged):
 
 
 def chapter_key(repository: Repository, chapter: str, parameters: Mapping[str, Any]) -> str:
-    """sha256 of all that a page depends on: notebook, parameters, package, stored results,
-    versions.
+    """sha256 of all that a page depends on: notebook, parameters, the sources it uses and their
+    stored results, versions.
     """
-    known = read_parameters(read_notebook(repository.source(chapter)))
+    source = repository.source(chapter)
+    known = read_parameters(read_notebook(source))
     return provenance.digest(
-        repository.source(chapter),
+        source,
         json.dumps(check_parameters(known, parameters), sort_keys=True),
-        provenance.files_digest(
-            repository.root, "hspec/**/*.py", "data/results/**/*", "data/laptop/**/*"
-        ),
+        provenance.files_digest(repository.root, dependencies(repository.root, source)),
         json.dumps(provenance.versions(), sort_keys=True),
         os.environ.get("HSPEC_FRESH", ""),
     )

@@ -1,9 +1,10 @@
-"""The book's own Sphinx extension: which remotes give repository buttons."""
+"""The book's own Sphinx extension: which remotes give repository buttons; numbers typeset."""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
+from docutils.core import publish_doctree
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,3 +36,16 @@ def test_github_in_its_three_spellings(extension, remote):
 )
 def test_no_buttons_elsewhere(extension, remote):
     assert extension.github_address(remote) is None
+
+
+def test_powers_of_ten_are_typeset_but_in_code(extension):
+    text = "It is 5.8e-05 ± 2e-06, not 1.17e+03 or ``1e-3``; nor is v1e5 a number."
+    document = publish_doctree(text)
+    transform = extension.TypesetPowers(document)
+    transform.apply()
+    (paragraph,) = document.children
+    assert [child.astext() for child in paragraph if child.tagname != "#text"] == [
+        *(r"5.8 \cdot 10^{-5}", r"2 \cdot 10^{-6}"),
+        "1e-3",
+    ]
+    assert "not 1170 or 1e-3; nor is v1e5 a number." in paragraph.astext()

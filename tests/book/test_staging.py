@@ -49,19 +49,33 @@ def test_is_run_again_only_when_asked_or_changed(stage):
     assert stage(force=True)[-1].startswith("one: done")
 
 
-def test_depends_on_notebook_parameters_code_results_and_versions(toy, write_chapter, monkeypatch):
+def test_depends_on_notebook_parameters_sources_results_and_versions(
+    toy, write_chapter, monkeypatch
+):
+    """Every change of one of them gives another key; a change of none gives the same."""
+    package, results = toy.root / "hspec", toy.root / "data" / "results"
+    (package / "used.py").write_text("@measure(version=1)\ndef shares(task): ...\n")
     keys = [chapter_key(toy, "one", {}), chapter_key(toy, "one", {"steps": 2})]
-    write_chapter(toy, "one", last_line="steps + 1")
-    keys.append(chapter_key(toy, "one", {}))
-    (toy.root / "hspec" / "new.py").write_text("x = 1\n")
-    keys.append(chapter_key(toy, "one", {}))
-    (toy.root / "data" / "results").mkdir(parents=True)
-    (toy.root / "data" / "results" / "meta.json").write_text("{}")
-    keys.append(chapter_key(toy, "one", {}))
-    monkeypatch.setattr("hspec.book.provenance.versions", lambda: {"torch": "0"})
-    keys.append(chapter_key(toy, "one", {}))
-    assert len(set(keys)) == len(keys)
+
+    def changed():
+        keys.append(chapter_key(toy, "one", {}))
+
+    write_chapter(toy, "one", last_line="from hspec.used import shares")
+    changed()
+    (package / "used.py").write_text((package / "used.py").read_text() + "from hspec import deep\n")
+    changed()
+    (package / "deep.py").write_text("x = 1\n")
+    changed()
+    (results / "shares" / "key").mkdir(parents=True)
+    (results / "shares" / "key" / "meta.json").write_text("{}")
+    changed()
+    (package / "other.py").write_text("x = 1\n")
+    (results / "others").mkdir()
+    (results / "others" / "meta.json").write_text("{}")
     assert chapter_key(toy, "one", {}) == keys[-1]
+    monkeypatch.setattr("hspec.book.provenance.versions", lambda: {"torch": "0"})
+    changed()
+    assert len(set(keys)) == len(keys)
 
 
 def test_a_failure_names_the_error_and_keeps_the_last_good_page(toy, stage, write_chapter):

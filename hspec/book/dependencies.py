@@ -1,0 +1,90 @@
+"""What a chapter's page depends on: the modules that its notebook imports, theirs in turn, and
+the stored results of the measures among them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from hspec.book.running import read_notebook
+
+PACKAGE = "hspec"
+# What makes a page of a chapter that has run.
+STAGING = ("staging.py", "telling.py", "figure_files.py")
+
+
+def dependencies(root: Path, notebook: Path) -> list[Path]:
+    """The files of the clone at `root` that the page of a notebook follows from, but the notebook.
+
+    They are found without running anything. A notebook that takes names from `hspec` itself, which
+    loads them when it is asked, depends on the whole package.
+    """
+    wanted = set(imported(_code(notebook)))
+    if PACKAGE in wanted:
+        sources = set((root / PACKAGE).rglob("*.py"))
+    else:
+        sources = _closure(root, wanted) | {root / PACKAGE / "book" / name for name in STAGING}
+    found = {path for path in sources if path.is_file()} | set(_results(root, sources))
+    return sorted(found)
+
+
+def _code(notebook: Path) -> ast.Module:
+    """The notebook's Python, without %magics and !commands."""
+    cells = [cell.source for cell in read_notebook(notebook).cells if cell.cell_type == "code"]
+    lines = [line for cell in cells for line in cell.splitlines() if line[:1] not in ("%", "!")]
+    try:
+        return ast.parse("\n".join(lines))
+    except SyntaxError:  # said where it runs; until then it may depend on anything
+        return ast.parse(f"import {PACKAGE}")
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The modules of hspec that statements import by name; `hspec.a.b` for `from hspec.a import b`,
+    too, which may be one.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.partition(".")[0] == PACKAGE)
+
+
+def _closure(root: Path, wanted: set[str]) -> set[Path]:
+    """The files of these modules, of the packages that they are in, and of all that those import.
+
+    `hspec` itself imports nothing until it is asked.
+    """
+    found, waiting = {root / PACKAGE / "__init__.py"}, set(wanted)
+    while waiting:
+        name = waiting.pop()
+        file = _file(root, name)
+        if file and file not in found:
+            found.add(file)
+            waiting |= {name.rpartition(".")[0], *imported(ast.parse(file.read_bytes()))}
+    return found
+
+
+def _file(root: Path, module: str) -> Path | None:
+    path = root.joinpath(*module.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
+
+
+def _results(root: Path, sources: set[Path]) -> Iterator[Path]:
+    """The records that come with the book, of all measures that the sources define."""
+    for measure in {name for file in sources if file.is_file() for name in _measures(file)}:
+        for place in ("results", "laptop"):
+            yield from (p for p in (root / "data" / place / measure).rglob("*") if p.is_file())
+
+
+def _measures(file: Path) -> Iterator[str]:
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.FunctionDef):
+            calls = [d.func for d in node.decorator_list if isinstance(d, ast.Call)]
+            if any(isinstance(f, ast.Name) and f.id == "measure" for f in calls):
+                yield node.name
