@@ -12,7 +12,7 @@ from hspec.papers.nets import PUBLISHED_NETS, compared
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Measure one of the papers' nets at full width; what is stored already is not measured "
+        "Measure one of the papers' nets; what is stored already is not measured "
         "again, what was interrupted goes on. Under torchrun (torchrun --nproc-per-node 2 -m hspec "
         "measure …) "
         "processes share the images."

@@ -1,13 +1,15 @@
 """GKX19's ResNet-32 at the paper's own steps of training: with batch norm, without,
-and with population statistics.
+and with population statistics; and the first two epochs of the first two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hspec.experiments.experiment import Experiment
 from hspec.experiments.films import trained_mode, with_recipe, without_norm
+from hspec.experiments.loss_curves import loss_curves
 from hspec.experiments.setting import Setting
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.papers.net import PublishedNet
@@ -27,23 +29,45 @@ WITH_NORM = Setting(
     recipe=Recipe(steps=FRAMES[-1], learning_rate=0.1, drops=()),
     checkpoints=FRAMES,
 )
+# Two epochs of 391 updates.
+EARLY = replace(with_recipe(WITH_NORM, steps=782), checkpoints=(0, 100, 391, 515, 782))
+# Long enough that the outliers converge: the run says of each whether it has.
+LONG_FRAME = {"sample_per_class": 64, "num_steps": 40}
+SHORT_FRAME = {"sample_per_class": 20, "num_steps": 30}
 
 
-def film_of(setting: Setting, title: str, cost: float) -> PublishedNet:
-    """A frame after each step that is kept, of the loss that is trained,
-    over 64 images of each class.
-    """
-    frame = {"batch_norm": trained_mode(setting), "batch_size": 128, "sample_per_class": 64}
-    experiments = {
-        f"step-{step}": Experiment(
-            training_spectrum, setting, frame | {"step": step, "num_steps": 40, "num_probes": 1}
-        )
-        for step in setting.checkpoints
-    }
+def frame(setting: Setting, step: int, options: Mapping[str, int], mode: str = "") -> Experiment:
+    """The spectrum after so many updates; mode: of batch norm, by default that of the training."""
+    fixed = {"step": step, "batch_norm": mode or trained_mode(setting), "batch_size": 128}
+    return Experiment(training_spectrum, setting, fixed | {"num_probes": 1} | dict(options))
+
+
+def film_of(
+    setting: Setting, title: str, cost: float, options: Mapping[str, int] = LONG_FRAME
+) -> PublishedNet:
+    """A frame after each step that is kept, of the loss that is trained."""
+    experiments = {f"step-{step}": frame(setting, step, options) for step in setting.checkpoints}
     return PublishedNet(f"ResNet-32, CIFAR-10, 50,000 images, {title}", cost, experiments)
 
 
+def early_film() -> PublishedNet:
+    """The first two epochs with batch norm; its losses, and one frame of the net as it is used."""
+    film = film_of(EARLY, "batch norm, 782 steps", 1e14, SHORT_FRAME)
+    others = {
+        "training": Experiment(loss_curves, EARLY),
+        "eval-515": frame(EARLY, 515, SHORT_FRAME, "eval"),
+    }
+    return replace(film, experiments={**film.experiments, **others})
+
+
 FILMS: dict[str, PublishedNet] = {
+    "resnet32-early": early_film(),
+    "resnet32-early-without-norm": film_of(
+        replace(without_norm(EARLY, 0.03), checkpoints=(100, 515, 782)),
+        "no batch norm, 782 steps",
+        1e14,
+        SHORT_FRAME,
+    ),
     "resnet32-film": film_of(WITH_NORM, "batch norm, 7,000 steps", 5e14),
     "resnet32-film-without-norm": film_of(
         without_norm(WITH_NORM, 0.01), "no batch norm, 7,000 steps", 5e14

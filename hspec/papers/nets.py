@@ -15,10 +15,12 @@ from hspec.papers.films import FILMS
 from hspec.papers.net import PublishedNet
 from hspec.papers.public_weights import PUBLIC_WEIGHTS
 from hspec.papers.small_samples import POWER_LAW, SMALL_SAMPLES
+from hspec.papers.updates import STRETCHED
 
 # In the order in which they are measured.
 PUBLISHED_NETS: dict[str, PublishedNet] = {
     **SMALL_SAMPLES,
+    **STRETCHED,
     **PUBLIC_WEIGHTS,
     **FILMS,
     "vgg11-mnist-1351": POWER_LAW,

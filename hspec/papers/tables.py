@@ -13,6 +13,9 @@ from hspec.experiments.store import Store
 from hspec.figures.tables import table, tabulated
 from hspec.papers.net import PublishedNet
 from hspec.papers.nets import PUBLISHED_NETS, Comparison, compared
+from hspec.papers.small_samples import VGG11_NUMBERS
+from hspec.papers.updates import EPOCHS, MOMENT, STOPPED, UPDATES, growth, moment, narrow_net
+from hspec.training import PUBLISHED_EPOCHS
 
 WAITING, RUNNING = "not measured yet", "running"
 
@@ -50,6 +53,69 @@ def _apart(rows: Sequence[Comparison]) -> str:
         f"In size, measured over published lies between {sizes.min():.2g} and "
         f"{sizes.max():.2g}{signs}."
     )
+
+
+def updates_table(store: Store | None = None) -> Markdown:
+    """The printed numbers of VGG11 beside those of the narrow net, trained by more and more
+    updates; below, λ_1(Hess) by the number of updates.
+    """
+    found = {updates: compared(narrow_net(updates), store) for updates in UPDATES}
+    columns = {
+        "quantity": [row.quantity for row in found[UPDATES[0]]],
+        "published": [row.value for row in VGG11_NUMBERS],
+        **{f"{updates:,} updates": _measured(rows) for updates, rows in found.items()},
+    }
+    drawn = table(tabulated(columns, dict.fromkeys(list(columns)[1:], ".3g")))
+    grown = ", ".join(
+        f"{rows[0].measured:.3g} after {moment(updates):,} of {updates:,}"
+        for updates, rows in found.items()
+        if np.isfinite(rows[0].measured)
+    )
+    said = f"λ₁(Hess) is {grown}; printed: {VGG11_NUMBERS[0].value:g}." if grown else ""
+    return Markdown(f"{drawn.data}\n\n{said}".rstrip())
+
+
+def _measured(rows: Sequence[Comparison]) -> list[float | str]:
+    return [WAITING if np.isnan(row.measured) else row.measured for row in rows]
+
+
+def growth_table(store: Store | None = None) -> Markdown:
+    """What weight decay alone predicts for an epoch of 391 updates in place of one, beside
+    published over measured, for the two nets that numbers were printed of.
+    """
+    rows = []
+    for key, epoch in (("vgg11-merged", MOMENT), ("resnet18", EPOCHS)):
+        net = PUBLISHED_NETS[key]
+        setting = net.experiments[net.numbers[0].experiment].setting
+        first = compared(net, store)[0]
+        rows.append(
+            {
+                "net": net.title,
+                "published / measured": 1 / first.ratio,
+                "of": first.quantity,
+                "by weight decay": growth(setting.recipe, 10 * setting.per_class, epoch),
+            }
+        )
+    return table(tabulated(rows, {"published / measured": ".3g", "by weight decay": ".3g"}))
+
+
+def stopped_table() -> Markdown:
+    """Released nets that ended early: their images, the updates of a pass over them,
+    and the last epoch.
+    """
+    rows = [
+        {
+            "net": each.net,
+            "data": each.dataset,
+            "images": each.num_examples,
+            "mini-batches a pass": each.updates // each.epoch,
+            "last epoch": each.epoch,
+            "of": PUBLISHED_EPOCHS[each.dataset],
+            "updates, were an epoch a pass": each.updates,
+        }
+        for each in STOPPED
+    ]
+    return table(tabulated(rows, {"images": ",", "updates, were an epoch a pass": ","}))
 
 
 def stored_nets(store: Store | None = None) -> Markdown:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 from hspec.fields import check_fields, check_seed
@@ -114,3 +115,26 @@ class Recipe:
         """Learning rate of the update that follows `step` updates."""
         drops = sum(step >= drop for drop in self.drop_steps(num_examples))
         return self.learning_rate * self.drop_factor**drops
+
+    def decay(self, num_examples: int, steps: int | None = None) -> float:
+        """By what factor weight decay alone shrinks the weights in so many updates (None: all),
+
+            exp(−λ/(1 − μ) Σ_t η_t),
+
+        with rates η_t, momentum μ and weight decay λ. In front of batch norm the size of a weight w
+        does not matter to the net, but to its curvature: there G and Hess are homogeneous of degree
+        −2 in w, so that they grow by the factor's inverse square.
+
+        Example:
+            >>> recipe = Recipe(steps=136_850, learning_rate=0.0106)
+            >>> print(f"{recipe.decay(100):.3f}, {recipe.decay(100, steps=350):.3f}")
+            0.068, 0.982
+        """
+        end = self.total_steps(num_examples) if steps is None else steps
+        moments = (0, *(min(drop, end) for drop in self.drop_steps(num_examples)), end)
+        total = sum(
+            (last - first) * self.rate_after(first, num_examples)
+            for first, last in pairwise(moments)
+            if last > first
+        )
+        return math.exp(-self.weight_decay / (1 - self.momentum) * total)

@@ -7,6 +7,8 @@ from hspec.experiments import Record
 from hspec.papers.nets import PUBLISHED_NETS, compared
 from hspec.papers.public_weights import CIFAR_RESNETS, public_resnet
 from hspec.papers.small_samples import MLP_RATE, RATES
+from hspec.papers.updates import UPDATES, narrow_net
+from hspec.training import Recipe
 
 
 def test_what_is_stored_stands_beside_what_was_printed_and_the_rest_is_missing(store):
@@ -39,6 +41,30 @@ def test_left_over_examples_make_a_mini_batch_of_their_own_or_none():
     )
     assert apart.recipe.last_batch_size(130) == 2 and apart.checkpoints == (512, 700)
     assert together.recipe.last_batch_size(130) == 130 and together.checkpoints == (256, 350)
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+def test_a_stretched_training_is_measured_where_the_papers_was(updates):
+    """After 256 of 350 parts of it: after the second drop, where a checkpoint is kept."""
+    net = narrow_net(updates)
+    for experiment in net.experiments.values():
+        setting, after = experiment.setting, experiment.options["epoch"]
+        assert setting.recipe.steps_per_epoch(130) == 1 and after in setting.checkpoints
+        assert setting.recipe.drop_steps(130)[1] < after < setting.recipe.total_steps(130)
+        assert after / updates == pytest.approx(256 / 350, abs=1 / updates)
+
+
+def test_weight_decay_alone_shrinks_weights_by_the_product_over_the_updates():
+    """Without gradients v ← μv + λw and w ← w − ηv, so that w goes as (1 − ηλ/(1 − μ))^t."""
+    recipe = Recipe(steps=3000, learning_rate=0.2, weight_decay=5e-4, drops=(1000, 0.5))
+    weight, velocity, sizes = 1.0, 0.0, [1.0]
+    for step in range(3000):
+        velocity = recipe.momentum * velocity + recipe.weight_decay * weight
+        weight -= recipe.rate_after(step, 64) * velocity
+        sizes.append(weight)
+    for steps in (800, 1200, 3000):
+        assert recipe.decay(64, steps) == pytest.approx(sizes[steps], rel=0.01)
+    assert recipe.decay(64) == recipe.decay(64, 3000) and recipe.decay(64, 0) == 1
 
 
 def test_the_rate_of_the_mlp_is_on_its_grid():

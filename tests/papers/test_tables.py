@@ -1,10 +1,18 @@
 """The tables of the papers' nets say what is stored, and what is not."""
 
 import numpy as np
+import pytest
 
 from hspec.experiments import Record, Store
 from hspec.papers.nets import PUBLISHED_NETS
-from hspec.papers.tables import published_table, stored_nets
+from hspec.papers.tables import (
+    growth_table,
+    published_table,
+    stopped_table,
+    stored_nets,
+    updates_table,
+)
+from hspec.papers.updates import narrow_net
 
 
 def rows(markdown):
@@ -44,3 +52,33 @@ def test_what_a_process_is_at_is_running(tmp_path):
     with store.claimed(net.experiments["geometry"].name):
         assert state() == "running"
     assert state() == "not measured yet"
+
+
+def test_more_updates_stand_side_by_side_and_what_is_missing_is_said(tmp_path):
+    store = Store(tmp_path, tmp_path / "none")
+    experiment = narrow_net(3500).experiments["levels"]
+    arrays = {"A1": np.linspace(9.0, 4.5, 10), "B1": np.array([0.25])}
+    store.put(Record(arrays, experiment.configuration | {"key": experiment.key}))
+    found = {row[0]: row[1:] for row in rows(updates_table(store)) if len(row) == 6}
+    missing = "not measured yet"
+    assert found["quantity"][2] == "3,500 updates"
+    assert found["largest of A1"] == ["820", missing, "9", missing, missing]
+    assert found["10th of A1"] == ["56", missing, "4.5", missing, missing]
+    assert found["largest of B1"][2] == "0.25" and found["largest of H"][2] == missing
+
+
+def test_growth_by_weight_decay_stands_beside_published_over_measured(tmp_path):
+    store, net = Store(tmp_path, tmp_path / "none"), PUBLISHED_NETS["resnet18"]
+    experiment = net.experiments["averaging"]
+    arrays = {"G_top": np.full(13, 165.3 / 50), "G1": np.ones(10)}
+    store.put(Record(arrays, experiment.configuration | {"key": experiment.key}))
+    vgg, resnet = rows(growth_table(store))[2:]
+    assert vgg[1] == "–" and resnet[1] == "50"
+    # exp(2λ/(1 − μ) Σ η): a third of the updates each at η, η/10 and η/100
+    rates = 0.01059338983795 * 1.11 * 350 / 3
+    assert float(resnet[3]) == pytest.approx(np.exp(0.01 * rates * 390), rel=0.01)
+
+
+def test_a_net_that_ended_early_has_the_updates_of_its_passes(tmp_path):
+    found = rows(stopped_table())
+    assert ["DenseNet40", "CIFAR100", "50,000", "391", "246", "350", "96,186"] in found
