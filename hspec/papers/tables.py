@@ -14,7 +14,7 @@ from hspec.figures.tables import table, tabulated
 from hspec.papers.net import PublishedNet
 from hspec.papers.nets import PUBLISHED_NETS, Comparison, compared
 from hspec.papers.small_samples import VGG11_NUMBERS
-from hspec.papers.updates import EPOCHS, MOMENT, STOPPED, UPDATES, growth, moment, narrow_net
+from hspec.papers.updates import EPOCHS, LADDER, MOMENT, STOPPED, growth, narrow_net
 from hspec.training import PUBLISHED_EPOCHS
 
 WAITING, RUNNING = "not measured yet", "running"
@@ -57,21 +57,21 @@ def _apart(rows: Sequence[Comparison]) -> str:
 
 def updates_table(store: Store | None = None) -> Markdown:
     """The printed numbers of VGG11 beside those of the narrow net, trained by more and more
-    updates; below, λ_1(Hess) by the number of updates.
+    updates; below, λ_1(Hess) of each.
     """
-    found = {updates: compared(narrow_net(updates), store) for updates in UPDATES}
+    found = {stretch: compared(narrow_net(stretch), store) for stretch in LADDER}
     columns = {
-        "quantity": [row.quantity for row in found[UPDATES[0]]],
-        "published": [row.value for row in VGG11_NUMBERS],
-        **{f"{updates:,} updates": _measured(rows) for updates, rows in found.items()},
+        "quantity": [number.quantity for number in VGG11_NUMBERS],
+        "published": [number.value for number in VGG11_NUMBERS],
+        **{str(stretch): _measured(rows) for stretch, rows in found.items()},
     }
     drawn = table(tabulated(columns, dict.fromkeys(list(columns)[1:], ".3g")))
-    grown = ", ".join(
-        f"{rows[0].measured:.3g} after {moment(updates):,} of {updates:,}"
-        for updates, rows in found.items()
+    grown = "; ".join(
+        f"{stretch}, {rows[0].measured:.3g}"
+        for stretch, rows in found.items()
         if np.isfinite(rows[0].measured)
     )
-    said = f"λ₁(Hess) is {grown}; printed: {VGG11_NUMBERS[0].value:g}." if grown else ""
+    said = f"λ₁(Hess), printed {VGG11_NUMBERS[0].value:g}: {grown}." if grown else ""
     return Markdown(f"{drawn.data}\n\n{said}".rstrip())
 
 

@@ -33,8 +33,38 @@ EPOCHS, MOMENT = (
     256,
 )  # of CIFAR-10; the epoch whose eigenvalues were printed
 UPDATES_PER_PASS = 391  # mini-batches of 128 in 50,000 images
-UPDATES = (EPOCHS, 3_500, 35_000, EPOCHS * UPDATES_PER_PASS)
+ALL_UPDATES = EPOCHS * UPDATES_PER_PASS
 FLOP_PER_UPDATE = 130 * 1.03e9  # VGG11's gradient over 130 images, at full width
+
+
+class Stretch(NamedTuple):
+    """A recipe over another number of updates, at so many times its learning rate.
+
+    Weight decay shrinks by Σ η, the sum of the rates: ten times the rate for a tenth of the updates
+    comes as far, where steps are small enough to follow one and the same flow.
+    """
+
+    updates: int
+    times: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"{self.updates}" + (f"-rate-{self.times}" if self.times > 1 else "")
+
+    def __str__(self) -> str:
+        faster = f" at {self.times} times the rate" if self.times > 1 else ""
+        return f"{self.updates:,} updates{faster}"
+
+
+# In the order of Σ η.
+LADDER = (
+    Stretch(EPOCHS),
+    Stretch(3_500),
+    Stretch(35_000),
+    Stretch(3_500, times=10),
+    Stretch(ALL_UPDATES),
+    Stretch(ALL_UPDATES // 10, times=10),
+)
 
 
 class Stopped(NamedTuple):
@@ -89,45 +119,47 @@ def growth(recipe: Recipe, num_examples: int, epoch: int) -> float:
     return (shrunk[0] / shrunk[1]) ** 2
 
 
-def stretched(setting: Setting, updates: int, **changes: object) -> Setting:
-    """The same recipe over so many updates, with a checkpoint where the numbers were printed."""
-    recipe = replace(setting.recipe, epochs=None, steps=updates)
+def stretched(setting: Setting, stretch: Stretch, **changes: object) -> Setting:
+    """The setting so stretched, with a checkpoint where the numbers were printed."""
+    updates, rate = stretch.updates, stretch.times * setting.recipe.learning_rate
+    recipe = replace(setting.recipe, epochs=None, steps=updates, learning_rate=rate)
     steps = (moment(updates), updates)
     return replace(setting, recipe=recipe, checkpoints=steps, **changes)
 
 
-def stretched_vgg11(title: str, width: float, updates: int, num_steps: int) -> PublishedNet:
+def stretched_vgg11(title: str, width: float, stretch: Stretch, num_steps: int) -> PublishedNet:
     """All 130 images in one mini-batch; beside the numbers that were printed for epoch 256."""
     full = vgg11_on_13_per_class("CIFAR10", epochs=EPOCHS, smallest_batch=FEW_FOR_BATCH_NORM)
-    setting = stretched(full, updates, width=width)
+    setting = stretched(full, stretch, width=width)
     # An epoch of this recipe is one update.
-    options = {"epoch": moment(updates), "num_steps": num_steps, "num_probes": 1}
+    options = {"epoch": moment(stretch.updates), "num_steps": num_steps, "num_probes": 1}
     experiments = {
         "ownership": Experiment(ownership, setting, options),
         "levels": Experiment(level_spectra, setting, options),
     }
     return PublishedNet(
-        f"{title}, CIFAR-10, 13 images per class, {updates:,} updates",
-        updates * FLOP_PER_UPDATE * width**2,
+        f"{title}, CIFAR-10, 13 images per class, {stretch}",
+        stretch.updates * FLOP_PER_UPDATE * width**2,
         experiments,
         VGG11_NUMBERS,
         NOTEBOOK,
     )
 
 
-def narrow_net(updates: int) -> PublishedNet:
+def narrow_net(stretch: Stretch) -> PublishedNet:
     """VGG11 at a sixteenth of the width."""
-    return stretched_vgg11("VGG11 at 1/16 of the width", 1 / 16, updates, 40)
+    return stretched_vgg11("VGG11 at 1/16 of the width", 1 / 16, stretch, 40)
 
 
+WHOLE = Stretch(ALL_UPDATES)
 STRETCHED: dict[str, PublishedNet] = {
-    **{f"vgg11-narrow-{updates}": narrow_net(updates) for updates in UPDATES},
+    **{f"vgg11-narrow-{stretch.name}": narrow_net(stretch) for stretch in LADDER},
     # The whole nets. Their cost asks for a GPU.
-    f"vgg11-{UPDATES[-1]}": stretched_vgg11("VGG11", 1.0, UPDATES[-1], 16),
-    f"resnet18-{UPDATES[-1]}": PublishedNet(
-        f"ResNet18, CIFAR-10, 10 images per class, {UPDATES[-1]:,} updates",
-        UPDATES[-1] * 100 * 3.3e9,
-        {"averaging": Experiment(averaging, stretched(RESNET18, UPDATES[-1]), {"num_steps": 24})},
+    f"vgg11-{WHOLE.name}": stretched_vgg11("VGG11", 1.0, WHOLE, 16),
+    f"resnet18-{WHOLE.name}": PublishedNet(
+        f"ResNet18, CIFAR-10, 10 images per class, {WHOLE}",
+        ALL_UPDATES * 100 * 3.3e9,
+        {"averaging": Experiment(averaging, stretched(RESNET18, WHOLE), {"num_steps": 24})},
         RESNET18_NUMBERS,
         NOTEBOOK,
     ),

@@ -7,7 +7,7 @@ from hspec.experiments import Record
 from hspec.papers.nets import PUBLISHED_NETS, compared
 from hspec.papers.public_weights import CIFAR_RESNETS, public_resnet
 from hspec.papers.small_samples import MLP_RATE, RATES
-from hspec.papers.updates import UPDATES, narrow_net
+from hspec.papers.updates import LADDER, Stretch, narrow_net
 from hspec.training import Recipe
 
 
@@ -43,10 +43,10 @@ def test_left_over_examples_make_a_mini_batch_of_their_own_or_none():
     assert together.recipe.last_batch_size(130) == 130 and together.checkpoints == (256, 350)
 
 
-@pytest.mark.parametrize("updates", UPDATES)
-def test_a_stretched_training_is_measured_where_the_papers_was(updates):
+@pytest.mark.parametrize("stretch", LADDER)
+def test_a_stretched_training_is_measured_where_the_papers_was(stretch):
     """After 256 of 350 parts of it: after the second drop, where a checkpoint is kept."""
-    net = narrow_net(updates)
+    net, updates = narrow_net(stretch), stretch.updates
     for experiment in net.experiments.values():
         setting, after = experiment.setting, experiment.options["epoch"]
         assert setting.recipe.steps_per_epoch(130) == 1 and after in setting.checkpoints
@@ -65,6 +65,14 @@ def test_weight_decay_alone_shrinks_weights_by_the_product_over_the_updates():
     for steps in (800, 1200, 3000):
         assert recipe.decay(64, steps) == pytest.approx(sizes[steps], rel=0.01)
     assert recipe.decay(64) == recipe.decay(64, 3000) and recipe.decay(64, 0) == 1
+
+
+def test_ten_times_the_rate_for_a_tenth_of_the_updates_decays_as_far():
+    decays = [
+        narrow_net(stretch).experiments["levels"].setting.recipe.decay(130)
+        for stretch in (Stretch(35_000), Stretch(3_500, times=10))
+    ]
+    assert decays[0] == pytest.approx(decays[1], rel=1e-3)
 
 
 def test_the_rate_of_the_mlp_is_on_its_grid():

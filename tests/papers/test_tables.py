@@ -12,7 +12,7 @@ from hspec.papers.tables import (
     stored_nets,
     updates_table,
 )
-from hspec.papers.updates import narrow_net
+from hspec.papers.updates import Stretch, narrow_net
 
 
 def rows(markdown):
@@ -56,14 +56,14 @@ def test_what_a_process_is_at_is_running(tmp_path):
 
 def test_more_updates_stand_side_by_side_and_what_is_missing_is_said(tmp_path):
     store = Store(tmp_path, tmp_path / "none")
-    experiment = narrow_net(3500).experiments["levels"]
+    experiment = narrow_net(Stretch(3500)).experiments["levels"]
     arrays = {"A1": np.linspace(9.0, 4.5, 10), "B1": np.array([0.25])}
     store.put(Record(arrays, experiment.configuration | {"key": experiment.key}))
-    found = {row[0]: row[1:] for row in rows(updates_table(store)) if len(row) == 6}
+    found = {row[0]: row[1:] for row in rows(updates_table(store)) if len(row) == 8}
     missing = "not measured yet"
     assert found["quantity"][2] == "3,500 updates"
-    assert found["largest of A1"] == ["820", missing, "9", missing, missing]
-    assert found["10th of A1"] == ["56", missing, "4.5", missing, missing]
+    assert found["largest of A1"] == ["820", missing, "9", *4 * [missing]]
+    assert found["10th of A1"] == ["56", missing, "4.5", *4 * [missing]]
     assert found["largest of B1"][2] == "0.25" and found["largest of H"][2] == missing
 
 
