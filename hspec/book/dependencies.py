@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from hspec.book.running import read_notebook
@@ -65,7 +67,7 @@ def _closure(root: Path, wanted: set[str]) -> set[Path]:
         file = _file(root, name)
         if file and file not in found:
             found.add(file)
-            waiting |= {name.rpartition(".")[0], *imported(ast.parse(file.read_bytes()))}
+            waiting |= {name.rpartition(".")[0], *_parsed(file, file.stat().st_mtime_ns).modules}
     return found
 
 
@@ -77,14 +79,26 @@ def _file(root: Path, module: str) -> Path | None:
 
 def _results(root: Path, sources: set[Path]) -> Iterator[Path]:
     """The records that come with the book, of all measures that the sources define."""
-    for measure in {name for file in sources if file.is_file() for name in _measures(file)}:
+    files = (file for file in sources if file.is_file())
+    for measure in {m for f in files for m in _parsed(f, f.stat().st_mtime_ns).measures}:
         for place in ("results", "laptop"):
             yield from (p for p in (root / "data" / place / measure).rglob("*") if p.is_file())
 
 
-def _measures(file: Path) -> Iterator[str]:
-    for node in ast.parse(file.read_bytes()).body:
-        if isinstance(node, ast.FunctionDef):
-            calls = [d.func for d in node.decorator_list if isinstance(d, ast.Call)]
-            if any(isinstance(f, ast.Name) and f.id == "measure" for f in calls):
-                yield node.name
+@dataclass(frozen=True)
+class _Source:
+    modules: frozenset[str]  # of hspec, that it imports
+    measures: tuple[str, ...]  # that it defines
+
+
+@cache
+def _parsed(file: Path, changed: int) -> _Source:
+    """What is in a file that was last changed then."""
+    tree = ast.parse(file.read_bytes())
+    measures = [n.name for n in tree.body if isinstance(n, ast.FunctionDef) and _is_measure(n)]
+    return _Source(frozenset(imported(tree)), tuple(measures))
+
+
+def _is_measure(function: ast.FunctionDef) -> bool:
+    calls = [d.func for d in function.decorator_list if isinstance(d, ast.Call)]
+    return any(isinstance(f, ast.Name) and f.id == "measure" for f in calls)

@@ -21,7 +21,7 @@ class ChapterState:
     chapter: str
     record: dict  # of stage_chapter; empty if the chapter has not been run
     current: bool  # the page still follows from the notebook, the package and the versions of today
-    at_paper_scale: bool
+    at_paper_scale: bool  # the page's run, or one that comes with the book and the page shows
     paper_command: str
 
     @property
@@ -35,21 +35,34 @@ class ChapterState:
 
 def chapter_states(repository: Repository) -> list[ChapterState]:
     """One ChapterState for each chapter, in reading order."""
+    store = Store(published=repository.root / "data" / "results")
     return [
-        _state(repository, chapter, paper) for chapter, paper in repository.profile("paper").items()
+        _state(repository, store, chapter, paper)
+        for chapter, paper in repository.profile("paper").items()
     ]
 
 
-def _state(repository, chapter, paper):
+def _state(repository, store, chapter, paper):
     record = staged_record(repository, chapter)
     made_with = record.get("parameters", {})
     return ChapterState(
         chapter=chapter,
         record=record,
         current=bool(record) and record["key"] == chapter_key(repository, chapter, made_with),
-        at_paper_scale=bool(record) and made_with == paper,
+        at_paper_scale=bool(record) and (made_with == paper or _stored(store, chapter, paper)),
         paper_command=f"hspec run {chapter} --profile paper",
     )
+
+
+def _stored(store, chapter, parameters):
+    """Whether the book comes with a result of the chapter's own measures at these parameters."""
+    own = [m for m in MEASURES.values() if m.__module__ == f"hspec.chapters.{chapter}.measure"]
+    metas = [record.meta for measure in own for record in store.published_records(measure)]
+    facts = [
+        {**meta["options"], **(meta["setting"] or {}), **(meta["setting"] or {}).get("recipe", {})}
+        for meta in metas
+    ]
+    return any(parameters.items() <= fact.items() for fact in facts if parameters)
 
 
 def status_text(repository: Repository) -> str:

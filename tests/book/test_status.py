@@ -2,7 +2,9 @@
 
 import json
 
-from hspec.book.pages import status_page, verified_text
+from hspec.book import Repository
+from hspec.book.pages import chapter_states, status_page, verified_text
+from hspec.experiments.store import REPOSITORY
 from hspec.papers.nets import PUBLISHED_NETS
 
 
@@ -14,6 +16,15 @@ def test_every_cell_of_the_papers_nets_is_listed_with_its_command(toy, tmp_path,
             assert f"`hspec measure {key} {name}`" in page
     assert "not measured yet" in page
     assert "Not yet on the machine" in page
+
+
+def test_what_comes_with_the_book_at_paper_scale_is_not_asked_for(monkeypatch):
+    """The instrument's record is that of its paper profile; the upper tail's grid is narrower."""
+    ran = {"key": "", "parameters": {"seed": 1}}
+    monkeypatch.setattr("hspec.book.pages.staged_record", lambda *_: ran)
+    states = {state.chapter: state for state in chapter_states(Repository(REPOSITORY))}
+    assert states["instrument"].at_paper_scale
+    assert not states["upper_tail"].at_paper_scale
 
 
 def test_what_was_measured_again_is_said_with_machine_and_tolerance(tmp_path):
