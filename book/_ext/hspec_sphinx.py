@@ -50,6 +50,7 @@ def setup(app):
     app.add_transform(TypesetPowers)
     app.connect("doctree-read", _mark_verdicts)
     app.connect("html-page-context", _show_both_tones)
+    app.connect("html-page-context", launch_the_primer, priority=502)  # after the theme's buttons
     app.connect("build-finished", _give_both_tones)
     app.connect("build-finished", _copy_mathjax)
     register_plugin("pybtex.style.formatting", "keys", KeyStyle)
@@ -79,6 +80,20 @@ def _configure(app, config):
                 "colab_url": "https://colab.research.google.com",
             },
         }
+
+
+def launch_the_primer(app, page, template, context, doctree):
+    """Buttons that start a page elsewhere, on pages that need nothing but what starts with them.
+
+    Binder installs the package's core (.binder/), which is what the primer needs; Colab a first
+    cell, which names the address of the repository.
+    """
+    buttons = context.get("header_buttons", [])
+    if page.startswith("notebooks/primer_"):
+        if address := context.get("theme_repository_url"):
+            context["body"] = context["body"].replace("git+ADDRESS", f"git+{address}")
+    else:
+        context["header_buttons"] = [b for b in buttons if b.get("label") != "launch-buttons"]
 
 
 def github_address(remote):

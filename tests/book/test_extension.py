@@ -1,10 +1,12 @@
 """The book's own Sphinx extension: which remotes give repository buttons; numbers typeset."""
 
 import importlib.util
+import tomllib
 from pathlib import Path
 
 import pytest
 from docutils.core import publish_doctree
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,3 +51,29 @@ def test_powers_of_ten_are_typeset_but_in_code(extension):
         "1e-3",
     ]
     assert "not 1170 or 1e-3; nor is v1e5 a number." in paragraph.astext()
+
+
+def test_only_what_runs_in_a_bare_environment_is_started_elsewhere(extension):
+    def page(name):
+        buttons = [{"label": "launch-buttons"}, {"label": "download-buttons"}]
+        context = {
+            "body": "%pip install git+ADDRESS",
+            "header_buttons": buttons,
+            "theme_repository_url": "https://github.com/some-one/it",
+        }
+        extension.launch_the_primer(None, name, "page.html", context, None)
+        return context["body"], [button["label"] for button in context["header_buttons"]]
+
+    primer, labels = page("notebooks/primer_means")
+    assert primer == "%pip install git+https://github.com/some-one/it"
+    assert "launch-buttons" in labels
+    assert page("notebooks/kronecker")[1] == ["download-buttons"]
+
+
+def test_binder_installs_the_core_under_a_python_that_it_runs_on():
+    binder = ROOT / ".binder"
+    lines = (binder / "requirements.txt").read_text().split()
+    assert "." in lines and "torch" in lines
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    python = (binder / "runtime.txt").read_text().strip().removeprefix("python-")
+    assert SpecifierSet(wanted).contains(python)
