@@ -15,7 +15,7 @@ from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
 from hspec.chapters.class_means.measure import class_structure
 from hspec.chapters.class_means.verdict import verdict_class_structure
 from hspec.chapters.class_structure_everywhere.measure import layer_structure
-from hspec.chapters.class_structure_everywhere.verdict import verdict_depth, verdict_structure
+from hspec.chapters.class_structure_everywhere.verdict import verdict_layers
 from hspec.chapters.early_training.verdict import (
     PAPER_STEP,
     verdict_negative_start,
@@ -185,7 +185,7 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     averaging: lambda record: verdict_averaging([record]),
     second_moment: verdict_second_moment,
     layer_curvature: verdict_kronecker,
-    layer_structure: lambda record: verdict_structure([record]) + verdict_depth([record]),
+    layer_structure: lambda record: verdict_layers([record]),
 }
 ONE_GRID: dict[Callable, Callable] = {
     delta_geometry: verdict_order,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hspec.experiments.uncertainty import kind_of
+
 CLAIMS = {
     "GKX-1": "A degree-90 quadrature reproduces the exact spectral density.",
     "GKX-2": "At initialisation the Hessian has large negative eigenvalues, gone within a few "
@@ -43,6 +45,8 @@ class Verdict:
     claim      id of :data:`CLAIMS`
     quantity   what was measured, in words
     value      the number with its uncertainty and unit, as text
+    over       what that uncertainty is over, each of :data:`~hspec.experiments.uncertainty.KINDS`:
+               "5 seeds", "residual"
     criterion  what the number must be for the claim to hold
     outcome    one of :data:`OUTCOMES`
     margin     how far from its threshold the number is, or what keeps it from deciding
@@ -51,6 +55,7 @@ class Verdict:
     claim: str
     quantity: str
     value: str
+    over: tuple[str, ...]
     criterion: str
     outcome: str
     margin: str = ""
@@ -60,6 +65,13 @@ class Verdict:
             raise ValueError(f"unknown claim {self.claim!r}: known are {', '.join(CLAIMS)}")
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {OUTCOMES}, got {self.outcome!r}")
+        if not self.kinds:
+            raise ValueError(f"{self.quantity}: name what the number is uncertain over")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of :data:`~hspec.experiments.uncertainty.KINDS`, those that the number has."""
+        return tuple(map(kind_of, self.over))
 
 
 SIDES = {"holds": "For the claim", "fails": "Against the claim"}
@@ -75,8 +87,9 @@ def finding(sentence: str, *verdicts: Verdict) -> str:
         verdicts: The rows of one claim that it is about; none where no claim is.
 
     Example:
-        >>> finding("It is 0.3.", Verdict("P18-1", "it", "0.3", "≤ 0.1", "fails", "by a factor 3"))
-        '✗ **P18-1.** It is 0.3. *Against the claim, by a factor 3.*'
+        >>> row = Verdict("P18-1", "it", "0.3", ("exact",), "≤ 0.1", "fails", "by 3")
+        >>> finding("It is 0.3.", row)
+        '✗ **P18-1.** It is 0.3. *Against the claim, by 3.*'
     """
     if not verdicts:
         return sentence

@@ -11,8 +11,9 @@ import numpy as np
 
 from hspec.experiments.records import Record
 from hspec.experiments.training_spectrum import Frame
+from hspec.experiments.uncertainty import marked, repeated
 from hspec.linalg import SpectralMeasure, wasserstein
-from hspec.statistics import interval, mean_and_error
+from hspec.statistics import interval, mean_and_error, mean_and_interval
 
 ROUNDING = (
     1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
@@ -165,7 +166,7 @@ def epoch_changes(film: list[Frame], epoch: int) -> list[tuple[float, float]]:
 
 def seeds(runs: Sequence) -> str:
     """How many there are, one for each seed."""
-    return "1 seed" if len(runs) == 1 else f"{len(runs)} seeds"
+    return repeated("seed", len(runs))
 
 
 def compared_ratios(
@@ -180,8 +181,7 @@ def compared_ratios(
             for a, b in zip(ones, others, strict=True)
         ]
     )
-    mean, sem = mean_and_error(logs)
-    return (mean, sem), ratio_with_error(mean, sem)
+    return mean_and_error(logs), averaged_ratio(logs)
 
 
 def ratio_interval(mean: float, sem: float, n: int) -> tuple[float, float]:
@@ -190,14 +190,14 @@ def ratio_interval(mean: float, sem: float, n: int) -> tuple[float, float]:
     return float(np.exp(low)), float(np.exp(high))
 
 
-def ratio_with_error(mean: float, sem: float) -> str:
-    """A ratio and its error as a factor, from mean and standard error of its natural
-    logarithm."""
+def averaged_ratio(logarithms: Sequence[float]) -> str:
+    """The geometric mean of ratios over seeds with its 95 % interval, from their natural
+    logarithms: of pairs of one seed each, the paired interval.
+    """
+    mean, half = mean_and_interval(logarithms)
     if np.isnan(mean):
         return UNDEFINED
-    return f"{np.exp(mean):.2f}, " + (
-        f"times or over {np.exp(sem):.2f}" if np.isfinite(sem) else "one sample"
-    )
+    return marked("seed", *map(float, np.exp([mean, mean - half, mean + half])))
 
 
 def loss_until(record: Record, step: int) -> float:
@@ -214,12 +214,6 @@ def frame_at(film: list[Frame], step: int) -> Frame:
     if not later:
         raise ValueError(f"the film ends at step {film[-1].step}, before step {step}")
     return later[0]
-
-
-def with_error(value: float, sem: float, digits: int = 3) -> str:
-    if np.isfinite(sem):
-        return f"{value:.{digits}f} ± {sem:.{digits}f}"
-    return f"{value:.{digits}f}, one sample"
 
 
 def share(record: Frame, rank: int) -> tuple[float, float, float]:

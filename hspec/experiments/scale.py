@@ -15,6 +15,7 @@ NAMES = {
     "resnet32": "ResNet-32",
     "resnet18_imagenet": "ResNet-18",
     "mlp:20": "MLP with 20 hidden units",
+    "mlp:2048x8": "MLP of eight layers of 2048",
     "squeezenet1_1": "SqueezeNet 1.1",
 }
 MOST = 3  # nets or samples that a caption names one by one
@@ -40,6 +41,7 @@ PAPERS_NETS = {
     "resnet18": PapersNet(11_173_962, 50_000, 350, "epochs", "P20, section 2"),
     "resnet32": PapersNet(464_154, 50_000, 100_000, "steps", "GKX19, section 3"),
     "mlp:20": PapersNet(15_910, None, None, "epochs", "GKX19, section 3: MNIST"),
+    "mlp:2048x8": PapersNet(31_510_538, None, 350, "epochs", "P20, section 7: MNIST at 32 × 32"),
 }
 
 
@@ -97,6 +99,17 @@ def by_net(records: Iterable[Record]) -> list[list[Record]]:
         if (of := record.setting) is not None:
             groups.setdefault((of.model, of.width, of.norm, of.dataset), []).append(record)
     return list(groups.values())
+
+
+def short_names(records: Iterable[Record]) -> str:
+    """The nets in a few words: "VGG11 at 1/8 of the width, MNIST, N = 500"; of many, two."""
+    groups = by_net(records)
+    told = [
+        f"{net_name(of[0])}, {of[0].setting.dataset}, N = "
+        + several(r.num_examples for r in of if "num_examples" in r)
+        for of in groups[:2]
+    ]
+    return "; ".join([*told, f"{len(groups) - 2} more"] if len(groups) > 2 else told)
 
 
 def badge(records: Sequence[Record]) -> str:

@@ -60,6 +60,7 @@ def permutations(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 SIGNIFICANT = 0.05  # of a permutation test
+OVER = ("permutation",)
 AXES = {"epochs": 1, "sample size": 2}  # of the tables that Grid.table makes
 
 
@@ -80,11 +81,12 @@ def one_trend(claim: str, quantity: str, table: np.ndarray, name: str, sign: int
     try:
         found = trend(table, AXES[name])
     except ValueError:
-        return Verdict(claim, text, "too few cells", criterion, outcome(False, decided=False))
+        return Verdict(claim, text, "too few cells", OVER, criterion, outcome(False, decided=False))
     return Verdict(
         claim,
         text,
-        f"τ = {found.tau:+.2f}, p = {found.p:.2g} ({found.comparisons} comparisons)",
+        f"τ = {found.tau:+.2f}, p = {found.p:.2g}; {found.comparisons} comparisons",
+        OVER,
         criterion,
         outcome(found.tau * sign > 0, decided=found.p <= SIGNIFICANT),
         f"p = {found.p:.2g}",

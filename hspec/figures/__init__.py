@@ -9,10 +9,11 @@ need("hspec.figures", "IPython", "pandas", "seaborn")
 
 from hspec.figures.style import COLOURS, set_style
 from hspec.figures.tables import download, scale_note, table, verdict_table
-from hspec.figures.telling import in_this_run, shown
+from hspec.figures.telling import best_first, in_this_run, shown
 
 __all__ = [
     "COLOURS",
+    "best_first",
     "download",
     "in_this_run",
     "scale_note",

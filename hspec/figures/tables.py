@@ -11,6 +11,7 @@ from IPython.display import HTML, Markdown
 
 from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
+from hspec.experiments.uncertainty import KINDS
 
 
 def tabulated(
@@ -127,7 +128,14 @@ def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Ma
     claims = dict.fromkeys(verdict.claim for verdict in verdicts)
     told = [f"**{claim}.** {CLAIMS[claim]}" for claim in claims]
     told += [what_was_measured(records)] if records else []
-    return Markdown("\n\n".join([*told, rows.data]))
+    return Markdown("\n\n".join([*told, rows.data, notation(verdicts)]))
+
+
+def notation(verdicts: Iterable[Verdict]) -> str:
+    """One line under the rows: how each kind of uncertainty that they have is written."""
+    found = {kind for verdict in verdicts for kind in verdict.kinds}
+    told = (f"*{kind}*: {how}, {what}" for kind, (how, what) in KINDS.items() if kind in found)
+    return f"Uncertainty by {'; '.join(told)}."
 
 
 def what_was_measured(records: list[Record]) -> str:
@@ -160,6 +168,7 @@ def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
                 "claim": v.claim,
                 "measured": v.quantity,
                 "value": v.value,
+                "uncertain over": ", ".join(v.over),
                 "holds if": v.criterion,
                 "decided": v.margin,
             }

@@ -7,7 +7,8 @@ metadata of the outputs; :mod:`hspec.book.telling` puts them where the page has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 from hspec.experiments.records import Record
-from hspec.experiments.scale import badge, by_net, of_the_papers, provenance
+from hspec.experiments.scale import badge, by_net, of_the_papers, provenance, short_names
 from hspec.figures.descriptions import described
 from hspec.figures.kernels import kernels
 
@@ -55,6 +56,50 @@ def _formatted(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
     """As the notebook would show it; outside of one, as text."""
     shell = get_ipython()
     return (shell.display_formatter if shell else DisplayFormatter()).format(figure)
+
+
+def best_first(
+    findings: Callable[..., list[str]], live: tuple, stored: tuple, each: int = MOST_FINDINGS // 2
+) -> list[str]:
+    """What stored records say, then what this run does; each sentence with the net it is of.
+
+    Args:
+        findings: The chapter's, which makes sentences, the ones that matter most first.
+        live: What it is called with for this run. stored: for the best evidence that comes with the
+            book, its nets larger than this run's; holds no record where there is none.
+        each: Sentences of either, where there are both.
+    """
+    found, own = ({r.meta.get("key"): r for r in records_in(given)} for given in (stored, live))
+    if not found.keys() - own.keys():
+        return findings(*live)
+    return [
+        of_net(sentence, records.values())
+        for given, records in ((stored, found), (live, own))
+        for sentence in findings(*given)[:each]
+    ]
+
+
+def records_in(given: object) -> Iterator[Record]:
+    """All records in a tuple, list or mapping of such."""
+    if isinstance(given, Record):
+        yield given
+    elif isinstance(given, Mapping | list | tuple):
+        for value in given.values() if isinstance(given, Mapping) else given:
+            yield from records_in(value)
+
+
+def of_net(sentence: str, records: Iterable[Record]) -> str:
+    """A finding that begins with its net and data, after its mark and its claim.
+
+    Example:
+        >>> of_net("✓ **P18-1.** It is 3.", [])
+        '✓ **P18-1.** It is 3.'
+    """
+    names = short_names(records)
+    start, told = re.fullmatch(
+        r"((?:[✓✗?] )?(?:\*\*[\w-]+\.\*\* )?)(.*)", sentence, re.DOTALL
+    ).groups()
+    return f"{start}{names}: {told}" if names else sentence
 
 
 def in_this_run(findings: Iterable[str], records: Iterable[Record]) -> Told:

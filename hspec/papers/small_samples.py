@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.chapters.averaging.measure import averaging
+from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.kronecker.measure import layer_curvature
 from hspec.chapters.outlier_ownership.measure import ownership
@@ -185,8 +186,8 @@ def mlp_of_eight_layers(dataset: str) -> Setting:
 
 
 def mlp(dataset: str) -> PublishedNet:
-    """How it trained, and each layer's G beside its Kronecker approximations,
-    over a sample that fits in memory.
+    """How it trained, each layer's class structure, and its G beside Kronecker approximations, over
+    a sample that fits in memory.
     """
     setting = mlp_of_eight_layers(dataset)
     few = {"sample_per_class": 13, "num_steps": 16, "num_probes": 1}
@@ -195,6 +196,7 @@ def mlp(dataset: str) -> PublishedNet:
         4e14,
         {
             "training": Experiment(loss_curves, setting),
+            "structure": Experiment(layer_structure, setting),
             "layers": Experiment(layer_curvature, setting, few),
         },
     )

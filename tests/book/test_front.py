@@ -45,7 +45,7 @@ def test_what_no_result_decides_is_said_to_be_undecided(tmp_path):
     ],
 )
 def test_a_claim_holds_where_all_its_numbers_do(outcomes, chip):
-    rows = tuple(Verdict("P18-1", "a number", "1", "more", outcome) for outcome in outcomes)
+    rows = tuple(Verdict("P18-1", "a", "1", ("exact",), "more", outcome) for outcome in outcomes)
     assert Judged(None, rows).chip == chip
 
 

@@ -13,15 +13,19 @@ from hspec.chapters.class_structure_everywhere.figures import (
     with_depth,
 )
 from hspec.chapters.class_structure_everywhere.measure import (
+    cross_beyond_chance,
+    cross_trace,
     depth_numbers,
     gradient_table,
     knock_outs,
     layer_structure,
     moment_eigenvalues,
+    shuffled_wrong_labels,
 )
 from hspec.chapters.class_structure_everywhere.verdict import (
     findings,
     left_over,
+    verdict_cross_classes,
     verdict_depth,
     verdict_structure,
 )
@@ -95,6 +99,7 @@ def test_features_and_errors_are_those_of_the_dense_matrices(record, layers):
             "errors_all": D,
             "errors_subtracted": D - error_part(data, "class"),
             "errors_within": error_part(data, "within"),
+            "errors_cross": error_part(data, "cross"),
         }
         for name, matrix in expected.items():
             found = record[f"l{place}_{name}"]
@@ -136,6 +141,23 @@ def test_gradients_keep_the_spectra_of_the_layers_block(store, name):
     assert 0 < found["random"][0] <= found["all"][0] * (1 + 1e-12)
 
 
+def test_the_trace_of_the_cross_class_part_and_its_chance(record, layers):
+    """tr B1 from the definition; wrong labels change places within an example alone; and labels
+    that mean nothing have the trace that chance gives.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for data in layers.values():
+        exact = float(error_part(data, "cross").trace())
+        assert cross_trace(data.error_table, data.error_levels) == pytest.approx(exact, rel=1e-10)
+    order = shuffled_wrong_labels(data.error_levels, generator)
+    assert torch.equal(order.sort(1).values, torch.arange(10).expand_as(order))
+    true = data.risk.labels[:, None]
+    assert torch.equal(order.gather(1, true), true) and not torch.equal(order, order[[0]])
+    noise = torch.randn(40, *data.error_table.shape[1:], generator=generator, dtype=torch.float64)
+    assert cross_beyond_chance(noise, data, generator) == pytest.approx(1, abs=0.1)
+    assert (record["errors_cross"] > 1).all() and len(record["gradients_cross"]) == 3
+
+
 def test_depth_numbers_of_a_simplex(layers):
     """Orthogonal means of one length: ratio 1, cosines of a simplex; traces from the parts."""
     data = next(iter(layers.values()))
@@ -164,7 +186,7 @@ def test_positions_are_refused():
         gradient_table(layer_data(risk)["0"])
 
 
-def made(left, random, trend, layers=8):
+def made(left, random, trend, layers=8, beyond=5.0):
     """Three classes: λ_C is 1 before, `left` and `random` after;
     depth numbers follow `trend`."""
     arrays = {"num_classes": np.array(3), "layers": np.array([str(k) for k in range(layers)])}
@@ -177,7 +199,8 @@ def made(left, random, trend, layers=8):
     for kind in ("features", "errors"):
         arrays |= {f"{kind}_class_within": up if trend > 0 else 1 / up}
         arrays |= {f"{kind}_{key}": 1 / up if trend > 0 else up for key in ("ratio", "cosines")}
-    return Record(arrays | {"global_cosine": np.ones(layers)}, {})
+    crossed = {f"{kind}_cross": np.full(layers, beyond) for kind in ("errors", "gradients")}
+    return Record(arrays | crossed | {"global_cosine": np.ones(layers)}, {})
 
 
 def outcomes(verdicts):
@@ -189,6 +212,9 @@ def test_verdicts_have_every_outcome():
     assert outcomes(verdict_structure([made(3.0, 6, 1)])) == [FAILS] * 4
     assert outcomes(verdict_structure([made(0.9, 6, 1)])) == [OPEN] * 4
     assert outcomes(verdict_structure([made(0.3, 1.1, 1)])) == [OPEN] * 4
+    for beyond, found in ((5.0, HOLDS), (1.0, FAILS), (1.5, OPEN)):
+        crossed = verdict_cross_classes([made(0.3, 6, 1, beyond=beyond)])
+        assert outcomes(crossed) == [found] * 2
     assert outcomes(verdict_depth([made(0.3, 6, 1)])) == [HOLDS] * 6
     assert outcomes(verdict_depth([made(0.3, 6, -1)])) == [FAILS] * 6
     assert outcomes(verdict_depth([made(0.3, 6, 1, layers=3)])) == [OPEN] * 6
@@ -206,4 +232,4 @@ def test_figures_and_tables(record):
     assert [len(axis.lines) for axis in with_depth([record, record]).axes] == [2] * 6
     for frame in (left_table([record]), mean_table(record), depth_table([record])):
         assert len(frame) == 3
-    assert len(findings([record])) == 4
+    assert len(findings([record])) == 3

@@ -112,7 +112,7 @@ def test_a_ratio_that_is_not_defined_is_named_so_and_decides_nothing():
 
 def test_population_statistics():
     flat, spiky = [frame([1.2, 1.1, 1], step=10)] * 2, [frame([9.0, 5, 1], step=10)] * 2
-    fast, slow = curve(0.5), curve(2.0)
+    fast, slow = ([curve(loss)] * 2 for loss in (0.5, 2.0))
     assert outcomes(verdict_population(flat, spiky, (fast, slow, fast))) == [HOLDS, HOLDS, HOLDS]
     assert outcomes(verdict_population(spiky, flat, (slow, fast, slow))) == [FAILS, FAILS, FAILS]
 
@@ -128,5 +128,5 @@ def test_the_same_weights_in_both_modes():
 
 def test_one_seed_decides_nothing_about_a_ratio():
     rows = verdict_drop([frame([8.0])], [frame([4.0])], [frame([5.0])])
-    assert rows[0].value == "0.50, one sample"
+    assert (rows[0].value, rows[0].over) == ("0.50", ("1 seed",))
     assert outcomes(rows) == [OPEN, OPEN]

@@ -125,5 +125,5 @@ def test_measures_of_error_and_every_outcome():
 def test_figures_and_tables(record):
     assert len(layer_spectra(record).axes) == 3
     assert [len(axis.lines) for axis in misses_by_layer(record).axes] == [4, 4, 4]
-    assert len(findings(record)) == 4
+    assert len(findings(record)) == 2
     assert len(approximation_table(record)) == len(trace_table(record)) == 3

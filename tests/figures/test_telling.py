@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record, Setting, scale
-from hspec.figures import descriptions, in_this_run, shown
+from hspec.figures import best_first, descriptions, in_this_run, shown, telling
 from hspec.figures.densities import density_line
 from hspec.figures.descriptions import described
 from hspec.figures.telling import KEY
@@ -31,7 +31,7 @@ def record(arrays=(), options=(), seconds=1.5, **setting):
 
 
 def test_the_examples_run():
-    assert doctest.testmod(descriptions).failed == doctest.testmod(scale).failed == 0
+    assert all(doctest.testmod(module).failed == 0 for module in (descriptions, scale, telling))
 
 
 def test_a_badge_says_how_far_a_net_is_from_the_papers():
@@ -100,3 +100,18 @@ def test_findings_are_one_to_four():
     for findings in ([], ["."] * 5):
         with pytest.raises(ValueError, match="1 to 4 findings"):
             in_this_run(findings, [])
+
+
+def test_stored_evidence_comes_first_and_names_its_net():
+    def sentences(one, other=None):
+        return [f"✓ **P18-1.** {k} of {one.num_examples}." for k in range(3)]
+
+    live = record({"num_examples": 30}, model="vgg11", width=0.125)
+    stored = record(model="vgg11", width=1.0, dataset="MNIST")
+    live.meta["key"], stored.meta["key"] = "a", "b"
+    told = best_first(sentences, (live, {"x": None}), ([stored][0], [None]))
+    assert told[0] == "✓ **P18-1.** VGG11, MNIST, N = 100: 0 of 100."
+    assert told[3] == "✓ **P18-1.** VGG11 at 1/8 of the width, digits, N = 30: 1 of 30."
+    assert len(told) == 4
+    for nothing in ((None,), (), ([],), (live,)):
+        assert best_first(sentences, (live,), nothing) == sentences(live)

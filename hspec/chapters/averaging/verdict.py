@@ -11,6 +11,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import ONE_NET
 
 NEAR = 0.5  # of G's eigenvalue: each of the C of G1, and of G1+2, is at least so large
 CLOSE = 0.9  # of the top C eigenspace, as a mean squared cosine; and of its curvature
@@ -61,7 +62,10 @@ def price_verdicts(records: Sequence[Record]) -> list[Verdict]:
 
     In products, and in seconds.
     """
-    ways = {"products (counted)": advantage_in_products, "seconds (measured)": advantage_in_seconds}
+    ways = {
+        "products (counted)": (advantage_in_products, "exact"),
+        "seconds (measured)": (advantage_in_seconds, "timing"),
+    }
     return [
         worst(
             f"price of as much curvature by Lanczos steps, over that of the δ_c, in {name}",
@@ -69,8 +73,9 @@ def price_verdicts(records: Sequence[Record]) -> list[Verdict]:
             quantity,
             EQUAL,
             "more than 1 on every net; within a factor 1.5 decides nothing",
+            over=over,
         )
-        for name, quantity in ways.items()
+        for name, (quantity, over) in ways.items()
     ]
 
 
@@ -82,12 +87,14 @@ def worst(
     criterion: str,
     *,
     share: bool = False,
+    over: str = "residual",
 ) -> Verdict:
     """The verdict of a quantity that must be large on every one of the nets."""
     values = [float(value(record)) for record in records]
     judged = judge(min(values), threshold, above=True, share=share)
-    span = f"{min(values):.2g}" if len(values) == 1 else f"{min(values):.2g} … {max(values):.2g}"
-    return Verdict("P19-1", quantity, f"{span} ({len(values)} nets)", criterion, *judged)
+    span = f"{min(values):.2g}" if len(values) == 1 else f"{min(values):.2g} to {max(values):.2g}"
+    told = f"{span} over {len(values)} nets" if len(values) > 1 else span
+    return Verdict("P19-1", quantity, told, (over, ONE_NET), criterion, *judged)
 
 
 def eigenvalue_ratios(record: Record, part: str) -> np.ndarray:
@@ -124,27 +131,23 @@ def advantage_in_seconds(record: Record, space: str = "delta") -> float:
 
 
 def findings(records: Sequence[Record]) -> list[str]:
-    """In this run: eigenvalues, subspaces, curvature and price."""
+    """In this run: eigenvalues, subspaces and curvature; and the price."""
     of_class, of_means, in_g, in_hess, captured, counted, timed = verdict_averaging(records)
     return [
         finding(
-            f"The smallest $\\lambda_i(G_1)/\\lambda_i(G)$, $i \\le C$, is {of_class.value}; "
-            f"of $G_{{1+2}}$ it is {of_means.value}.",
+            f"The smallest $\\lambda_i(G_1)/\\lambda_i(G)$, $i \\le C$, is {of_class.value}, of "
+            f"$G_{{1+2}}$ {of_means.value}. The mean squared cosine between the span of the "
+            f"$\\delta_c$ and the top $C$ eigenspace is {in_g.value} for $G$, {in_hess.value} for "
+            f"the Hessian; the share of the curvature in it is {captured.value}.",
             of_class,
             of_means,
-        ),
-        finding(
-            "The mean squared cosine between the span of the $\\delta_c$ and the top $C$ "
-            "eigenspace is "
-            f"{in_g.value} for $G$, {in_hess.value} for the Hessian.",
             in_g,
             in_hess,
+            captured,
         ),
-        finding(f"The share of the curvature in that span is {captured.value}.", captured),
         finding(
             f"Lanczos steps that capture as much cost {counted.value} times the averages in "
-            "products, "
-            f"{timed.value} times in seconds.",
+            f"products, {timed.value} times in seconds.",
             counted,
             timed,
         ),

@@ -12,10 +12,10 @@ from hspec.experiments.film_quantities import (
     rank_ratio,
     ratio_interval,
     seeds,
-    with_error,
 )
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
+from hspec.experiments.uncertainty import averaged
 from hspec.statistics import interval, mean_and_error
 
 
@@ -27,7 +27,8 @@ def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdi
     )
     number = len(without)
     ratio, text = compared_ratios(without, with_norm, rank)
-    present = mean_and_error([rank_ratio(r.top, rank) for r in with_norm])
+    ratios = [rank_ratio(r.top, rank) for r in with_norm]
+    present = mean_and_error(ratios)
     several = number > 1  # of one training each the eigenvalues are known, and what luck did is not
     return [
         Verdict(
@@ -35,6 +36,7 @@ def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdi
             f"{name} without batch norm over the same with it, step {without[0].step}, "
             f"{seeds(without)}",
             text,
+            (seeds(without),),
             f"at least {TWICE:g}, a threshold of ours",
             *judge(
                 float(np.exp(ratio[0])),
@@ -46,7 +48,8 @@ def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdi
         Verdict(
             "GKX-6",
             f"{name} with batch norm: are outliers absent?",
-            UNDEFINED if np.isnan(present[0]) else with_error(*present),
+            UNDEFINED if np.isnan(present[0]) else averaged("seed", ratios),
+            (seeds(with_norm),),
             f"at most {TWICE:g}, a threshold of ours",
             *judge(
                 float(present[0]), TWICE, interval=interval(*present, number) if several else None
@@ -70,11 +73,9 @@ def findings(
     without: list[Frame],
     stored: tuple[list[Frame], list[Frame]] | None = None,
 ) -> list[str]:
-    """In this run: the ratio of both nets, over seeds;
-    then of two stored nets at their last common step.
-    """
+    """The ratio of two stored nets at their last common step, then in this run, over seeds."""
     told = _findings(with_norm, without)
-    return [*told, *_findings(*stored)] if stored else told
+    return [*_findings(*stored), *told] if stored else told
 
 
 def _findings(with_norm: list[Frame], without: list[Frame]) -> list[str]:

@@ -6,6 +6,8 @@ import numpy as np
 
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge
 from hspec.experiments.records import Record
+from hspec.experiments.scale import net_name
+from hspec.experiments.uncertainty import ONE_NET
 
 CLEAR_GAP = 1.25  # a largest ratio below this is no gap: the eigenvalues then fall off evenly
 NEARLY = 0.2  # relative: "about C"
@@ -30,7 +32,9 @@ def _verdict(record: Record) -> Verdict:
         f"{name}: position of the largest gap among the top {len(record['top'])} eigenvalues",
         f"after {count} (ratio {ratio:.2f}); near C after {inside[0]} ({inside[1]:.2f}), "
         f"elsewhere after {outside[0]} ({outside[1]:.2f})",
-        f"within {classes} ± {slack}, with a ratio of at least {CLEAR_GAP:g}; both are ours",
+        ("residual", ONE_NET),
+        f"after {classes - slack} to {classes + slack}, with a ratio of at least {CLEAR_GAP:g}; "
+        "both are ours",
         *judged,
     )
 
@@ -99,9 +103,9 @@ def _finding(record: Record, verdict: Verdict) -> str:
         else ""
     )
     return finding(
-        f"{record.setting.dataset}, {record.options['split']}: $\\lambda_k / \\lambda_{{k+1}}$ is "
-        "largest at "
-        f"$k = {count}$, where it is {ratio:.2f}{near}.",
+        f"{net_name(record)}, {record.setting.dataset}, {record.options['split']}: "
+        f"$\\lambda_k / \\lambda_{{k+1}}$ is largest at $k = {count}$, where it is "
+        f"{ratio:.2f}{near}.",
         verdict,
     )
 

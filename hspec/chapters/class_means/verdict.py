@@ -6,6 +6,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import ONE_NET
 
 NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
 MOST = 0.5  # of the outliers' sum
@@ -25,19 +26,22 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
         (
             "A1's share of the sum of G's top C eigenvalues, tr(Qᵀ A1 Q)/tr(Qᵀ G Q)",
             f"{share:.3f}",
+            ("residual", ONE_NET),
             f"≥ {MOST:g}, a threshold of ours",
             *judge(share, MOST, above=True, share=True),
         ),
         (
             "eigenvalues of A1 (exact) over those of G, λ_i(A1)/λ_i(G), i ≤ C: smallest and "
             "largest",
-            f"{ratios.min():.2f} … {ratios.max():.2f}",
+            f"{ratios.min():.2f} to {ratios.max():.2f}",
+            ("residual", ONE_NET),
             f"all ≥ {1 / NEAR:g}, a threshold of ours (none can exceed 1)",
             *judge(float(ratios.min()), 1 / NEAR, above=True),
         ),
         (
             f"eigenvalues of G − A1 above λ_C(G), of {classes} of G's",
             f"{left}; the largest is {largest:.2f} λ_C(G)",
+            ("ritz", ONE_NET),
             "none: the outliers are gone; that it counts from λ_C on is ours",
             *judge(largest, 1 + ROUNDING),
         ),
@@ -47,6 +51,7 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
         name = (
             "span of the g_c against G's top C eigenspace (mean squared cosine)",
             f"{overlap:.3f}",
+            ("residual", ONE_NET),
             f"≥ {SPACE:g}, a threshold of ours",
         )
         rows.insert(2, (*name, *judge(overlap, SPACE, above=True, share=True)))
@@ -72,30 +77,24 @@ def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
 
 
 def findings(record: Record) -> list[str]:
-    """In this run: A1's share of the outliers, its eigenvalues beside them,
-    and what is left without it.
+    """In this run: A1's share of the outliers and its eigenvalues beside them, and what is left
+    without it.
     """
     rows = verdict_class_structure(record)
     classes, (left, largest) = record.num_classes, survivors(record)
     ratios = record["a1"][:classes] / record["g_top"][:classes]
-    told = [
+    means, _ = survivors(record, "_a1_a2_b1")
+    return [
         finding(
             f"The class means' part $A_1$ makes {a1_share(record):.0%} of the sum of $G$'s top "
-            f"{classes} eigenvalues.",
-            rows[0],
-        ),
-        finding(
-            f"$\\lambda_i(A_1)/\\lambda_i(G)$ lies between {ratios.min():.2f} and "
-            f"{ratios.max():.2f} for "
-            f"$i \\le {classes}$.",
-            rows[1],
+            f"{classes} eigenvalues; $\\lambda_i(A_1)/\\lambda_i(G)$ is {ratios.min():.2f} to "
+            f"{ratios.max():.2f} for $i \\le {classes}$.",
+            *rows[:-1],
         ),
         finding(
             f"$G - A_1$ has {left} eigenvalues above $\\lambda_{{{classes}}}(G)$, where $G$ has "
-            f"{classes}; the largest "
-            f"is {largest:.2f} times that one.",
+            f"{classes}; the largest is {largest:.2f} times that one. With the cross-class means "
+            f"$B_1$ taken away too, {means} are left above it.",
             rows[-1],
         ),
     ]
-    means, _ = survivors(record, "_a1_a2_b1")
-    return [*told, f"With the cross-class means $B_1$ taken away too, {means} are left above it."]

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hspec.chapters.class_structure_everywhere.verdict import (
+    CROSSED,
     DEPTH,
     KINDS,
     layers_judged,
@@ -21,6 +22,7 @@ LOOKS = {
     "all": ("exact", "o", "all"),
     "subtracted": ("H", "^", "class part subtracted"),
     "within": ("B2", "v", "class and cross-class parts subtracted"),
+    "cross": ("B1", "x", "the cross-class part alone"),
     "projected": ("A1", "D", "class span projected out"),
 }
 SMALLEST = 1e-6  # of the largest, that is drawn
@@ -61,7 +63,7 @@ def left_by_layer(records: list[Record]) -> Figure:
     figure, axes = panels(1, len(KINDS), width=3.1, height=3.0, sharey=True)
     for axis, (kind, name) in zip(axes, KINDS.items(), strict=True):
         for which, (colour, marker, label) in LOOKS.items():
-            if which == "all" or f"l0_{kind}_{which}" not in records[0]:
+            if which in ("all", "cross") or f"l0_{kind}_{which}" not in records[0]:
                 continue
             left = layers_judged(records, kind, which).mean(0)
             layers = np.arange(1, len(left) + 1)
@@ -90,10 +92,16 @@ def with_depth(records: list[Record]) -> Figure:
 
 
 def left_table(records: list[Record]) -> pd.DataFrame:
-    """A row a layer: the largest after projection over the C-th before; mean over seeds."""
+    """A row a layer, means over seeds: the largest after projection over the C-th before, and the
+    cross-class part's trace over that of shuffled labels.
+    """
     columns: dict[str, object] = {"layer": np.arange(1, len(records[0]["layers"]) + 1)}
     columns |= {name: layers_judged(records, kind).mean(0) for kind, name in KINDS.items()}
-    return tabulated(columns, dict.fromkeys(KINDS.values(), ".2f"))
+    columns |= {
+        f"{kind}: cross-class part over chance": table_of(records, kind, "cross").mean(0)
+        for kind in CROSSED
+    }
+    return tabulated(columns, dict.fromkeys(list(columns)[1:], ".2f"))
 
 
 def mean_table(record: Record) -> pd.DataFrame:

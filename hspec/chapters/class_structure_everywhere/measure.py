@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hspec.curvature import LayerData, layer_data
-from hspec.curvature.classes.levels import Levels
+from hspec.curvature.classes.levels import WEIGHTINGS, Levels
 from hspec.curvature.layers import error_means, feature_means, knocked_out_weight
 from hspec.experiments.facts import performance
 from hspec.experiments.measure import measure
@@ -15,9 +15,10 @@ from hspec.experiments.task import Task
 from hspec.linalg.deflation import orthonormal_basis
 
 KINDS = ("features", "errors", "gradients")  # tables, which weights are not
+SHUFFLES = 10  # of the wrong labels, over which chance is averaged
 
 
-@measure(version=1)
+@measure(version=2)
 def layer_structure(
     task: Task, *, split: str = "train", gradient_per_class: int = 8, seed: int = 0
 ) -> dict[str, np.ndarray]:
@@ -28,9 +29,11 @@ def layer_structure(
     Arrays, with L layers: layers (L,) names; sizes (L, 2), d_out and d_in. For layer l and each of
     :data:`KINDS`, l0_features_… and so on, eigenvalues, descending: all; class, of the part that
     class means make; subtracted, of what is left of the second moment without this part; within, of
-    what is left without all parts that means make, of class and cross-class; projected,
-    of the second moment outside of the span of the class means; random, outside of a random
-    subspace of the same dimension. l0_weights_all, _projected, _random: singular values.
+    what is left without all parts that means make, of class and cross-class; cross, of the part
+    that cross-class means make (not of features, which have no label c'); projected, of the second
+    moment outside of the span of the class means; random, outside of a random subspace of the same
+    dimension. l0_weights_all, _projected, _random: singular values. errors_cross, gradients_cross
+    (L,), see :func:`cross_beyond_chance`.
     global_cosine (L,), of the first eigenvector of the features' moment and their global mean;
     without_global (L,), its largest eigenvalue outside of the global mean. Of features and errors
     class_within, ratio and cosines (L,), see :func:`depth_numbers`. Facts of the risk.
@@ -54,6 +57,8 @@ def layer_structure(
             for kind, of in spectra.items():
                 results |= {f"l{place}_{kind}_{which}": values for which, values in of.items()}
             row = {"sizes": np.array(data.weight.shape)} | about_the_mean(data)
+            row["errors_cross"] = cross_beyond_chance(data.error_table, data, generator)
+            row["gradients_cross"] = cross_beyond_chance(tables["gradients"][0], few, generator)
             for kind, means in (
                 ("features", feature_means(data)),
                 ("errors", error_means(data)[0]),
@@ -106,7 +111,44 @@ def knock_outs(table: Tensor, levels: Levels, generator: torch.Generator) -> dic
         "projected": outside(means, rooted),
         "random": outside(random_like(means, generator), rooted),
     }
+    if table.shape[2] > 1:
+        found["cross"] = levels.project("cross", rooted)
     return {which: moment_eigenvalues(of) for which, of in found.items()}
+
+
+def cross_beyond_chance(table: Tensor, data: LayerData, generator: torch.Generator) -> float:
+    """tr B1, the spread of the cross-class means of a table (d, N, C), over what chance gives.
+
+    Chance is its mean over :data:`SHUFFLES` tables in which the wrong labels c' ≠ c of each example
+    have changed places, with their vectors and weights: what a class shares stays as it is, and so
+    does all that an example has of its own, but no label means the same for two examples.
+    Source: ours; the part is P20's, equation 6.4.
+    """
+    chance = []
+    for _ in range(SHUFFLES):
+        order = shuffled_wrong_labels(data.error_levels, generator)
+        log_p = data.log_probabilities.gather(1, order)
+        levels = Levels.of(data.risk.labels, log_p, WEIGHTINGS["2020"])
+        chance.append(cross_trace(table.gather(2, order.expand(table.shape)), levels))
+    return cross_trace(table, data.error_levels) / float(np.mean(chance))
+
+
+def shuffled_wrong_labels(levels: Levels, generator: torch.Generator) -> Tensor:
+    """(N, C): of each example the labels in a random order, the true one in its place."""
+    wrong = ~levels.own[levels.index]
+    N, C = wrong.shape
+    labels = torch.arange(C, device=wrong.device).expand(N, C)
+    others = labels[wrong].view(N, C - 1)
+    drawn = torch.rand(N, C - 1, generator=generator).to(wrong.device)
+    return labels.scatter(1, others, others.gather(1, drawn.argsort(1)))
+
+
+def cross_trace(table: Tensor, levels: Levels) -> float:
+    """tr B1 = (1/N) Σ_c Σ_{c'≠c} p_{c,c'} ‖v_{c,c'} − v_c‖² of a table v (d, N, C)."""
+    cells = levels.means(table).double()
+    around = cells - (levels.shares * cells).sum(-1, keepdim=True)
+    weights = levels.weights.masked_fill(levels.own, 0)
+    return float((weights * (around**2).sum(0)).sum()) / len(levels.index)
 
 
 def moment_eigenvalues(table: Tensor) -> np.ndarray:

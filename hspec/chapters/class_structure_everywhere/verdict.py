@@ -1,4 +1,4 @@
-"""P20-1 and P20-2: whether class means make the top of spectra, and what depth does to them."""
+"""P20-1 and P20-2: what class and cross-class means make of spectra, and what depth does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, both, finding, judge, outcome
 from hspec.experiments.records import Record
-from hspec.experiments.trends import SIGNIFICANT, Trend, trend
+from hspec.experiments.trends import OVER, SIGNIFICANT, Trend, trend
+from hspec.experiments.uncertainty import marked, repeated
+from hspec.statistics import mean_and_interval
 
 KINDS = {
     "features": "features",
@@ -22,6 +24,8 @@ DEPTH = {
     ),
     "cosines": ("distance of the class means' cosines from −1/(C−1)", -1),
 }
+CROSSED = ("errors", "gradients")  # what has a label c', and with it cross-class means
+BEYOND = 2.0  # times what chance gives: cross-class means that tell labels apart
 LEFT = 1.0  # of λ_C before: what a knock-out that takes all outliers leaves at most
 
 
@@ -51,6 +55,11 @@ def layers_judged(records: list[Record], kind: str, which: str = "projected") ->
     return found
 
 
+def verdict_layers(records: list[Record]) -> list[Verdict]:
+    """All rows of the chapter: P20-1 of class means, then of cross-class means, and P20-2."""
+    return verdict_structure(records) + verdict_cross_classes(records) + verdict_depth(records)
+
+
 def verdict_structure(records: list[Record]) -> list[Verdict]:
     """P20-1: for each kind, what is left of the outliers without class means, median layer.
 
@@ -59,16 +68,48 @@ def verdict_structure(records: list[Record]) -> list[Verdict]:
     rows = []
     for kind, name in KINDS.items():
         left, random = (layers_judged(records, kind, which) for which in ("projected", "random"))
-        middle, control = float(np.nanmedian(left)), float(np.nanmedian(random))
+        (middle, ends, told), (control, around, _) = map(median_layer, (left, random))
         rows.append(
             Verdict(
                 "P20-1",
-                f"{name}: the largest outside of the class means' span, over the C-th before; "
-                "median "
-                "(range) over layers and seeds; without random directions",
-                f"{middle:.2f} ({np.nanmin(left):.2f} … {np.nanmax(left):.2f}); {control:.2f}",
+                f"{name}: the largest outside of the class means' span, over the C-th before, in "
+                "the median layer; the same without random directions",
+                f"{told}; {control:.2f}",
+                (repeated("seed", len(records)),),
                 f"≤ {LEFT:g}, where random directions leave more; both are ours",
-                *both(judge(middle, LEFT), judge(control, LEFT, above=True)),
+                *both(
+                    judge(middle, LEFT, interval=ends),
+                    judge(control, LEFT, above=True, interval=around),
+                ),
+            )
+        )
+    return rows
+
+
+def median_layer(table: np.ndarray) -> tuple[float, tuple[float, float] | None, str]:
+    """Of (seeds, L) the median over layers, its mean over seeds, the ends of the 95 % interval
+    (None for one seed), and both as text with the range over layers and seeds.
+    """
+    mean, half = map(float, mean_and_interval(np.nanmedian(table, axis=1)))
+    span = f"layers {np.nanmin(table):.2f} to {np.nanmax(table):.2f}"
+    told = f"{marked('seed', mean, mean - half, mean + half)}, {span}"
+    return mean, (mean - half, mean + half) if np.isfinite(half) else None, told
+
+
+def verdict_cross_classes(records: list[Record]) -> list[Verdict]:
+    """P20-1: whether the wrong labels of a class are told apart, where there are any."""
+    rows = []
+    for kind in CROSSED:
+        middle, ends, told = median_layer(table_of(records, kind, "cross"))
+        rows.append(
+            Verdict(
+                "P20-1",
+                f"{KINDS[kind]}: trace of the cross-class part B1, over the same with the wrong "
+                "labels of each example shuffled, in the median layer",
+                told,
+                (repeated("seed", len(records)),),
+                f"≥ {BEYOND:g}, a threshold of ours",
+                *judge(middle, BEYOND, above=True, interval=ends),
             )
         )
     return rows
@@ -87,6 +128,7 @@ def verdict_depth(records: list[Record]) -> list[Verdict]:
                     "P20-2",
                     f"{KINDS[kind]}: {name}; first → last layer, and Kendall's τ with depth",
                     f"{ends}; τ = {found.tau:+.2f}, p = {found.p:.2g}, {found.comparisons} pairs",
+                    (*OVER, repeated("seed", len(records))),
                     f"τ {'>' if sign > 0 else '<'} 0, p ≤ {SIGNIFICANT:g}",
                     *decided(found, sign),
                 )
@@ -104,23 +146,13 @@ def table_of(records: list[Record], kind: str, key: str) -> np.ndarray:
 
 
 def findings(records: list[Record]) -> list[str]:
-    """In this run: what knock-outs leave, the features' global mean, and what depth does."""
-    rows, deep = verdict_structure(records), verdict_depth(records)
-    left = {kind: float(np.nanmedian(layers_judged(records, kind))) for kind in KINDS}
+    """In this run: what class and cross-class means make, and what depth does."""
+    left = {kind: median_layer(layers_judged(records, kind))[0] for kind in KINDS}
+    beyond = {kind: median_layer(table_of(records, kind, "cross"))[0] for kind in CROSSED}
     cosine = np.concatenate([record["global_cosine"] for record in records])
-    per_kind = ", ".join(f"{kind} {value:.2f}" for kind, value in left.items())
-    told = [
-        finding(
-            "Outside of the class means' span the largest eigenvalue (of weights, singular value) "
-            "is, "
-            f"in units of the $C$-th before and in the median layer: {per_kind}.",
-            *rows,
-        ),
-        "The first eigenvector of the features' second moment has a cosine of "
-        f"{cosine.min():.3f} to {cosine.max():.3f} with their global mean.",
-    ]
-    for kind, start in (("features", 0), ("errors", len(DEPTH))):
-        ends = ", ".join(
+    depths = "; ".join(
+        f"of {KINDS[kind]} "
+        + ", ".join(
             f"{short} {of[:, 0].mean():.3g} → {of[:, -1].mean():.3g}"
             for short, of in zip(
                 ("class over within", "eigenvalue ratio", "cosines' distance"),
@@ -128,10 +160,22 @@ def findings(records: list[Record]) -> list[str]:
                 strict=True,
             )
         )
-        told.append(
-            finding(
-                f"From the first layer to the last, of {KINDS[kind]}: {ends}.",
-                *deep[start : start + len(DEPTH)],
-            )
-        )
-    return told
+        for kind in ("features", "errors")
+    )
+    return [
+        finding(
+            "Outside of the class means' span the largest eigenvalue (of weights, singular value) "
+            f"is, in units of the $C$-th before and in the median layer: {by_kind(left)}. The "
+            "cross-class part has this many times the trace that shuffled labels give it: "
+            f"{by_kind(beyond)}.",
+            *verdict_structure(records),
+            *verdict_cross_classes(records),
+        ),
+        finding(f"From the first layer to the last: {depths}.", *verdict_depth(records)),
+        "The first eigenvector of the features' second moment has a cosine of "
+        f"{cosine.min():.3f} to {cosine.max():.3f} with their global mean.",
+    ]
+
+
+def by_kind(numbers: dict[str, float]) -> str:
+    return ", ".join(f"{kind} {number:.2f}" for kind, number in numbers.items())

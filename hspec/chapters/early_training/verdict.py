@@ -12,10 +12,10 @@ from hspec.experiments.film_quantities import (
     depth,
     epoch_changes,
     frame_at,
-    with_error,
 )
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
+from hspec.experiments.uncertainty import ONE_NET, averaged, bounded, marked, repeated
 from hspec.statistics import mean_and_error, student_factor
 
 PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
@@ -32,7 +32,8 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
         Verdict(
             "GKX-2",
             f"|λ_min|/λ_max at step {start.step}, then at step {after.step}",
-            f"{deep:.3f} ± {slack:.0e}, then {shallow:.3f} ± {rest:.0e}",
+            f"{bounded(deep, slack)}, then {bounded(shallow, rest)}",
+            ("residual", ONE_NET),
             f"at least {LARGE:g}, then less",
             *both(
                 judge(deep, LARGE, above=True, interval=(deep - slack, deep + slack)),
@@ -42,7 +43,8 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
         Verdict(
             "GKX-2",
             f"number of eigenvalues below −{LARGE:g} λ_max at the same steps",
-            f"{between(counts[0])}, then {between(counts[1])} (quadrature and probes)",
+            ", then ".join(marked("quadrature", *count, ".3g") for count in counts),
+            ("quadrature", repeated("probe", start.hess.num_probes), ONE_NET),
             "at least one, then less than one",
             *both(
                 *(
@@ -54,28 +56,24 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
     ]
 
 
-def between(bounded: tuple[float, float, float]) -> str:
-    """ "39.7 [20, 61]": an estimate and its interval."""
-    value, low, high = bounded
-    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
-
-
 def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     """GKX-3, from frames one epoch (of so many steps) apart, the first of them at step 0."""
     changes = epoch_changes(film, epoch)
     first, later = changes[0], changes[1:]
-    value, sem = mean_and_error([mean for mean, _ in later])
+    changed = [mean for mean, _ in later]
+    value, sem = mean_and_error(changed)
     probes = min(r.hess.num_probes for r in film)
-    half = np.hypot(
-        student_factor(len(later)) * sem, SETTLED * np.nan_to_num(student_factor(probes) * first[1])
-    )
+    at_first = np.nan_to_num(student_factor(probes) * first[1])
+    half = np.hypot(student_factor(len(later)) * sem, SETTLED * at_first)
+    of_first = marked("probe", first[0], first[0] - at_first, first[0] + at_first, ".3f")
     return [
         Verdict(
             "GKX-3",
             "Wasserstein-1 distance of the spectra one epoch apart, normalised: mean of the "
             f"{len(later)} epochs after "
             "the first",
-            f"{with_error(value, sem)}; first epoch {with_error(*first)}",
+            f"{averaged('sample', changed, '.3f')}; first epoch {of_first}",
+            (f"sample of {len(later)} epochs", repeated("probe", probes), ONE_NET),
             f"at most {SETTLED:.2f} of the first epoch's",
             *judge(value, SETTLED * first[0], interval=(value - half, value + half)),
         )
@@ -83,8 +81,8 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
 
 
 def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]]) -> list[str]:
-    """In this run: both ends at the start and later, the change per epoch;
-    the ends of a stored film, by its sample.
+    """Both ends at the start and later of a stored film, by its sample; the same in this run, and
+    the change per epoch.
     """
     settled = verdict_settling(film, epoch)
     told = [
@@ -93,9 +91,9 @@ def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]
     ]
     if not stored:
         return told
-    told.append(_negative(stored[0], min(PAPER_STEP, stored[0][-1].step)))
+    largest = [_negative(stored[0], min(PAPER_STEP, stored[0][-1].step))]
     samples = by_sample(stored, PAPER_STEP)
-    return [*told, _samples(samples)] if len(samples) > 1 else told
+    return [*largest, *([_samples(samples)] if len(samples) > 1 else []), *told]
 
 
 def by_sample(films: list[list[Frame]], step: int) -> list[Frame]:

@@ -8,6 +8,7 @@ from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.film_quantities import depth, moment, negative_share, seeds
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
+from hspec.experiments.uncertainty import bounded, marked
 from hspec.statistics import mean_and_error, student_factor
 
 LITTLE = 0.1  # of the curvature
@@ -24,7 +25,6 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
         len(records)
     )  # NaN for one training, whose luck is then not in the error
     error = max(float(np.nan_to_num(factor * sem)), *slacks)
-    luck = "" if len(records) > 1 else ", of one training"
     shares, lows, highs = np.transpose([negative_share(r.hess) for r in records])
     low, high = (_end(bounds, factor, sign) for bounds, sign in ((lows, -1), (highs, +1)))
     when, runs = moment(records[0]), seeds(records)
@@ -32,14 +32,18 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
         Verdict(
             "GKX-5",
             f"|λ_min|/λ_max, {when}, {runs}",
-            f"{value:.4f} ± {error:.0e} (seeds, residuals){luck}",
+            bounded(value, error, ".4f")
+            if len(records) == 1
+            else marked("seed", value, value - error, value + error, ".4f"),
+            (runs, "residual"),
             f"at most {ALMOST_NONE:g}, a threshold of ours",
             *judge(value, ALMOST_NONE, interval=(value - error, value + error)),
         ),
         Verdict(
             "GKX-5",
             f"share of the curvature that is negative, {when}, {runs}",
-            f"{shares.mean():.3f} [{low:.3f}, {high:.3f}] (quadrature, seeds){luck}",
+            marked("quadrature" if len(records) == 1 else "seed", shares.mean(), low, high, ".3f"),
+            (runs, "quadrature"),
             f"at most {LITTLE:g}, a threshold of ours",
             *judge(float(shares.mean()), LITTLE, interval=(low, high)),
         ),
@@ -55,16 +59,14 @@ def _end(bounds: np.ndarray, factor: float, sign: int) -> float:
 
 
 def findings(records: list[Frame], trained: list[Frame]) -> list[str]:
-    """In this run: what is negative at the end, over the seeds,
-    and in a fully trained net that is stored.
-    """
+    """What is negative in fully trained nets that are stored, then in this run, over the seeds."""
     ends = ", ".join(f"{record.top[0]:.3g}" for record in records)
     told = [
         _finding(records),
         f"The largest eigenvalue is then {ends}, at a loss of "
         f"{', '.join(f'{r.loss:.2g}' for r in records)}.",
     ]
-    return [*told, *(_finding([record]) for record in trained[:2])]
+    return [*(_finding([record]) for record in trained[:2]), *told]
 
 
 def _finding(records: list[Frame]) -> str:

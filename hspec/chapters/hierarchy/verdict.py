@@ -7,6 +7,7 @@ import numpy as np
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
 from hspec.experiments.records import Record
 from hspec.experiments.separation import READINGS, separation_of
+from hspec.experiments.uncertainty import ONE_NET, marked, repeated
 from hspec.statistics import interval, mean_and_error, normal_factor
 
 SIGNIFICANT = 0.01  # of the permutation test
@@ -42,13 +43,16 @@ def silhouette_summary(record: Record, metric: str) -> dict[str, float]:
 def silhouette_verdict(record: Record) -> Verdict:
     found = silhouette_summary(record, "euclidean")
     ahead = found["true"] - max(0.0, found["other"])
+    ends = interval(found["true"], found["error"], record.num_classes)
+    half = ends[1] - found["true"]
     return Verdict(
         "P18-6",
-        "silhouette of the g_{c,c'} under label c, Euclidean distance (± s.e. over classes)",
-        f"{found['true']:.2f} ± {found['error']:.2f}, p = {found['p']:.2g}; under label c' "
+        "silhouette of the g_{c,c'} under label c, Euclidean distance",
+        f"{marked('sample', found['true'], *ends)}, p = {found['p']:.2g}; under label c' "
         f"{found['other']:.2f}",
+        (f"sample of {record.num_classes} classes", "permutation", ONE_NET),
         f"positive, more than under label c', p ≤ {SIGNIFICANT:g} under shuffled labels",
-        outcome(ahead > 0 and found["p"] <= SIGNIFICANT, decided=abs(ahead) > found["error"]),
+        outcome(ahead > 0 and found["p"] <= SIGNIFICANT, decided=abs(ahead) > half),
     )
 
 
@@ -64,7 +68,9 @@ def nearest_verdict(record: Record) -> Verdict:
     return Verdict(
         "P18-6",
         "share of the g_{c,c'} whose nearest class mean is g_c",
-        f"{share:.2f} ± {error:.2f} (by chance {1 / record.num_classes:.2f})",
+        f"{marked('sample', share, share - half, min(1.0, share + half))}, by chance "
+        f"{1 / record.num_classes:.2f}",
+        (f"sample of {count} means", ONE_NET),
         "more than one half",
         *judge(share, 0.5, above=True, interval=(share - half, share + half), share=True),
     )
@@ -81,11 +87,7 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
     value, error = separation_of(record, "B1", by)
     exact = "exact_B2" in record
     ends = None if exact else interval(value, error, len(record["B2_nodes"]))
-    sampled = (
-        f" ± {error:.2f} (s.e. over probes)"
-        if np.isfinite(error)
-        else " (one probe: no standard error)"
-    )
+    probes = len(record["B2_nodes"])
     judged = judge(value, APART, above=True, interval=ends)
     others = (
         [separation_of(record, "B1", by, floor)[0] for floor in FLOORS] if by == "count" else []
@@ -98,36 +100,40 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
     return Verdict(
         "P18-7",
         f"separation of B1 from B2, {READINGS[by]}",
-        (f"{value:.2f}, exact" if exact else f"{value:.2f}{sampled}")
+        (f"{value:.2f}" if exact else marked("probe", value, *ends))
         + (
             f"; above other floors {', '.join(f'{other:.2f}' for other in others)}"
             if others
             else ""
         ),
+        ("exact" if exact else repeated("probe", probes), ONE_NET),
         f"more than {APART:g}, a threshold of ours",
         *judged,
     )
 
 
-def findings(means: Record, levels: Record) -> list[str]:
-    """In this run: how the means cluster, and how far the bulks are apart."""
-    cluster, nearest = verdict_clusters(means)
-    trace, count = verdict_bulks(levels)
+def cluster_findings(means: Record) -> list[str]:
+    """In this run: how the means cluster."""
     found = silhouette_summary(means, "euclidean")
     return [
         finding(
             f"The $g_{{c,c'}}$ have a mean silhouette of {found['true']:.2f} under the class $c$, "
-            "of "
-            f"{found['other']:.2f} under the label $c'$ and of {found['permuted']:.2f} under "
-            "shuffled classes.",
-            cluster,
-        ),
+            f"of {found['other']:.2f} under the label $c'$ and of {found['permuted']:.2f} under "
+            "shuffled classes; the nearest class mean is their own $g_c$ for "
+            f"{nearest_share(means, 'euclidean'):.0%} of them.",
+            *verdict_clusters(means),
+        )
+    ]
+
+
+def bulk_findings(levels: Record) -> list[str]:
+    """In this run: how far the bulks are apart."""
+    trace, count = verdict_bulks(levels)
+    return [
         finding(
-            f"The nearest class mean of a $g_{{c,c'}}$ is its own $g_c$ for "
-            f"{nearest_share(means, 'euclidean'):.0%} "
-            "of them.",
-            nearest,
-        ),
-        finding(f"$B_1$ is separated from $B_2$ by {trace.value}, read by trace.", trace),
-        finding(f"Read by number the separation is {count.value}.", count),
+            f"$B_1$ is separated from $B_2$ by {trace.value} read by trace, and by {count.value} "
+            "read by number.",
+            trace,
+            count,
+        )
     ]

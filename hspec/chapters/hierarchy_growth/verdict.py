@@ -48,13 +48,12 @@ def separation_table(
 def findings(grid: Grid, records: Mapping[Cell, Record | None]) -> list[str]:
     """In this run: the four trends, read by trace."""
     rows = verdict_growth(grid, records)[:4]
-    names = (
-        ("$B_1$", "epochs"),
-        ("$B_1$", "sample size"),
-        ("$A_1$", "epochs"),
-        ("$A_1$", "sample size"),
-    )
     return [
-        finding(f"The separation of {part} from $B_2$ along the {axis}: {row.value}.", row)
-        for (part, axis), row in zip(names, rows, strict=True)
+        finding(
+            f"The separation of {part} from $B_2$: along the epochs {epochs.value}; along the "
+            f"sample size {sizes.value}.",
+            epochs,
+            sizes,
+        )
+        for part, (epochs, sizes) in zip(("$B_1$", "$A_1$"), (rows[:2], rows[2:]), strict=True)
     ]

@@ -6,6 +6,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, both, finding, judge, outcome, typeset
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import averaged, repeated
 from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
 from hspec.statistics import interval, mean_and_error
 
@@ -133,11 +134,13 @@ def verdict_instrument(record: Record) -> list[Verdict]:
     and the band.
     """
     corrected, plain = single_probe_distances(record)
-    ks_mean, ks_sem = mean_and_error(single_probe_ks(record))
+    ks = single_probe_ks(record)
+    ks_mean, ks_sem = mean_and_error(ks)
     outside, total = band_violations(record)
     mean, sem = mean_and_error(corrected)
     probes, steps = record.spectrum("double_").nodes.shape
     plain_mean, plain_sem = mean_and_error(plain)
+    over = (repeated("probe", probes),)
     sampling, quadrature = theory_bar(record)
     scale = np.sqrt(TARGET_PARAMETERS / len(record["eigenvalues"]))
     distance = (
@@ -146,8 +149,9 @@ def verdict_instrument(record: Record) -> list[Verdict]:
     return [
         Verdict(
             "GKX-1",
-            f"{distance}, the papers' plain Gauss weights (mean ± s.e. of {probes} probes)",
-            f"{plain_mean:.1e} ± {plain_sem:.0e}",
+            f"{distance}, the papers' plain Gauss weights",
+            averaged("probe", plain, ".1e"),
+            over,
             f"≤ {sampling + quadrature:.1e}, what theory allows: sampling {sampling:.1e}, "
             f"quadrature {quadrature:.1e}",
             *judge(
@@ -159,16 +163,17 @@ def verdict_instrument(record: Record) -> list[Verdict]:
         ),
         Verdict(
             "GKX-1",
-            f"{distance}, with our converged-Ritz weights (mean ± s.e. of {probes} probes)",
-            f"{mean:.1e} ± {sem:.0e}",
+            f"{distance}, with our converged-Ritz weights",
+            averaged("probe", corrected, ".1e"),
+            over,
             f"≤ {scale * TARGET_W1:.1e}, a promise of ours",
             *judge(float(mean), scale * TARGET_W1, interval=interval(mean, sem, probes)),
         ),
         Verdict(
             "GKX-1",
-            f"Kolmogorov-Smirnov distance outside |λ| < {NEAR_ZERO:g} |λ|max, one probe (mean ± "
-            f"s.e. of {probes})",
-            f"{ks_mean:.4f} ± {ks_sem:.0e}",
+            f"Kolmogorov-Smirnov distance outside |λ| < {NEAR_ZERO:g} |λ|max, one probe",
+            averaged("probe", ks, ".4f"),
+            over,
             f"≤ {scale * TARGET_KS:.3f}, a promise of ours",
             *judge(float(ks_mean), scale * TARGET_KS, interval=interval(ks_mean, ks_sem, probes)),
         ),
@@ -176,6 +181,7 @@ def verdict_instrument(record: Record) -> list[Verdict]:
             "GKX-1",
             "points at which a probe's exact CDF leaves the rigorous band",
             f"{outside} of {total}",
+            ("exact",),
             "none",
             outcome(outside == 0),
         ),

@@ -6,6 +6,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, both, finding, judge
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import ONE_NET
 
 NAMES = {
     "kfac": "KFAC",
@@ -22,8 +23,8 @@ QUANTITIES = {
 }
 SHORT = {
     "frobenius": "Frobenius error",
-    "subspace": "Missed part of the top eigenspace",
-    "logarithm": "Logarithmic error of the top eigenvalues",
+    "subspace": "missed part of the top eigenspace",
+    "logarithm": "logarithmic error of the top eigenvalues",
 }
 
 
@@ -51,8 +52,9 @@ def verdict_kronecker(record: Record) -> list[Verdict]:
                 f"{QUANTITIES[key]}: KFAC's, median over layers; and what CFAC leaves of it, "
                 "median "
                 "(range) over layers",
-                f"{np.median(missed):.2f}; {np.median(left):.2f} ({left.min():.2f} … "
-                f"{left.max():.2f}; deeper half {np.median(deep):.2f})",
+                f"{np.median(missed):.2f}; {np.median(left):.2f}, {left.min():.2f} to "
+                f"{left.max():.2f}; deeper half {np.median(deep):.2f}",
+                ("exact" if key == "frobenius" else "residual", ONE_NET),
                 f"KFAC's ≥ {MISSES:g}, and CFAC leaves ≤ {RESTORED:g} of it; both are ours",
                 *both(
                     judge(float(np.median(missed)), MISSES, above=True),
@@ -71,24 +73,18 @@ def products_off(record: Record) -> dict[str, np.ndarray]:
 def findings(record: Record) -> list[str]:
     """In this run: what KFAC misses, what CFAC and other sums of products leave."""
     rows, found, off = verdict_kronecker(record), misses(record), products_off(record)
-    medians = {
-        key: dict(zip(NAMES, np.median(of, axis=0), strict=True)) for key, of in found.items()
-    }
-    told = [
-        finding(
-            f"{SHORT[key]}, median over {len(record['layers'])} layers: KFAC "
-            f"{medians[key]['kfac']:.2f}, CFAC {medians[key]['cfac']:.2f}; the best single product "
-            f"{medians[key]['best']:.2f}, the cross-class sum {medians[key]['cross']:.2f}.",
-            row,
-        )
-        for key, row in zip(QUANTITIES, rows, strict=True)
-    ]
+    medians = {key: np.median(of, axis=0) for key, of in found.items()}
+    told = "; ".join(
+        f"{SHORT[key]} " + ", ".join(f"{value:.2f}" for value in medians[key]) for key in QUANTITIES
+    )
     plain, weighted = off["products"], off["weighted_products"]
     return [
-        *told,
+        finding(
+            f"Of KFAC, the best single product, CFAC and the cross-class sum, median over "
+            f"{len(record['layers'])} layers: {told}.",
+            *rows,
+        ),
         f"$g_c$ differs from $\\varepsilon_c h_c^\\top$ by {plain.min():.0%} to {plain.max():.0%} "
-        "of "
-        f"itself over the layers, and by {weighted.min():.0%} to {weighted.max():.0%} where "
-        "features "
-        "are weighted as errors are.",
+        f"of itself over the layers, and by {weighted.min():.0%} to {weighted.max():.0%} where "
+        "features are weighted as errors are.",
     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, outcome
-from hspec.experiments.film_quantities import ratio_with_error, seeds
+from hspec.experiments.film_quantities import averaged_ratio, seeds
 from hspec.experiments.training_spectrum import Frame
-from hspec.statistics import mean_and_error, p_value
+from hspec.statistics import p_value
 
 
 def verdict_drop(before: list[Frame], after: list[Frame], control: list[Frame]) -> list[Verdict]:
@@ -33,19 +33,18 @@ NO_TEST = "one seed, or an eigenvalue that is not known: no test"
 SIGNIFICANT = 0.05  # of the paired t-test
 
 
-def below_one(logarithms: np.ndarray) -> tuple[str, str, str, str]:
-    """Value, criterion, outcome and margin of "these ratios are below 1", given their natural
-    logarithms.
+def below_one(logarithms: np.ndarray) -> tuple[str, tuple[str, ...], str, str, str]:
+    """What follows the quantity in a row of "these ratios are below 1", given their logarithms.
 
     Each ratio is of two states of one seed: Student's paired test of the logarithms.
     """
-    mean, sem = mean_and_error(logarithms)
     p = p_value(logarithms)
     return (
-        ratio_with_error(mean, sem),
+        averaged_ratio(logarithms),
+        (seeds(logarithms),),
         f"below 1, p ≤ {SIGNIFICANT:g} (paired t-test of logarithms)",
         *(
-            (outcome(mean < 0, decided=p <= SIGNIFICANT), f"p = {p:.2g}")
+            (outcome(np.mean(logarithms) < 0, decided=p <= SIGNIFICANT), f"p = {p:.2g}")
             if p == p
             else (OUTCOMES[2], NO_TEST)
         ),

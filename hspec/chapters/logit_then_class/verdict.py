@@ -9,6 +9,7 @@ import numpy as np
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import marked, repeated
 from hspec.statistics import interval, mean_and_error
 
 METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
@@ -52,8 +53,9 @@ def sign_verdict(quantity: str, values: np.ndarray, more: str) -> Verdict:
     low, high = interval(mean, error, len(values))
     return Verdict(
         "P19-3",
-        f"{quantity} (± s.e. over repeats)",
-        f"{mean:.2f} ± {error:.2f}{more}",
+        quantity,
+        f"{marked('seed', float(mean), low, high)}{more}",
+        (repeated("seed", len(values)),),
         "positive",
         *judged_sign(low, high),
     )
@@ -65,7 +67,7 @@ def judged_sign(low: float, high: float) -> tuple[str, str]:
         return OUTCOMES[2], "one repeat has no uncertainty"
     if low <= 0 <= high:
         return OUTCOMES[2], "zero is within the uncertainty"
-    return outcome(low > 0), f"95 % interval {low:.2f} … {high:.2f}"
+    return outcome(low > 0), f"95 % interval {low:.2f} to {high:.2f}"
 
 
 def silhouette_table(

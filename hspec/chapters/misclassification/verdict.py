@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from hspec.experiments.claims import Verdict, finding, judge, typeset
 from hspec.experiments.records import Record
 from hspec.experiments.trends import Trend, trend
+from hspec.experiments.uncertainty import marked
 
 ROUNDING = 1e-12  # relative to the largest eigenvalue, of a theorem held against a dense solve
 STRONG = 0.9  # of a rank correlation with the opposite sign
@@ -39,6 +40,7 @@ def verdict_misclassification(record: Record) -> list[Verdict]:
             "theorem 8.1 in closed form against the dense eigenvalues of lemma 8.1's matrix, "
             "largest difference over λ_1",
             f"{off:.0e}",
+            ("exact",),
             f"≤ {ROUNDING:.0e}, rounding",
             *judge(off, ROUNDING, ours=False),
         )
@@ -48,7 +50,8 @@ def verdict_misclassification(record: Record) -> list[Verdict]:
         rows.append(
             (
                 f"{name}: Spearman correlation of the ratio of outliers to bulk with the error",
-                f"{found.rho:+.3f} (95 %: {found.low:+.3f} … {found.high:+.3f}), {found.n} pairs",
+                marked("sample", found.rho, found.low, found.high, "+.3f"),
+                (f"sample of {found.n} pairs",),
                 f"≤ −{STRONG:g}, a threshold of ours",
                 *judge(
                     -found.rho, STRONG, above=True, interval=(-found.high, -found.low), share=True

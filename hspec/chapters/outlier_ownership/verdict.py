@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
+from hspec.experiments.outliers import TOLERANCE
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import ONE_NET, bounded, marked, repeated
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
 
@@ -22,24 +24,26 @@ def verdict_ownership(record: Record) -> list[Verdict]:
     """
     last = edge(record)
     overlap = float(np.mean(record["cosines"] ** 2))
-    h_top = float(record["h_ends"][0]) / last
+    h_top, h_slack = float(record["h_ends"][0]) / last, TOLERANCE * np.ptp(record["h_ends"]) / last
     knocked = record.spectrum("knocked_").support[1] / last
     ratio, error = energy_ratio(record.spectrum("h_"), record.spectrum("hess_"))
-    uncertain = f" ± {error:.1g}" if np.isfinite(error) else " (one probe: no standard error)"
     probes = record.spectrum("h_").num_probes
+    ends = interval(ratio, error, probes)
     tolerance = record["hess_residuals"].max() / last
     return [
         Verdict(
             "P18-2",
             "overlap of the top C eigenspaces of Hess and G (mean squared cosine)",
-            f"{overlap:.4f} (residuals ≤ {tolerance:.0e} λ_C)",
+            f"{overlap:.4f}; residuals ≤ {tolerance:.0e} λ_C",
+            ("residual", ONE_NET),
             f"≥ {SAME_SPACE:g}, a threshold of ours",
             *judge(overlap, SAME_SPACE, above=True, share=True),
         ),
         Verdict(
             "P18-2",
             "λ_max(H) / λ_C(Hess)",
-            f"{h_top:.3f}",
+            bounded(h_top, h_slack),
+            ("residual", ONE_NET),
             f"≤ {FAR_BELOW:g}, a threshold of ours",
             *judge(h_top, FAR_BELOW),
         ),
@@ -48,15 +52,17 @@ def verdict_ownership(record: Record) -> list[Verdict]:
             "largest eigenvalue of Hess after G's top C is projected out, over λ_C(Hess)",
             f"{knocked:.3f}; λ_(C+1)/λ_C of Hess is "
             f"{record['hess_top'][classes(record)] / last:.3f}",
+            ("ritz", ONE_NET),
             "< 1: no outlier is left; that it counts from λ_C on is ours",
             *judge(float(knocked), 1),
         ),
         Verdict(
             "P18-2",
-            "bulk energy that is H's, ‖H‖_F² / ‖Hess − top C‖_F² (± standard error)",
-            f"{ratio:.2f}{uncertain}",
+            "bulk energy that is H's, ‖H‖_F² / ‖Hess − top C‖_F²",
+            marked("probe", ratio, *ends),
+            (repeated("probe", probes), ONE_NET),
             f"≥ {OWNER:g}, a threshold of ours",
-            *judge(ratio, OWNER, above=True, interval=interval(ratio, error, probes)),
+            *judge(ratio, OWNER, above=True, interval=ends),
         ),
     ]
 
@@ -87,7 +93,7 @@ def energy_ratio(part: SpectralMeasure, whole: SpectralMeasure) -> tuple[float, 
 
 
 def findings(record: Record) -> list[str]:
-    """In this run: a sentence for each of the four numbers."""
+    """In this run: whose the outliers are, and whose the bulk."""
     space, reach, knocked, energy = verdict_ownership(record)
     last = edge(record)
     ratio, _ = energy_ratio(record.spectrum("h_"), record.spectrum("hess_"))
@@ -95,19 +101,17 @@ def findings(record: Record) -> list[str]:
     return [
         finding(
             f"The top {record.num_classes} eigenvectors of $G$ and of the Hessian share "
-            f"{overlap:.1%} of their "
-            "spaces (mean squared cosine).",
-            space,
-        ),
-        finding(
-            f"$\\lambda_{{\\max}}(H)$ is {record['h_ends'][0] / last:.2f} of the last outlier, "
+            f"{overlap:.1%} of their spaces (mean squared cosine), and $\\lambda_{{\\max}}(H)$ is "
+            f"{record['h_ends'][0] / last:.2f} of the last outlier, "
             f"$\\lambda_{{{record.num_classes}}}(\\mathrm{{Hess}})$ = {last:.3g}.",
+            space,
             reach,
         ),
         finding(
             f"With $G$'s top {record.num_classes} taken out, the Hessian's largest eigenvalue is "
-            f"{record.spectrum('knocked_').support[1] / last:.3f} of its last outlier.",
+            f"{record.spectrum('knocked_').support[1] / last:.3f} of its last outlier, and "
+            f"$\\lVert H \\rVert_F^2$ is {ratio:.2f} of the bulk's energy.",
             knocked,
+            energy,
         ),
-        finding(f"$\\lVert H \\rVert_F^2$ is {ratio:.2f} of the bulk's energy.", energy),
     ]

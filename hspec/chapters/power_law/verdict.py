@@ -9,6 +9,7 @@ import numpy as np
 from hspec.experiments.claims import OUTCOMES, Verdict, both, finding, judge
 from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import ONE_NET, marked, repeated
 from hspec.statistics import mean_and_interval
 
 FOLLOWS = 0.1  # Kolmogorov-Smirnov distance up to which a law is said to describe the branch
@@ -54,6 +55,7 @@ def _branch(name: str, fits: dict[str, Fit], sound: bool) -> Verdict:
         "P18-3",
         f"H, {name} branch: Kolmogorov-Smirnov distances; exponent of the power law",
         f"{_distances(fits)}; a = {exponent(power)}",
+        over_probes(power),
         f"the power law is nearer, at most {FOLLOWS:g} away, a threshold of ours",
         *judged,
     )
@@ -79,10 +81,12 @@ def half_exponents(record: Record, name: str) -> tuple[str, str, float]:
 
 def _straight(record: Record, name: str) -> Verdict:
     lower, upper, difference = half_exponents(record, name)
+    probes = over_probes(branch_fits(record)[name]["power law"])
     return Verdict(
         "P18-3",
         f"H, {name} branch: exponent a in the lower and in the upper half of the window",
         f"{lower}; {upper}",
+        probes,
         f"one exponent: they differ by at most {SAME:g}, a threshold of ours",
         *judge(abs(difference), SAME),
     )
@@ -100,34 +104,39 @@ def _distances(fits: dict[str, Fit]) -> str:
 def exponent(power: Fit) -> str:
     """The fitted a, with the 95 % interval over probes where there are two or more."""
     mean, half = mean_and_interval(power.parameters)
-    interval = f" (95 %: {mean - half:.2f} … {mean + half:.2f})" if np.isfinite(half) else ""
-    return f"{power.parameter:.2f}{interval}"
+    return marked("probe", power.parameter, mean - half, mean + half)
+
+
+def over_probes(power: Fit) -> tuple[str, ...]:
+    return repeated("probe", len(power.parameters)), ONE_NET
 
 
 def findings(record: Record, controls: list[Record]) -> list[str]:
-    """In this run: the two distances and the exponents of each branch,
-    and what became of the controls.
+    """In this run: the two distances of both branches and what became of the controls; then the
+    exponents.
     """
-    rows = verdict_power_law(record, controls)
-    told = [
-        _finding(record, name, fits, rows[2 * place : 2 * place + 2])
-        for place, (name, fits) in enumerate(branch_fits(record).items())
-    ]
+    near, straight = np.reshape(verdict_power_law(record, controls), (2, 2)).T
+    fits = branch_fits(record)
     known = sum(map(recognised, controls))
+    halved = {name: half_exponents(record, name)[:2] for name in fits}
     return [
-        *told,
-        f"Of {len(controls)} matrices of known law {known} were taken for what they are.",
+        finding(
+            "The nearest power law and the nearest semicircle (Kolmogorov-Smirnov) are "
+            + "; ".join(
+                f"{of['power law'].distance:.3f} and {of['semicircle'].distance:.3f} from the "
+                f"{name} branch of $H$"
+                for name, of in fits.items()
+            )
+            + f". Of {len(controls)} matrices of known law {known} were taken for what they are.",
+            *near,
+        ),
+        finding(
+            "In the lower and the upper half of its window alone, the exponent $a$ is "
+            + "; ".join(
+                f"{lower.partition(' (')[0]} and {upper.partition(' (')[0]} on the {name} branch"
+                for name, (lower, upper) in halved.items()
+            )
+            + ".",
+            *straight,
+        ),
     ]
-
-
-def _finding(record: Record, name: str, fits: dict[str, Fit], rows: list[Verdict]) -> str:
-    power, circle = fits["power law"], fits["semicircle"]
-    lower, upper, _ = half_exponents(record, name)
-    return finding(
-        f"The {name} branch of $H$ is {power.distance:.3f} from its nearest power law, $a$ = "
-        f"{power.parameter:.2f}, "
-        f"and {circle.distance:.3f} from its nearest semicircle (Kolmogorov-Smirnov). In the lower "
-        "and the upper half "
-        f"of its window alone, $a$ is {lower.partition(' (')[0]} and {upper.partition(' (')[0]}.",
-        *rows,
-    )

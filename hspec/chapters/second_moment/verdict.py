@@ -6,6 +6,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge, typeset
 from hspec.experiments.records import Record
+from hspec.experiments.uncertainty import ONE_NET
 
 ROUNDING = 1e-3  # relative: the residual to which λ_C is known
 WAYS = {"subtracted": "subtracted", "projected": "projected out"}
@@ -41,6 +42,7 @@ def centred_verdict(record: Record, level: str, way: str) -> Verdict:
         "P19-2",
         f"G with {MEANS[level]} {WAYS[way]}: its largest eigenvalue over λ_C(G)",
         f"{largest:.2f}; {count} above λ_C(G), where G has {record.num_classes - 1}",
+        ("ritz", ONE_NET),
         "at most 1: the outliers are gone; that it counts from λ_C on is ours",
         *judge(largest, 1 + ROUNDING),
     )

@@ -10,6 +10,7 @@ from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.experiments.trends import trend_verdicts
+from hspec.experiments.uncertainty import ONE_NET, marked, repeated
 from hspec.statistics import interval, mean_and_error, ratio_and_error
 
 # training error above which a net has not learnt its sample: no evidence for the claim or against
@@ -43,30 +44,30 @@ def corner_verdict(
     *,
     above: bool,
 ) -> Verdict:
-    """One corner: the mean share over repeats; its standard error from repeats where there
-    are several, else probes.
+    """One corner: the mean share over repeats, its interval from them where there are several,
+    else from probes.
     """
     cells = [Cell(repeat, grid.per_class[end], grid.epochs[end]) for repeat in grid.repeats]
     found = [records[cell] for cell in cells if records[cell] is not None]
     quantity = f"G's share of the upper {tail:g} of the bulk: {where}"
     criterion = "more than one half" if above else "less than one half"
     if not found:
-        return Verdict("P18-4", quantity, "not measured", criterion, outcome(False, decided=False))
+        nothing = outcome(False, decided=False)
+        return Verdict("P18-4", quantity, "not measured", ("seed",), criterion, nothing)
     shares = np.array([tail_share(r["nodes"], r["g_parts"], r["weights"], tail) for r in found])
     share, over_repeats = mean_and_error(shares[:, 0])
-    number = len(found) if len(found) > 1 else len(found[0]["nodes"])
-    error = over_repeats if len(found) > 1 else shares[0, 1]
-    judged = judge(
-        float(share), 0.5, above=above, interval=interval(share, error, number), share=True
-    )
+    kind = "seed" if len(found) > 1 else "probe"
+    number = len(found) if kind == "seed" else len(found[0]["nodes"])
+    ends = interval(share, over_repeats if kind == "seed" else shares[0, 1], number)
+    judged = judge(float(share), 0.5, above=above, interval=ends, share=True)
     wrong = max(record.error_rate for record in found)
     if wrong > LEARNT:
         judged = OUTCOMES[2], f"a net with {wrong:.0%} training error has not learnt its sample"
     return Verdict(
         "P18-4",
         quantity,
-        f"{share:.2f} ± {error:.2f} (s.e. over {number} "
-        f"{'repeats' if len(found) > 1 else 'probes'})",
+        marked(kind, float(share), *ends),
+        (repeated(kind, number), *([] if kind == "seed" else [ONE_NET])),
         criterion,
         *judged,
     )
@@ -103,10 +104,11 @@ def findings(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> 
     return [
         finding(
             "At the fewest epochs and the smallest sample $G$'s share of the tail is "
-            f"{first.value}.",
+            f"{first.value}, at the most epochs and the largest sample {last.value}.",
             first,
+            last,
         ),
-        finding(f"At the most epochs and the largest sample it is {last.value}.", last),
-        finding(f"Along the epochs {epochs.value}.", epochs),
-        finding(f"Along the sample size {sizes.value}.", sizes),
+        finding(
+            f"Along the epochs {epochs.value}; along the sample size {sizes.value}.", epochs, sizes
+        ),
     ]
