@@ -39,7 +39,7 @@ def graph_memory(risk: Risk) -> GraphMemory:
         >>> memory.num_batches, memory.num_fitting
         (1, 1)
     """
-    with risk.graphs.lock, risk.graphs.numerics():
+    with risk.graphs.lock, risk.graphs.numerics:
         plan = risk.graphs.planned()
         sizes = [plan.num_bytes(batch) for batch in risk.data]
     fitting, used = 0, 0

@@ -130,7 +130,7 @@ def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str
     features, errors = ({name: [] for name in layers} for _ in range(2))
     softmax = Softmax.of(risk.logits())
     every = torch.eye(risk.num_classes, dtype=risk.dtype, device=risk.device)[:, None]
-    with risk.graphs.lock, risk.graphs.numerics():
+    with risk.graphs.lock, risk.graphs.numerics:
         block = risk.graphs.planned().block
         for batch in risk.data:
             seen, unfit = observe(risk.graphs, batch.content[0], layers)

@@ -18,7 +18,7 @@ from hspec.curvature.engine.copying import refuse_computed_tensors_in_use, unwra
 from hspec.curvature.engine.elsewhere import coupling
 from hspec.curvature.engine.graphs import Graphs
 from hspec.curvature.engine.memory import free_memory, is_out_of_memory
-from hspec.curvature.engine.network import Network, coordinates
+from hspec.curvature.engine.network import Network, flat
 from hspec.curvature.engine.precision import PRECISIONS, normal_tensors, numerics
 from hspec.curvature.loss import Loss, Terms, as_loss
 from hspec.curvature.survey import Survey, Totals
@@ -199,7 +199,7 @@ class Risk:
     @property
     def theta(self) -> Tensor:
         """θ (p,), a copy."""
-        return torch.cat([coordinates(q.detach()) for q in self.network.parameters])
+        return flat(self.network.parameters).detach()
 
     def logits(self) -> Tensor:
         """f(x_n; θ) (N, C), in the order of the sample; a row for each position where there are
@@ -250,7 +250,7 @@ class Risk:
         return self._totals.num_labels == self.num_examples
 
     def _keeps_logits_apart(self) -> bool:
-        with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
+        with self.graphs.lock, self.graphs.numerics, self.data.without_graph():
             for first in islice(self.data, 1):
                 x, _ = first.content
                 if not self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))):
@@ -270,7 +270,7 @@ class Risk:
         """Whether every example, given to the module by itself,
         has the outputs that it has in its batch.
         """
-        with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
+        with self.graphs.lock, self.graphs.numerics, self.data.without_graph():
             return all(
                 self._keeps(x, torch.tensor([batch.rows.start + i]))
                 for batch in self.data
@@ -295,7 +295,7 @@ class Risk:
 
     @functools.cached_property
     def _outputs(self) -> Tensor:
-        with self.graphs.lock, self.graphs.numerics(), self.data.without_graph():
+        with self.graphs.lock, self.graphs.numerics, self.data.without_graph():
             rows = [torch.empty(0, self.num_classes, dtype=self.dtype, device=self.device)]
             for batch in self.data:
                 f, _ = self.loss_function.at(

@@ -129,7 +129,7 @@ def test_threads_of_different_precision_leave_the_process_as_it_was():
     def job(risk, wanted):
         for _ in range(30):
             hessian(risk) @ risk.theta
-            with risk.graphs.numerics():
+            with risk.graphs.numerics:
                 seen.add((wanted, torch.get_float32_matmul_precision() == "medium"))
 
     in_threads(*(lambda r=r, w=w: job(r, w) for r, w in ((exact, 0), (fast, 1), (exact, 0))))

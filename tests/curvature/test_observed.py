@@ -25,7 +25,7 @@ def observed(net, dtype=torch.float64):
     x, y = torch.randn(5, 4, dtype=dtype), torch.arange(5) % C
     risk = Risk.from_module(net, [(x, y)], C)
     layers = affine_layers(risk.network.module.named_modules())
-    with risk.graphs.numerics():
+    with risk.graphs.numerics:
         return risk, *observe(risk.graphs, x, layers)
 
 

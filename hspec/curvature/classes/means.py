@@ -161,7 +161,7 @@ class ClassMeans:
         """
         # the first sweep over a class writes, the others add: a pass over C²p numbers less
         written = False
-        with self.risk.graphs.lock, self.risk.graphs.numerics():
+        with self.risk.graphs.lock, self.risk.graphs.numerics:
             for logits, members, switches in self._logits_of_class(row):
                 size = self._vectors_a_sweep(logits, switches) if len(combinations) > 1 else 1
                 kappa = self.kappa[members] * (self.levels.index[members] == row)[:, None]

@@ -14,7 +14,7 @@ from hspec.curvature.engine import differences
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.layers import Plain
 from hspec.curvature.engine.memory import free_memory, is_out_of_memory
-from hspec.curvature.engine.network import coordinates
+from hspec.curvature.engine.network import flat
 from hspec.curvature.loss import WholeTerms
 
 FEW, FEWER, LARGE = 4, 2, 1_000_000  # examples of an attempt; of one with more parameters than that
@@ -91,7 +91,7 @@ def _direction(objective: Objective) -> list[Tensor]:
 
 def _products(graph: BatchGraph, v: list[Tensor]) -> tuple[Products, dict[str, Exception]]:
     """({kind: product with v}, {kind: the error it ended in})."""
-    V, products, errors = row(v)[None], {}, {}
+    V, products, errors = flat(v)[None], {}, {}
     ways = {"first": graph.loss_gradient, "second": lambda: graph.hess(V)}
     if not isinstance(graph.terms, WholeTerms):
         ways["jacobian"] = lambda: graph.jacobian(V)
@@ -180,7 +180,7 @@ def _against_differences(
     """{kind: finding}; the objective's θ is moved about on the way."""
     exact = {kind: (t, float(torch.linalg.vector_norm(t))) for kind, t in near.products.items()}
     if "first" in exact:
-        g, along = near.products["first"], row(near.v)
+        g, along = near.products["first"], flat(near.v)
         exact["first"] = torch.dot(g, along), float(torch.dot(g.abs(), along.abs()))
 
     def evaluate(t: float) -> Products:
@@ -214,12 +214,7 @@ def _quantities(objective: Objective, batch: Batch) -> Products:
         else:
             g = torch.autograd.grad(f, parameters, terms.residual(), allow_unused=True)
     g = [torch.zeros_like(q) if t is None else t for t, q in zip(g, parameters, strict=True)]
-    return {"first": terms.value(), "jacobian": f.detach(), "second": row(g)}
-
-
-def row(pieces: list[Tensor]) -> Tensor:
-    """Parameters, or what belongs to them, as one vector (p,)."""
-    return torch.cat([coordinates(t.detach()) for t in pieces])
+    return {"first": terms.value(), "jacobian": f.detach(), "second": flat(g)}
 
 
 def first_line(error: Exception) -> str:

@@ -12,15 +12,17 @@ All are reverse over reverse (never reverse over forward, which is wrong with ba
 training mode).
 """
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import torch
 from torch import Tensor
 
 from hspec.curvature.data import Batch, Data
 from hspec.curvature.engine.layers import RUNGS
-from hspec.curvature.engine.network import Network, coordinates, num_coordinates
+from hspec.curvature.engine.network import Network, flat
 from hspec.curvature.engine.switches import Switches
 from hspec.curvature.loss import Loss, Terms, WholeTerms
 
@@ -116,21 +118,22 @@ class BatchGraph:
         coordinates in its rows, mine in its columns.
         """
         self._refuse("second")
-        return self._differentiated(V, rows or self)
+        parameters = (rows or self).network.parameters
+        return flat(self._differentiate(V, parameters), parameters, V.shape[:1])
 
     def residual(self, V: Tensor, rows: "BatchGraph | None" = None) -> Tensor:
         """Σ_n H_n V for rows V (k, p), or of a block, see `hess`."""
         self._refuse("second", "jacobian")
         with self.switches.off("through_loss"):
-            return self._differentiated(V, rows or self)
+            return self.hess(V, rows)
 
     def split(self, V: Tensor) -> Tensor:
         """(Σ_n H_n V, Σ_n G_n V), in one sweep and one more: (k, 2, p)."""
         self._refuse("second", "jacobian", "first")
         with self.switches.off("through_loss"):
             *h, t = self._differentiate(V, [*self.network.parameters, self.z])
-        h = flat(h, self.network.parameters, V)
-        return torch.stack([h, self.jacobian_transpose(self.terms.middle(t))], 1)
+        G = self.jacobian_transpose(self.terms.middle(t.reshape(len(V), *self.z.shape)))
+        return torch.stack([flat(h, self.network.parameters, V.shape[:1]), G], 1)
 
     def gauss_newton(self, V: Tensor, rows: "BatchGraph | None" = None) -> Tensor:
         """Σ_n J_nᵀ M_n J_n V (k, p), or of a block, see `hess`."""
@@ -151,8 +154,8 @@ class BatchGraph:
         """J V (k, m, C)."""
         self._refuse("jacobian")
         with self.switches.off("to_forward"):
-            found = self._differentiate(V, [self.z])[0]
-        return V.new_zeros(len(V), *self.z.shape) if found is None else found
+            found, shape = self._differentiate(V, [self.z])[0], (len(V), *self.z.shape)
+        return V.new_zeros(shape) if found is None else found.reshape(shape)
 
     def jacobian_transpose(self, U: Tensor) -> Tensor:
         """Σ_n J_nᵀ U_n (k, p) for U (k, m, C)."""
@@ -162,8 +165,7 @@ class BatchGraph:
     def loss_gradient(self) -> Tensor:
         """g (1, p)."""
         self._refuse("first", whole=True)
-        g = [None if t is None else t.detach()[None] for t in self.gradient]
-        return flat(g, self.network.parameters, self.outputs.detach()[:1])
+        return flat(self.gradient, self.network.parameters, (1,)).detach()
 
     def _refuse(self, *derivatives: str, whole: bool = False) -> None:
         for derivative in derivatives:
@@ -176,17 +178,18 @@ class BatchGraph:
                 "parameters), so Hess is not a sum of G and H: use hessian(risk)"
             )
 
-    def _differentiated(self, V: Tensor, rows: "BatchGraph") -> Tensor:
-        """∂⟨g, V⟩/∂θ in the coordinates of `rows`: (k, p)."""
-        parameters = rows.network.parameters
-        return flat(self._differentiate(V, parameters), parameters, V)
+    @functools.cached_property
+    def _recorded(self) -> list[bool]:
+        """By parameter: whether g has a graph to be differentiated through."""
+        return [g is not None and g.requires_grad for g in self.gradient]
 
-    def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> list[Tensor | None]:
-        pairs = zip(self.gradient, self.network.unflatten(V), strict=True)
-        used = [(g, v) for g, v in pairs if g is not None and g.requires_grad]
-        if not used:
+    def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> Sequence[Tensor | None]:
+        """∂⟨g, V⟩/∂inputs, see `_grad`."""
+        g = list(compress(self.gradient, self._recorded))
+        if not g:
             return [None] * len(inputs)
-        return _grad(*zip(*used, strict=True), self.switches, inputs)
+        V_g = list(compress(self.network.unflatten(V.squeeze(0)), self._recorded))
+        return _grad(g, V_g, len(V), self.switches, inputs)
 
 
 def pull_back(
@@ -199,35 +202,21 @@ def pull_back(
     """Σ_n J_nᵀ U_n (k, p) for U (k, m, C), p the size of `parameters`;
     `outputs` (m, C) with their graph.
     """
-    return flat(_grad([outputs], [U], switches, parameters), parameters, U, out)
-
-
-def flat(
-    pieces: list[Tensor | None], parameters: list[Tensor], like: Tensor, out: Tensor | None = None
-) -> Tensor:
-    """One row for each of k cotangents, in `out` where it is given;
-    zeros for parameters not reached.
-    """
-    k = len(like)
-    rows = [
-        like.new_zeros(k, num_coordinates(q)) if piece is None else coordinates(piece, 1)
-        for piece, q in zip(pieces, parameters, strict=True)
-    ]
-    return torch.cat(rows, 1, out=out)
+    found = _grad([outputs], [U.squeeze(0)], len(U), switches, parameters)
+    return flat(found, parameters, U.shape[:1], out)
 
 
 def _grad(
     outputs: Sequence[Tensor],
     cotangents: Sequence[Tensor],
+    k: int,
     switches: Switches,
-    inputs: list[Tensor],
-) -> list[Tensor | None]:
-    """autograd.grad for k cotangents at once, stacked along a leading dimension of k."""
-    if len(cotangents[0]) > 1:
-        options = {"retain_graph": True, "allow_unused": True, "is_grads_batched": True}
-        cotangents = [c.contiguous() for c in cotangents]  # only whole blocks fold into one product
-        with switches.off("single"):
-            return list(torch.autograd.grad(outputs, inputs, cotangents, **options))
-    single = [c[0] for c in cotangents]
-    found = torch.autograd.grad(outputs, inputs, single, retain_graph=True, allow_unused=True)
-    return [None if t is None else t[None] for t in found]
+    inputs: Sequence[Tensor],
+) -> Sequence[Tensor | None]:
+    """autograd.grad for k cotangents at once, stacked along a leading dimension unless k is 1."""
+    options = {"retain_graph": True, "allow_unused": True}
+    if k == 1:
+        return torch.autograd.grad(outputs, inputs, cotangents, **options)
+    whole = [c.contiguous() for c in cotangents]  # only whole blocks fold into one product
+    with switches.off("single"):
+        return torch.autograd.grad(outputs, inputs, whole, is_grads_batched=True, **options)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hspec.curvature.data import Batch, Data, same, tensors
 from hspec.curvature.engine import differences
-from hspec.curvature.engine.network import Network, coordinates
+from hspec.curvature.engine.network import Network, flat
 
 
 @dataclass
@@ -123,7 +123,7 @@ def _is_wrong(call: Call) -> bool:
 
     def evaluate(t: float) -> dict[str, Tensor]:
         s, _, g = gradient(t)
-        return {"first": s, "second": _row(g).detach()}
+        return {"first": s, "second": flat(g).detach()}
 
     try:
         with torch.enable_grad():
@@ -134,9 +134,7 @@ def _is_wrong(call: Call) -> bool:
             if pairing:
                 xs, ds = zip(*pairing, strict=True)
                 hv = torch.autograd.grad(xs, at, ds, allow_unused=True)
-            second = _row(
-                [torch.zeros_like(a) if x is None else x for x, a in zip(hv, at, strict=True)]
-            )
+            second = flat(hv, at)
             size = sum(float((x.detach() * d).abs().sum()) for x, d in zip(g, v, strict=True))
             exact = {"first": (slope, size), "second": (second.detach(), float(second.norm()))}
             found = differences.compare(exact, evaluate, base[0].real.dtype)
@@ -149,10 +147,6 @@ def _is_wrong(call: Call) -> bool:
 
 def _names(module: nn.Module) -> list[str]:
     return [name for name, _ in module.named_parameters()]
-
-
-def _row(pieces: list[Tensor]) -> Tensor:
-    return torch.cat([coordinates(t) for t in pieces])
 
 
 def _replaced(content, values):

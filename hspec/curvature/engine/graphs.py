@@ -2,7 +2,6 @@
 the one loop over data.
 """
 
-import contextlib
 import functools
 import threading
 import warnings
@@ -37,18 +36,24 @@ class Graphs:
         self.plan: Plan | None = None
         self.forget()
         self.verified: set[int] = set()
+        self._settle()
+
+    def _settle(self) -> None:
+        """What belongs to this process: a lock, and the settings that products are made under."""
+        network = self.network
         self.lock = threading.RLock()
+        self.numerics = numerics(network.device, self.precision, recurrent=network.recurrent)
 
     def __str__(self) -> str:
         return f"{len(self.kept)} of {self.data.num_batches} graphs kept{self.ranks}"
 
     def __getstate__(self) -> dict:
         """Without the graphs, which hold memory of this process; a copy builds its own."""
-        return self.__dict__ | {"kept": {}, "kept_bytes": 0, "lock": None}
+        return self.__dict__ | {"kept": {}, "kept_bytes": 0, "lock": None, "numerics": None}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self.lock = threading.RLock()
+        self._settle()
 
     def apply(
         self,
@@ -76,14 +81,8 @@ class Graphs:
 
     def sum(self, product: Callable[[BatchGraph], Tensor], shape: Sequence[int]) -> Tensor:
         """Σ over batches, of all ranks, of product(graph), of a shape known beforehand."""
-        self.planned()
-        local = functools.partial(
-            self._guarded, lambda: self._sum(lambda graph, _: product(graph), None)
-        )
-        network = self.network
-        return self.ranks.total(
-            local, shape, torch.zeros(1, dtype=network.dtype, device=network.device)
-        )
+        nothing = torch.zeros(1, dtype=self.network.dtype, device=self.network.device)
+        return self.apply(lambda graph, _: product(graph), nothing, shape)
 
     def in_blocks(self, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
         """product over V's rows, cut into blocks of `plan.block`, concatenated again."""
@@ -95,7 +94,7 @@ class Graphs:
     def _sum(self, product, V):
         total = None
         for graph in self:
-            if V is None or len(V) <= self.plan.block:
+            if len(V) <= self.plan.block:
                 term = product(graph, V)
             else:
                 term = torch.cat([product(graph, block) for block in V.split(self.plan.block)])
@@ -103,7 +102,7 @@ class Graphs:
         return total
 
     def _guarded(self, run):
-        with self.lock, self.numerics():
+        with self.lock, self.numerics:
             try:
                 return run()
             except (RuntimeError, MemoryError) as error:
@@ -115,11 +114,6 @@ class Graphs:
                 stacklevel=6,
             )
             return run()
-
-    def numerics(self) -> contextlib.AbstractContextManager:
-        """The process-wide settings that products are computed under."""
-        network = self.network
-        return numerics(network.device, self.precision, recurrent=network.recurrent)
 
     def forget(self) -> None:
         """Forget every kept graph; the next product builds them again."""
@@ -134,18 +128,14 @@ class Graphs:
             torch.cuda.empty_cache()
 
     def __iter__(self) -> Iterator[BatchGraph]:
-        if self.plan is None:
-            self.planned()
         if len(self.kept) == len(self.data.ends):
-            yield from self.kept.values()
-            return
-        for batch in self.data:
-            yield self.kept.get(batch.index) or self._build(batch)
+            return iter(self.kept.values())
+        return (self.kept.get(batch.index) or self._build(batch) for batch in self.data)
 
     def planned(self) -> Plan:
         """The plan, made now if there is none."""
         if self.plan is None:
-            with self.lock, self.numerics():
+            with self.lock, self.numerics:
                 with self.ranks.agreed():
                     mine = make_plan(self.objective, self.check) if self.data.num_batches else None
                 self.plan = united(mine, self.ranks.gather(mine))

@@ -5,7 +5,7 @@ with θ a chosen set of its parameters.
 import copy
 import fnmatch
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -76,14 +76,10 @@ class Network:
 
     def unflatten(self, flat: Tensor) -> list[Tensor]:
         """(..., p) to a list of (..., *shape) views, one per parameter."""
-        lead, pieces = (
-            flat.shape[:-1],
-            zip(flat.split(self.sizes, -1), self.parameters, strict=True),
-        )
-        return [
-            _complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape)
-            for piece, q in pieces
-        ]
+        lead, views = flat.shape[:-1], []
+        for piece, q in zip(flat.split(self.sizes, -1), self.parameters, strict=True):
+            views.append(_complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape))
+        return views
 
     def in_dtype(self, dtype: torch.dtype) -> "Network":
         """A copy in another dtype, whose θ may be changed."""
@@ -109,11 +105,22 @@ def num_coordinates(q: Tensor) -> int:
     return q.numel() * (2 if q.is_complex() else 1)
 
 
-def coordinates(t: Tensor, lead: int = 0) -> Tensor:
-    """A parameter, or what belongs to one, as real numbers: (*lead dimensions, coordinates)."""
-    t = t.to_dense() if t.layout is not torch.strided else t  # gradients of sparse embeddings
-    t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
-    return t.reshape(*t.shape[:lead], -1)
+def flat(
+    pieces: Sequence[Tensor | None],
+    parameters: Sequence[Tensor] | None = None,
+    lead: tuple[int, ...] = (),
+    out: Tensor | None = None,
+) -> Tensor:
+    """What belongs to each parameter, as real numbers one after another: (*lead, p), the inverse of
+    `Network.unflatten`; zeros for None, if the parameters are given.
+    """
+    rows = []
+    for t, q in zip(pieces, parameters or pieces, strict=True):
+        t = q.new_zeros(*lead, *q.shape) if t is None else t
+        t = t.to_dense() if t.layout is not torch.strided else t  # gradients of sparse embeddings
+        t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
+        rows.append(t.reshape(*lead, -1))
+    return torch.cat(rows, -1, out=out)
 
 
 def _complex(piece: Tensor, q: Tensor) -> Tensor:

@@ -34,7 +34,8 @@ class numerics:
     "exact" is float32 to rounding, by the faster of PyTorch's two libraries that keeps it; "fast"
     is TF32 on CUDA, bfloat16 multiplications on CPUs that have them. The math kernel is the only
     one of scaled-dot-product attention that has a second derivative everywhere; cuDNN's recurrent
-    layers have none at all, so that for `recurrent` nets PyTorch's own take their place.
+    layers have none at all, so that for `recurrent` nets PyTorch's own take their place. One object
+    may be entered again and again, and while it is entered, by one thread at a time.
     """
 
     def __init__(self, device: torch.device, precision: str, *, recurrent: bool = False) -> None:
@@ -49,22 +50,22 @@ class numerics:
         }
         if recurrent and device.type == "cuda":
             self.settings["cudnn"] = False
+        self.entered = []
 
     def __enter__(self) -> None:
-        self.grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
+        grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
         _PROCESS.enter(self.settings)
-        self.contexts = (
-            torch.inference_mode(False),
-            torch.autocast(self.device_type, enabled=False),
-        )
-        for context in self.contexts:
+        off = torch.inference_mode(False), torch.autocast(self.device_type, enabled=False)
+        for context in off:
             context.__enter__()
-        torch.set_grad_enabled(self.grad)
+        torch.set_grad_enabled(grad)
+        self.entered.append((grad, off))
 
     def __exit__(self, *exception: object) -> None:
-        for context in reversed(self.contexts):
+        grad, off = self.entered.pop()
+        for context in reversed(off):
             context.__exit__(*exception)
-        torch.set_grad_enabled(self.grad)
+        torch.set_grad_enabled(grad)
         _PROCESS.leave()
 
 
@@ -90,7 +91,11 @@ class _ProcessWide:
             while self.holders and self.settings != settings:
                 self.changed.wait()
             if not self.holders:
-                self.settings, self.before = settings, _exchange(settings)
+                self.settings, self.before = settings, {}
+                for name, value in settings.items():
+                    get, change = _SETTINGS[name]
+                    self.before[name] = get()
+                    change(value)
             self.holders += 1
 
     def leave(self) -> None:
@@ -101,7 +106,8 @@ class _ProcessWide:
         with self.changed:
             self.holders -= 1
             if not self.holders:
-                _exchange(self.before)
+                for name, value in self.before.items():
+                    _SETTINGS[name][1](value)
             self.changed.notify_all()
 
 
@@ -116,16 +122,6 @@ _SETTINGS = {
     "cudnn attention": (cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
     "math attention": (cuda.math_sdp_enabled, cuda.enable_math_sdp),
 }
-
-
-def _exchange(settings: dict[str, object]) -> dict[str, object]:
-    """Change these of the process's settings; what they were before."""
-    before = {}
-    for name, value in settings.items():
-        get, change = _SETTINGS[name]
-        before[name] = get()
-        change(value)
-    return before
 
 
 _PROCESS = _ProcessWide()

@@ -6,9 +6,10 @@ import torch
 
 from hspec.curvature.data import Batch
 from hspec.curvature.engine import differences
-from hspec.curvature.engine.attempt import AGREES, Attempt, raise_if_out_of_memory, relative, row
+from hspec.curvature.engine.attempt import AGREES, Attempt, raise_if_out_of_memory, relative
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.memory import SavedBytes, resident
+from hspec.curvature.engine.network import flat
 
 MAX_BLOCK = 16  # vectors in one sweep: bounds the memory of a sweep to this many times that of one
 # Positions of a batch times parameters up to which a block of vectors was faster than its vectors
@@ -34,7 +35,7 @@ def block_size(objective: Objective, chosen: Attempt) -> int:
     if not graph.terms.blocks or graph.z is None:
         return 1
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
-    V = torch.stack([row(differences.direction(network.parameters, g)) for g in generators])
+    V = torch.stack([flat(differences.direction(network.parameters, g)) for g in generators])
     U = torch.stack([t.expand_as(graph.outputs) for t in V[:, :1]])
     products = ((graph.hess, V), (graph.gauss_newton, V), (graph.jacobian_transpose, U))
     try:
