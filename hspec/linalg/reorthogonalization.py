@@ -76,12 +76,6 @@ class Full:
             left = norms(w)
         return correction, left
 
-    def state(self) -> dict[str, torch.Tensor]:
-        return {}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        pass
-
 
 class Off:
     """The bare three-term recurrence. Ghost eigenvalues will appear; the density survives,
@@ -92,12 +86,6 @@ class Off:
 
     def __call__(self, w, V, before, alphas, betas):
         return torch.zeros(len(w), dtype=torch.float64, device=w.device), norms(w)
-
-    def state(self) -> dict[str, torch.Tensor]:
-        return {}
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        pass
 
 
 class Partial:
@@ -168,19 +156,6 @@ class Partial:
         new[beta == 0] = 0.0  # a run that has stopped asks for nothing
         self.omega[1] = current
         return new
-
-    def state(self) -> dict[str, torch.Tensor]:
-        return {
-            "omega": torch.from_numpy(self.omega),
-            "noise": torch.from_numpy(self.noise),
-            "again": torch.tensor(self.again),
-        }
-
-    def restore(self, state: dict[str, torch.Tensor]) -> None:
-        saved = state["omega"].numpy()
-        self.omega = np.zeros((2, saved.shape[1], max(saved.shape[2], self.omega.shape[2])))
-        self.omega[:, :, : saved.shape[2]] = saved
-        self.noise, self.again = state["noise"].numpy(), bool(state["again"])
 
 
 def make(
