@@ -19,10 +19,9 @@ from hspec.chapters.averaging.figures import (
 from hspec.chapters.averaging.measure import averaging_experiments, part_eigenvalues, ritz_sums
 from hspec.chapters.averaging.verdict import findings, steps_for, verdict_averaging
 from hspec.curvature import G0, G1, G2, G12, class_means, delta_means, gauss_newton, hessian
-from hspec.experiments import Recipe, Setting, Store, load_or_run_all
+from hspec.experiments import Recipe, Setting, load_or_run_all
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
-from hspec.experiments.task import Task
 from hspec.linalg import lanczos
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
@@ -37,22 +36,11 @@ SETTING = Setting(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return Store(folder, folder / "none")
-
-
-@pytest.fixture(scope="module")
 def record(store):
     (record,) = load_or_run_all(
         averaging_experiments(SETTING, ["mlp:5"], [4], {"num_steps": 30}), store, progress=False
     )
     return record
-
-
-@pytest.fixture(scope="module")
-def risk(store):
-    return Task(SETTING, store, "risk", progress=False).risk(dtype=torch.float64)
 
 
 def eigenpairs(matrix):

@@ -10,7 +10,7 @@ from hspec.chapters.bulk_and_outliers.figures import (
 )
 from hspec.chapters.bulk_and_outliers.measure import spectra_experiments
 from hspec.chapters.bulk_and_outliers.verdict import outlier_count, verdict_bulk_and_outliers
-from hspec.experiments import Record, Setting, Store, load_or_run
+from hspec.experiments import Record, Setting, load_or_run
 from hspec.keys import canonical
 from hspec.training import Recipe
 
@@ -22,12 +22,6 @@ NET = {
     "test_per_class": 5,
     "recipe": Recipe(epochs=8, batch_size=20, learning_rate=0.1),
 }
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return Store(folder, folder / "published")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """G and its parts: against dense matrices of a tiny net, and both outcomes of every verdict."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -16,10 +18,9 @@ from hspec.chapters.class_means.figures import (
 from hspec.chapters.class_means.measure import check_exact_rows, class_structure, exact_knock_out
 from hspec.chapters.class_means.verdict import verdict_class_structure
 from hspec.curvature import A1, A2, B1, class_means, gauss_newton
-from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments import Recipe, Setting
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
-from hspec.experiments.task import Task
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 SETTING = Setting(
@@ -34,29 +35,11 @@ OPTIONS = {"num_steps": 60, "num_probes": 2}
 
 
 @pytest.fixture(scope="module")
-def tasks(tmp_path_factory):
-    """A task of its own for each measure, as each has its own checkpoints;
-    they share one trained net.
-    """
-    folder = tmp_path_factory.mktemp("store")
-    return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
+def structure(task):
+    return class_structure(task("structure"), **OPTIONS)
 
 
-@pytest.fixture(scope="module")
-def risk(tasks):
-    return tasks("risk").risk(dtype=torch.float64)
-
-
-def eigenvalues(operator):
-    return torch.linalg.eigvalsh(operator.to_dense()).flip(0).numpy()
-
-
-@pytest.fixture(scope="module")
-def structure(tasks):
-    return class_structure(tasks("structure"), **OPTIONS)
-
-
-def test_structure_has_the_exact_eigenvalues_of_the_means(structure, risk):
+def test_structure_has_the_exact_eigenvalues_of_the_means(structure, risk, eigenvalues):
     means = class_means(risk)
     a1, a2 = A1(means), A2(means)
     np.testing.assert_allclose(structure["a1"], eigenvalues(a1)[:10], rtol=1e-3)
@@ -70,7 +53,7 @@ def test_shares_divide_every_eigenvalue(structure):
     assert (structure["shares"] > -1e-5).all()
 
 
-def test_knocked_out_spectra_end_where_the_dense_ones_do(structure, risk):
+def test_knocked_out_spectra_end_where_the_dense_ones_do(structure, risk, eigenvalues):
     means = class_means(risk)
     without = gauss_newton(risk) - A1(means)
     assert np.nanmax(structure["g_a1_nodes"]) == pytest.approx(eigenvalues(without)[0], rel=1e-3)
@@ -80,12 +63,12 @@ def test_knocked_out_spectra_end_where_the_dense_ones_do(structure, risk):
     )
 
 
-def test_nothing_changes_where_not_even_the_class_means_fit_in_memory(tasks, structure, risk):
+def test_nothing_changes_where_not_even_the_class_means_fit_in_memory(task, structure, risk):
     """As with many classes and a large net: every part is streamed."""
-    task = tasks("streamed")
-    whole, budget = task.risk, 9 * 4 * risk.num_parameters  # nine vectors; there are ten classes
-    task.risk = lambda *arguments, **options: whole(*arguments, memory_budget=budget, **options)
-    streamed = class_structure(task, **OPTIONS)
+    streaming = task("streamed")
+    budget = 9 * 4 * risk.num_parameters  # nine vectors; there are ten classes
+    streaming.risk = functools.partial(streaming.risk, memory_budget=budget)
+    streamed = class_structure(streaming, **OPTIONS)
     assert "cosines" not in streamed
     for name in ("a1", "a2", "a12", "g_top", "cosine"):
         np.testing.assert_allclose(streamed[name], structure[name], rtol=1e-3)
@@ -99,10 +82,10 @@ def test_the_two_means_of_a_class_oppose_each_other(structure):
     np.testing.assert_allclose(structure["p_off"] + structure["p_own"], 0.1, rtol=1e-5)
 
 
-def test_exact_knock_outs_are_those_of_the_dense_matrices(tasks):
-    task = tasks("exact")
-    found = exact_knock_out(task, sample_per_class=2, num_steps=20)
-    risk = task.risk(per_class=2, dtype=torch.float64)
+def test_exact_knock_outs_are_those_of_the_dense_matrices(task, eigenvalues):
+    sampling = task("exact")
+    found = exact_knock_out(sampling, sample_per_class=2, num_steps=20)
+    risk = sampling.risk(per_class=2, dtype=torch.float64)
     expected = eigenvalues(gauss_newton(risk) - A1(class_means(risk)))[:20]
     np.testing.assert_allclose(found["exact_a1"][:20], expected, atol=1e-5 * expected[0])
     np.testing.assert_allclose(found["exact"][0], np.nanmax(found["g_nodes"]), rtol=1e-4)
@@ -137,28 +120,12 @@ def test_exact_spectra_beyond_what_can_be_solved_are_refused():
         check_exact_rows(30_000)
 
 
-@pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-
-    def measured(measure, setting=SETTING, **options):
-        store = Store(folder, folder / "none")
-        return load_or_run(Experiment(measure, setting, options), store, progress=False)
-
-    return measured
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
-
-
 def lines(axis):
     return {line.get_label(): line for line in axis.get_lines()}
 
 
-def test_structure_figures_and_tables(record):
-    found = record(class_structure, num_steps=30)
+def test_structure_figures_and_tables(measured, drawn):
+    found = measured(class_structure, num_steps=30)
     left, right = drawn(outliers_and_means(found)).axes
     np.testing.assert_array_equal(lines(left)["A1"].get_ydata(), found["a1"][:13])
     assert len(right.patches) == 4 * 13
@@ -173,8 +140,8 @@ def test_structure_figures_and_tables(record):
     assert list(survivor_table(found)["matrix"]) == ["G − A1", "G − A1 − A2", "G − A1 − A2 − B1"]
 
 
-def test_exact_spectra_are_drawn_beside_the_quadrature(record):
-    found = record(exact_knock_out, sample_per_class=2, num_steps=30)
+def test_exact_spectra_are_drawn_beside_the_quadrature(measured, drawn):
+    found = measured(exact_knock_out, sample_per_class=2, num_steps=30)
     left, right = drawn(exact_knock_outs(found)).axes
     assert lines(left)["G"].get_ydata()[0] == pytest.approx(found["exact"][0])
     assert {"exact", "quadrature"} <= lines(right).keys()

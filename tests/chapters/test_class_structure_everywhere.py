@@ -37,9 +37,8 @@ from hspec.curvature.layers import (
     feature_moment,
     feature_part,
 )
-from hspec.experiments import Experiment, Recipe, Record, Setting, Store, load_or_run
+from hspec.experiments import Recipe, Record, Setting
 from hspec.experiments.claims import OUTCOMES
-from hspec.experiments.task import Task
 
 HOLDS, FAILS, OPEN = OUTCOMES
 SETTING = Setting(
@@ -54,21 +53,8 @@ SETTING = Setting(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return Store(folder, folder / "none")
-
-
-@pytest.fixture(scope="module")
-def record(store):
-    return load_or_run(
-        Experiment(layer_structure, SETTING, {"gradient_per_class": 2}), store, progress=False
-    )
-
-
-@pytest.fixture(scope="module")
-def risk(store):
-    return Task(SETTING, store, "risk", progress=False).risk(dtype=torch.float64)
+def record(measured):
+    return measured(layer_structure, gradient_per_class=2)
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +103,15 @@ def test_features_and_errors_are_those_of_the_dense_matrices(record, layers):
 
 
 @pytest.mark.parametrize("name", ["1", "7"], ids=["more vectors", "more coordinates"])
-def test_gradients_keep_the_spectra_of_the_layers_block(store, name):
+def test_gradients_keep_the_spectra_of_the_layers_block(task, name):
     """G of the layer, G − A1, and G outside of the span of the g_c, from a risk of its own."""
-    task = Task(SETTING, store, "own", progress=False)
+    own = task("own")
     options = {"per_class": 2 if name == "1" else 4, "dtype": torch.float64}
-    data = layer_data(task.risk(**options), name)[name]
+    data = layer_data(own.risk(**options), name)[name]
     table = gradient_table(data)
     assert len(table) == min(data.weight.numel(), 10 * len(data.features))
     found = knock_outs(table, data.error_levels, torch.Generator().manual_seed(0))
-    risk = task.risk(**options, parameters=[f"{name}.weight"])
+    risk = own.risk(**options, parameters=[f"{name}.weight"])
     means, G = class_means(risk), gauss_newton(risk).to_dense()
     exact = {
         "all": G,

@@ -10,11 +10,10 @@ from sklearn.metrics import silhouette_samples
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
 from hspec.curvature import class_means
-from hspec.experiments import Recipe, Setting, Store
+from hspec.experiments import Recipe, Setting
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.clusters import distances, inner_products, silhouettes
 from hspec.experiments.records import Record
-from hspec.experiments.task import Task
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 SETTING = Setting(
@@ -44,13 +43,8 @@ def test_silhouettes_are_those_of_another_library():
     )
 
 
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    return Task(SETTING, Store(tmp_path_factory.mktemp("store")), "test", progress=False)
-
-
-def test_inner_products_are_those_of_the_means(task):
-    means = class_means(task.risk(dtype=torch.float64))
+def test_inner_products_are_those_of_the_means(risk):
+    means = class_means(risk)
     vectors = means.cross_class_vectors[~torch.eye(10, dtype=torch.bool)]  # (90, p), c major
     both = torch.cat([means.class_vectors, vectors])
     expected = (both @ both.T).numpy()
@@ -60,8 +54,9 @@ def test_inner_products_are_those_of_the_means(task):
 
 
 def test_geometry_measures_the_original_distances(task):
-    found = class_geometry(task, epoch=2, num_permutations=19, seed=3)
-    means = class_means(task.risk(step=task.step_after(2)))
+    second = task("second epoch")
+    found = class_geometry(second, epoch=2, num_permutations=19, seed=3)
+    means = class_means(second.risk(step=second.step_after(2)))
     inner = inner_products(means.gram(), means.shares)
     d = distances(inner, "euclidean")[10:, 10:]
     np.testing.assert_allclose(
@@ -71,7 +66,7 @@ def test_geometry_measures_the_original_distances(task):
     )
     assert found["euclidean_map"].shape == found["cosine_map"].shape == (100, 2)
     assert len(found["euclidean_permuted"]) == 19
-    again = class_geometry(task, epoch=2, num_permutations=19, seed=3)
+    again = class_geometry(second, epoch=2, num_permutations=19, seed=3)
     np.testing.assert_array_equal(found["cosine_map"], again["cosine_map"])
 
 

@@ -12,55 +12,48 @@ from hspec.chapters.instrument.verdict import (
     ghost_copies,
     verdict_instrument,
 )
-from hspec.experiments import Experiment, Record, Setting, Store, load_or_run
+from hspec.experiments import Record, Setting
 from hspec.linalg import SpectralMeasure, wasserstein
 from hspec.training import Recipe
 
-NET = {
-    "model": "mlp:8",
-    "width": 1.0,
-    "image_size": 8,
-    "per_class": 10,
-    "test_per_class": 5,
-    "recipe": Recipe(epochs=8, batch_size=20, learning_rate=0.1),
-}
+SETTING = Setting(
+    model="mlp:8",
+    width=1.0,
+    image_size=8,
+    per_class=10,
+    test_per_class=5,
+    recipe=Recipe(epochs=8, batch_size=20, learning_rate=0.1),
+)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return Store(folder, folder / "published")
+def record(measured):
+    return measured(instrument, num_steps=90, num_probes=3)
 
 
-@pytest.fixture(scope="module")
-def measured(store):
-    options = {"num_steps": 90, "num_probes": 3}
-    return load_or_run(Experiment(instrument, Setting(**NET), options), store, progress=False)
+def test_ends_of_the_spectrum_are_exact(record):
+    assert errors(record, "double")["top"] < 1e-9
+    assert errors(record, "single")["top"] < 1e-4
 
 
-def test_ends_of_the_spectrum_are_exact(measured):
-    assert errors(measured, "double")["top"] < 1e-9
-    assert errors(measured, "single")["top"] < 1e-4
-
-
-def test_band_contains_the_exact_cdf_and_the_check_can_fail(measured):
-    outside, total = band_violations(measured)
+def test_band_contains_the_exact_cdf_and_the_check_can_fail(record):
+    outside, total = band_violations(record)
     assert outside == 0
     assert total > 60
-    shifted = Record(measured.arrays | {"exact_cdf": measured["exact_cdf"] + 0.2}, measured.meta)
+    shifted = Record(record.arrays | {"exact_cdf": record["exact_cdf"] + 0.2}, record.meta)
     assert band_violations(shifted)[0] > 0
 
 
-def test_exact_probe_cdf_ends_at_one(measured):
+def test_exact_probe_cdf_ends_at_one(record):
     last = [
         row[np.isfinite(points)][-1]
-        for row, points in zip(measured["exact_cdf"], measured["edges"], strict=True)
+        for row, points in zip(record["exact_cdf"], record["edges"], strict=True)
     ]
     np.testing.assert_allclose(last, 1.0, atol=1e-12)
 
 
-def test_ghosts_appear_only_without_reorthogonalisation(measured):
-    bare, full = ghost_copies(measured)
+def test_ghosts_appear_only_without_reorthogonalisation(record):
+    bare, full = ghost_copies(record)
     assert full == 1
     assert bare > 1
 
@@ -71,11 +64,9 @@ def test_points_between_nodes_end_before_the_padding():
     assert np.isnan(points[7:]).all()
 
 
-def test_instrument_verdicts_can_fail(measured):
-    assert [v.outcome for v in verdict_instrument(measured)][-1] == "holds"
-    wrong = Record(
-        measured.arrays | {"double_nodes": measured["double_nodes"] * 1.5}, measured.meta
-    )
+def test_instrument_verdicts_can_fail(record):
+    assert [v.outcome for v in verdict_instrument(record)][-1] == "holds"
+    wrong = Record(record.arrays | {"double_nodes": record["double_nodes"] * 1.5}, record.meta)
     assert "fails" in [v.outcome for v in verdict_instrument(wrong)]
 
 
@@ -97,11 +88,11 @@ def test_heavy_tails_are_paretos():
     assert values.min() > 0 and values.max() / values.median() > 1e3
 
 
-def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
+def test_quadrature_of_the_spiked_matrix_is_its_spectrum(measured):
     """Within four standard errors √(2/(p n_v)) of a probe's mean,
     in units of the spectrum's spread.
     """
-    record = load_or_run(Experiment(synthetic, None, {"num_probes": 2}), store, progress=False)
+    record = measured(synthetic, None, num_probes=2)
     assert record["top"] == pytest.approx(record["exact"][:3], rel=1e-10)
     for prefix, values in (("plain_", record["exact"]), ("deflated_", record["exact"][3:])):
         allowed = 4 * values.std() * (2 / (2 * len(values))) ** 0.5
@@ -109,15 +100,15 @@ def test_quadrature_of_the_spiked_matrix_is_its_spectrum(store):
         assert wasserstein(record.spectrum(prefix), exact) < allowed
 
 
-def test_unknown_matrix_is_refused(store):
+def test_unknown_matrix_is_refused(measured):
     with pytest.raises(
         ValueError, match="unknown matrix 'round': choose one of spiked, heavy-tailed"
     ):
-        load_or_run(Experiment(synthetic, None, {"matrix": "round"}), store, progress=False)
+        measured(synthetic, None, matrix="round")
 
 
-def test_figures_show_the_density_the_band_and_the_ghosts(measured):
-    density, cdf = exact_and_estimated(measured).axes
+def test_figures_show_the_density_the_band_and_the_ghosts(record):
+    density, cdf = exact_and_estimated(record).axes
     assert len(density.lines) == 2
     assert cdf.collections
-    assert len(ghosts(measured).axes[0].get_yticklabels()) == 3
+    assert len(ghosts(record).axes[0].get_yticklabels()) == 3

@@ -15,9 +15,8 @@ from hspec.chapters.kronecker.figures import (
 from hspec.chapters.kronecker.measure import APPROXIMATIONS, layer_curvature, linear_layers
 from hspec.chapters.kronecker.verdict import findings, misses, verdict_kronecker
 from hspec.curvature import Risk, class_means, layer_gauss_newton
-from hspec.experiments import Experiment, Recipe, Record, Setting, Store, load_or_run
+from hspec.experiments import Recipe, Record, Setting
 from hspec.experiments.claims import OUTCOMES
-from hspec.experiments.task import Task
 from hspec.linalg import subspace_cosines
 
 HOLDS, FAILS, OPEN = OUTCOMES
@@ -33,20 +32,8 @@ SETTING = Setting(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return Store(folder, folder / "none")
-
-
-@pytest.fixture(scope="module")
-def record(store):
-    experiment = Experiment(layer_curvature, SETTING, {"num_steps": 10, "num_probes": 1})
-    return load_or_run(experiment, store, progress=False)
-
-
-@pytest.fixture(scope="module")
-def risk(store):
-    return Task(SETTING, store, "risk", progress=False).risk(dtype=torch.float64)
+def record(measured):
+    return measured(layer_curvature, num_steps=10, num_probes=1)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hspec.chapters.logit_then_class.figures import (
 from hspec.chapters.logit_then_class.measure import delta_geometry, effects
 from hspec.chapters.logit_then_class.verdict import crossing_epochs, findings, verdict_order
 from hspec.curvature import delta_means
-from hspec.experiments import Cell, Grid, Recipe, Setting, Store, grid
+from hspec.experiments import Cell, Grid, Recipe, Setting, grid
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.clusters import METRICS, distances, silhouettes
 from hspec.experiments.records import Record
@@ -75,12 +75,6 @@ def test_what_no_effect_explains_is_its_share_of_the_degrees_of_freedom():
     found = [effects(additive(0, 0, 1, seed)[0], FIRST, SECOND)[2] for seed in range(20)]
     error = np.std(found) / np.sqrt(len(found))
     assert abs(np.mean(found) - no_effect(5)) < 4 * error
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return Store(folder, folder / "none")
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from hspec.chapters.misclassification.verdict import (
     within_signals,
 )
 from hspec.curvature.logistic_regression import expected_fisher, gaussian_classes
-from hspec.experiments import Experiment, Record, Store, load_or_run
+from hspec.experiments import Record
 from hspec.experiments.claims import OUTCOMES
 
 HOLDS, FAILS, OPEN = OUTCOMES
@@ -41,10 +41,8 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    store = Store(folder, folder / "none")
-    return load_or_run(Experiment(logistic_fisher, None, OPTIONS), store, progress=False)
+def record(measured):
+    return measured(logistic_fisher, **OPTIONS)
 
 
 def generator(seed=0):

@@ -19,10 +19,9 @@ from hspec.chapters.outlier_ownership.figures import (
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import energy_ratio, verdict_ownership
 from hspec.curvature import gauss_newton, hessian, residual
-from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments import Recipe, Setting
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
-from hspec.experiments.task import Task
 from hspec.figures.style import COLOURS
 from hspec.linalg import SpectralMeasure
 
@@ -39,29 +38,11 @@ OPTIONS = {"num_steps": 60, "num_probes": 2}
 
 
 @pytest.fixture(scope="module")
-def tasks(tmp_path_factory):
-    """A task of its own for each measure, as each has its own checkpoints;
-    they share one trained net.
-    """
-    folder = tmp_path_factory.mktemp("store")
-    return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
+def owned(task):
+    return ownership(task("ownership"), **OPTIONS)
 
 
-@pytest.fixture(scope="module")
-def risk(tasks):
-    return tasks("risk").risk(dtype=torch.float64)
-
-
-def eigenvalues(operator):
-    return torch.linalg.eigvalsh(operator.to_dense()).flip(0).numpy()
-
-
-@pytest.fixture(scope="module")
-def owned(tasks):
-    return ownership(tasks("ownership"), **OPTIONS)
-
-
-def test_ownership_finds_the_eigenvalues_of_the_dense_matrices(owned, risk):
+def test_ownership_finds_the_eigenvalues_of_the_dense_matrices(owned, risk, eigenvalues):
     hess, h = eigenvalues(hessian(risk)), eigenvalues(residual(risk))
     np.testing.assert_allclose(owned["hess_top"], hess[:13], rtol=1e-4)
     np.testing.assert_allclose(owned["g_top"], eigenvalues(gauss_newton(risk))[:13], rtol=1e-4)
@@ -131,36 +112,20 @@ def test_energy_of_one_probe_or_near_the_half_is_inconclusive():
     assert outcomes(verdict_ownership(owned_record(probes=1)))[3] == INCONCLUSIVE
 
 
-@pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-
-    def measured(measure, setting=SETTING, **options):
-        store = Store(folder, folder / "none")
-        return load_or_run(Experiment(measure, setting, options), store, progress=False)
-
-    return measured
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
-
-
 def lines(axis):
     return {line.get_label(): line for line in axis.get_lines()}
 
 
-def test_three_spectra_share_one_axis(record):
-    found = record(ownership, num_steps=30, num_probes=2)
+def test_three_spectra_share_one_axis(measured, drawn):
+    found = measured(ownership, num_steps=30, num_probes=2)
     left, right = drawn(three_spectra(found)).axes
     assert {"Hess", "G", "H"} <= lines(left).keys()
     assert right.get_xlim()[1] == pytest.approx(3 * found["hess_top"][9], rel=0.2)
     assert lines(left)["G"].get_color() == COLOURS["G"]
 
 
-def test_eigenvalue_counts_end_at_the_largest_eigenvalue(record):
-    found = record(ownership, num_steps=30, num_probes=2)
+def test_eigenvalue_counts_end_at_the_largest_eigenvalue(measured, drawn):
+    found = measured(ownership, num_steps=30, num_probes=2)
     (axis,) = drawn(eigenvalue_counts(found)).axes
     t, count = lines(axis)["Hess"].get_data()
     assert count[t > found["hess_top"][0] * 1.01].max() < 1e-9
@@ -168,8 +133,8 @@ def test_eigenvalue_counts_end_at_the_largest_eigenvalue(record):
     np.testing.assert_allclose(count[between], 1)
 
 
-def test_overlap_knock_out_and_tables_of_ownership(record):
-    found = record(ownership, num_steps=30, num_probes=2)
+def test_overlap_knock_out_and_tables_of_ownership(measured, drawn):
+    found = measured(ownership, num_steps=30, num_probes=2)
     _, heat, _ = drawn(eigenspace_overlap(found)).axes
     np.testing.assert_array_equal(heat.get_images()[0].get_array(), found["overlaps"])
     assert any("projected out" in name for name in lines(drawn(knocked_out(found)).axes[0]))
@@ -178,7 +143,7 @@ def test_overlap_knock_out_and_tables_of_ownership(record):
     assert float(energies["energy of H, ‖H‖_F²"]) > 0
 
 
-def test_one_probe_is_drawn_without_a_band(record):
-    found = record(ownership, num_steps=30, num_probes=1)
+def test_one_probe_is_drawn_without_a_band(measured, drawn):
+    found = measured(ownership, num_steps=30, num_probes=1)
     assert not drawn(three_spectra(found)).axes[0].collections
     drawn(eigenvalue_counts(found))

@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
 
 from hspec.chapters.power_law.figures import half_table, law_fit_table, law_fits, log_spectra
 from hspec.chapters.power_law.measure import known_law, log_spectrum
 from hspec.chapters.power_law.verdict import verdict_power_law
 from hspec.curvature import residual
-from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments import Recipe, Setting
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
-from hspec.experiments.task import Task
 from hspec.linalg import SpectralMeasure
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
@@ -25,35 +23,17 @@ SETTING = Setting(
 )
 
 
-@pytest.fixture(scope="module")
-def tasks(tmp_path_factory):
-    """A task of its own for each measure, as each has its own checkpoints;
-    they share one trained net.
-    """
-    folder = tmp_path_factory.mktemp("store")
-    return lambda name: Task(SETTING, Store(folder, folder / "none"), name, progress=False)
-
-
-@pytest.fixture(scope="module")
-def risk(tasks):
-    return tasks("risk").risk(dtype=torch.float64)
-
-
-def eigenvalues(operator):
-    return torch.linalg.eigvalsh(operator.to_dense()).flip(0).numpy()
-
-
-def test_known_laws_are_what_they_say(tasks):
+def test_known_laws_are_what_they_say(task):
     options = {"dimension": 300, "num_steps": 300, "num_probes": 1}
-    circle = known_law(tasks("circle"), law="semicircle", **options)["h_nodes"]
+    circle = known_law(task("circle"), law="semicircle", **options)["h_nodes"]
     assert 0.9 < np.nanmax(circle) < 1.1
     law = np.sort(
-        np.abs(known_law(tasks("power"), law="power law", exponent=2.0, **options)["h_nodes"][0])
+        np.abs(known_law(task("power"), law="power law", exponent=2.0, **options)["h_nodes"][0])
     )
     counts = [(law > t).sum() for t in (0.01, 0.1)]  # share above t: (1/t − 1)/(1/lowest − 1)
     assert counts == pytest.approx([300 * (1 / t - 1) / 999 for t in (0.01, 0.1)], abs=1)
     with pytest.raises(ValueError, match="unknown law 'circle'"):
-        known_law(tasks("none"), law="circle")
+        known_law(task("none"), law="circle")
 
 
 def outcomes(verdicts):
@@ -102,35 +82,19 @@ def test_probes_that_disagree_decide_nothing():
     assert outcomes(verdict_power_law(record, []))[0::2] == [INCONCLUSIVE] * 2
 
 
-def test_log_spectrum_measures_the_residual(tasks, risk):
-    found = log_spectrum(tasks("log"), num_steps=40, num_probes=1)
+def test_log_spectrum_measures_the_residual(task, risk, eigenvalues):
+    found = log_spectrum(task("log"), num_steps=40, num_probes=1)
     h = eigenvalues(residual(risk))
     assert np.nanmax(found["h_nodes"]) == pytest.approx(h[0], rel=1e-3)
     assert np.nanmin(found["h_nodes"]) == pytest.approx(h[-1], rel=1e-3)
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-
-    def measured(measure, setting=SETTING, **options):
-        store = Store(folder, folder / "none")
-        return load_or_run(Experiment(measure, setting, options), store, progress=False)
-
-    return measured
-
-
-def drawn(figure):
-    figure.canvas.draw()
-    return figure
 
 
 def lines(axis):
     return {line.get_label(): line for line in axis.get_lines()}
 
 
-def test_log_spectra_draw_nothing_below_the_floors(record):
-    found = record(known_law, None, law="semicircle", dimension=300, num_steps=60)
+def test_log_spectra_draw_nothing_below_the_floors(measured, drawn):
+    found = measured(known_law, None, law="semicircle", dimension=300, num_steps=60)
     axis = drawn(log_spectra([found])).axes[0]
     shown = lines(axis)
     highest = max(shown[f"floor: {name}"].get_xdata()[0] for name in ("noise", "ε", "resolution"))
@@ -138,9 +102,9 @@ def test_log_spectra_draw_nothing_below_the_floors(record):
     assert shown["λ > 0"].get_xdata().min() > shown["floor: ε"].get_xdata()[0]
 
 
-def test_law_fits_and_their_numbers(record):
+def test_law_fits_and_their_numbers(measured, drawn):
     laws = [
-        record(known_law, None, law=law, dimension=300, num_steps=60)
+        measured(known_law, None, law=law, dimension=300, num_steps=60)
         for law in ("semicircle", "power law")
     ]
     assert len(drawn(law_fits(laws)).axes) == 4

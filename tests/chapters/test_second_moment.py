@@ -16,10 +16,9 @@ from hspec.chapters.second_moment.measure import (
 )
 from hspec.chapters.second_moment.verdict import findings, verdict_second_moment
 from hspec.curvature import delta_means, gauss_newton
-from hspec.experiments import Experiment, Recipe, Setting, Store, load_or_run
+from hspec.experiments import Recipe, Setting
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
-from hspec.experiments.task import Task
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 SETTING = Setting(
@@ -34,19 +33,8 @@ SETTING = Setting(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    return Store(folder, folder / "none")
-
-
-@pytest.fixture(scope="module")
-def record(store):
-    return load_or_run(Experiment(second_moment, SETTING, {"num_steps": 40}), store, progress=False)
-
-
-@pytest.fixture(scope="module")
-def risk(store):
-    return Task(SETTING, store, "risk", progress=False).risk(dtype=torch.float64)
+def record(measured):
+    return measured(second_moment, num_steps=40)
 
 
 @pytest.fixture(scope="module")
