@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+# A process of about a gigabyte for each core; the real book, which is made once, is looked at by one.
+AT_ONCE := -n auto --maxprocesses=4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: book pdf test clean
 
@@ -14,7 +16,7 @@ pdf: $(READY)
 	@$(VENV)/bin/hspec book --pdf $(if $(FRESH),--fresh)
 
 test: $(READY)
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest $(AT_ONCE)
 
 clean:
 	rm -rf _build book/notebooks book/_generated
