@@ -3,18 +3,17 @@ on the network's device and in its dtype.
 """
 
 import contextlib
-import copy
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from hspec.curvature.contents import copied, equal, mapped, moved, tensors
+
 Forward = Callable[[nn.Module, object], tuple[Tensor, object]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ class Data:
         """What the module gets: containers of its own,
         and tensors of its own if it writes into them.
         """
-        return mapped(content, copied if self.is_written else _as_it_is)
+        return mapped(content, copied if self.is_written else lambda t: t)
 
     def evaluate(self, module: nn.Module, batch: Batch) -> tuple[Tensor, object]:
         """(outputs, targets) of `module` on a batch."""
@@ -265,25 +264,6 @@ def same(a: Tensor, b: Tensor, least: float = 1.0) -> bool:
     return float((a - b).abs().max()) <= tolerance
 
 
-def tensors(content: object) -> Iterator[Tensor]:
-    """All tensors of a batch, however nested in lists, tuples and mappings."""
-    if isinstance(content, Tensor):
-        yield content
-    elif isinstance(content, Mapping):
-        for value in content.values():
-            yield from tensors(value)
-    elif isinstance(content, list | tuple):
-        for value in content:
-            yield from tensors(value)
-
-
-def equal(a: object, b: object) -> bool:
-    """Whether two batches hold the same tensors, in the same places."""
-    pairs = list(zip(tensors(a), tensors(b), strict=False))
-    count = sum(1 for _ in tensors(a)), sum(1 for _ in tensors(b))
-    return count[0] == count[1] and all(torch.equal(s, t) for s, t in pairs)
-
-
 def changed(layer: str) -> ValueError:
     """Two passes saw different outputs: because of a layer of the module,
     or else because of the data.
@@ -302,48 +282,3 @@ def changed(layer: str) -> ValueError:
         "loader, "
         "or pass list(batches), which fixes one draw of them"
     )
-
-
-def moved(content: T, device: torch.device, dtype: torch.dtype, *, anew: bool = False) -> T:
-    """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else
-    as they are.
-
-    anew: in memory of their own, also where nothing is to be done.
-    """
-
-    def put(t: Tensor) -> Tensor:
-        there = t.to(device, dtype) if t.is_floating_point() else t.to(device)
-        # an inference tensor cannot be part of a graph; its copy can
-        return copied(there) if there is t and (anew or t.is_inference()) else there
-
-    return mapped(content, put)
-
-
-def copied(t: Tensor) -> Tensor:
-    """The same numbers elsewhere; as a leaf, like the tensors of a batch."""
-    return t.detach().clone().requires_grad_(t.requires_grad)
-
-
-def _as_it_is(t: Tensor) -> Tensor:
-    return t
-
-
-def mapped(content: T, function: Callable[[Tensor], Tensor]) -> T:
-    """A batch with every tensor t replaced by function(t), in containers of the same kinds."""
-    if isinstance(content, Tensor):
-        return function(content)
-    if isinstance(content, MutableMapping):
-        with contextlib.suppress(
-            TypeError
-        ):  # keeps classes such as BatchEncoding, with their attributes
-            other = copy.copy(content)
-            for key, value in content.items():
-                other[key] = mapped(value, function)
-            return other
-    if isinstance(content, Mapping):
-        return {key: mapped(value, function) for key, value in content.items()}
-    if isinstance(content, tuple) and hasattr(content, "_fields"):
-        return type(content)(*(mapped(value, function) for value in content))
-    if isinstance(content, list | tuple):
-        return type(content)(mapped(value, function) for value in content)
-    return content

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from hspec.curvature.data import tensors
+from hspec.curvature.contents import tensors
 from hspec.curvature.risk import Risk
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from hspec.curvature.data import tensors
+from hspec.curvature.contents import tensors
 from hspec.distributed import Alone
 
 

@@ -1,9 +1,7 @@
 """The one door from a network to mathematics: L(θ) = (1/W) Σ ℓ(f(x; θ), y)."""
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 import torch
 import torch.distributed as dist
@@ -11,17 +9,17 @@ from torch import Tensor, nn
 
 from hspec import batch_norm as bn
 from hspec.curvature import refusals
-from hspec.curvature.data import Batch, Data, Forward, changed, same, sketched
+from hspec.curvature.data import Data, Forward
 from hspec.curvature.engine.batch_graph import Objective
-from hspec.curvature.engine.blame import where_examples_couple, where_passes_differ
-from hspec.curvature.engine.copying import refuse_computed_tensors_in_use, unwrapped
-from hspec.curvature.engine.elsewhere import coupling
+from hspec.curvature.engine.copying import unwrapped
 from hspec.curvature.engine.graphs import Graphs
-from hspec.curvature.engine.memory import free_memory, is_out_of_memory
+from hspec.curvature.engine.memory import free_memory
 from hspec.curvature.engine.network import Network, flat
 from hspec.curvature.engine.precision import PRECISIONS, normal_tensors, numerics
-from hspec.curvature.loss import Loss, Terms, as_loss
-from hspec.curvature.survey import Survey, Totals
+from hspec.curvature.independence import keeps_examples_alone, keeps_examples_apart
+from hspec.curvature.loss import Loss, as_loss
+from hspec.curvature.passes import repeated_pass
+from hspec.curvature.survey import Totals
 from hspec.distributed import ALONE, Alone, ranks_of, refuse_padding
 
 
@@ -59,11 +57,10 @@ class Risk:
         self.num_parameters, self.parameter_slices = network.num_parameters, network.slices
         self.dtype, self.device = network.dtype, network.device
         data.needs_grad = loss.needs_graph
-        self._survey()
+        objective = Objective(network, data, loss)
+        self._survey(objective)
         self.memory_budget = min(ranks.gather(budget))
-        self.graphs = Graphs(
-            Objective(network, data, loss), self.memory_budget, precision, check, ranks
-        )
+        self.graphs = Graphs(objective, self.memory_budget, precision, check, ranks)
 
     @classmethod
     @normal_tensors()
@@ -240,8 +237,8 @@ class Risk:
         """
         if self._couples or not self.data.is_paired or not self.is_labelled:
             return False
-        with self.ranks.agreed():
-            mine = self._keeps_logits_apart()
+        with self.ranks.agreed(), self.graphs.lock, self.graphs.numerics:
+            mine, self.coupled_by = keeps_examples_apart(self.graphs.objective, self.labels)
         return all(self.ranks.gather(mine))
 
     @property
@@ -249,49 +246,13 @@ class Risk:
         """Whether every example has a label, on all ranks."""
         return self._totals.num_labels == self.num_examples
 
-    def _keeps_logits_apart(self) -> bool:
-        with self.graphs.lock, self.graphs.numerics, self.data.without_graph():
-            for first in islice(self.data, 1):
-                x, _ = first.content
-                if not self._keeps(x[::2], first.rows.start + 2 * torch.arange(len(x[::2]))):
-                    self.coupled_by = where_examples_couple(self.network, self.data, first)
-                    return False
-                layer = coupling(self.graphs.objective, first)
-                if layer is not None:
-                    self.coupled_by = layer
-                    return False
-            if len({batch.content[0].shape[1:] for batch in self.data}) > 1:
-                # such as sentences, each batch of a length: they cannot be sorted into others
-                return False
-            return all(self._keeps(x, rows) for x, rows in self._sorted_by_class())
-
     @functools.cached_property
     def keeps_examples_alone(self) -> bool:
         """Whether every example, given to the module by itself,
         has the outputs that it has in its batch.
         """
-        with self.graphs.lock, self.graphs.numerics, self.data.without_graph():
-            return all(
-                self._keeps(x, torch.tensor([batch.rows.start + i]))
-                for batch in self.data
-                for i, x in enumerate(batch.content[0].split(1))
-            )
-
-    def _sorted_by_class(self):
-        for c in self.labels.unique().tolist():
-            members = (self.labels == c).nonzero()[:, 0]
-            for x in self.data.of_class(c):
-                yield x, members[: len(x)]
-                members = members[len(x) :]
-
-    def _keeps(self, x: Tensor, rows: Tensor) -> bool:
-        try:
-            outputs = self.network.module(self.data.given(x))
-        except (RuntimeError, ValueError) as error:  # it takes batches of one size only
-            if is_out_of_memory(error):
-                raise
-            return False
-        return same(self.data.sketch[rows.to(self.data.sketch.device)], sketched(outputs))
+        with self.graphs.lock, self.graphs.numerics:
+            return keeps_examples_alone(self.graphs.objective)
 
     @functools.cached_property
     def _outputs(self) -> Tensor:
@@ -304,12 +265,12 @@ class Risk:
                 rows.append(f.detach())
             return torch.cat(rows)
 
-    def _survey(self) -> None:
+    def _survey(self, objective: Objective) -> None:
         """Go through the sample twice: W, N, the labels, the sum of losses;
         and whether it repeats itself.
         """
         with self.ranks.agreed():
-            survey = self._repeated_pass()
+            survey = repeated_pass(objective, self.precision)
         totals = Totals.together(self.ranks.gather(survey.totals()))
         if not totals.weight and getattr(self.loss_function, "mean", None) is True:
             raise ValueError("every target is ignored: the sample is empty")
@@ -317,67 +278,6 @@ class Risk:
         self.num_examples, self.num_classes = totals.num_examples, totals.width
         self.num_rows = totals.num_rows
         self.labels = None if totals.num_labels is None else survey.labels.to(self.device)
-
-    def _repeated_pass(self) -> Survey:
-        first = self._pass()
-        self.data.ends, self.data.sketch = first.ends, first.sketch
-        second = self._pass()
-        if not first.repeats(second):
-            with numerics(self.device, self.precision), self.data.without_graph():
-                layer = where_passes_differ(self.network, self.data, next(iter(self.data)))
-            raise changed(layer)
-        return first
-
-    def _pass(self) -> Survey:
-        survey = Survey()
-        with numerics(self.device, self.precision):
-            for batch in self.data:
-                lent = self.data.lent(batch)
-                survey.add(batch, *self._evaluated(lent))
-                self.data.look_for_writes(batch, lent)
-        return survey.finished()
-
-    def _evaluated(self, batch: Batch) -> tuple[int, Tensor, Terms]:
-        """(examples, f, the loss's terms) of a batch, checked."""
-        try:
-            outputs, targets = self._outputs_of(batch)
-        except Exception as error:
-            if is_out_of_memory(error) or str(error).startswith(batch.where):
-                raise
-            raise refusals.failed(batch.where, batch.content, error) from error
-        refusals.check_outputs(batch.where, outputs)
-        with self.data.without_graph():
-            f, terms = self.loss_function.at(outputs, targets, batch.where)
-        if self.network.computed and batch.index == 0:
-            self._check_computed(batch)
-        return len(outputs) if outputs.dim() else 1, f.detach(), terms
-
-    def _outputs_of(self, batch: Batch) -> tuple[Tensor, object]:
-        """The outputs, without a graph unless the module cannot be evaluated without:
-        it differentiates inside.
-        """
-        try:
-            with self.data.without_graph():
-                return self.data.evaluate(self.network.module, batch)
-        except RuntimeError as error:
-            if self.data.needs_grad or is_out_of_memory(error):
-                raise
-            with torch.enable_grad(), contextlib.suppress(RuntimeError):
-                found = self.data.evaluate(self.network.module, batch)
-                self.data.needs_grad = True
-                return found
-            raise
-
-    def _check_computed(self, batch: Batch) -> None:
-        computed = self.network.computed
-        with torch.enable_grad():
-            for t in computed.values():
-                t.requires_grad_(True)
-            outputs, _ = self.data.evaluate(self.network.module, batch)
-            if outputs.requires_grad:
-                refuse_computed_tensors_in_use(outputs, computed)
-        for t in computed.values():
-            t.requires_grad_(False)
 
     def _check_width(self, num_classes: int | None) -> None:
         if self.data.ends and num_classes not in (None, self.num_classes):

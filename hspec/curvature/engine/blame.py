@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from hspec.curvature.data import Batch, Data, same, tensors
+from hspec.curvature.contents import tensors
+from hspec.curvature.data import Batch, Data, same
 from hspec.curvature.engine import differences
 from hspec.curvature.engine.network import Network, flat
 

@@ -1,0 +1,89 @@
+"""Passes over the sample before anything is differentiated: what is there, and whether it repeats
+itself.
+"""
+
+import contextlib
+
+import torch
+from torch import Tensor
+
+from hspec.curvature import refusals
+from hspec.curvature.data import Batch, changed
+from hspec.curvature.engine.batch_graph import Objective
+from hspec.curvature.engine.blame import where_passes_differ
+from hspec.curvature.engine.copying import refuse_computed_tensors_in_use
+from hspec.curvature.engine.memory import is_out_of_memory
+from hspec.curvature.engine.precision import numerics
+from hspec.curvature.loss import Terms
+from hspec.curvature.survey import Survey
+
+
+def repeated_pass(objective: Objective, precision: str) -> Survey:
+    """What the first of two passes found; `objective.data` knows its rows from then on.
+
+    Raises ValueError, naming the batch, for outputs and targets that do not fit; and, naming the
+    layer, where the second pass finds something else.
+    """
+    network, data = objective.network, objective.data
+    with numerics(network.device, precision):
+        first = _pass(objective)
+        data.ends, data.sketch = first.ends, first.sketch
+        if not first.repeats(_pass(objective)):
+            with data.without_graph():
+                raise changed(where_passes_differ(network, data, next(iter(data))))
+    return first
+
+
+def _pass(objective: Objective) -> Survey:
+    survey = Survey()
+    for batch in objective.data:
+        lent = objective.data.lent(batch)
+        survey.add(batch, *_evaluated(objective, lent))
+        objective.data.look_for_writes(batch, lent)
+    return survey.finished()
+
+
+def _evaluated(objective: Objective, batch: Batch) -> tuple[int, Tensor, Terms]:
+    """(examples, f, the loss's terms) of a batch, checked."""
+    try:
+        outputs, targets = _outputs_of(objective, batch)
+    except Exception as error:
+        if is_out_of_memory(error) or str(error).startswith(batch.where):
+            raise
+        raise refusals.failed(batch.where, batch.content, error) from error
+    refusals.check_outputs(batch.where, outputs)
+    with objective.data.without_graph():
+        f, terms = objective.loss.at(outputs, targets, batch.where)
+    if objective.network.computed and batch.index == 0:
+        _check_computed(objective, batch)
+    return len(outputs) if outputs.dim() else 1, f.detach(), terms
+
+
+def _outputs_of(objective: Objective, batch: Batch) -> tuple[Tensor, object]:
+    """The outputs, without a graph unless the module cannot be evaluated without:
+    it differentiates inside.
+    """
+    module, data = objective.network.module, objective.data
+    try:
+        with data.without_graph():
+            return data.evaluate(module, batch)
+    except RuntimeError as error:
+        if data.needs_grad or is_out_of_memory(error):
+            raise
+        with torch.enable_grad(), contextlib.suppress(RuntimeError):
+            found = data.evaluate(module, batch)
+            data.needs_grad = True
+            return found
+        raise
+
+
+def _check_computed(objective: Objective, batch: Batch) -> None:
+    computed = objective.network.computed
+    with torch.enable_grad():
+        for t in computed.values():
+            t.requires_grad_(True)
+        outputs, _ = objective.data.evaluate(objective.network.module, batch)
+        if outputs.requires_grad:
+            refuse_computed_tensors_in_use(outputs, computed)
+    for t in computed.values():
+        t.requires_grad_(False)
