@@ -108,8 +108,8 @@ the command.
 ## The papers' nets
 
 Each on a sample of the papers', at full width where the title says nothing else, cell by cell: what
-is stored, running or waiting, and the command that measures it. Cells begun go on from where they were stopped; a cost of 1 takes
-two cores two to six hours.
+is stored, running or waiting, and the command that measures it. Cells begun go on from where they
+were stopped; a cost of 1 takes two cores two to six hours.
 
 {stored_nets(store).data}
 
