@@ -150,12 +150,13 @@ def _sentences(key: str, num_examples: int, scale: float, device) -> Net:
     return Net(key, spec.title, module, [(ids.to(device), labels.to(device))], "random")
 
 
-def trained_net(key: str, *, quick: bool = False, device="cpu", width: float = 1.0) -> Net:
+def trained_net(key: str, *, quick: bool = False, device="cpu", width: float | None = None) -> Net:
     """A net trained on a balanced sample; on scikit-learn's digits where its data set is
     not on this machine.
     """
     spec = SPECS[key]
-    per_class = (spec.quick_examples if quick else spec.num_examples) // NUM_CLASSES
+    width = width or (spec.quick_width if quick else 1.0)
+    per_class = max(1, (spec.quick_examples if quick else spec.num_examples) // NUM_CLASSES)
     try:
         sample = data.load(
             spec.dataset, "train", per_class=per_class, image_size=spec.image_size, download=False
@@ -166,7 +167,7 @@ def trained_net(key: str, *, quick: bool = False, device="cpu", width: float = 1
         )
     recipe = training.Recipe(epochs=5 if quick else 30)
     with tempfile.TemporaryDirectory() as folder:
-        untrained = _module(spec, sample, spec.quick_width if quick else width)
+        untrained = _module(spec, sample, width)
         run = training.train(untrained, sample, recipe, folder, progress=False)
         module = run.load("last", untrained).to(device)
     return Net(key, spec.title, module, sample.to(device).batches(len(sample)), sample.name)

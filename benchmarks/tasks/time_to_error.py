@@ -18,6 +18,7 @@ WIDTHS = {
     "b": 1 / 50,
     "c": 1 / 32,
 }  # at which a dense eigenvalue solve is possible: p up to 16,000
+QUICK_WIDTHS = {"a": 0.1, "b": 1 / 200, "c": 1 / 64}  # p up to 4,000
 LADDER = (
     (20, 1),
     (30, 1),
@@ -35,7 +36,8 @@ def measure(options: Options) -> Measurements:
     and the cheapest setting of hspec that is as good.
     """
     for key in options.chosen(*WIDTHS):
-        net = trained_net(key, quick=options.quick, device=options.device, width=WIDTHS[key])
+        width = (QUICK_WIDTHS if options.quick else WIDTHS)[key]
+        net = trained_net(key, quick=options.quick, device=options.device, width=width)
         options.report(
             f"time to error, net {key}: exact spectrum of {net.num_parameters} parameters"
         )
