@@ -1,3 +1,3 @@
-"""The primer: products, Lanczos and outliers for readers of PyTorch,
-on matrices that need no data.
+"""The primer: products, Lanczos, outliers, and why a number varies, for readers of PyTorch; on
+matrices that need no data.
 """

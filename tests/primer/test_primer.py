@@ -24,6 +24,16 @@ from hspec.primer.recurrence import (
     quadrature,
     ritz_values,
 )
+from hspec.primer.variation import (
+    Cause,
+    Laboratory,
+    Numbers,
+    causes_table,
+    matrix,
+    matrix_under_autocast,
+    numbers,
+    of_the_quadrature,
+)
 
 
 def test_it_is_fifteen_lines():
@@ -76,9 +86,64 @@ def test_a_weak_mean_is_lost_in_the_bulk():
     assert weak / following < 1.2
 
 
+@pytest.fixture(scope="module")
+def laboratory():
+    laboratory = Laboratory(num_examples=32, width=1, epochs=1)
+    batches = laboratory.sample(0)
+    return laboratory, batches, laboratory.trained(batches, 0)
+
+
+def test_other_seeds_give_other_samples_and_nets_the_same_the_same(laboratory):
+    laboratory, batches, net = laboratory
+    H = matrix(net, batches)
+    again = matrix(laboratory.trained(laboratory.sample(0), 0), laboratory.sample(0))
+    torch.testing.assert_close(H, again, rtol=0, atol=0)
+    for other in (
+        matrix(net, laboratory.sample(1)),
+        matrix(laboratory.trained(batches, 1), batches),
+        matrix(net, batches, batch_norm="batch"),
+        matrix(net, batches, batch_norm="population"),
+    ):
+        assert (other - H).norm() > 0.01 * H.norm()
+
+
+def test_autocast_is_wrong_by_its_rounding(laboratory):
+    _, batches, net = laboratory
+    exact, rounded = matrix(net, batches), matrix_under_autocast(net, batches)
+    assert 1e-4 < (rounded - exact).norm() / exact.norm() < 0.1
+    single = matrix(net, batches, dtype=torch.float32)
+    assert 1e-9 < (single - exact).norm() / exact.norm() < 1e-5
+
+
+def test_a_bare_recurrence_counts_an_outlier_twice_and_few_steps_never_overshoot():
+    values = torch.cat([torch.linspace(0, 1, 399), torch.tensor([50.0])])
+    found = {c.name: c.found for c in of_the_quadrature(torch.diag(values), range(3), cut=5.0)}
+    assert all(n.outliers == 1 for n in (*found["1 probe"], *found["5 steps"]))
+    bare = found.pop("no reorthogonalisation")
+    assert all(n.outliers > 1 for n in bare)
+    assert all(n.largest <= 50 * (1 + 1e-6) for some in found.values() for n in some)
+    assert all(n.largest == pytest.approx(50, rel=1e-5) for n in bare)  # as right as float32
+    spread = {
+        name: torch.tensor([n.trace for n in found[name]]).std()
+        for name in ("1 probe", "10 probes")
+    }
+    assert spread["10 probes"] < spread["1 probe"]
+
+
+def test_numbers_and_deviations():
+    reference = numbers(torch.diag(torch.tensor([-1.0, 0.5, 2.0, 10.0]).double()), cut=1.0)
+    assert reference == Numbers(10.0, 11.5, 2)
+    other, tiny = Numbers(9.0, 23.0, 1), Numbers(10.0 + 1e-9, 11.5, 2)
+    cause = Cause("batch", "half of it", (other, tiny), "Take all.")
+    assert cause.deviations("trace", reference) == [1.0, 0.0]
+    table = causes_table(reference, [cause])
+    assert table.rows[1][2:5] == ("−10 % to < 10⁻⁶", "< 10⁻⁶ to +100 %", "1 to 2")
+
+
 def test_the_primer_needs_neither_data_nor_torchvision():
     code = (
-        "import sys, hspec.primer.products, hspec.primer.recurrence, hspec.primer.means\n"
+        "import sys, hspec.primer.products, hspec.primer.recurrence, hspec.primer.means, "
+        "hspec.primer.variation\n"
         "assert not {'torchvision', 'sklearn', 'hspec.data'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
