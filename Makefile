@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
-# A process of about a gigabyte for each core; the real book, which is made once, is looked at by one.
+# A process of about a gigabyte for each core, which must name the tests alike (hence the seed); the real
+# book, which is made once, is looked at by one of them.
 AT_ONCE := -n auto --maxprocesses=4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: book pdf test clean
@@ -16,7 +17,7 @@ pdf: $(READY)
 	@$(VENV)/bin/hspec book --pdf $(if $(FRESH),--fresh)
 
 test: $(READY)
-	@$(VENV)/bin/python -m pytest $(AT_ONCE)
+	@PYTHONHASHSEED=0 $(VENV)/bin/python -m pytest $(AT_ONCE)
 
 clean:
 	rm -rf _build book/notebooks book/_generated

@@ -1,9 +1,10 @@
 """What the tests of a chapter measure on: a store for each file, and the toy net of its SETTING."""
 
+import numpy as np
 import pytest
 import torch
 
-from hspec.experiments import Experiment, Store, load_or_run
+from hspec.experiments import Experiment, Record, Store, load_or_run
 from hspec.experiments.task import Task
 
 
@@ -58,3 +59,23 @@ def drawn():
         return figure
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def level_record():
+    """level_record(b1_decade, a1_decade, scatter): B2 around 1 with an interquartile range of one
+    decade, B1 and A1 of the same width so many decades above.
+    """
+
+    def record(b1_decade, a1_decade=3.0, scatter=0.01):
+        values = np.logspace(-1, 1, 41)
+        nodes = np.stack([values * 10**-scatter, values * 10**scatter])
+        arrays = {
+            "A1": values * 10**a1_decade,
+            "B1": values * 10**b1_decade,
+            "B2_nodes": nodes,
+            "B2_weights": np.full(nodes.shape, 1 / 41),
+        }
+        return Record(arrays, {})
+
+    return record

@@ -98,28 +98,10 @@ def test_verdict_of_clusters(record, outcomes):
     assert [v.outcome for v in verdict_clusters(record)] == outcomes
 
 
-def level_record(b1_decade: float, a1_decade: float = 3.0, scatter: float = 0.01):
-    """B2 around 1 with an interquartile range of one decade,
-    B1 and A1 of the same width so many decades above.
-    """
-    values = np.logspace(-1, 1, 41)
-    nodes = np.stack([values * 10**-scatter, values * 10**scatter])
-    arrays = {
-        "A1": values * 10**a1_decade,
-        "B1": values * 10**b1_decade,
-        "B2_nodes": nodes,
-        "B2_weights": np.full(nodes.shape, 1 / 41),
-    }
-    return Record(arrays, {})
-
-
 @pytest.mark.parametrize(
-    ("record", "outcome"),
-    [
-        (level_record(2.0), HOLDS),
-        (level_record(0.2), FAILS),
-        (level_record(1.0, scatter=0.3), INCONCLUSIVE),
-    ],
+    ("decades", "scatter", "outcome"),
+    [(2.0, 0.01, HOLDS), (0.2, 0.01, FAILS), (1.0, 0.3, INCONCLUSIVE)],
 )
-def test_verdict_of_bulks(record, outcome):
-    assert [v.outcome for v in verdict_bulks(record)] == [outcome] * 2
+def test_verdict_of_bulks(level_record, decades, scatter, outcome):
+    verdicts = verdict_bulks(level_record(decades, scatter=scatter))
+    assert [v.outcome for v in verdicts] == [outcome] * 2

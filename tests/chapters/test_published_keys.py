@@ -48,7 +48,9 @@ def test_every_measure_is_pinned():
     assert {pinned["measure"] for pinned in PINNED["records"]} == set(MEASURES)
 
 
-@pytest.mark.parametrize("owner", [Setting, Recipe, *MEASURES.values()], ids=str)
+@pytest.mark.parametrize(
+    "owner", [Setting, Recipe, *MEASURES.values()], ids=lambda owner: owner.__name__
+)
 def test_whatever_was_added_since_says_what_it_was_at_birth(owner):
     """hspec/keys.py tells how to add a field; a forgotten mark would change every key."""
     if isinstance(owner, type):
