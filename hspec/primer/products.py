@@ -14,7 +14,6 @@ from hspec.plotting import COLOURS, panels
 
 CLASSES, FEATURES = 10, 32
 REPEATS = 3  # of which the quickest counts
-BYTES = 4  # of a number in single precision
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,6 @@ class Cost:
     def matrix(self) -> float:
         """Seconds of all p columns of the Hessian, one product each."""
         return self.parameters * self.product
-
-    @property
-    def matrix_bytes(self) -> int:
-        """Of the Hessian in memory."""
-        return BYTES * self.parameters**2
 
 
 def random_net(width: int, num_examples: int, seed: int) -> tuple[torch.nn.Module, list]:
