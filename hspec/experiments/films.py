@@ -101,6 +101,19 @@ def rate_trials(setting: Setting, rates: Iterable[float], train_steps: int) -> l
     return [with_recipe(short, learning_rate=rate, steps=train_steps, drops=()) for rate in rates]
 
 
+def stopped(setting: Setting, step: int) -> Setting:
+    """The same training, stopped after so many updates: its weights are those of the whole one
+    there, at less cost.
+
+    Raises:
+        ValueError: the recipe's drops are fractions of a length that would be another.
+    """
+    if any(isinstance(drop, float) for drop in setting.recipe.drops):
+        raise ValueError(f"drops={setting.recipe.drops}: give them in steps, to stop at one")
+    drops = tuple(drop for drop in setting.recipe.drops if drop < step)
+    return replace(with_recipe(setting, steps=step, drops=drops), checkpoints=(step,))
+
+
 def with_recipe(setting: Setting, **changes: object) -> Setting:
     """The setting, trained by a recipe with these changes."""
     return replace(setting, recipe=replace(setting.recipe, **changes))

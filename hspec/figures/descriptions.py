@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -52,10 +52,10 @@ def described(figure: Figure) -> str:
 
 def _panel(axes: Axes) -> str:
     title = plain(axes.get_title("left") or axes.get_title())
-    names = plain(axes.get_ylabel()) or "the same", plain(axes.get_xlabel()) or "the same axis"
+    names = _name(axes.get_ylabel()) or "the same", _name(axes.get_xlabel()) or "the same axis"
     frame = f"{names[0]} against {names[1]}"
     if places := _places(axes):
-        frame += f", {min(places):.3g} to {max(places):.3g}"
+        frame += f", {number(min(places))} to {number(max(places))}"
     parts = [
         f"{title}, {frame}" if title else frame,
         *list(_series(axes))[:MOST_SERIES],
@@ -71,7 +71,7 @@ def _places(axes: Axes) -> list[float]:
 
 
 def _series(axes: Axes) -> Iterator[str]:
-    """Every labelled line, or the only unlabelled one; bars by their number."""
+    """Every labelled line, or the only unlabelled one; labelled bars by their heights."""
     handles, labels = axes.get_legend_handles_labels()
     found = [
         (h[0] if isinstance(h, ErrorbarContainer) else h, label)
@@ -84,6 +84,9 @@ def _series(axes: Axes) -> Iterator[str]:
             x, y = _seen(axes, line)
             if len(x):
                 yield f"{plain(label)}: {_run(x, y)}" if label else _run(x, y)
+        elif isinstance(line, BarContainer) and len(line.patches) and label:
+            boxes = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in line.patches]
+            yield f"{plain(label)}: {_run(*np.array(boxes).T)}"
         elif label:
             yield plain(label)
 
@@ -107,7 +110,7 @@ def _run(x: np.ndarray, y: np.ndarray) -> str:
     for place, name in ((int(y.argmax()), " (largest)"), (int(y.argmin()), " (smallest)")):
         if y[place] not in y[[0, -1]]:
             places[place] = name
-    return ", ".join(f"{y[i]:.3g} at {x[i]:.3g}{places[i]}" for i in sorted(places))
+    return ", ".join(f"{number(y[i])} at {number(x[i])}{places[i]}" for i in sorted(places))
 
 
 def _maps(axes: Axes) -> Iterator[str]:
@@ -120,9 +123,28 @@ def _maps(axes: Axes) -> Iterator[str]:
         ):
             known = np.ma.masked_invalid(values)
             yield (
-                f"A map of {' by '.join(map(str, values.shape))} values, {known.min():.3g} to "
-                f"{known.max():.3g}"
+                f"A map of {' by '.join(map(str, values.shape))} values, {number(known.min())} to "
+                f"{number(known.max())}"
             )
+
+
+def _name(label: str) -> str:
+    """What an axis is of, without the note on a dashed line that its label may have."""
+    return plain(re.sub(r" \((?:dashed|dotted|solid|grey)\b[^()]*\)", "", label))
+
+
+def number(value: float) -> str:
+    """Three digits, as one reads them aloud.
+
+    Example:
+        >>> print(number(94_961.0), number(-0.43521), number(5e-06))
+        95,000 −0.435 5·10^−6
+    """
+    text = f"{value:.3g}"
+    if "e" in text:
+        digits, power = text.split("e")
+        text = f"{float(text):,.0f}" if 0 < int(power) < 6 else f"{digits}·10^{int(power)}"
+    return text.replace("-", "−")
 
 
 def plain(text: str) -> str:

@@ -25,6 +25,7 @@ from hspec.experiments.films import (
     published_films,
     rate_trials,
     stills,
+    stopped,
     trained_mode,
     with_recipe,
     with_seeds,
@@ -143,6 +144,16 @@ def test_mode_follows_the_training():
 def test_seeds_change_weights_and_order():
     one, two = with_seeds(TINY, [1, 2])
     assert (one.init_seed, one.recipe.seed, two.init_seed, two.recipe.seed) == (1, 1, 2, 2)
+
+
+def test_a_training_that_is_stopped_has_the_weights_of_the_whole(store):
+    short = Task(stopped(TINY, 2), store, "short", progress=False)
+    whole = Task(TINY, store, "whole", progress=False)
+    for one, other in zip(short.model().parameters(), whole.model(2).parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert len(short.run.steps) == 1
+    with pytest.raises(ValueError, match="give them in steps"):
+        stopped(with_recipe(TINY, drops=(0.5,)), 2)
 
 
 def test_stills_are_one_frame_each(store, frames):

@@ -115,3 +115,13 @@ def test_stored_evidence_comes_first_and_names_its_net():
     assert len(told) == 4
     for nothing in ((None,), (), ([],), (live,)):
         assert best_first(sentences, (live,), nothing) == sentences(live)
+
+
+def test_bars_are_told_by_their_heights_and_axes_without_notes_on_lines():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.bar([1, 2, 3], [0.5, 0.25, 0.75], label="A1")
+    axes.set(xlabel="rank k (dashed: C)", ylabel="share")
+    assert described(figure) == (
+        "share against rank k. A1: 0.5 at 1, 0.25 at 2 (smallest), 0.75 at 3."
+    )

@@ -39,7 +39,7 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
             *judge(float(ratios.min()), 1 / NEAR, above=True),
         ),
         (
-            f"eigenvalues of G − A1 above λ_C(G), of {classes} of G's",
+            f"eigenvalues of G − A1 above λ_C(G), where G has {classes - 1}",
             f"{left}; the largest is {largest:.2f} λ_C(G)",
             ("ritz", ONE_NET),
             "none: the outliers are gone; that it counts from λ_C on is ours",
@@ -93,8 +93,8 @@ def findings(record: Record) -> list[str]:
         ),
         finding(
             f"$G - A_1$ has {left} eigenvalues above $\\lambda_{{{classes}}}(G)$, where $G$ has "
-            f"{classes}; the largest is {largest:.2f} times that one. With the cross-class means "
-            f"$B_1$ taken away too, {means} are left above it.",
+            f"{classes - 1}; the largest is {largest:.2f} times that one. With the cross-class "
+            f"means $B_1$ taken away too, {means} are left above it.",
             rows[-1],
         ),
     ]

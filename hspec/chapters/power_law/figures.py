@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
 from hspec.experiments import Record
-from hspec.experiments.fits import Branch, Fit, branch, floors
+from hspec.experiments.fits import RADII, Branch, Fit, branch, floors
 from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
@@ -137,7 +137,6 @@ def _fit_rows(record: Record) -> Iterator[dict[str, object]]:
     for name, fits in branch_fits(record).items():
         of = branch(measure, SIGNS[name])
         for law, one in fits.items():
-            mean, half = mean_and_interval(one.parameters)
             yield {
                 "spectrum": title(record),
                 "branch": BRANCHES[name][1],
@@ -145,11 +144,17 @@ def _fit_rows(record: Record) -> Iterator[dict[str, object]]:
                 "share of all eigenvalues": of.mass,
                 "law": law,
                 "its a, or R": one.parameter,
-                "95 % over probes": (mean - half, mean + half)
-                if np.isfinite(half)
-                else "one probe",
+                "95 % over probes": _interval(one, of.size[-1] * RADII[0]),
                 "KS distance": one.distance,
             }
+
+
+def _interval(of: Fit, least: float) -> tuple[float, float] | str:
+    """Over probes; no interval for one probe, nor where all stop at the least radius there is."""
+    mean, half = mean_and_interval(of.parameters)
+    if of.law == "semicircle" and np.allclose(of.parameters, least):
+        return "at its bound, the window's end"
+    return (mean - half, mean + half) if np.isfinite(half) else "one probe"
 
 
 def half_table(records: list[Record]) -> pd.DataFrame:
