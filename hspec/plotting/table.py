@@ -32,11 +32,11 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.headers)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(shown(cell))}</td>" for cell in row) + "</tr>"
-            for row in self.rows
+        rows = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in self.rows)
+        # the class by which notebooks and the book's pages know a table of theirs
+        return (
+            f'<table class="dataframe"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
     def to_csv(self) -> str:
         """The table as comma-separated values, at full precision."""
@@ -49,3 +49,9 @@ class Table:
 def shown(cell: object) -> str:
     """A cell in four digits."""
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def _cell(cell: object) -> str:
+    """Words at the left, numbers where the page has them."""
+    side = ' style="text-align: left"' if isinstance(cell, str) else ""
+    return f"<td{side}>{html.escape(shown(cell))}</td>"
