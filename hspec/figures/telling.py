@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from hspec.figures.kernels import kernels
 
 KEY = "hspec"  # of the metadata of an output
 MOST_FINDINGS = 4
+DRAWN = ("image/svg+xml", "application/pdf")  # as the figure stands; other formats arrange it anew
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,23 @@ def shown(figure: Figure | None, records: Iterable[Record]) -> Told | None:
 def _formatted(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
     """As the notebook would show it; outside of one, as text."""
     shell = get_ipython()
-    return (shell.display_formatter if shell else DisplayFormatter()).format(figure)
+    formatter = shell.display_formatter if shell else DisplayFormatter()
+    with _laid_out(figure):
+        drawn, of_drawn = formatter.format(figure, include=DRAWN)
+    rest, of_rest = formatter.format(figure, exclude=DRAWN)
+    return drawn | rest, of_drawn | of_rest
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Meanwhile the panels stay where they are: to find their places takes as long as to draw."""
+    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
 
 
 def best_first(

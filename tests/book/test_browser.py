@@ -54,6 +54,10 @@ CUT_ON_PAPER = (
     ".filter(e => getComputedStyle(e).whiteSpace != 'pre-wrap').length"
 )
 COLOURS = ["color-contrast"]
+STILL = (  # else colours are read on their way from one mode to the other
+    "document.head.insertAdjacentHTML('beforeend', "
+    "'<style>*, ::before, ::after { transition: none !important }</style>')"
+)
 CLOSED = "return document.querySelectorAll('details:not([open])').length"
 
 
@@ -142,6 +146,7 @@ def look_at(browser, address):
     found["formulas left"] = browser.execute_script(UNTYPESET)
     found["formulas wrong"] = browser.execute_script(MATH_ERRORS)
     found["images"] = browser.execute_script(BROKEN_IMAGES)
+    browser.execute_script(STILL)
     browser.execute_script(AXE_SCRIPT)
     found["inaccessible"] = browser.execute_async_script(INACCESSIBLE, None)
     browser.execute_script("document.documentElement.dataset.theme = 'dark'")

@@ -1,10 +1,12 @@
 """The pages: built once, offline, and the last good book stays until a new one is complete."""
 
 import re
+import shutil
 
 import pytest
 
 from hspec.book import BookError, make_book, status_text
+from hspec.book.pdf import BROWSERS, make_pdf
 
 
 @pytest.mark.slow
@@ -27,6 +29,8 @@ def test_a_book_is_made_once_offline_and_outlasts_a_warning(toy):
     assert told[-1].startswith("pages: done")
     good = (toy.build / "html" / "intro.html").read_bytes()
     assert b"Other words" in good
+    if any(map(shutil.which, BROWSERS)):
+        assert make_pdf(toy).read_bytes().startswith(b"%PDF")
 
     (toy.book / "intro.md").write_text("# Intro\n\n{doc}`no/such/page`\n")
     for _ in range(2):
