@@ -23,7 +23,8 @@ def test_a_book_is_made_once_offline_and_outlasts_a_warning(toy):
 
     told.clear()
     make()
-    assert told == ["one: unchanged", "two: unchanged", "pages: unchanged"]
+    assert sorted(told[:2]) == ["one: unchanged", "two: unchanged"]  # side by side
+    assert told[2:] == ["pages: unchanged"]
     (toy.book / "intro.md").write_text("# Other words\n\n{doc}`notebooks/one`\n")
     make()
     assert told[-1].startswith("pages: done")
