@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from hspec.book.scoreboard import judged
+from hspec.book.scoreboard import ONE_RECORD, judged
 from hspec.experiments import Store, Verdict, uncertainty
-from hspec.experiments.store import REPOSITORY
 from hspec.experiments.uncertainty import BRACKETS, KINDS, averaged, kind_of
 from hspec.figures.tables import notation, verdict_table
 
 ROWS = [
-    verdict
-    for store in (Store(), Store(published=REPOSITORY / "data" / "laptop"))
-    for results in judged(store).values()
-    for result in results
-    for verdict in result.verdicts
+    *(row for results in judged(Store()).values() for result in results for row in result.verdicts),
+    *(
+        row
+        for measure, verdict in ONE_RECORD.items()
+        for record in Store().laptop_records(measure)
+        for row in verdict(record)
+    ),
 ]
 CHAPTERS = sorted(Path(uncertainty.__file__).parents[1].glob("chapters/*/verdict.py"))
 
