@@ -17,8 +17,11 @@ def pytest_configure():
 
 def pytest_collection_modifyitems(config, items):
     """What stays together: the tests of the real book, first since they take longest, and the tests
-    of a file, whose fixtures are then made once.
+    of a file, whose fixtures are then made once. All processes must name the tests alike.
     """
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"give ids: {item.nodeid} has another name in each process")
     items.sort(key=lambda item: "pages" not in item.fixturenames)
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:

@@ -204,7 +204,8 @@ def _of_films(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
         epoch = film[0].setting.recipe.steps_per_epoch(
             film[0].setting.per_class * film[0].num_classes
         )
-        if {0, epoch, 2 * epoch} <= {frame.step for frame in film}:
+        ends = set(range(0, film[-1].step + 1, epoch))
+        if len(ends) > 2 and ends <= {frame.step for frame in film}:
             yield film[-1], verdict_settling(film, epoch)
     if pair := at_last_common_step(with_norm, without):
         yield pair[0][0], verdict_outliers(*pair)

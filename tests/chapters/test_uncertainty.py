@@ -11,36 +11,39 @@ from hspec.experiments import Store, Verdict, uncertainty
 from hspec.experiments.uncertainty import BRACKETS, KINDS, averaged, kind_of
 from hspec.figures.tables import notation, verdict_table
 
-ROWS = [
-    *(row for results in judged(Store()).values() for result in results for row in result.verdicts),
-    *(
-        row
+CHAPTERS = sorted(Path(uncertainty.__file__).parents[1].glob("chapters/*/verdict.py"))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Of the verdict tables of all results that come with the book."""
+    published = [result.verdicts for found in judged(Store()).values() for result in found]
+    laptop = [
+        verdict(record)
         for measure, verdict in ONE_RECORD.items()
         for record in Store().laptop_records(measure)
-        for row in verdict(record)
-    ),
-]
-CHAPTERS = sorted(Path(uncertainty.__file__).parents[1].glob("chapters/*/verdict.py"))
+    ]
+    return [row for verdicts in published + laptop for row in verdicts]
 
 
 def test_the_examples_run():
     assert doctest.testmod(uncertainty).failed == 0
 
 
-def test_there_are_rows_of_most_claims():
-    assert len(ROWS) > 60 and len({row.claim for row in ROWS}) > 15
+def test_there_are_rows_of_most_claims(rows):
+    assert len(rows) > 60 and len({row.claim for row in rows}) > 15
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.claim} {row.quantity[:40]}")
-def test_a_number_is_written_in_the_notation_of_its_kinds(row):
-    for kind, (opening, closing) in BRACKETS.items():
-        written = re.search(
-            rf"\{opening}[^{opening}{closing}]* … [^{opening}]*\{closing}", row.value
-        )
-        assert not written or kind in row.kinds, f"{row.value}: brackets of {kind}"
-    assert "±" not in row.value or "residual" in row.kinds
-    several = [name for name in row.over if re.fullmatch(r"[2-9]\d* seeds|1\d+ seeds", name)]
-    assert not several or "[" in row.value or "permutation" in row.kinds
+def test_numbers_are_written_in_the_notation_of_their_kinds(rows):
+    for row in rows:
+        for kind, (opening, closing) in BRACKETS.items():
+            written = re.search(
+                rf"\{opening}[^{opening}{closing}]* … [^{opening}]*\{closing}", row.value
+            )
+            assert not written or kind in row.kinds, f"{row}: brackets of {kind}"
+        assert "±" not in row.value or "residual" in row.kinds, row
+        several = [name for name in row.over if re.fullmatch(r"[2-9]\d* seeds|1\d+ seeds", name)]
+        assert not several or "[" in row.value or "permutation" in row.kinds, row
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.parent.name)
