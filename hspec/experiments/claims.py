@@ -153,7 +153,9 @@ def judge(
     times = max(times, 1 / times) if times > 0 else math.inf
     if ours and times < FACTOR:
         return OUTCOMES[2], f"within a factor {FACTOR:g} of the threshold, which is ours"
-    margin = f"by a factor {times:.2g}" if times < 1000 else "by more than a factor 1000"
+    margin = "by more than a factor 1000"
+    if times < 1000:
+        margin = f"by a factor {times:.0f}" if times >= 10 else f"by a factor {times:.2g}"
     return outcome(value >= threshold if above else value <= threshold), margin + " in odds" * share
 
 

@@ -52,14 +52,15 @@ def described(figure: Figure) -> str:
 
 def _panel(axes: Axes) -> str:
     title = plain(axes.get_title("left") or axes.get_title())
+    if not len(axes.get_xticks()) and not len(axes.get_yticks()):  # a map whose axes mean nothing
+        return f"{title or 'A map'}, its axes without a scale."
     names = _name(axes.get_ylabel()) or "the same", _name(axes.get_xlabel()) or "the same axis"
-    frame = f"{names[0]} against {names[1]}"
-    if places := _places(axes):
+    frame, maps = f"{names[0]} against {names[1]}", list(_maps(axes))
+    if (places := _places(axes)) and not maps:
         frame += f", {number(min(places))} to {number(max(places))}"
     parts = [
         f"{title}, {frame}" if title else frame,
-        *list(_series(axes))[:MOST_SERIES],
-        *_maps(axes),
+        *(maps or list(_series(axes))[:MOST_SERIES]),
     ]
     return " ".join(f"{part}." for part in parts)
 

@@ -125,3 +125,17 @@ def test_bars_are_told_by_their_heights_and_axes_without_notes_on_lines():
     assert described(figure) == (
         "share against rank k. A1: 0.5 at 1, 0.25 at 2 (smallest), 0.75 at 3."
     )
+
+
+def test_maps_are_told_by_their_values_and_not_by_lines_drawn_over_them():
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    left.pcolormesh([[0.1, 0.2], [0.3, 0.4]])
+    left.plot([0, 1], [1, 1])
+    left.set(xlabel="sample", ylabel="epochs")
+    right.plot([-6.28, 0.27], [1, 2])
+    right.set(xticks=[], yticks=[], title="t-SNE")
+    assert described(figure) == (
+        "Panel 1: epochs against sample. A map of 2 by 2 values, 0.1 to 0.4. "
+        "Panel 2: t-SNE, its axes without a scale."
+    )

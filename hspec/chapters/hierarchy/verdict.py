@@ -131,8 +131,8 @@ def bulk_findings(levels: Record) -> list[str]:
     trace, count = verdict_bulks(levels)
     return [
         finding(
-            f"$B_1$ is separated from $B_2$ by {trace.value} read by trace, and by {count.value} "
-            "read by number.",
+            f"The separation of $B_1$ from $B_2$, read by trace, is {trace.value}; read by number "
+            f"it is {count.value}.",
             trace,
             count,
         )
