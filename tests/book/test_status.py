@@ -20,7 +20,7 @@ def test_every_cell_of_the_papers_nets_is_listed_with_its_command(toy, tmp_path,
 
 def test_what_comes_with_the_book_at_paper_scale_is_not_asked_for(monkeypatch):
     """The instrument's record is that of its paper profile; the upper tail's grid is narrower."""
-    ran = {"key": "", "parameters": {"seed": 1}}
+    ran = {"key": "", "parameters": {}}
     monkeypatch.setattr("hspec.book.pages.staged_record", lambda *_: ran)
     states = {state.chapter: state for state in chapter_states(Repository(REPOSITORY))}
     assert states["instrument"].at_paper_scale
