@@ -34,7 +34,7 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
             f"|λ_min|/λ_max at step {start.step}, then at step {after.step}",
             f"{bounded(deep, slack)}, then {bounded(shallow, rest)}",
             ("residual", ONE_NET),
-            f"at least {LARGE:g}, then less",
+            f"at least {LARGE:g}, then less; a threshold of ours",
             *both(
                 judge(deep, LARGE, above=True, interval=(deep - slack, deep + slack)),
                 judge(shallow, LARGE, interval=(shallow - rest, shallow + rest)),
@@ -74,7 +74,7 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
             "the first",
             f"{averaged('sample', changed, '.3f')}; first epoch {of_first}",
             (f"sample of {len(later)} epochs", repeated("probe", probes), ONE_NET),
-            f"at most {SETTLED:.2f} of the first epoch's",
+            f"at most {SETTLED:.2f} of the first epoch's, a threshold of ours",
             *judge(value, SETTLED * first[0], interval=(value - half, value + half)),
         )
     ]

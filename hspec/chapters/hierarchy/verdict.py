@@ -71,7 +71,7 @@ def nearest_verdict(record: Record) -> Verdict:
         f"{marked('sample', share, share - half, min(1.0, share + half))}, by chance "
         f"{1 / record.num_classes:.2f}",
         (f"sample of {count} means", ONE_NET),
-        "more than one half",
+        "more than one half, a threshold of ours",
         *judge(share, 0.5, above=True, interval=(share - half, share + half), share=True),
     )
 

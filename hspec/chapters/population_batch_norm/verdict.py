@@ -46,8 +46,8 @@ def verdict_population(
             f"{seeds(batch)}",
             text,
             (seeds(batch),),
-            f"at least {TWICE:g}: population statistics leave the outliers that batch statistics "
-            "remove",
+            f"at least {TWICE:g}, a threshold of ours: population statistics leave the outliers "
+            "that batch statistics remove",
             *judge(
                 float(np.exp(ratio[0])),
                 TWICE,

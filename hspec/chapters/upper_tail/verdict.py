@@ -50,7 +50,7 @@ def corner_verdict(
     cells = [Cell(repeat, grid.per_class[end], grid.epochs[end]) for repeat in grid.repeats]
     found = [records[cell] for cell in cells if records[cell] is not None]
     quantity = f"G's share of the upper {tail:g} of the bulk: {where}"
-    criterion = "more than one half" if above else "less than one half"
+    criterion = f"{'more' if above else 'less'} than one half, a threshold of ours"
     if not found:
         nothing = outcome(False, decided=False)
         return Verdict("P18-4", quantity, "not measured", ("seed",), criterion, nothing)
