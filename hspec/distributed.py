@@ -53,6 +53,7 @@ class Alone:
 
     rank, size = 0, 1
     group: dist.ProcessGroup | None = None
+    in_step = False  # whether the ranks need each other for every evaluation
 
     def __str__(self) -> str:
         return ""
@@ -61,6 +62,10 @@ class Alone:
         """A block of local work; an error in it on one rank is raised on all,
         when all have come to its end.
         """
+        return contextlib.nullcontext()
+
+    def step(self) -> contextlib.AbstractContextManager:
+        """The same within a block that is agreed, where ranks are `InStep`; else nothing."""
         return contextlib.nullcontext()
 
     def gather(self, value: T) -> list[T]:
@@ -240,12 +245,38 @@ class Ranks(Alone):
         try:
             collective(*arguments, group=self.group, **options)
         except RuntimeError as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConnectionError(
-                f"rank {self.rank} of {self.size} waits for another that has ended or does not "
-                f"answer ({said}). "
-                "Start all of them again: runs with a checkpoint go on from there"
-            ) from error
+            raise unanswered(self.rank, self.size, error) from error
+
+
+def unanswered(rank: int, size: int, error: RuntimeError) -> ConnectionError:
+    """What a rank raises for whom a collective has failed."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ConnectionError(
+        f"rank {rank} of {size} waits for another that has ended or does not answer ({said}). "
+        "Start all of them again: runs with a checkpoint go on from there"
+    )
+
+
+class InStep(Ranks):
+    """Ranks that hold each other's weights, so that they need each other for every evaluation.
+
+    Where a module fails on one of them, it cannot tell the others, who wait for its weights: it
+    raises, and they learn of it when it ends. What is found wrong afterwards is told (`step`).
+    """
+
+    in_step = True
+
+    def agreed(self) -> contextlib.AbstractContextManager:
+        return contextlib.nullcontext()
+
+    def step(self) -> contextlib.AbstractContextManager:
+        return super().agreed()
+
+    def total(
+        self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor
+    ) -> Tensor:
+        mine = compute()
+        return super().total(lambda: mine, shape, like)
 
 
 def ranks_of(group: dist.ProcessGroup | None) -> Alone:

@@ -18,6 +18,8 @@ LAYERS = {
     "training": ("early_training",),
     "experiments": ("upper_tail", "hierarchy_growth"),
 }
+# modules that a layer's door does not import, since that takes long
+BESIDES = {"curvature": ("sharded",)}
 
 
 def api_pages(root: Path) -> dict[str, str]:
@@ -33,6 +35,7 @@ def _page(root: Path, layer: str) -> str:
     others = ", ".join(_of_other_layers(_door(root, layer), layer))
     exclude = f"   :exclude-members: {others}\n" if others else ""
     chapters = ", ".join(f"{{doc}}`../notebooks/{chapter}`" for chapter in LAYERS[layer])
+    besides = "".join(_BESIDE.format(layer=layer, name=name) for name in BESIDES.get(layer, ()))
     return f"""\
 # hspec.{layer}
 
@@ -43,6 +46,16 @@ At work in {chapters}. Equations and their functions are in the {{doc}}`concorda
    :members:
    :imported-members:
 {exclude}```
+{besides}"""
+
+
+_BESIDE = """
+## hspec.{layer}.{name}
+
+```{{eval-rst}}
+.. automodule:: hspec.{layer}.{name}
+   :members:
+```
 """
 
 

@@ -57,6 +57,7 @@ class Data:
         self.source, self.forward, self.dtype, self.device = batches, forward, dtype, device
         self.random_state = torch.get_rng_state() if random_state is None else random_state
         self.held: list | None = None  # the batches themselves, where they fit
+        self.num_read = 0  # batches, once they have been read in
         self.ends: list[int] = []  # of each batch's rows
         self.sketch: Tensor | None = None
         self.needs_grad = False  # the module or the loss differentiates inside: fails under no_grad
@@ -131,6 +132,7 @@ class Data:
         held, size = [], 0
         for index, content in self._read():
             inspect(f"batch {index}", content)
+            self.num_read = index + 1
             if held is None:
                 continue
             here = self._moved_one(content)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from hspec.curvature.contents import tensors
+from hspec.curvature.engine.gathered import named_parameters, whole
 from hspec.curvature.risk import Risk
 
 
@@ -36,7 +37,8 @@ def fingerprint(risk: Risk) -> str:
     with risk.ranks.agreed():
         batches = [_digest(tensors(batch.content)) for batch in risk.data]
     everybodys = sorted(name for names in risk.ranks.gather(batches) for name in names)
-    network = _digest([*module.parameters(), *module.buffers()])
+    parameters = [whole(q.detach()) for _, q in named_parameters(module)]
+    network = _digest([*parameters, *module.buffers()])
     return hashlib.sha256(repr((said, network, everybodys)).encode()).hexdigest()[:16]
 
 

@@ -16,9 +16,10 @@ from hspec.curvature.engine.memory import is_out_of_memory
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.loss import Terms
 from hspec.curvature.survey import Survey
+from hspec.distributed import Alone
 
 
-def repeated_pass(objective: Objective, precision: str) -> Survey:
+def repeated_pass(objective: Objective, precision: str, ranks: Alone) -> Survey:
     """What the first of two passes found; `objective.data` knows its rows from then on.
 
     Raises ValueError, naming the batch, for outputs and targets that do not fit; and, naming the
@@ -26,33 +27,37 @@ def repeated_pass(objective: Objective, precision: str) -> Survey:
     """
     network, data = objective.network, objective.data
     with numerics(network.device, precision):
-        first = _pass(objective)
+        first = _pass(objective, ranks)
         data.ends, data.sketch = first.ends, first.sketch
-        if not first.repeats(_pass(objective)):
+        repeats = first.repeats(_pass(objective, ranks))
+        if ranks.in_step:  # to look for the layer they need each other
+            repeats = all(ranks.gather(repeats))
+        if not repeats:
             with data.without_graph():
                 raise changed(where_passes_differ(network, data, next(iter(data))))
     return first
 
 
-def _pass(objective: Objective) -> Survey:
+def _pass(objective: Objective, ranks: Alone) -> Survey:
     survey = Survey()
     for batch in objective.data:
         lent = objective.data.lent(batch)
-        survey.add(batch, *_evaluated(objective, lent))
+        survey.add(batch, *_evaluated(objective, lent, ranks))
         objective.data.look_for_writes(batch, lent)
     return survey.finished()
 
 
-def _evaluated(objective: Objective, batch: Batch) -> tuple[int, Tensor, Terms]:
+def _evaluated(objective: Objective, batch: Batch, ranks: Alone) -> tuple[int, Tensor, Terms]:
     """(examples, f, the loss's terms) of a batch, checked."""
     try:
         outputs, targets = _outputs_of(objective, batch)
     except Exception as error:
-        if is_out_of_memory(error) or str(error).startswith(batch.where):
+        known = is_out_of_memory(error) or isinstance(error, ConnectionError)
+        if known or str(error).startswith(batch.where):
             raise
         raise refusals.failed(batch.where, batch.content, error) from error
-    refusals.check_outputs(batch.where, outputs)
-    with objective.data.without_graph():
+    with ranks.step(), objective.data.without_graph():
+        refusals.check_outputs(batch.where, outputs)
         f, terms = objective.loss.at(outputs, targets, batch.where)
     if objective.network.computed and batch.index == 0:
         _check_computed(objective, batch)

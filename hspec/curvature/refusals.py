@@ -4,10 +4,13 @@ import operator
 from collections.abc import Mapping
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from hspec.curvature.contents import tensors
+from hspec.curvature.engine.gathered import is_sharded
+from hspec.curvature.engine.network import Network
 from hspec.distributed import Alone
 
 
@@ -26,11 +29,52 @@ def refuse_dropout(module: nn.Module) -> None:
 
 def refuse_ranks(ranks: Alone, what: str) -> None:
     """Raise ValueError for what is computed in one process only."""
-    if ranks.size > 1:
+    if ranks.size > 1 or ranks.in_step:
         raise ValueError(
             f"{what}: in one process only, and this risk is shared by {ranks.size}: make one "
             "without group=, "
             "on a sample that one process can go through"
+        )
+
+
+def refuse_sharded(ranks: Alone, what: str) -> None:
+    """Raise ValueError for what is not computed where weights are cut up between ranks."""
+    if ranks.in_step:
+        raise ValueError(
+            f"{what}: not where weights are cut up between ranks, since each rank goes over the "
+            "classes of its own share. Use a module that is whole on every rank, or hessian, "
+            "gauss_newton, residual, empirical_fisher, gradient_covariance and blocks"
+        )
+
+
+def other_ranks(network: Network, ranks: Alone) -> None:
+    """Raise ValueError where weights are cut up between other ranks than share the sample."""
+    for q in network.module.parameters() if network.gather else ():
+        if not is_sharded(q):
+            continue
+        if ranks.group is None:
+            raise ValueError(
+                f"the weights are cut up between {q.device_mesh.size()} ranks: pass "
+                "group=mesh.get_group(), and to each rank its share of the batches"
+            )
+        if q.device_mesh.mesh.flatten().tolist() != dist.get_process_group_ranks(ranks.group):
+            raise ValueError(
+                "the weights are cut up between other ranks than those of group=: pass "
+                "group=mesh.get_group()"
+            )
+        if q.is_complex():
+            raise ValueError("complex weights are not cut up between ranks: use real ones")
+
+
+def unequal_numbers(ranks: Alone, number: int) -> None:
+    """Raise ValueError, on all ranks, where they have different numbers of batches though they
+    need each other's weights for each.
+    """
+    if ranks.in_step and len(numbers := set(ranks.gather(number))) > 1:
+        raise ValueError(
+            f"ranks have from {min(numbers)} to {max(numbers)} batches: where weights are cut up "
+            "between them, all need the same number, since they evaluate in step. Cut the sample "
+            "into a multiple of the number of ranks; batches may have different lengths"
         )
 
 

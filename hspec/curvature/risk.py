@@ -12,6 +12,7 @@ from hspec.curvature import refusals
 from hspec.curvature.data import Data, Forward
 from hspec.curvature.engine.batch_graph import Objective
 from hspec.curvature.engine.copying import unwrapped
+from hspec.curvature.engine.gathered import whole
 from hspec.curvature.engine.graphs import Graphs
 from hspec.curvature.engine.memory import free_memory
 from hspec.curvature.engine.network import Network, flat
@@ -20,7 +21,7 @@ from hspec.curvature.independence import keeps_examples_alone, keeps_examples_ap
 from hspec.curvature.loss import Loss, as_loss
 from hspec.curvature.passes import repeated_pass
 from hspec.curvature.survey import Totals
-from hspec.distributed import ALONE, Alone, ranks_of, refuse_padding
+from hspec.distributed import ALONE, Alone, InStep, ranks_of, refuse_padding
 
 
 class Risk:
@@ -111,7 +112,8 @@ class Risk:
             group: processes that each have a share of the batches, such as dist.group.WORLD (see
                 `shard`). The risk is that of all shares together, the same on every rank, which all
                 must make and use alike; `logits` and `labels` are of the rank's own share. A share
-                may be empty. None for one process.
+                may be empty. None for one process. Weights may be cut up between the ranks too, by
+                `hspec.curvature.sharded.shard_weights`; shares then have one number of batches.
 
         Raises:
             ValueError: saying what is wrong and what to do, for dropout or batch normalisation in
@@ -142,6 +144,7 @@ class Risk:
                 raise ValueError(f"precision={precision!r} is unknown: choose one of {choices}")
             loss = as_loss(loss, reduction)
             network = Network(module, parameters, dtype)
+            refusals.other_ranks(network, ranks)
             module = unwrapped(module)
             refusals.refuse_dropout(module)
             bn.refuse_wrong_state(module, batch_norm)
@@ -152,6 +155,9 @@ class Risk:
             budget -= data.read_in(
                 budget // 2, functools.partial(_inspect, data, dtype is not None)
             )
+        if network.gather is not None:
+            ranks = InStep(group)
+            refusals.unequal_numbers(ranks, data.num_read)
         if batch_norm == "batch":
             bn.use_batch_statistics(network.module)
         elif batch_norm == "population":
@@ -196,7 +202,7 @@ class Risk:
     @property
     def theta(self) -> Tensor:
         """θ (p,), a copy."""
-        return flat(self.network.parameters).detach()
+        return flat([whole(q.detach()) for q in self.network.parameters])
 
     def logits(self) -> Tensor:
         """f(x_n; θ) (N, C), in the order of the sample; a row for each position where there are
@@ -232,10 +238,12 @@ class Risk:
 
         Half of the first batch, and then the examples sorted by class, must have the logits that
         they have in their batches; half of the first batch also at a θ nearby, since a zero head
-        hides it. False where there are no labels to sort by, no (x, y) to sort, or inputs of
-        several shapes.
+        hides it. False where there are no labels to sort by, no (x, y) to sort, inputs of several
+        shapes, or weights that are cut up between ranks.
         """
         if self._couples or not self.data.is_paired or not self.is_labelled:
+            return False
+        if self.ranks.in_step:  # they have different classes to sort
             return False
         with self.ranks.agreed(), self.graphs.lock, self.graphs.numerics:
             mine, self.coupled_by = keeps_examples_apart(self.graphs.objective, self.labels)
@@ -270,7 +278,7 @@ class Risk:
         and whether it repeats itself.
         """
         with self.ranks.agreed():
-            survey = repeated_pass(objective, self.precision)
+            survey = repeated_pass(objective, self.precision, self.ranks)
         totals = Totals.together(self.ranks.gather(survey.totals()))
         if not totals.weight and getattr(self.loss_function, "mean", None) is True:
             raise ValueError("every target is ignored: the sample is empty")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hspec import curvature
 from hspec.curvature import Risk, hessian, shard
 from hspec.curvature.fingerprint import fingerprint
 from hspec.linalg import slq
@@ -58,6 +59,72 @@ def same(found, right, tolerance=1e-12):
 @pytest.mark.parametrize(("kind", "mode"), workers.MODES)
 def test_products_are_those_of_one_process(both, kind, mode):
     same(both[0]["identities"][kind, mode], workers.products(alone(mode)))
+
+
+IN_ONE_PROCESS = {"layer_data", "exact_gauss_newton_spectrum", "exact_knock_out_spectra"}
+OF_LAYER_DATA = {"kfac", "cfac", "layer_gauss_newton"}  # and no risk
+
+
+def test_every_function_of_a_risk_is_that_of_one_process_or_refuses(both):
+    """Ragged shares, and a generator of another seed on the second rank."""
+    right, (found, others) = workers.everything(alone()), (rank["everything"] for rank in both)
+    types = {"ClassMeans", "LayerData", "Risk", "shard"}
+    assert set(curvature.__all__) - types - OF_LAYER_DATA <= set(found)
+    for name, value in right.items():
+        if name in IN_ONE_PROCESS:
+            assert "in one process only, and this risk is shared by 2" in found[name]
+        else:
+            assert (found[name] - value).norm() <= 1e-12 * value.norm(), name
+            assert torch.equal(found[name], others[name]), name
+
+
+def test_products_of_weights_that_are_cut_up_are_those_of_whole_ones(both):
+    """A tied embedding, attention, lengths that two ranks do not divide; the dense Hessian, too."""
+    right = Risk.from_module(workers.attention(), workers.sentences())
+    expected = workers.of_whole_vectors(right)
+    X = torch.randn(right.num_parameters, 3, generator=workers.seeded(), dtype=torch.float64)
+    dense = workers.dense_hessian(workers.attention(), workers.sentences())
+    assert (expected["hessian"] - dense @ X).norm() <= 1e-12 * (dense @ X).norm()
+    for rank in both:
+        found = rank["sharded"]
+        assert found["names"] == list(right.parameter_slices)
+        assert found["fingerprint"] == fingerprint(right)
+        assert all(said.startswith("agrees") for said in found["checks"])
+        same(found["whole"], {n: t for n, t in expected.items() if n != "nodes"})
+        same(found["whole"], {"nodes": expected["nodes"]}, 1e-9)
+        for name in ("hessian", "gauss_newton"):
+            v = expected[name][:, 0]
+            assert (found["shards"][f"{name}_of_shards"] - v).norm() <= 1e-12 * v.norm()
+        assert found["float64"] == pytest.approx(right.loss(), rel=1e-6)
+
+
+def test_no_rank_keeps_a_weight_that_is_cut_up(both):
+    sizes = [rank["sharded"]["kept"] for rank in both]
+    p = Risk.from_module(workers.attention(), workers.sentences()).num_parameters
+    assert sum(sizes) == 8 * (p + 1)  # both have the one number
+    assert max(sizes) < 0.6 * 8 * p
+    assert [rank["sharded"]["alive"] for rank in both] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ("unequal", "ranks have from 1 to 2 batches"),
+        ("label", "batch 0"),
+        ("alone", "pass group=mesh.get_group()"),
+        ("means", "not where weights are cut up between ranks"),
+        ("twice", "cut up already"),
+        ("recurrent", "keeps its weights in a list of its own"),
+        ("taken", "is sharded by FSDPSequential"),
+        ("taken", "shard_weights(module, mesh)"),
+        ("raw", "'weight' is a DTensor"),
+        ("vector", "v needs a tensor for each of scale, embedding.weight"),
+    ],
+)
+def test_what_weights_that_are_cut_up_cannot_do_is_refused(both, wrong, text):
+    for rank in both:
+        kind, said, _ = rank["sharded"]["refusals"][wrong]
+        assert (kind, text in said) == ("ValueError", True), said
 
 
 def test_what_is_made_of_products_is_that_of_one_process(both):

@@ -15,6 +15,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import Shard, distribute_tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from hspec.curvature import (
@@ -22,21 +26,36 @@ from hspec.curvature import (
     A2,
     B1,
     B2,
+    G0,
+    G1,
+    G2,
+    G3,
+    G12,
     Risk,
     blocks,
     class_means,
     delta_means,
     empirical_fisher,
+    exact_gauss_newton_spectrum,
+    exact_knock_out_spectra,
     gauss_newton,
     gradient_covariance,
     hessian,
+    layer_data,
     residual,
     shard,
     split_product,
 )
 from hspec.curvature.classes.parts import Level
+from hspec.curvature.engine.gathered import local, whole
 from hspec.curvature.fingerprint import fingerprint
-from hspec.linalg import deflate, eigsh, lanczos, slq
+from hspec.curvature.sharded import (
+    gauss_newton_of_shards,
+    hessian_of_shards,
+    shard_weights,
+    shards,
+)
+from hspec.linalg import deflate, diagonal, eigsh, hutchinson_trace, lanczos, scaled, slq, trace
 from hspec.linalg.recurrence import Recurrence
 
 C, SIZES = 3, (5, 4, 3, 5, 2, 4, 1)  # batches of different lengths
@@ -122,6 +141,57 @@ def products(risk: Risk) -> dict[str, torch.Tensor]:
     }
 
 
+def everything(risk: Risk, seed: int = 2) -> dict[str, torch.Tensor | str]:
+    """What each public function of a risk gives, by name: a tensor, or why it refuses."""
+    X = torch.randn(risk.num_parameters, 2, generator=seeded(), dtype=torch.float64)
+    means, deltas, parts = class_means(risk), delta_means(risk), blocks(risk)
+
+    def of_blocks() -> torch.Tensor:
+        columns, rows = X[: parts.sizes["6"]], X[: parts.sizes["4"]]
+        made = [parts.hessian, parts.gauss_newton, parts.residual]
+        found = [A("6") @ columns for A in made] + [A("4", "6") @ columns for A in made]
+        found += [A("4", "6").T @ rows for A in made] + [made[0]("6", "4").to_dense()]
+        return torch.cat([t.flatten() for t in found])
+
+    def drawn(estimate) -> torch.Tensor:
+        value, error = estimate(hessian(risk), 6, generator=seeded(seed))
+        return torch.stack([torch.as_tensor(value), torch.as_tensor(error)])
+
+    ways = {
+        "hessian": lambda: hessian(risk) @ X,
+        "gauss_newton": lambda: gauss_newton(risk) @ X,
+        "residual": lambda: residual(risk) @ X,
+        "split_product": lambda: torch.stack(split_product(risk, X)),
+        "empirical_fisher": lambda: empirical_fisher(risk) @ X,
+        "gradient_covariance": lambda: gradient_covariance(risk) @ X,
+        "blocks": of_blocks,
+        "class_means": lambda: means.cross_class_vectors,
+        "delta_means": lambda: deltas.class_vectors,
+        **{A.__name__: lambda A=A: A(means) @ X for A in (A1, A2, B1)},
+        **{A.__name__: lambda A=A: A(deltas) @ X for A in (G0, G1, G2, G12)},
+        "B2": lambda: B2(risk, means) @ X,
+        "G3": lambda: G3(risk, deltas) @ X,
+        "layer_data": lambda: layer_data(risk)["6"].errors,
+        "exact_gauss_newton_spectrum": lambda: torch.from_numpy(exact_gauss_newton_spectrum(risk)),
+        "exact_knock_out_spectra": lambda: torch.from_numpy(exact_knock_out_spectra(risk, [()])[0]),
+        "scaled": lambda: scaled(hessian(risk), X[:, 0] ** 2 + 1) @ X,
+        "to_dense": lambda: parts.hessian("6").to_dense(),
+        "trace": lambda: drawn(trace),
+        "diagonal": lambda: drawn(diagonal),
+        "hutchinson_trace": lambda: drawn(hutchinson_trace),
+        "theta": lambda: risk.theta,
+        "loss": lambda: torch.tensor(risk.loss()),
+        "gradient": risk.gradient,
+    }
+    found = {}
+    for name, way in ways.items():
+        try:
+            found[name] = way()
+        except ValueError as error:
+            found[name] = str(error)
+    return found
+
+
 def shares(kind: str):
     """This rank's batches: by turns, all on the first rank, or of very different numbers."""
     everything, rank, size = batches(), dist.get_rank(), dist.get_world_size()
@@ -155,6 +225,12 @@ MODES = [
     ("empty", "population"),
     ("loader", "eval"),
 ]
+
+
+def everything_of(kind: str) -> dict:
+    """Of rank 0's generator: the other has another."""
+    risk = Risk.from_module(net(), shares(kind), C, group=dist.group.WORLD)
+    return everything(risk, seed=2 + dist.get_rank())
 
 
 def collectives() -> dict:
@@ -290,14 +366,144 @@ def draws() -> dict:
     return {"nodes": torch.from_numpy(nodes), "vectors": pairs.vectors, "name": fingerprint(risk)}
 
 
+class Attention(nn.Module):
+    """Tokens, self-attention and a head whose weight is that of the embedding; lengths that two
+    ranks do not divide, and a parameter of one number.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.3))
+        self.embedding = nn.Embedding(7, 6)
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.norm, self.gate = nn.LayerNorm(6), nn.Linear(6, 1)
+        self.head = nn.Linear(6, 7, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.embedding(x)
+        h = self.norm(h + self.attention(h, h, h, need_weights=False)[0])
+        return self.head(self.scale * h * torch.tanh(self.gate(h))).mean(1)
+
+
+def attention() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Attention().double().eval()
+
+
+def sentences() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randint(0, 7, shape, generator=generator)
+
+    return [(drawn(n, 4), drawn(n)) for n in (5, 3, 4, 1)]
+
+
+def dense_hessian(module: nn.Module, data: list) -> torch.Tensor:
+    """∂²/∂θ² of the mean cross-entropy, by PyTorch alone, with its own math attention."""
+    names, values = zip(*module.named_parameters(), strict=True)
+    sizes, shapes = [q.numel() for q in values], [q.shape for q in values]
+    x, y = (torch.cat(column) for column in zip(*data, strict=True))
+
+    def loss(theta: torch.Tensor) -> torch.Tensor:
+        pieces = [t.view(shape) for t, shape in zip(theta.split(sizes), shapes, strict=True)]
+        given = dict(zip(names, pieces, strict=True))
+        return nn.functional.cross_entropy(torch.func.functional_call(module, given, (x,)), y)
+
+    theta = torch.cat([q.detach().flatten() for q in values])
+    with sdpa_kernel(SDPBackend.MATH):
+        return torch.autograd.functional.hessian(loss, theta)
+
+
+def of_whole_vectors(risk: Risk) -> dict[str, torch.Tensor]:
+    """What is asked of weights that are cut up as of others."""
+    X = torch.randn(risk.num_parameters, 3, generator=seeded(), dtype=torch.float64)
+    operators = hessian, gauss_newton, residual, empirical_fisher, gradient_covariance
+    return {A.__name__: A(risk) @ X for A in operators} | {
+        "split": torch.stack(split_product(risk, X)),
+        "block": blocks(risk).hessian("attention", "embedding") @ X[:42],
+        "theta": risk.theta,
+        "gradient": risk.gradient(),
+        "loss": torch.tensor(risk.loss()),
+        "nodes": torch.from_numpy(slq(hessian(risk), 4, 1, generator=seeded()).nodes),
+    }
+
+
+def of_shards(risk: Risk) -> dict[str, torch.Tensor]:
+    """Hess v and G v, v the first column of `of_whole_vectors`, by vectors that are cut up."""
+    X = torch.randn(risk.num_parameters, 3, generator=seeded(), dtype=torch.float64)
+    theta = shards(risk)
+    v = {
+        name: X[risk.parameter_slices[name], 0].view(q.shape)
+        if name == "scale"
+        else distribute_tensor(
+            X[risk.parameter_slices[name], 0].view(q.shape), q.device_mesh, q.placements
+        )
+        for name, q in theta.items()
+    }
+    found = {}
+    for product in (hessian_of_shards, gauss_newton_of_shards):
+        pieces = product(risk, v)
+        assert all(pieces[name].shape == q.shape for name, q in theta.items())
+        assert [len(local(t)) for t in pieces.values() if t.dim()] == [
+            len(local(t)) for t in theta.values() if t.dim()
+        ]
+        found[product.__name__] = torch.cat([whole(t).flatten() for t in pieces.values()])
+    return found
+
+
+def sharded() -> dict:
+    """Weights that are cut up between the ranks."""
+    mesh, mine = init_device_mesh("cpu", (dist.get_world_size(),)), shard(sentences())
+    options = {"group": mesh.get_group()}
+    net = shard_weights(attention(), mesh)
+    risk = Risk.from_module(net, mine, **options)
+    for graph in risk.graphs:  # recorded: no weight is whole any more
+        alive = [pair for pair in risk.network.gather.given.values() if not pair[0].expired()]
+        kept = sum(local(q).nbytes for q in graph.network.parameters)
+    wrong = [(x, y + 7 * (dist.get_rank() == 1)) for x, y in mine]
+    taken = nn.Sequential(nn.Linear(4, 4))
+    fully_shard(taken, mesh=mesh)
+    raw = nn.Linear(4, 2)
+    raw.weight = nn.Parameter(distribute_tensor(raw.weight.detach(), mesh, [Shard(0)]))
+    images = [(torch.ones(2, 4), torch.tensor([0, 1]))]
+    return {
+        "checks": list(risk.checks.values()),
+        "names": list(risk.parameter_slices),
+        "fingerprint": fingerprint(risk),
+        "alive": len(alive),
+        "kept": kept,
+        "whole": of_whole_vectors(risk),
+        "shards": of_shards(risk),
+        "refusals": {
+            "unequal": told(lambda: Risk.from_module(net, mine[: 2 - dist.get_rank()], **options)),
+            "label": told(lambda: Risk.from_module(net, wrong, **options)),
+            "alone": told(lambda: Risk.from_module(net, mine)),
+            "means": told(lambda: class_means(risk)),
+            "twice": told(lambda: shard_weights(net, mesh)),
+            "recurrent": told(lambda: shard_weights(nn.LSTM(2, 2), mesh)),
+            "taken": told(lambda: Risk.from_module(taken, images, **options)),
+            "raw": told(lambda: Risk.from_module(raw, images, **options)),
+            "vector": told(lambda: hessian_of_shards(risk, {"scale": torch.ones(())})),
+        },
+        "float64": Risk.from_module(
+            shard_weights(attention().float(), mesh), mine, dtype="float64", **options
+        ).loss(),
+    }
+
+
 def together() -> dict:
     """All that needs two ranks and kills none, in one start."""
     return {
         "identities": identities(),
+        "everything": everything_of("ragged"),
         "collectives": collectives(),
         "refusals": refusals(),
         "draws": draws(),
         "bases": bases(),
+        "sharded": sharded(),
     }
 
 

@@ -28,6 +28,7 @@ from hspec.curvature.engine.memory import ask, gib
 from hspec.curvature.engine.precision import normal_tensors
 from hspec.curvature.engine.sizes import WORK
 from hspec.curvature.engine.switches import Switches
+from hspec.curvature.refusals import refuse_sharded
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
 
@@ -47,6 +48,7 @@ class ClassMeans:
 
     def __init__(self, risk: Risk, definition: str) -> None:
         refuse_other_losses(risk)
+        refuse_sharded(risk.ranks, "class and cross-class means")
         self.risk, self.definition = risk, definition
         self._tried: int | None = None  # vectors a sweep that were found right
         size = 6 * -(-risk.num_examples // risk.ranks.size) * risk.num_classes * risk.dtype.itemsize

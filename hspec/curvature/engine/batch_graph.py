@@ -37,6 +37,10 @@ class Objective:
     data: Data
     loss: Loss
 
+    def made_whole(self) -> "Objective":
+        """The same on a network of which nothing is cut up between ranks."""
+        return Objective(self.network.made_whole(), self.data, self.loss)
+
     def in_dtype(self, dtype: torch.dtype) -> "Objective":
         """The same on a copy of the network in another dtype, whose θ may be changed."""
         return Objective(self.network.in_dtype(dtype), self.data, self.loss)
@@ -84,7 +88,7 @@ class BatchGraph:
         """
         network, switches = objective.network, Switches()
         parameters = network.parameters
-        with torch.enable_grad(), rung(switches):
+        with torch.enable_grad(), rung(switches), network.recording():
             outputs, targets = objective.data.evaluate(network.module, batch)
             f, terms = objective.loss.at(outputs, targets, batch.where)
             if not f.requires_grad:
@@ -183,13 +187,31 @@ class BatchGraph:
         """By parameter: whether g has a graph to be differentiated through."""
         return [g is not None and g.requires_grad for g in self.gradient]
 
+    def hess_pieces(self, v: list[Tensor]) -> Sequence[Tensor | None]:
+        """`hess` of one vector, given and returned as pieces by parameter: those of weights that
+        are cut up between ranks are cut up as they are, and summed over ranks.
+        """
+        self._refuse("second")
+        return self._along(v, 1, self.network.parameters)
+
+    def gauss_newton_pieces(self, v: list[Tensor]) -> Sequence[Tensor | None]:
+        """`gauss_newton` likewise."""
+        self._refuse("jacobian", "first")
+        with self.switches.off("to_forward"):
+            (t,) = self._along(v, 1, [self.z])
+        u = self.terms.middle((torch.zeros_like(self.z) if t is None else t)[None])[0]
+        return _grad([self.outputs], [u], 1, self.switches, self.network.parameters)
+
     def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> Sequence[Tensor | None]:
         """∂⟨g, V⟩/∂inputs, see `_grad`."""
+        return self._along(self.network.unflatten(V.squeeze(0)), len(V), inputs)
+
+    def _along(self, v: list[Tensor], k: int, inputs: list[Tensor]) -> Sequence[Tensor | None]:
+        """The same for V in pieces by parameter."""
         g = list(compress(self.gradient, self._recorded))
         if not g:
             return [None] * len(inputs)
-        V_g = list(compress(self.network.unflatten(V.squeeze(0)), self._recorded))
-        return _grad(g, V_g, len(V), self.switches, inputs)
+        return _grad(g, list(compress(v, self._recorded)), k, self.switches, inputs)
 
 
 def pull_back(

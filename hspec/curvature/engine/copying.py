@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from hspec.curvature.engine.gathered import REMEDY
+
 SHARDED = ("FullyShardedDataParallel", "FSDPModule", "XlaFullyShardedDataParallel")
 
 
@@ -20,7 +22,7 @@ def private_copy(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]]:
     """
     _refuse_what_is_no_module(module)
     module = unwrapped(module)
-    _refuse_foreign_parts(module)
+    refuse_foreign_parts(module)
     try:
         with Detaching() as detaching:
             private = copy.deepcopy(module)
@@ -55,7 +57,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
             return module
 
 
-def _refuse_foreign_parts(module: nn.Module) -> None:
+def refuse_foreign_parts(module: nn.Module) -> None:
     for name, part in module.named_modules():
         called = f"{name!r} " if name else ""
         if isinstance(part, torch.jit.ScriptModule):
@@ -67,8 +69,8 @@ def _refuse_foreign_parts(module: nn.Module) -> None:
         if any(base.__name__ in SHARDED for base in type(part).__mro__):
             raise ValueError(
                 f"the module {called}is sharded by {type(part).__name__}, under which products "
-                "would "
-                "not be summed over the processes: pass the plain module"
+                "would not be summed over the processes: pass the plain module, or, where its "
+                f"weights do not fit on one device, {REMEDY} on it"
             )
 
 

@@ -15,7 +15,7 @@ from hspec.curvature.engine.batch_graph import BatchGraph, Objective
 from hspec.curvature.engine.memory import is_out_of_memory
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.engine.switches import Switches
-from hspec.curvature.engine.trial import Plan, make_plan, united
+from hspec.curvature.engine.trial import Plan, make_plan, make_plan_together, united
 from hspec.distributed import ALONE, Alone
 
 
@@ -32,7 +32,8 @@ class Graphs:
         self, objective: Objective, budget: int, precision: str, check: bool, ranks: Alone = ALONE
     ) -> None:
         self.objective, self.network, self.data = objective, objective.network, objective.data
-        self.budget, self.precision, self.check, self.ranks = budget, precision, check, ranks
+        self.precision, self.check, self.ranks = precision, check, ranks
+        self.budget = 0 if ranks.in_step else budget  # where all keep or build the same graphs
         self.plan: Plan | None = None
         self.forget()
         self.verified: set[int] = set()
@@ -83,6 +84,22 @@ class Graphs:
         """Σ over batches, of all ranks, of product(graph), of a shape known beforehand."""
         nothing = torch.zeros(1, dtype=self.network.dtype, device=self.network.device)
         return self.apply(lambda graph, _: product(graph), nothing, shape)
+
+    def sum_pieces(
+        self, product: Callable[[BatchGraph], list[Tensor | None]]
+    ) -> list[Tensor | None]:
+        """Σ over batches of products in pieces by parameter, which are summed over ranks already
+        where weights are cut up between them, and left as they are where not.
+        """
+        self.planned()
+        total: list[Tensor | None] = [None] * len(self.network.parameters)
+        with self.lock, self.numerics:
+            for graph in self:
+                total = [
+                    b if a is None else a if b is None else a + b
+                    for a, b in zip(total, product(graph), strict=True)
+                ]
+        return total
 
     def in_blocks(self, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
         """product over V's rows, cut into blocks of `plan.block`, concatenated again."""
@@ -136,8 +153,13 @@ class Graphs:
         """The plan, made now if there is none."""
         if self.plan is None:
             with self.lock, self.numerics:
-                with self.ranks.agreed():
-                    mine = make_plan(self.objective, self.check) if self.data.num_batches else None
+                if self.ranks.in_step:
+                    mine = make_plan_together(self.objective, self.check, self.ranks)
+                else:
+                    with self.ranks.agreed():
+                        mine = (
+                            make_plan(self.objective, self.check) if self.data.num_batches else None
+                        )
                 self.plan = united(mine, self.ranks.gather(mine))
         return self.plan
 

@@ -2,6 +2,7 @@
 with θ a chosen set of its parameters.
 """
 
+import contextlib
 import copy
 import fnmatch
 import itertools
@@ -10,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from hspec.curvature.engine import gathered
 from hspec.curvature.engine.copying import Detaching, private_copy, unwrapped
 from hspec.linalg.checkpoint import checksum
 
@@ -21,7 +23,9 @@ class Network:
     order.
 
     Tied parameters are one block of coordinates; frozen ones (requires_grad False) are constants. A
-    complex parameter has two coordinates an entry, its real and its imaginary part.
+    complex parameter has two coordinates an entry, its real and its imaginary part. Parameters may
+    be cut up between ranks (see `gathered`): θ and its vectors are then whole on every rank, and
+    what `flat` gives are summands, one a rank.
     """
 
     def __init__(
@@ -37,7 +41,8 @@ class Network:
             parameter.grad = None
         self.dtype = _common_dtype(self.module, dtype)
         _convert(self.module, self.dtype)
-        named = [(name, q) for name, q in self.module.named_parameters() if name in chosen]
+        named = [pair for pair in gathered.named_parameters(self.module) if pair[0] in chosen]
+        self.gather = gathered.of(self.module)
         self.device = named[0][1].device
         self._lay_out(named)
         for q in self.parameters:
@@ -78,7 +83,8 @@ class Network:
         """(..., p) to a list of (..., *shape) views, one per parameter."""
         lead, views = flat.shape[:-1], []
         for piece, q in zip(flat.split(self.sizes, -1), self.parameters, strict=True):
-            views.append(_complex(piece, q) if q.is_complex() else piece.reshape(*lead, *q.shape))
+            view = _complex(piece, q) if q.is_complex() else piece.reshape((*lead, *q.shape))
+            views.append(gathered.cut(q, view))
         return views
 
     def in_dtype(self, dtype: torch.dtype) -> "Network":
@@ -88,6 +94,19 @@ class Network:
         other.dtype = dtype
         return other
 
+    def made_whole(self) -> "Network":
+        """A copy of which nothing is cut up; ranks must ask for it together."""
+        other = copy.deepcopy(self)
+        gathered.make_whole(other.module)
+        other.gather = None
+        named = gathered.named_parameters(other.module)
+        other._lay_out([(name, q) for name, q in named if name in self.slices])
+        return other
+
+    def recording(self) -> contextlib.AbstractContextManager:
+        """What graphs are recorded in."""
+        return contextlib.nullcontext() if self.gather is None else self.gather.keeping_rows()
+
     @torch.no_grad()
     def move_to(self, theta: list[Tensor]) -> None:
         """Set θ, in place."""
@@ -95,9 +114,12 @@ class Network:
             q.copy_(value)
 
     def checksum(self) -> str:
-        """Of all the module's numbers, bit by bit: those that are no part of θ count as well."""
+        """Of all the module's numbers, bit by bit: those that are no part of θ count as well.
+
+        But for weights that are cut up: no two ranks have the same ones.
+        """
         named = [*self.module.named_parameters(), *self.module.named_buffers()]
-        return " ".join(f"{name}:{checksum(t)}" for name, t in named)
+        return " ".join(f"{name}:{checksum(t)}" for name, t in named if not gathered.is_sharded(t))
 
 
 def num_coordinates(q: Tensor) -> int:
@@ -116,7 +138,8 @@ def flat(
     """
     rows = []
     for t, q in zip(pieces, parameters or pieces, strict=True):
-        t = q.new_zeros(*lead, *q.shape) if t is None else t
+        t = gathered.zeros(q, lead) if t is None else t
+        t = gathered.padded(t)
         t = t.to_dense() if t.layout is not torch.strided else t  # gradients of sparse embeddings
         t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
         rows.append(t.reshape(*lead, -1))
@@ -145,7 +168,7 @@ def _choose(module: nn.Module, patterns, original: nn.Module) -> set[str]:
 
     A pattern is a name, a prefix ("layer1"), a glob ("*.bias", "*lora_A*"), or a parameter itself.
     """
-    trainable = {name: q for name, q in module.named_parameters() if q.requires_grad}
+    trainable = {name: q for name, q in gathered.named_parameters(module) if q.requires_grad}
     available = ", ".join(trainable) or "none"
     if patterns is None:
         if not trainable:
@@ -158,7 +181,8 @@ def _choose(module: nn.Module, patterns, original: nn.Module) -> set[str]:
     if not patterns:
         raise ValueError(f"parameters is empty. Available: {available}")
     canonical = {id(q): name for name, q in trainable.items()}
-    every_name = dict(module.named_parameters(remove_duplicate=False))  # tied: several names
+    # tied: several names
+    every_name = dict(gathered.named_parameters(module, remove_duplicate=False))
     chosen = set()
     for pattern in patterns:
         found = {
@@ -181,7 +205,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 def _patterns(given: str | Tensor | Iterable, module: nn.Module) -> list[str]:
     """`parameters` as a list of names and patterns."""
-    names = {id(q): name for name, q in module.named_parameters()}
+    names = {id(q): name for name, q in gathered.named_parameters(module)}
     patterns = []
     for item in [given] if isinstance(given, str | Tensor) else _listed(given):
         if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
@@ -236,7 +260,7 @@ def _common_dtype(module: nn.Module, dtype: torch.dtype | str | None) -> torch.d
         )
     dtype = _dtype(floating[0][1].real.dtype if dtype is None else dtype)
     for name, tensor in floating:
-        if not tensor.isfinite().all():
+        if not gathered.local(tensor).isfinite().all():
             raise ValueError(
                 f"{name!r} holds non-finite numbers: the training diverged, or the checkpoint is "
                 "damaged"

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from hspec.curvature.data import Batch
 from hspec.curvature.engine import differences
-from hspec.curvature.engine.attempt import KINDS, Attempt, attempt, first_line
+from hspec.curvature.engine.attempt import COPY_BYTES, KINDS, Attempt, attempt, first_line
 from hspec.curvature.engine.batch_graph import Objective, Rung
 from hspec.curvature.engine.blame import blame
 from hspec.curvature.engine.elsewhere import refuse_randomness
 from hspec.curvature.engine.layers import RUNGS, FastLayers
+from hspec.curvature.engine.memory import free_memory
 from hspec.curvature.engine.sizes import block_size, graph_bytes
+from hspec.distributed import Alone
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,27 @@ def make_plan(objective: Objective, check: bool) -> Plan:
     return Plan(rung, block, wrong, note, checks, fixed, slope)
 
 
+def make_plan_together(objective: Objective, check: bool, ranks: Alone) -> Plan:
+    """The plan where weights are cut up between ranks: tried on a whole network, if there is room.
+
+    Blocks of vectors are not differentiated by PyTorch through weights that are gathered.
+    """
+    network = objective.network
+    room = min(ranks.gather(free_memory(network.device)))
+    room //= ranks.size if network.device.type == "cpu" else 1  # they may share one machine
+    if network.num_parameters * COPY_BYTES > room:
+        said = "not compared with differences: no memory for the whole network on one rank"
+        return Plan(note="weights gathered layer by layer", checks=dict.fromkeys(KINDS, said))
+    objective = objective.made_whole()
+    with ranks.step():
+        return replace(make_plan(objective, check), block=1)
+
+
 def united(mine: Plan | None, plans: list[Plan | None]) -> Plan:
     """This rank's plan, or another's where it has no batches, with what any rank refuses."""
     found = [plan for plan in plans if plan is not None]
-    worst = max(found, key=lambda plan: len(plan.wrong))
-    return replace(mine or worst, wrong=worst.wrong, checks=worst.checks)
+    worst = max(found, key=lambda plan: (len(plan.wrong), RUNGS.index(plan.rung)))
+    return replace(mine or worst, rung=worst.rung, wrong=worst.wrong, checks=worst.checks)
 
 
 def _refusals(objective: Objective, chosen: Attempt) -> dict[str, str]:
