@@ -36,7 +36,6 @@ from hspec.experiments.setting import Setting
 from hspec.experiments.store import Held, Store
 from hspec.training import Recipe
 
-SHORTEST = 0.05  # seconds of the first pause between two rounds, of which each is twice as long
 NEEDED, ALLOWED = {"measure", "setting", "per_class", "epochs"}, {"repeats", "options", "note"}
 SEARCH, OF_SEARCH = {"rates", "setting", "per_class"}, {"every", "note"}
 
@@ -122,7 +121,7 @@ def fill(
     """
     i, n = worker
     start, first = time.monotonic(), (i - 1) * len(experiments) // n
-    waiting, measured, pause = [*experiments[first:], *experiments[:first]], 0, SHORTEST
+    waiting, measured = [*experiments[first:], *experiments[:first]], 0
     while waiting:
         held = []
         for experiment in waiting:
@@ -135,7 +134,6 @@ def fill(
                 except Held:
                     held.append(experiment)
         if len(held) == len(waiting):
-            time.sleep(pause)
-            pause = min(2 * pause, POLL)
+            time.sleep(POLL)
         waiting = held
     return measured

@@ -66,7 +66,7 @@ OF_LAYER_DATA = {"kfac", "cfac", "layer_gauss_newton"}  # and no risk
 
 
 def test_every_function_of_a_risk_is_that_of_one_process_or_refuses(both):
-    """Ragged shares, and a generator of another seed on the second rank."""
+    """All examples on the first rank; a generator of another seed on the second."""
     right, (found, others) = workers.everything(alone()), (rank["everything"] for rank in both)
     types = {"ClassMeans", "LayerData", "Risk", "shard"}
     assert set(curvature.__all__) - types - OF_LAYER_DATA <= set(found)

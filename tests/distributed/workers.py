@@ -498,7 +498,7 @@ def together() -> dict:
     """All that needs two ranks and kills none, in one start."""
     return {
         "identities": identities(),
-        "everything": everything_of("ragged"),
+        "everything": everything_of("empty"),
         "collectives": collectives(),
         "refusals": refusals(),
         "draws": draws(),

