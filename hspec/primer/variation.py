@@ -210,7 +210,7 @@ def of_the_quadrature(H: Tensor, seeds: Iterable[int], cut: float) -> Iterator[C
             f"{steps} products from one random vector",
             tuple(seen(steps, 1, s) for s in seeds),
             "Print the residual beside λ₁: too few steps give too small a value, never too large. "
-            "The trace needs no steps.",
+            "What has converged no longer depends on the probe, and the trace gains by it.",
         )
     yield Cause(
         "no reorthogonalisation",
