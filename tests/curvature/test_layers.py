@@ -398,3 +398,35 @@ def test_parameters_that_do_not_reach_the_logits_have_zero_rows(rel):
         assert not A[:6].any()
         assert rel(A[6:, 6:], dense(net.head, x, y)) < 1e-12  # a linear model: Hess = G
     assert not residual(risk).to_dense().any()
+
+
+class Padded(nn.Module):
+    """PyTorch's encoder over places of which the last may be padding, and a head for each place."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(4, 2, 5, 0.0, batch_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 1), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.encoder(x, src_key_padding_mask=x[..., 0] == 0)).mT
+
+
+def test_the_encoders_fast_path_does_not_hide_its_padding(rel):
+    """Under no_grad it gives zeros at padded places; with a graph it does not."""
+    torch.manual_seed(0)
+    net, before = Padded().double().eval(), torch.backends.mha.get_fastpath_enabled()
+    x, y = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([[0, 1, -100], [2, 0, -100]])
+    x[:, 2, 0] = 0.0
+    risk = Risk.from_module(net, [(x, y)], 3)
+    parameters = list(net.parameters())
+    loss = nn.functional.cross_entropy(net(x), y)
+    gradient = torch.autograd.grad(loss, parameters, create_graph=True)
+    v = torch.randn(risk.num_parameters, dtype=torch.float64)
+    pieces = [
+        piece.view_as(q)
+        for piece, q in zip(v.split([q.numel() for q in parameters]), parameters, strict=True)
+    ]
+    right = torch.cat([t.flatten() for t in torch.autograd.grad(gradient, parameters, pieces)])
+    assert rel(hessian(risk) @ v, right) < 1e-12
+    assert torch.backends.mha.get_fastpath_enabled() is before

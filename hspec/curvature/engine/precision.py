@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch.backends import cuda, cudnn
+from torch.backends import cuda, cudnn, mha
 
 PRECISIONS = ("exact", "fast")
 # Names of torch.set_float32_matmul_precision: no reduced precision; TF32 on CUDA; on the CPU
@@ -47,6 +47,7 @@ class numerics:
             "memory-efficient attention": False,
             "cudnn attention": False,
             "math attention": True,
+            "encoder fast path": False,
         }
         if recurrent and device.type == "cuda":
             self.settings["cudnn"] = False
@@ -121,6 +122,8 @@ _SETTINGS = {
     "memory-efficient attention": (cuda.mem_efficient_sdp_enabled, cuda.enable_mem_efficient_sdp),
     "cudnn attention": (cuda.cudnn_sdp_enabled, cuda.enable_cudnn_sdp),
     "math attention": (cuda.math_sdp_enabled, cuda.enable_math_sdp),
+    # nn.TransformerEncoder under no_grad: it gives zeros at padded places, where the graph does not
+    "encoder fast path": (mha.get_fastpath_enabled, mha.set_fastpath_enabled),
 }
 
 
