@@ -15,6 +15,7 @@ def pytest_configure():
         torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, in whose processes it comes last otherwise
 def pytest_collection_modifyitems(config, items):
     """What stays together: the tests of the real book, first since they take longest, and the tests
     of a file, whose fixtures are then made once. All processes must name the tests alike.
