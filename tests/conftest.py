@@ -16,7 +16,7 @@ def pytest_configure():
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist, in whose processes it comes last otherwise
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     """What stays together: the tests of the real book, first since they take longest, and the tests
     of a file, whose fixtures are then made once. All processes must name the tests alike.
     """
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(config, items):
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"give ids: {item.nodeid} has another name in each process")
     items.sort(key=lambda item: "pages" not in item.fixturenames)
-    if config.pluginmanager.hasplugin("xdist"):
+    if "PYTEST_XDIST_WORKER" in os.environ:
         for item in items:
             group = "the book" if "pages" in item.fixturenames else item.nodeid.split("::")[0]
             item.add_marker(pytest.mark.xdist_group(group))
