@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 # A process of about a gigabyte for each core, which must name the tests alike (hence the seed); the real
 # book, which is made once, is looked at by one of them.
-AT_ONCE := -n auto --maxprocesses=4 --dist loadgroup --no-loadscope-reorder
+AT_ONCE := -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: book pdf test clean
 

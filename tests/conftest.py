@@ -4,8 +4,11 @@ import os
 
 import pytest
 import torch
+from xdist.scheduler import LoadFileScheduling
 
 from hspec.experiments import Store
+
+THE_BOOK = {"tests/book/test_book.py", "tests/book/test_browser.py"}
 
 
 def pytest_configure():
@@ -15,19 +18,26 @@ def pytest_configure():
         torch.set_num_threads(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, in whose processes it comes last otherwise
-def pytest_collection_modifyitems(items):
-    """What stays together: the tests of the real book, first since they take longest, and the tests
-    of a file, whose fixtures are then made once. All processes must name the tests alike.
+class Together(LoadFileScheduling):
+    """Tests of a file stay in one process, so that its fixtures are made once; and those of the
+    real book, which two files look at.
     """
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "the book" if file in THE_BOOK else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """The real book first, since it takes longest. All processes must name the tests alike."""
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"give ids: {item.nodeid} has another name in each process")
     items.sort(key=lambda item: "pages" not in item.fixturenames)
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        for item in items:
-            group = "the book" if "pages" in item.fixturenames else item.nodeid.split("::")[0]
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
