@@ -50,6 +50,7 @@ def setup(app):
     app.add_transform(TypesetPowers)
     app.connect("doctree-read", _mark_verdicts)
     app.connect("html-page-context", _show_both_tones)
+    app.connect("html-page-context", _list_citations)
     app.connect("html-page-context", launch_the_primer, priority=502)  # after the theme's buttons
     app.connect("build-finished", _give_both_tones)
     app.connect("build-finished", _copy_mathjax)
@@ -203,6 +204,12 @@ def _mark_verdicts(app, doctree):
         head = next(iter(table.findall(nodes.thead)), None)
         if head is not None and VERDICT_COLUMNS & {e.astext() for e in head.findall(nodes.entry)}:
             table["classes"].append("verdicts")
+
+
+def _list_citations(app, page, template, context, doctree):
+    """What docutils calls a list has items: a screen reader counts them."""
+    if "citation-list" in context.get("body", ""):
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def _show_both_tones(app, page, template, context, doctree):

@@ -4,6 +4,7 @@ The last good HTML stays until a new one is complete.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -64,7 +65,8 @@ def _stage(repository, profile, parameters, force, report):
     at_once = min(len(parameters), os.cpu_count() or 1, MOST_AT_ONCE)
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
     os.environ.setdefault("OMP_NUM_THREADS", threads)  # of each chapter's kernel
-    with ThreadPoolExecutor(at_once) as pool:
+    # Papermill moves into the clone's folder and back; of two at once the later one would stay.
+    with contextlib.chdir(repository.root), ThreadPoolExecutor(at_once) as pool:
         running = [
             pool.submit(
                 stage_chapter, repository, chapter, profile, values, force=force, report=report

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,13 @@ from hspec.book.pdf import BROWSERS, make_pdf
 @pytest.mark.slow
 def test_a_book_is_made_once_offline_and_outlasts_a_warning(toy):
     """One story, since each of its four builds takes ten seconds."""
-    told = []
+    told, here = [], Path.cwd()
 
     def make():
         return make_book(toy, "smoke", report=told.append)
 
     assert make().is_file()
+    assert Path.cwd() == here
     reads_offline(toy.build / "html")
     assert "one                      smoke" in status_text(toy)
 

@@ -123,7 +123,8 @@ class BatchGraph:
         """
         self._refuse("second")
         parameters = (rows or self).network.parameters
-        return flat(self._differentiate(V, parameters), parameters, V.shape[:1])
+        v = self.network.unflatten(V.squeeze(0))
+        return flat(self._differentiate(v, len(V), parameters), parameters, V.shape[:1])
 
     def residual(self, V: Tensor, rows: "BatchGraph | None" = None) -> Tensor:
         """Σ_n H_n V for rows V (k, p), or of a block, see `hess`."""
@@ -135,7 +136,8 @@ class BatchGraph:
         """(Σ_n H_n V, Σ_n G_n V), in one sweep and one more: (k, 2, p)."""
         self._refuse("second", "jacobian", "first")
         with self.switches.off("through_loss"):
-            *h, t = self._differentiate(V, [*self.network.parameters, self.z])
+            v = self.network.unflatten(V.squeeze(0))
+            *h, t = self._differentiate(v, len(V), [*self.network.parameters, self.z])
         G = self.jacobian_transpose(self.terms.middle(t.reshape(len(V), *self.z.shape)))
         return torch.stack([flat(h, self.network.parameters, V.shape[:1]), G], 1)
 
@@ -158,7 +160,8 @@ class BatchGraph:
         """J V (k, m, C)."""
         self._refuse("jacobian")
         with self.switches.off("to_forward"):
-            found, shape = self._differentiate(V, [self.z])[0], (len(V), *self.z.shape)
+            v, shape = self.network.unflatten(V.squeeze(0)), (len(V), *self.z.shape)
+            (found,) = self._differentiate(v, len(V), [self.z])
         return V.new_zeros(shape) if found is None else found.reshape(shape)
 
     def jacobian_transpose(self, U: Tensor) -> Tensor:
@@ -192,22 +195,20 @@ class BatchGraph:
         are cut up between ranks are cut up as they are, and summed over ranks.
         """
         self._refuse("second")
-        return self._along(v, 1, self.network.parameters)
+        return self._differentiate(v, 1, self.network.parameters)
 
     def gauss_newton_pieces(self, v: list[Tensor]) -> Sequence[Tensor | None]:
         """`gauss_newton` likewise."""
         self._refuse("jacobian", "first")
         with self.switches.off("to_forward"):
-            (t,) = self._along(v, 1, [self.z])
+            (t,) = self._differentiate(v, 1, [self.z])
         u = self.terms.middle((torch.zeros_like(self.z) if t is None else t)[None])[0]
         return _grad([self.outputs], [u], 1, self.switches, self.network.parameters)
 
-    def _differentiate(self, V: Tensor, inputs: list[Tensor]) -> Sequence[Tensor | None]:
-        """∂⟨g, V⟩/∂inputs, see `_grad`."""
-        return self._along(self.network.unflatten(V.squeeze(0)), len(V), inputs)
-
-    def _along(self, v: list[Tensor], k: int, inputs: list[Tensor]) -> Sequence[Tensor | None]:
-        """The same for V in pieces by parameter."""
+    def _differentiate(
+        self, v: list[Tensor], k: int, inputs: list[Tensor]
+    ) -> Sequence[Tensor | None]:
+        """∂⟨g, V⟩/∂inputs for k vectors V, in pieces by parameter, see `_grad`."""
         g = list(compress(self.gradient, self._recorded))
         if not g:
             return [None] * len(inputs)

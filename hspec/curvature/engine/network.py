@@ -84,7 +84,7 @@ class Network:
         lead, views = flat.shape[:-1], []
         for piece, q in zip(flat.split(self.sizes, -1), self.parameters, strict=True):
             view = _complex(piece, q) if q.is_complex() else piece.reshape((*lead, *q.shape))
-            views.append(gathered.cut(q, view))
+            views.append(view if self.gather is None else gathered.cut(q, view))
         return views
 
     def in_dtype(self, dtype: torch.dtype) -> "Network":
@@ -139,7 +139,7 @@ def flat(
     rows = []
     for t, q in zip(pieces, parameters or pieces, strict=True):
         t = gathered.zeros(q, lead) if t is None else t
-        t = gathered.padded(t)
+        t = t if type(t) is Tensor else gathered.padded(t)
         t = t.to_dense() if t.layout is not torch.strided else t  # gradients of sparse embeddings
         t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
         rows.append(t.reshape(*lead, -1))
