@@ -60,19 +60,21 @@ def updates_table(store: Store | None = None) -> Markdown:
     updates; below, λ_1(Hess) of each.
     """
     found = {stretch: compared(narrow_net(stretch), store) for stretch in LADDER}
+    waiting = [str(s) for s, rows in found.items() if all(np.isnan(row.measured) for row in rows)]
     columns = {
         "quantity": [number.quantity for number in VGG11_NUMBERS],
         "published": [number.value for number in VGG11_NUMBERS],
-        **{str(stretch): _measured(rows) for stretch, rows in found.items()},
+        **{str(s): _measured(rows) for s, rows in found.items() if str(s) not in waiting},
     }
-    drawn = table(tabulated(columns, dict.fromkeys(list(columns)[1:], ".3g")))
+    drawn = table(tabulated(columns, dict.fromkeys(list(columns)[1:], ".4g")))
     grown = "; ".join(
-        f"{stretch}, {rows[0].measured:.3g}"
+        f"{stretch}, {rows[0].measured:.4g}"
         for stretch, rows in found.items()
         if np.isfinite(rows[0].measured)
     )
-    said = f"λ₁(Hess), printed {VGG11_NUMBERS[0].value:g}: {grown}." if grown else ""
-    return Markdown(f"{drawn.data}\n\n{said}".rstrip())
+    said = f"λ₁(Hess), printed {VGG11_NUMBERS[0].value:g}: {grown}. " if grown else ""
+    left = f"Not measured yet: {'; '.join(waiting)}." if waiting else ""
+    return Markdown(f"{drawn.data}\n\n{said}{left}".rstrip())
 
 
 def _measured(rows: Sequence[Comparison]) -> list[float | str]:

@@ -59,12 +59,12 @@ def test_more_updates_stand_side_by_side_and_what_is_missing_is_said(tmp_path):
     experiment = narrow_net(Stretch(3500)).experiments["levels"]
     arrays = {"A1": np.linspace(9.0, 4.5, 10), "B1": np.array([0.25])}
     store.put(Record(arrays, experiment.configuration | {"key": experiment.key}))
-    found = {row[0]: row[1:] for row in rows(updates_table(store)) if len(row) == 8}
-    missing = "not measured yet"
-    assert found["quantity"][2] == "3,500 updates"
-    assert found["largest of A1"] == ["820", missing, "9", *4 * [missing]]
-    assert found["10th of A1"] == ["56", missing, "4.5", *4 * [missing]]
-    assert found["largest of B1"][2] == "0.25" and found["largest of H"][2] == missing
+    drawn = updates_table(store)
+    found = {row[0]: row[1:] for row in rows(drawn) if len(row) == 3}
+    assert found["quantity"] == ["published", "3,500 updates"]
+    assert found["largest of A1"] == ["820", "9"] and found["10th of A1"] == ["56", "4.5"]
+    assert found["largest of B1"][1] == "0.25" and found["largest of H"][1] == "not measured yet"
+    assert "Not measured yet: 350 updates; 35,000 updates; " in drawn.data
 
 
 def test_growth_by_weight_decay_stands_beside_published_over_measured(tmp_path):
