@@ -566,6 +566,7 @@ def main(scenario: str, rank: str, size: str, folder: str) -> None:
         timeout=timedelta(seconds=60),
     )
     torch.save(SCENARIOS[scenario](), Path(folder) / f"{scenario}-{size}-{rank}.pt")
+    dist.destroy_process_group()  # gloo's threads, which would end a process that leaves them
 
 
 if __name__ == "__main__":
