@@ -37,6 +37,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"give ids: {item.nodeid} has another name in each process")
+        if "pages" in item.fixturenames and item.nodeid.split("::")[0] not in THE_BOOK:
+            raise pytest.UsageError(f"{item.nodeid} would make the real book again: name its file")
     items.sort(key=lambda item: "pages" not in item.fixturenames)
 
 
