@@ -25,7 +25,18 @@ from hspec.curvature import (
     residual,
 )
 from hspec.linalg import eigsh
-from tests.cases.nets import COUPLED, REFUSED, RIGHT, Activation, C, N, Net, batch_first_false, mlp
+from tests.cases.nets import (
+    COUPLED,
+    REFUSED,
+    RIGHT,
+    Activation,
+    C,
+    N,
+    Net,
+    StraightThrough,
+    batch_first_false,
+    mlp,
+)
 
 STEP = 1e-5
 
@@ -201,6 +212,77 @@ def test_hardsigmoid_by_its_formula(batches):
     formula.load_state_dict(net.state_dict())
     found, expected = (hessian(Risk.from_module(m, batches, C)).to_dense() for m in (net, formula))
     assert relative(found, expected) < 1e-12
+
+
+def written_out(row, x, weight):
+    """`F.embedding(x, weight, padding_idx=0)`: the padded row is a constant."""
+    return F.embedding(x, weight).where((x != 0)[..., None], row)
+
+
+@pytest.mark.parametrize(
+    ("padded", "formula"),
+    [
+        (
+            lambda m, x: m.b(torch.tanh(m.a(x)).mean(1)),
+            lambda m, x: m.b(torch.tanh(written_out(m.row, x, m.a.weight)).mean(1)),
+        ),
+        (  # the padded row's own gradient comes through the head alone
+            lambda m, x: m.b(torch.tanh(m.a(x)).mean(1)) + m.a.weight[:C].sum(1) ** 2,
+            lambda m, x: (
+                m.b(torch.tanh(written_out(m.row, x, m.a.weight)).mean(1))
+                + m.a.weight[:C].sum(1) ** 2
+            ),
+        ),
+        (
+            lambda m, x: m.b(torch.tanh(F.embedding(x, 2 * m.a.weight, padding_idx=-7)).mean(1)),
+            lambda m, x: m.b(torch.tanh(written_out(2 * m.row, x, 2 * m.a.weight)).mean(1)),
+        ),
+    ],
+    ids=["a layer", "its weight used twice", "a function"],
+)
+def test_a_padding_row_is_a_constant(padded, formula):
+    """As PyTorch has it: no gradient reaches the row that padding_idx names, whatever it does."""
+    net = Net(padded, nn.Embedding(7, 4, padding_idx=0), nn.Linear(4, C))
+    with torch.no_grad():
+        net.a.weight[0] = torch.randn(4)
+    x, y = torch.arange(N * 5).reshape(N, 5) % 7, torch.arange(N) % C
+    risk = Risk.from_module(net, [(x, y)], C)
+    found = hessian(risk).to_dense()
+    assert risk.checks["second"].startswith("agrees")
+    row = net.a.weight[0].detach().clone()
+    net.function, net.row = formula, row
+    net.a = nn.Embedding(7, 4, _weight=net.a.weight.detach().clone())
+    expected = hessian(Risk.from_module(net, [(x, y)], C)).to_dense()
+    assert relative(found, expected) < 1e-12
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean"])
+@pytest.mark.parametrize("check", [True, False])
+def test_padding_is_in_no_bag(mode, check):
+    """Given by position, as `nn.EmbeddingBag` does; a bag of nothing but padding is zero."""
+    bags = Net(
+        lambda m, x: m.b(torch.tanh(m.a(x))),
+        nn.EmbeddingBag(7, 4, mode=mode, padding_idx=2),
+        nn.Linear(4, C),
+    )
+    x, y = torch.arange(N * 5).reshape(N, 5) % 7, torch.arange(N) % C
+    x[0] = 2
+    risk = Risk.from_module(bags, [(x, y)], C, check=check)
+    v = torch.randn(risk.num_parameters)
+    assert relative(risk.gradient(), gradient(bags, [(x, y)])) < 1e-12
+    assert relative(hessian(risk) @ v, by_differences(bags, [(x, y)], v)) < 1e-6
+
+
+def test_a_fault_beside_padding_is_not_the_embedding_s():
+    """The layer that holds padding is not named."""
+    net = Net(
+        lambda m, x: m.b(StraightThrough.apply(m.a(x)).mean(1)),
+        nn.Embedding(7, 4, padding_idx=0),
+        nn.Linear(4, C),
+    )
+    x, y = torch.arange(N * 5).reshape(N, 5) % 7, torch.arange(N) % C
+    with pytest.raises(ValueError, match="derivative of the loss in Net: "):
+        hessian(Risk.from_module(net, [(x, y)], C)) @ torch.ones(7 * 4 + 4 * C + C)
 
 
 def test_kinks_are_told_and_not_blamed(batches):

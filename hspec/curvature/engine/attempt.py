@@ -15,6 +15,7 @@ from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.layers import Plain
 from hspec.curvature.engine.memory import free_memory, is_out_of_memory
 from hspec.curvature.engine.network import flat
+from hspec.curvature.engine.padding import HeldPadding
 from hspec.curvature.loss import WholeTerms
 
 FEW, FEWER, LARGE = 4, 2, 1_000_000  # examples of an attempt; of one with more parameters than that
@@ -183,12 +184,16 @@ def _against_differences(
         g, along = near.products["first"], flat(near.v)
         exact["first"] = torch.dot(g, along), float(torch.dot(g.abs(), along.abs()))
 
+    padding = HeldPadding()
+
     def evaluate(t: float) -> Products:
         network = objective.network
         network.move_to([q + t * d for q, d in zip(near.theta, near.v, strict=True)])
+        padding.rewind()
         return _quantities(objective, batch)
 
-    return differences.compare(exact, evaluate, objective.network.dtype)
+    with padding:
+        return differences.compare(exact, evaluate, objective.network.dtype)
 
 
 def _leave_kinks(objective: Objective, batch: Batch, generator: torch.Generator) -> None:

@@ -11,6 +11,7 @@ from hspec.curvature.contents import tensors
 from hspec.curvature.data import Batch, Data, same
 from hspec.curvature.engine import differences
 from hspec.curvature.engine.network import Network, flat
+from hspec.curvature.engine.padding import HeldPadding
 
 
 @dataclass
@@ -99,7 +100,10 @@ def _is_wrong(call: Call) -> bool:
     v = differences.direction(base, generator)
     weights = [torch.randn(t.shape, generator=generator, dtype=torch.float64) for t in call.outputs]
 
+    padding = HeldPadding()
+
     def scalar(t: float) -> tuple[Tensor, list[Tensor]]:
+        padding.rewind()
         moved = [(b + t * d).requires_grad_(True) for b, d in zip(base, v, strict=True)]
         inputs = iter(moved[: len(given)])
         args, kwargs = _replaced([call.args, call.kwargs], inputs)
@@ -127,7 +131,7 @@ def _is_wrong(call: Call) -> bool:
         return {"first": s, "second": flat(g).detach()}
 
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), padding:
             _, at, g = gradient(0.0, create_graph=True)
             slope = sum((x.detach() * d).real.sum() for x, d in zip(g, v, strict=True))
             pairing = [(x, d) for x, d in zip(g, v, strict=True) if x.requires_grad]

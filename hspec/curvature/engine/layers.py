@@ -98,18 +98,43 @@ def _embedding(
     return F.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, False)
 
 
-def _embedding_bag(input, weight, offsets=None, max_norm=None, *args, **named):
+def _embedding_bag(
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
+):
     """Bags of equal size (n, length), by `embedding`; other bags are left to autograd, which has no
-    second derivative of them."""
-    names = ("norm_type", "scale_grad_by_freq", "mode", "sparse", "per_sample_weights")
-    given = dict(zip(names, args, strict=False)) | named
-    mode = given.get("mode", "mean")
+    second derivative of them. What is padded is in no bag."""
     simple = input.dim() == 2 and offsets is None and max_norm is None and mode in ("sum", "mean")
-    if not simple or given.get("padding_idx") is not None or given.get("scale_grad_by_freq"):
-        return F.embedding_bag(input, weight, offsets, max_norm, *args, **named)
-    rows, weights = F.embedding(input, weight), given.get("per_sample_weights")
-    rows = rows if weights is None else rows * weights[..., None]
-    return rows.sum(1) if mode == "sum" else rows.mean(1)
+    if not simple or scale_grad_by_freq:
+        return F.embedding_bag(
+            input,
+            weight,
+            offsets,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            mode,
+            sparse,
+            per_sample_weights,
+            include_last_offset,
+            padding_idx,
+        )
+    inside = torch.ones_like(input, dtype=torch.bool)
+    if padding_idx is not None:
+        inside = input != padding_idx % len(weight)
+    share = inside.to(weight.dtype)
+    share = share if per_sample_weights is None else share * per_sample_weights
+    total = (F.embedding(input, weight) * share.unsqueeze(-1)).sum(1)
+    return total if mode == "sum" else total / inside.sum(1, keepdim=True).clamp(min=1)
 
 
 CORRECTIONS: dict[Callable, Callable] = {
