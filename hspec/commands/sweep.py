@@ -16,6 +16,8 @@ from hspec.experiments.experiment import find_record
 from hspec.experiments.provenance import default_device
 from hspec.experiments.sweep import fill, sweep_experiments
 
+ALONE_FOR_EVER = 1, (1, 1), float("inf")  # processes, worker and hours where none is given
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
@@ -41,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_worker,
         default=(1, 1),
         metavar="I/N",
-        help="the I-th of N: where it starts",
+        help="the I-th of N workers, or of N machines with as many processes: where it starts",
     )
     parser.add_argument(
         "--hours", type=float, default=float("inf"), help="after which no cell is begun"
@@ -71,6 +73,11 @@ def _work(options: argparse.Namespace, ranks: Alone) -> None:
         raise CommandError(
             "under torchrun the processes are one worker: leave --processes and --slurm out"
         )
+    if options.slurm and (options.processes, options.worker, options.hours) != ALONE_FOR_EVER:
+        raise CommandError(
+            "--slurm has words of its own for this (workers=16,hours=8): leave --processes, "
+            "--worker and --hours out"
+        )
     if options.slurm:
         folder = Store().root / "slurm"
         jobs = submit(options.file, options.slurm, folder)
@@ -78,13 +85,17 @@ def _work(options: argparse.Namespace, ranks: Alone) -> None:
     elif options.processes > 1:
         _start(options)
     else:
-        fill(
-            experiments,
-            Store(group=ranks.group),
-            worker=options.worker,
-            seconds=3600 * options.hours,
-            progress=sys.stderr.isatty() and ranks.rank == 0,
-        )
+        try:
+            fill(
+                experiments,
+                Store(group=ranks.group),
+                worker=options.worker,
+                seconds=3600 * options.hours,
+                progress=sys.stderr.isatty() and ranks.rank == 0,
+            )
+        except ExceptionGroup as failed:
+            told = [f"  {e.__notes__[0]}: {type(e).__name__}: {e}" for e in failed.exceptions]
+            raise CommandError("\n".join([failed.message, *told])) from failed
 
 
 def standing(file: Path, store: Store) -> str:
@@ -112,8 +123,11 @@ def read(file: Path) -> list[Experiment]:
 
 
 def _start(options: argparse.Namespace) -> None:
-    """As many workers as were asked for, each a process of its own; fails where one fails."""
-    n = options.processes
+    """As many workers as were asked for, each a process of its own; fails where one fails.
+
+    Of the i-th of N machines they are the i-th n of N n workers.
+    """
+    n, (machine, machines) = options.processes, options.worker
     command = [
         sys.executable,
         "-m",
@@ -123,7 +137,8 @@ def _start(options: argparse.Namespace) -> None:
         "--hours",
         str(options.hours),
     ]
-    workers = [subprocess.Popen([*command, "--worker", f"{i}/{n}"]) for i in range(1, n + 1)]
+    numbers = [f"{(machine - 1) * n + i}/{machines * n}" for i in range(1, n + 1)]
+    workers = [subprocess.Popen([*command, "--worker", number]) for number in numbers]
     failed = [i for i, worker in enumerate(workers, 1) if worker.wait()]
     if failed:
         raise CommandError(
@@ -132,13 +147,13 @@ def _start(options: argparse.Namespace) -> None:
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1, not {text}")
+    return int(text)
 
 
 def _worker(text: str) -> tuple[int, int]:
     i, _, n = text.partition("/")
-    if not 1 <= int(i) <= int(n):
-        raise ValueError
+    if not (i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        raise argparse.ArgumentTypeError(f"the I-th of N as I/N, such as 3/16, not {text}")
     return int(i), int(n)

@@ -24,6 +24,7 @@ sees the store.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -118,22 +119,38 @@ def fill(
     Args:
         worker: (i, n), the i-th of n: where in the list it starts, so that workers meet late.
         seconds: after which no other experiment is begun; what was begun is finished.
+
+    Raises:
+        ExceptionGroup: at the end, of the errors of experiments that have failed, each with a note
+            of its name: a net that diverges keeps no other from being measured.
+        OSError: at once, of a disk that is full, or a rank that does not answer.
     """
     i, n = worker
     start, first = time.monotonic(), (i - 1) * len(experiments) // n
-    waiting, measured = [*experiments[first:], *experiments[:first]], 0
+    waiting = [*experiments[first:], *experiments[:first]]
+    measured, failed = 0, []
     while waiting:
         held = []
         for experiment in waiting:
             if store.ranks.told(lambda: time.monotonic() - start > seconds):
-                return measured
+                return _unless(failed, measured)
             if find_record(experiment, store) is None:
                 try:
                     load_or_run(experiment, store, progress=progress, wait=False)
                     measured += 1
                 except Held:
                     held.append(experiment)
+                except (ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
+                    traceback.clear_frames(error.__traceback__)  # graphs, and all that was measured
+                    error.add_note(experiment.name)
+                    failed.append(error)
         if len(held) == len(waiting):
             time.sleep(POLL)
         waiting = held
+    return _unless(failed, measured)
+
+
+def _unless(failed: list[Exception], measured: int) -> int:
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} cells failed, {measured} were measured", failed)
     return measured

@@ -106,18 +106,26 @@ def test_status_tells_whose_claims_are_stale(undisturbed, monkeypatch, tmp_path,
 
 
 @pytest.mark.slow
-def test_slurm_is_a_door_to_workers(tmp_path, monkeypatch, capsys):
-    submitit = pytest.importorskip("submitit")
+@pytest.mark.parametrize(("cluster", "workers"), [("debug", 1), ("local", 2)])
+def test_slurm_is_a_door_to_workers(tmp_path, monkeypatch, capsys, cluster, workers):
+    """Workers within this process, and workers that submitit starts on this machine."""
+    pytest.importorskip("submitit")
     monkeypatch.setenv("HSPEC_STORE", str(tmp_path / "store"))
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join([str(Path(hspec.__file__).parents[1]), *sys.path])
     )
     file = tmp_path / "small.yaml"
     file.write_text(str(ENTRY | {"per_class": [3], "epochs": [1]}))  # JSON is YAML, and so is this
-    jobs = submit(file, "cluster=debug,workers=2,hours=1", tmp_path / "logs")
-    assert [job.result() for job in jobs] == [0, 0]
+    jobs = submit(file, f"cluster={cluster},workers={workers},hours=1", tmp_path / "logs")
+    assert [job.result() for job in jobs] == [0] * workers
     assert cli.main(["sweep", str(file), "--status"]) == 0
     assert "small: 1 of 1 cells are in the store" in capsys.readouterr().out
+
+
+def test_words_for_slurm_are_looked_at(tmp_path, capsys):
+    submitit = pytest.importorskip("submitit")
+    file = tmp_path / "small.yaml"
+    file.write_text(str(ENTRY | {"per_class": [3], "epochs": [1]}))
     assert isinstance(Worker(("hspec", "sweep")).checkpoint(), submitit.helpers.DelayedSubmission)
     for text, said in {
         "workers": "write names with values",

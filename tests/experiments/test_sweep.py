@@ -32,10 +32,12 @@ SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
 @measure(version=1)
 def counted(task, *, epoch: int | None = None):
-    """Takes a while, and notes who was at it."""
+    """Takes a while, and notes who was at it, from when to when."""
+    start = time.monotonic()
     time.sleep(0.2)
     with (task.store.root / "cells").open("a") as file:
-        file.write(f"{task.setting.per_class}-{epoch} {os.getpid()}\n")
+        cell = f"{task.setting.per_class}-{epoch}"
+        file.write(f"{cell} {os.getpid()} {start} {time.monotonic()}\n")
     return {"x": float(epoch)}
 
 
@@ -80,9 +82,11 @@ def test_two_workers_share_a_sweep_and_start_apart(store, experiments):
         worker.start()
     for worker in workers:
         worker.join()
-    done, by = zip(*cells(store), strict=True)
+    done, by, starts, ends = zip(*cells(store), strict=True)
     assert sorted(done) == sorted(f"{size}-{epoch}" for size in (10, 20) for epoch in (2, 5, 10))
     assert len(set(by)) == 2
+    times = [(float(start), float(end)) for start, end in zip(starts, ends, strict=True)]
+    assert any(a[0] < b[0] < a[1] for a in times for b in times)  # nobody waits for the other
     assert {cell.split("-")[0] for cell in done[:2]} == {"10", "20"}
     assert store.claims() == {}
 
@@ -90,6 +94,25 @@ def test_two_workers_share_a_sweep_and_start_apart(store, experiments):
 def test_no_cell_is_begun_when_time_is_up(store, experiments):
     assert fill(experiments, store, seconds=-1.0, progress=False) == 0
     assert fill(experiments, store, seconds=0.1, progress=False) == 1
+
+
+def test_a_cell_that_fails_keeps_no_other_from_being_measured(tmp_path, monkeypatch, capsys):
+    @measure(version=1)
+    def diverging(task, *, epoch: int | None = None):
+        if epoch == 2:
+            raise FloatingPointError("the loss is not finite")
+        return {"x": float(epoch)}
+
+    monkeypatch.setitem(MEASURES, "diverging", diverging)
+    monkeypatch.setenv("HSPEC_STORE", str(tmp_path / "store"))
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(ENTRY | {"measure": "diverging"}))
+    assert cli.main(["sweep", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert "hspec: 2 cells failed, 4 were measured" in said
+    assert said.count("FloatingPointError: the loss is not finite") == 2
+    assert cli.main(["sweep", str(file), "--status"]) == 0
+    assert "small: 4 of 6 cells are in the store" in capsys.readouterr().out
 
 
 def test_who_holds_what_is_told(store):
@@ -138,3 +161,46 @@ def test_the_command_fills_and_counts(store, tmp_path, monkeypatch, capsys):
     assert "small: 0 of 1 cells" in said and "small: 1 of 1 cells" in said
     file.write_text("measure: [")
     assert cli.main(["sweep", str(file)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--worker", "3"], 2, "the I-th of N as I/N, such as 3/16, not 3"),
+        (["--worker", "5/4"], 2, "such as 3/16, not 5/4"),
+        (["--processes", "0"], 2, "a whole number of at least 1, not 0"),
+        (["--slurm", "workers=2", "--hours", "8"], 1, "--slurm has words of its own for this"),
+        (["--slurm", "workers=2", "--processes", "2"], 1, "leave --processes, --worker and"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused(words, code, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(MEASURES, "counted", counted)
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(ENTRY))
+    try:
+        found = cli.main(["sweep", str(file), *words])
+    except SystemExit as end:  # argparse's
+        found = end.code
+    assert found == code and said in " ".join(capsys.readouterr().err.split())
+
+
+def test_processes_of_a_machine_among_several_start_apart(tmp_path, monkeypatch):
+    """Two on the third of eight machines are the fifth and the sixth of sixteen."""
+    started = []
+    monkeypatch.setitem(MEASURES, "counted", counted)
+    monkeypatch.setattr(
+        command.subprocess, "Popen", lambda words: started.append(words[-1]) or Done
+    )
+    monkeypatch.setenv("HSPEC_STORE", str(tmp_path / "store"))
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(ENTRY))
+    assert cli.main(["sweep", str(file), "--processes", "2", "--worker", "3/8"]) == 0
+    assert started == ["5/16", "6/16"]
+
+
+class Done:
+    """A process that has come to its end."""
+
+    @staticmethod
+    def wait():
+        return 0
