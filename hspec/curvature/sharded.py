@@ -120,7 +120,7 @@ def _product(
     pieces = [v[name].detach() for name in theta]
     found = risk.graphs.sum_pieces(lambda graph: product(graph, pieces))
     return {
-        name: torch.zeros_like(q) if t is None else _together(risk, t) / risk.num_terms
+        name: _together(risk, torch.zeros_like(q) if t is None else t) / risk.num_terms
         for (name, q), t in zip(theta.items(), found, strict=True)
     }
 

@@ -15,7 +15,7 @@ from hspec.linalg.tridiagonal import Tridiagonal
 
 class Finished:
     """What is left at `path` of runs from `starts` (n_v, p): their α and β,
-    and nothing as long as p.
+    and nothing as long as p. Of several ranks, the first one reads and writes for all.
     """
 
     def __init__(self, path: Path, A: LinearOperator, starts: torch.Tensor, settings: str) -> None:
@@ -31,7 +31,9 @@ class Finished:
         scalars = [np.stack([run.alphas, np.append(run.betas, run.residual_norm)]) for run in runs]
         lengths = torch.tensor([s.shape[1] for s in scalars])
         both = torch.from_numpy(np.hstack(scalars))
-        write_piece(self.path, self.fingerprint, {"lengths": lengths, "scalars": both})
+        with self.A.ranks.agreed():
+            if self.A.ranks.rank == 0:
+                write_piece(self.path, self.fingerprint, {"lengths": lengths, "scalars": both})
 
     def load(self, *, test: bool) -> list[Tridiagonal] | None:
         """The runs, or None where they are not there; `test` makes one product, to see that A is
@@ -40,7 +42,7 @@ class Finished:
         Raises ValueError for runs of another operator, start or setting, or for another matrix of
         its name.
         """
-        piece = read_piece(self.path, self.fingerprint)
+        piece = self.A.ranks.told(lambda: read_piece(self.path, self.fingerprint))
         if piece is None:
             return None
         parts = piece["scalars"].split(piece["lengths"].tolist(), dim=1)

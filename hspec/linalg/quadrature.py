@@ -54,7 +54,8 @@ def slq(
             blocks pay (small nets, GPUs), at num_probes times the memory for the basis; None where
             that comes to 256 MiB at most.
         checkpoint: a folder; finished probes leave their scalars there, the current one its
-            products.
+            products and their vectors, so that it goes on where rounding is another: on another
+            machine, or with another number of ranks.
         checkpoint_every: products written at a time; a kill loses fewer.
         callback: called with (steps done, num_steps · num_probes).
         check: the guard "symmetry", as in `lanczos`.
@@ -124,7 +125,8 @@ class _Probe:
         )
         folder = Path(self.checkpoint) / f"probe-{number:04d}"
         finished = Finished(folder / "finished.pt", self.A, starts, settings)
-        runs, operator = finished.load(test=number == 0), Remembered(self.A, folder, self.every)
+        runs = finished.load(test=number == 0)
+        operator = Remembered(self.A, folder, self.every, vectors=True)
         if runs is None:
             runs = self._run(operator, number, starts, report)
             finished.save(runs)

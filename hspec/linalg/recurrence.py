@@ -8,6 +8,7 @@ from hspec.distributed import ALONE
 from hspec.linalg import reorthogonalization
 from hspec.linalg.inner_products import inner, norms
 from hspec.linalg.operator import LinearOperator
+from hspec.linalg.remembered import Remembered
 from hspec.linalg.scalars import Scalars
 from hspec.linalg.symmetry import SYMMETRY, asymmetry_error
 from hspec.linalg.tridiagonal import Tridiagonal
@@ -82,6 +83,8 @@ class Recurrence:
 
     def _advance(self) -> None:
         w = self._product(self.q)
+        if isinstance(self.A, Remembered) and self.A.asked is not None:
+            self.q = self.A.asked.T.to(self.q)  # of the run that this one goes on with
         if self.scalars.step == 1 and self.check:
             self.mirror = inner(self.q_before, w), norms(w)
         alpha = inner(self.q, w)

@@ -28,36 +28,55 @@ class Remembered(Wrapper):
     The folder holds pieces `products-000010.pt`, `products-000020.pt`, …, named by their last
     product. Each states its first one, so a gap ends what is read. Of several ranks, the first one
     reads and writes for all; how many there are makes no difference.
+
+    Args:
+        vectors: keep what is asked for as well, and take for the same what is so to rounding; who
+            asks then goes on with `asked`, of which the product is. Sums over another number of
+            ranks round otherwise, and so do another machine's.
     """
 
-    def __init__(self, A: LinearOperator, folder: str | os.PathLike, every: int = EVERY) -> None:
+    def __init__(
+        self,
+        A: LinearOperator,
+        folder: str | os.PathLike,
+        every: int = EVERY,
+        *,
+        vectors: bool = False,
+    ) -> None:
         super().__init__(A.name, A)
-        self.folder, most = Path(folder), max(1, PIECE // (A.shape[0] * A.dtype.itemsize))
+        size = A.shape[0] * A.dtype.itemsize * (1 + vectors)
+        self.folder, self.vectors, most = Path(folder), vectors, max(1, PIECE // size)
         self.every = min(whole_number(every, "checkpoint_every"), most)
         self.fingerprint = {"operator": f"{A.name} {A.shape} {A.dtype}"}
         self.past = self._stored() if self.ranks.rank == 0 else iter(())
-        self.recent: list[
-            tuple[int, torch.Tensor]
-        ] = []  # since the last piece: checksum of X, (A X)ᵀ
+        # since the last piece: checksum of X, (A X)ᵀ, and Xᵀ where vectors are kept
+        self.recent: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self.asked: torch.Tensor | None = None  # X of the last product, where it is another's bits
         self.num_calls = 0
         self.is_new = False  # whether one of the recent products is not on disk
 
     def _matmat(self, X: torch.Tensor) -> torch.Tensor:
         self.num_calls += 1
-        asked, rows = (
-            int(checksum(X), 16),
-            torch.empty_like(X.T, memory_format=torch.contiguous_format),
-        )
+        rows = X.T.contiguous()
+        asked, nothing = int(checksum(X), 16), torch.empty_like(rows)
         with self.ranks.agreed():
-            stored, found = next(self.past, (None, rows))
-        if self.ranks.gather(asked == stored)[0]:
-            product = self.ranks.first(found.to(X)).T
-            self._check_first(X, product)
+            stored, found, given = next(self.past, (None, nothing, nothing))
+        is_same = asked == stored
+        is_close = self.vectors and not is_same and stored is not None
+        is_close = is_close and _are_close(given.to(rows), rows)
+        is_same, is_close = self.ranks.gather((is_same, is_close))[0]
+        if is_close:
+            asked, rows = stored, self.ranks.first(given.to(rows, copy=True))
+        if is_same or is_close:
+            product = self.ranks.first(found.to(rows)).T
+            self._check_first(rows.T, product)
         else:
             if stored is not None:
                 self._forget_the_rest()
             product, self.is_new = self.parts[0]._matmat(X), True
-        self.recent.append((asked, product.T))
+        self.asked = rows.T if is_close else None
+        kept = rows.clone() if self.vectors else rows.new_empty(0, rows.shape[1])
+        self.recent.append((asked, product.T, kept))
         if len(self.recent) == self.every:
             self.flush()
         return product
@@ -70,12 +89,13 @@ class Remembered(Wrapper):
         self.recent, self.is_new = [], False
 
     def _write(self) -> None:
-        asked, rows = zip(*self.recent, strict=True)
+        asked, rows, given = zip(*self.recent, strict=True)
         piece = {
             "first": torch.tensor(self.num_calls - len(rows) + 1),
             "asked": torch.tensor(asked),
             "widths": torch.tensor([len(Y) for Y in rows]),
             "rows": torch.cat(rows),
+            "given": torch.cat(given),
         }
         write_piece(self._path(self.num_calls), self.fingerprint, piece)
 
@@ -84,19 +104,22 @@ class Remembered(Wrapper):
         for path in self._paths()[::-1] if self.ranks.rank == 0 else []:
             path.unlink(missing_ok=True)
 
-    def _stored(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """The products on disk, in order and without a gap: the checksum of X,
-        and (A X)ᵀ (k, p).
+    def _stored(self) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """The products on disk, in order and without a gap: the checksum of X, (A X)ᵀ (k, p), and
+        Xᵀ (k, p), or (0, p) where it was not kept.
         """
         known = 0
         for path in self._paths():
             piece = read_piece(path, self.fingerprint)
             if piece is None or piece["first"] > known + 1:
                 return
-            rows = piece["rows"].split(piece["widths"].tolist())
+            widths = piece["widths"].tolist()
+            rows, given = piece["rows"], piece.get("given", piece["rows"][:0])
+            kept = given.split(widths) if len(given) else [given] * len(widths)
             seen = known + 1 - int(piece["first"])  # already read from a piece of another length
-            yield from list(zip(piece["asked"].tolist(), rows, strict=True))[seen:]
-            known = max(known, int(piece["first"]) + len(rows) - 1)
+            asked = piece["asked"].tolist()
+            yield from list(zip(asked, rows.split(widths), kept, strict=True))[seen:]
+            known = max(known, int(piece["first"]) + len(widths) - 1)
 
     def _check_first(self, X: torch.Tensor, product: torch.Tensor) -> None:
         """Make the first product again, to see that A is still the same matrix."""
@@ -154,6 +177,16 @@ def remembered(
         tensor([1., 2.])
     """
     return Remembered(aslinearoperator(A), folder, every)
+
+
+def _are_close(given: torch.Tensor, rows: torch.Tensor) -> bool:
+    """Whether the rows are the same to rounding: to a tenth of the loss of orthogonality that a
+    Lanczos run mends, see `Partial`.
+    """
+    if given.shape != rows.shape:
+        return False
+    tolerance = torch.finfo(rows.dtype).eps ** 0.5 / 10
+    return bool((norms(given - rows) <= tolerance * norms(rows)).all())
 
 
 def _last(path: Path) -> int:

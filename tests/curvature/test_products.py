@@ -10,6 +10,8 @@ from torch import nn
 
 from hspec.curvature import Risk, class_means, gauss_newton, hessian, residual, split_product
 from hspec.curvature.engine.batch_graph import BatchGraph
+from hspec.curvature.engine.network import flat
+from hspec.curvature.sharded import hessian_of_shards
 from hspec.linalg import eigsh
 
 
@@ -96,9 +98,20 @@ def test_recomputed_graphs_give_the_same_product(case, risk, X, rel, operator, s
     assert len(tight.graphs.kept) == {0.0: 0, 0.4: 1, 0.99: 3}[share]
 
 
-def test_out_of_memory_falls_back_to_recomputing_and_says_so_once(case, X, rel, monkeypatch):
+def by_pieces(risk, X):
+    v = dict(zip(risk.parameter_slices, risk.network.unflatten(X[:, 0]), strict=True))
+    return flat(list(hessian_of_shards(risk, v).values()))
+
+
+@pytest.mark.parametrize(
+    ("name", "multiply"),
+    [("hess", lambda risk, X: hessian(risk) @ X), ("hess_pieces", by_pieces)],
+)
+def test_out_of_memory_falls_back_to_recomputing_and_says_so_once(
+    case, X, rel, monkeypatch, name, multiply
+):
     risk = Risk.from_module(case.net, case.batches, case.C)
-    failing, hess = [], BatchGraph.hess
+    failing, hess = [], getattr(BatchGraph, name)
 
     def sometimes(graph, V):
         if graph is risk.graphs.kept.get(2) and before is not None:
@@ -106,15 +119,15 @@ def test_out_of_memory_falls_back_to_recomputing_and_says_so_once(case, X, rel, 
             raise torch.OutOfMemoryError("no memory")
         return hess(graph, V)
 
-    monkeypatch.setattr(BatchGraph, "hess", sometimes)
-    before, A = None, hessian(risk)
-    before = A @ X
+    monkeypatch.setattr(BatchGraph, name, sometimes)
+    before = None
+    before = multiply(risk, X)
     with pytest.warns(UserWarning, match="kept graphs dropped") as warned:
-        after = A @ X
+        after = multiply(risk, X)
     assert len(failing) == 1
     assert len(warned) == 1
     assert rel(after, before) < 1e-14
-    assert rel(A @ X, before) < 1e-14
+    assert rel(multiply(risk, X), before) < 1e-14
     assert not risk.graphs.kept
 
 

@@ -197,6 +197,15 @@ def test_a_checkpoint_is_found_again_by_another_number_of_ranks(both):
     assert [rank["draws"]["name"] for rank in both] == [fingerprint(alone())] * 2
 
 
+def test_the_first_ranks_disk_is_that_of_all(both):
+    """Other machines may share none with it."""
+    for rank in both:
+        (first, products), (again, total) = rank["disks"]["found"]
+        assert torch.equal(first, again) and torch.equal(first, both[0]["disks"]["found"][0][0])
+        assert total == products + 1  # to see that it is still the same matrix
+    assert [rank["disks"]["is_used"] for rank in both] == [True, False]
+
+
 @pytest.mark.parametrize("kind", ["full", "partial"])
 def test_each_rank_keeps_its_coordinates_of_the_basis(both, kind):
     p, right = both[0]["bases"]["p"], workers.basis(alone(), kind)
@@ -216,14 +225,14 @@ def test_a_killed_rank_is_told_and_other_numbers_of_ranks_go_on(tmp_path):
     assert kind == "ConnectionError"
     assert "Start all of them again: runs with a checkpoint go on from there" in said
     assert seconds < 60
-    pieces = sorted(path.name for path in (tmp_path / "checkpoint").iterdir())
+    pieces = sorted(path.name for path in (tmp_path / "checkpoint" / "probe-0000").iterdir())
     assert pieces == ["products-000004.pt", "products-000008.pt"]
     codes, resumed = launch("resumed", 3, tmp_path)
     assert codes == [0, 0, 0]
-    right = workers.measured(tmp_path / "elsewhere", None)["alphas"]
+    right = workers.measured(tmp_path / "elsewhere", None)["nodes"]
     for found in resumed:
-        assert torch.equal(found["alphas"], resumed[0]["alphas"])
-        assert (found["alphas"] - right).norm() < 1e-10 * right.norm()
+        assert torch.equal(found["nodes"], resumed[0]["nodes"])
+        assert (found["nodes"] - right).norm() < 1e-10 * right.norm()
         assert found["products"] == 14 - 8 + 1  # one more, to see that it is still the same matrix
 
 

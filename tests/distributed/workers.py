@@ -141,6 +141,12 @@ def products(risk: Risk) -> dict[str, torch.Tensor]:
     }
 
 
+def of_pieces(risk: Risk, v: torch.Tensor) -> torch.Tensor:
+    """Hess v by pieces of whole weights."""
+    pieces = dict(zip(risk.parameter_slices, risk.network.unflatten(v), strict=True))
+    return torch.cat([t.flatten() for t in hessian_of_shards(risk, pieces).values()])
+
+
 def everything(risk: Risk, seed: int = 2) -> dict[str, torch.Tensor | str]:
     """What each public function of a risk gives, by name: a tensor, or why it refuses."""
     X = torch.randn(risk.num_parameters, 2, generator=seeded(), dtype=torch.float64)
@@ -174,6 +180,7 @@ def everything(risk: Risk, seed: int = 2) -> dict[str, torch.Tensor | str]:
         "layer_data": lambda: layer_data(risk)["6"].errors,
         "exact_gauss_newton_spectrum": lambda: torch.from_numpy(exact_gauss_newton_spectrum(risk)),
         "exact_knock_out_spectra": lambda: torch.from_numpy(exact_knock_out_spectra(risk, [()])[0]),
+        "hessian_of_shards": lambda: of_pieces(risk, X[:, 0]),
         "scaled": lambda: scaled(hessian(risk), X[:, 0] ** 2 + 1) @ X,
         "to_dense": lambda: parts.hessian("6").to_dense(),
         "trace": lambda: drawn(trace),
@@ -503,8 +510,21 @@ def together() -> dict:
         "refusals": refusals(),
         "draws": draws(),
         "bases": bases(),
+        "disks": disks(),
         "sharded": sharded(),
     }
+
+
+def disks() -> dict:
+    """Two quadratures with one checkpoint, each rank on a disk of its own: the products of each."""
+    risk = Risk.from_module(net(), shares("ragged"), C, group=dist.group.WORLD)
+    folder, found = Path(sys.argv[4]) / f"disk-{dist.get_rank()}", []
+    products, apply = [], risk.graphs.apply
+    risk.graphs.apply = lambda *a: products.append(0) or apply(*a)
+    for _ in range(2):
+        A, options = hessian(risk), {"generator": seeded(), "checkpoint": folder}
+        found.append((torch.from_numpy(slq(A, 5, 2, **options).nodes), len(products)))
+    return {"found": found, "is_used": folder.exists()}
 
 
 def bases() -> dict:
@@ -526,20 +546,20 @@ def basis(risk: Risk, kind: str) -> dict[str, torch.Tensor]:
 
 
 def measured(folder: Path, group, stop: int | None = None):
-    """A quadrature and eigenpairs with checkpoints; killed at a step where `stop` says so."""
+    """A quadrature with a checkpoint, its basis cut up; killed at a step where `stop` says so."""
     risk = Risk.from_module(net(), batches() if group is None else shard(batches()), C, group=group)
 
     def callback(done, *_):
         if done == stop and dist.get_rank() == 1:
             os._exit(9)
 
-    products, options = [], {"checkpoint": folder / "checkpoint", "checkpoint_every": 4}
-    apply, risk.graphs.apply = risk.graphs.apply, lambda *a: products.append(0) or apply(*a)
-    found = lanczos(
-        hessian(risk), torch.ones(risk.num_parameters).double(), 14, callback=callback, **options
-    )
+    products, apply = [], risk.graphs.apply
+    risk.graphs.apply = lambda *a: products.append(0) or apply(*a)
+    options = {"generator": seeded(), "reorthogonalize": "full", "callback": callback}
+    checkpoint = {"checkpoint": folder / "checkpoint", "checkpoint_every": 4}
+    found = slq(hessian(risk), 14, 1, **options, **checkpoint)
     return {
-        "alphas": torch.from_numpy(found.alphas),
+        "nodes": torch.from_numpy(found.nodes),
         "products": torch.tensor([float(len(products))]),
     }
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hspec.linalg import LinearOperator, aslinearoperator, eigsh, lanczos, remembered, slq
+from hspec.linalg.recurrence import Recurrence
 
 
 class Killed(Exception):
@@ -255,6 +256,27 @@ def test_a_killed_quadrature_goes_on_to_the_same_numbers(block, A, tmp_path):
     assert sum(path.stat().st_size for path in left) < 12_000  # finished probes keep no vector
     again, made = products(quadrature, A, **settings)
     assert same(again, whole) and made == 1
+
+
+@pytest.mark.parametrize("kind", ["full", "partial"])
+def test_a_killed_quadrature_goes_on_where_rounding_is_another(kind, A, tmp_path, monkeypatch):
+    """On another machine, or with another number of ranks: every product is used all the same."""
+    whole = quadrature(A, reorthogonalize=kind)
+    settings = {"reorthogonalize": kind, "checkpoint": tmp_path, "checkpoint_every": 3}
+    with pytest.raises(Killed):
+        quadrature(A, callback=kill_at(15 * 3), **settings)
+    exact = Recurrence._minus
+
+    def otherwise(self, w, alpha):
+        w = exact(self, w, alpha)
+        return w.add_(w.roll(1, dims=1), alpha=1e-7)
+
+    monkeypatch.setattr(Recurrence, "_minus", otherwise)
+    found, made = products(quadrature, A, **settings)
+    assert made == 3 * (20 - 15 + 1)
+    assert found.moment(2) == pytest.approx(whole.moment(2), rel=1e-5)
+    assert np.allclose(found.nodes, whole.nodes, atol=1e-4)
+    assert not same(found, whole)
 
 
 def test_a_kill_at_any_moment_of_clearing_up_costs_nothing(A, tmp_path, monkeypatch):

@@ -91,15 +91,19 @@ class Graphs:
         """Σ over batches of products in pieces by parameter, which are summed over ranks already
         where weights are cut up between them, and left as they are where not.
         """
-        self.planned()
-        total: list[Tensor | None] = [None] * len(self.network.parameters)
-        with self.lock, self.numerics:
+
+        def added(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+            return b if a is None else a if b is None else a + b
+
+        def run() -> list[Tensor | None]:
+            total: list[Tensor | None] = [None] * len(self.network.parameters)
             for graph in self:
-                total = [
-                    b if a is None else a if b is None else a + b
-                    for a, b in zip(total, product(graph), strict=True)
-                ]
-        return total
+                total = list(map(added, total, product(graph)))
+            return total
+
+        self.planned()
+        with self.ranks.agreed():
+            return self._guarded(run)
 
     def in_blocks(self, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
         """product over V's rows, cut into blocks of `plan.block`, concatenated again."""
