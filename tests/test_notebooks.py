@@ -54,6 +54,14 @@ def statements(cell):
     )
 
 
+def test_no_cell_shows_a_sentence_in_quotes(notebook):
+    """A text as a cell's last value is shown as Python writes it; `said` shows it as prose."""
+    last = [body[-1] for cell in code_cells(notebook) if (body := statements(cell).body)]
+    shown = [line.value for line in last if isinstance(line, ast.Expr)]
+    shown += [value.orelse for value in shown if isinstance(value, ast.IfExp)]
+    assert not [v.value for v in shown if isinstance(v, ast.Constant) and isinstance(v.value, str)]
+
+
 def test_every_notebook_is_in_the_book_and_the_book_has_notebooks():
     assert {path.stem for path in NOTEBOOKS} == set(REPOSITORY.chapters()) != set()
 

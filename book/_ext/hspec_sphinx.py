@@ -63,6 +63,7 @@ def _configure(app, config):
     config.mathjax_path = MATHJAX
     address = github_address(git(root, "remote", "get-url", "origin") or "")
     config.linkcode_resolve = partial(source_address, address, revision(root))
+    config.html_context["hspec_repository"] = address
     config.html_context.setdefault("default_mode", "auto")  # without one the theme logs an error
     config.html_theme_options["extra_footer"] = (
         f"<p>Revision <code>{revision(root)}</code>, Python {platform.python_version()}</p>"
@@ -91,7 +92,7 @@ def launch_the_primer(app, page, template, context, doctree):
     """
     buttons = context.get("header_buttons", [])
     if page.startswith("notebooks/primer_"):
-        if address := context.get("theme_repository_url"):
+        if address := context.get("hspec_repository"):  # the theme's own has a default
             context["body"] = context["body"].replace("git+ADDRESS", f"git+{address}")
     else:
         context["header_buttons"] = [b for b in buttons if b.get("label") != "launch-buttons"]

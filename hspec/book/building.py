@@ -64,9 +64,12 @@ def _stage(repository, profile, parameters, force, report):
     """
     at_once = min(len(parameters), os.cpu_count() or 1, MOST_AT_ONCE)
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
-    os.environ.setdefault("OMP_NUM_THREADS", threads)  # of each chapter's kernel
     # Papermill moves into the clone's folder and back; of two at once the later one would stay.
-    with contextlib.chdir(repository.root), ThreadPoolExecutor(at_once) as pool:
+    with (
+        _environment("OMP_NUM_THREADS", threads),  # of each chapter's kernel
+        contextlib.chdir(repository.root),
+        ThreadPoolExecutor(at_once) as pool,
+    ):
         running = [
             pool.submit(
                 stage_chapter, repository, chapter, profile, values, force=force, report=report
@@ -78,6 +81,18 @@ def _stage(repository, profile, parameters, force, report):
                 chapter.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _environment(name, value):
+    """Meanwhile the variable has a value, where it has none of its own."""
+    before = os.environ.get(name)
+    os.environ[name] = before or value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 def write_generated_pages(repository: Repository) -> None:

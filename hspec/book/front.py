@@ -19,15 +19,15 @@ from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import single_probe_distances
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import edge
-from hspec.experiments import CLAIMS, Store
+from hspec.experiments import CLAIMS, Record, Store
 from hspec.experiments.claims import typeset
 from hspec.experiments.film_quantities import depth
 from hspec.experiments.films import published_films
+from hspec.experiments.scale import net_name
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN, END = "<!-- results: python -m hspec.book.front -->", "<!-- end of results -->"
 KNOWN = 0.05  # of a ratio of two eigenvalues: with a larger residual it is not told
-NAMES = {"vgg11": "VGG11", "resnet32": "ResNet-32"}  # as the papers write them
 LEGEND = "✓ holds, ✗ fails, ? open, – not decided yet"
 CLASSES = {"✓": "holds", "✗": "fails", "?": "open", "–": "waiting"}
 
@@ -37,6 +37,11 @@ def findings(store: Store) -> list[str]:
     none where none is stored.
     """
     return [sentence for tell in SENTENCES if (sentence := tell(store))]
+
+
+def _net(record: Record) -> str:
+    """ "a VGG11 at 1/8 of the width (447,194 parameters)"."""
+    return f"a {net_name(record)} ({record.num_parameters:,} parameters)"
 
 
 def _instrument(store: Store) -> str:
@@ -60,9 +65,7 @@ def _outliers(store: Store) -> str:
     count, ratio = outlier_count(record["top"], record.num_classes)
     return (
         f"On {record.setting.dataset} ({record.num_classes} classes) the largest gap among the top "
-        f"eigenvalues of a {NAMES.get(record.setting.model, record.setting.model)} with "
-        f"{record.num_parameters:,} parameters comes after number {count}, where λ falls by a "
-        "factor of "
+        f"eigenvalues of {_net(record)} comes after number {count}, where λ falls by a factor of "
         f"{ratio:.2f}."
     )
 
@@ -73,8 +76,8 @@ def _owners(store: Store) -> str:
     overlap = (record["cosines"] ** 2).mean()
     height = record["h_ends"][0] / edge(record)
     return (
-        f"The top {len(record['cosines'])} eigenvectors of the Gauss-Newton part G share "
-        f"{overlap:.1%} of the span "
+        f"In {_net(record)} on {record.setting.dataset} the top {len(record['cosines'])} "
+        f"eigenvectors of the Gauss-Newton part G share {overlap:.1%} of the span "
         f"of the Hessian's, and the largest eigenvalue of the other part, H, is {height:.2f} of "
         "the last of them."
     )
@@ -85,10 +88,10 @@ def _means(store: Store) -> str:
         return ""
     left, _ = survivors(record)
     return (
-        f"The class means make {a1_share(record):.0%} of the sum of G's top {record.num_classes} "
-        "eigenvalues there; "
-        f"with the means taken out, {left} of {record.num_classes} outliers still stand above the "
-        "bulk."
+        f"In {_net(record)} on {record.setting.dataset} the class means make "
+        f"{a1_share(record):.0%} of the sum of G's top {record.num_classes} eigenvalues; with the "
+        f"means taken out, {left} eigenvalues still exceed G's {record.num_classes}th, where G "
+        f"has {record.num_classes - 1}."
     )
 
 
@@ -101,8 +104,7 @@ def _film(store: Store) -> str:
     if not max(slack / start, rest / end) <= KNOWN:  # also where λ_max has not converged
         return ""
     return (
-        f"In a {NAMES.get(first.setting.model, first.setting.model)} with batch normalisation "
-        f"(p = {first.num_parameters:,}), $-\\lambda_{{\\min}}/\\lambda_{{\\max}}$ is "
+        f"In {_net(first)} with batch normalisation, $-\\lambda_{{\\min}}/\\lambda_{{\\max}}$ is "
         f"{start:.3g} at step {first.step} and {end:.2g} at step {last.step}."
     )
 

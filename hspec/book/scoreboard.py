@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from hspec.book.judged import Judged
+from hspec.book.scales import where_scales_differ
 from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.averaging.verdict import verdict_averaging
 from hspec.chapters.batch_norm.verdict import at_last_common_step, verdict_outliers
@@ -42,7 +44,6 @@ from hspec.chapters.second_moment.verdict import verdict_second_moment
 from hspec.chapters.upper_tail.measure import upper_tail
 from hspec.chapters.upper_tail.verdict import verdict_upper_tail
 from hspec.experiments import CLAIMS, Record, Store, Verdict
-from hspec.experiments.claims import MARKS
 from hspec.experiments.films import published_films
 from hspec.experiments.grid import present, published_grid
 from hspec.experiments.level_spectra import level_spectra
@@ -103,53 +104,25 @@ ORIGINS = {
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What one measured net says of one claim."""
-
-    record: Record  # the one, or the last, that the verdicts are about
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def outcome(self) -> str:
-        """Of the claim: it holds where every row holds, and fails where one fails."""
-        found = {verdict.outcome for verdict in self.verdicts}
-        return next(o for o in ("fails", "inconclusive at this scale", "holds") if o in found)
-
-    @property
-    def chip(self) -> str:
-        """ "✗ 2 of 3": the outcome, and how many rows hold."""
-        holding = sum(verdict.outcome == "holds" for verdict in self.verdicts)
-        of = f" {holding} of {len(self.verdicts)}" if len(self.verdicts) > 1 else ""
-        return f"{MARKS[self.outcome]}{of}"
-
-    @property
-    def of_the_papers(self) -> bool:
-        """Whether the net is one of the papers', at full width and on their data."""
-        of = self.record.setting
-        return of is not None and of.width == 1.0 and of.dataset != "digits"
-
-    @property
-    def net(self) -> str:
-        """ "vgg11 at 1/8 of the width, MNIST, p = 447,194, N = 500"."""
-        of, p, n = self.record.setting, self.record.num_parameters, self.record.num_examples
-        if of is None:
-            return f"a model on drawn data, p = {p:,}, N = {n:,}"
-        width = "" if of.width == 1 else f" at 1/{1 / of.width:g} of the width"
-        return f"{of.model}{width}, {of.dataset}, p = {p:,}, N = {n:,}"
-
-
 def judged(store: Store) -> dict[str, list[Judged]]:
     """For every claim what the published records say,
     the papers' nets and the largest ones first.
     """
     found: dict[str, dict[str, Judged]] = {claim: {} for claim in CLAIMS}
     for record, verdicts in _all_verdicts(store):
-        net = digest(record.meta["setting"])  # its training and its test sample are judged together
+        net = net_of(record)  # its training and its test sample are judged together
         for verdict in verdicts:
             earlier = found[verdict.claim].get(net, Judged(record, ()))
             found[verdict.claim][net] = Judged(earlier.record, (*earlier.verdicts, verdict))
     return {claim: sorted(results.values(), key=_by_scale) for claim, results in found.items()}
+
+
+def net_of(record: Record) -> str:
+    """The same of all trainings of one net that differ in their seeds only."""
+    if record.setting is None:
+        return digest(record.meta["setting"])
+    of = {k: v for k, v in record.meta["setting"].items() if k not in ("init_seed", "data_seed")}
+    return digest(of | {"recipe": of["recipe"] | {"seed": None}})
 
 
 def _by_scale(result: Judged) -> tuple[bool, int, int]:
@@ -164,6 +137,8 @@ def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
     for measure, verdict in ONE_RECORD.items():
         for record in store.published_records(measure):
             yield record, verdict(record)
+    for records in _by_net(store.published_records(layer_structure)):
+        yield records[0], verdict_layers(records)
     for measure, verdict in ONE_GRID.items():
         grid, records = published_grid(store, measure)
         if grid is not None:
@@ -172,6 +147,14 @@ def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
         if record.setting.checkpoints != "ladder":  # of no grid: a net by itself
             yield record, verdict_bulks(record)
     yield from _of_films(store)
+
+
+def _by_net(records: list[Record]) -> list[list[Record]]:
+    """The records of one net together, in the order of their seeds."""
+    nets: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.setting.init_seed):
+        nets.setdefault(net_of(record), []).append(record)
+    return list(nets.values())
 
 
 ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
@@ -185,7 +168,6 @@ ONE_RECORD: dict[Callable, Callable[[Record], list[Verdict]]] = {
     averaging: lambda record: verdict_averaging([record]),
     second_moment: verdict_second_moment,
     layer_curvature: verdict_kronecker,
-    layer_structure: lambda record: verdict_layers([record]),
 }
 ONE_GRID: dict[Callable, Callable] = {
     delta_geometry: verdict_order,
@@ -230,6 +212,7 @@ def scoreboard_page(store: Store) -> str:
             "|" + "---|" * len(head),
             *rows,
             "",
+            where_scales_differ(results, store),
         ]
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -125,21 +125,23 @@ def present(records: Mapping[Cell, Record | None]) -> list[Record]:
     return [record for record in records.values() if record is not None]
 
 
-def published_grid(store: Store, measure: Measure) -> tuple[Grid | None, dict[Cell, Record | None]]:
+def published_grid(
+    store: Store, measure: Measure, besides: Iterable[Record] = ()
+) -> tuple[Grid | None, dict[Cell, Record | None]]:
     """The largest grid among the records that come with the book, by net and sample; (None, {})
     where there is none.
 
     Records belong to one grid where their configurations differ in seeds, sample size and epoch
     only. A net that keeps other checkpoints than a grid's ladder stands for itself, however large
-    it is.
+    it is. A grid all of whose records are among ``besides`` is left out.
     """
     families: dict[str, list[Record]] = {}
     for record in store.published_records(measure):
         if record.options.get("epoch") is not None and record.setting.checkpoints == "ladder":
             families.setdefault(digest(without_axes(record.meta)), []).append(record)
-    if not families:
-        return None, {}
-    return assembled(max(families.values(), key=scale))
+    shown = {record.meta["key"] for record in besides}
+    others = [of for of in families.values() if not {r.meta["key"] for r in of} <= shown]
+    return assembled(max(others, key=scale)) if others else (None, {})
 
 
 def scale(family: list[Record]) -> tuple[int, int]:

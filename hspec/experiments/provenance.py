@@ -47,7 +47,8 @@ def git(folder: Path, *arguments: str) -> str | None:
 
 def device_name(device: torch.device, num_ranks: int = 1) -> str:
     """The GPU's model, or the CPU and its threads; and how many processes had one each."""
-    name = f"CPU, {torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    name = f"CPU, {count} thread{'' if count == 1 else 's'}"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     return name if num_ranks == 1 else f"{num_ranks} ranks, each {name}"

@@ -153,8 +153,20 @@ def provenance(records: Iterable[Record]) -> str:
     told = [_one_net(group) for group in groups[:MOST]]
     if len(groups) > MOST:
         told.append(f"{len(groups) - MOST} more")
-    seconds = sum(record.meta["seconds"] for record in records)
-    return f"{'; '.join(told)}{'; ' if told else ''}measured in {seconds:,.0f} s."
+    if not groups and (model := drawn_model(records)):
+        seeds = several({record.options["seed"] for record in records})
+        told = [f"{model[0].upper()}{model[1:]}, seed {seeds}"]
+    measured = f"easured in {sum(record.meta['seconds'] for record in records):,.0f} s."
+    return f"{'; '.join(told)}; m{measured}" if told else f"M{measured}"
+
+
+def drawn_model(records: Iterable[Record]) -> str:
+    """ "a model of 300 parameters on drawn data, N = 1,000"; "" where there is none."""
+    found = [r for r in records if r.setting is None and "num_examples" in r]
+    if not found:
+        return ""
+    examples = several(r.num_examples for r in found)
+    return f"a model of {found[0].num_parameters:,} parameters on drawn data, N = {examples}"
 
 
 def _one_net(records: list[Record]) -> str:

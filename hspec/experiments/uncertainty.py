@@ -31,7 +31,7 @@ BRACKETS = {"quadrature": "⟨⟩", "probe": "()", "seed": "[]", "sample": "{}"}
 
 def marked(kind: str, value: float, low: float, high: float, how: str = ".2f") -> str:
     """A number with the ends of its interval, in the brackets of the kind; alone where the ends are
-    not known.
+    not known, as those of a single probe are not, which coincide.
 
     Args:
         how: Format of all three.
@@ -40,7 +40,7 @@ def marked(kind: str, value: float, low: float, high: float, how: str = ".2f") -
         >>> marked("seed", 0.62, 0.51, 0.73)
         '0.62 [0.51 … 0.73]'
     """
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return f"{value:{how}}"
     opening, closing = BRACKETS[kind]
     return f"{value:{how}} {opening}{low:{how}} … {high:{how}}{closing}"

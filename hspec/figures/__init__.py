@@ -8,7 +8,7 @@ need("hspec.figures", "IPython", "pandas", "seaborn")
 
 
 from hspec.figures.style import COLOURS, set_style
-from hspec.figures.tables import download, scale_note, table, verdict_table
+from hspec.figures.tables import download, said, scale_note, table, verdict_table
 from hspec.figures.telling import best_first, in_this_run, shown
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "best_first",
     "download",
     "in_this_run",
+    "said",
     "scale_note",
     "set_style",
     "shown",

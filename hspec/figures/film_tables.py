@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from hspec.experiments import Record
-from hspec.experiments.film_quantities import rank_ratio, share
+from hspec.experiments.film_quantities import ROUNDING, rank_ratio, share
 from hspec.experiments.training_spectrum import KNOWN, Frame
 from hspec.figures.tables import tabulated
 
@@ -52,11 +52,16 @@ def residuals_heading(rank: int) -> str:
 
 
 def relative_residuals(frame: Frame, rank: int) -> tuple[float, float, float]:
-    """Of the Ritz values in the places of λ_1, λ_rank and λ_min."""
+    """Of the Ritz values in the places of λ_1, λ_rank and λ_min, with the rounding of products.
+
+    The recurrence's own residual of a converged pair falls below it, to 1e-30; what is known of the
+    eigenvalue does not.
+    """
+    rounding = ROUNDING * max(abs(frame["top"][0]), abs(frame["bottom"][0]))
     values = (frame["top"][0], frame["top"][rank - 1], frame["bottom"][0])
     residuals = (frame.top_residuals[0], frame.top_residuals[rank - 1], frame.bottom_residual)
     return tuple(
-        float(residual / abs(value)) if value else float("nan")
+        float(max(residual, rounding) / abs(value)) if value else float("nan")
         for residual, value in zip(residuals, values, strict=True)
     )
 

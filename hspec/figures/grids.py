@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
 from hspec.figures.style import COLOURS, SEQUENTIAL
-from hspec.figures.tables import tabulated
+from hspec.figures.tables import tabulated, written
 
 OWNERS = LinearSegmentedColormap.from_list("H to G", [COLOURS["H"], "#FFFFFF", COLOURS["G"]])
 LARGEST_WITH_NUMBERS = 60  # cells; a larger map has no room to print its values
@@ -84,9 +84,10 @@ def draw_border(axis: Axes, values: np.ndarray, level: float) -> None:
 
 def print_values(axis: Axes, values: np.ndarray, spread: np.ndarray | None) -> None:
     for row, column in np.argwhere(np.isfinite(values)):
-        text = f"{values[row, column]:.2f}"
+        cell = (values[row, column],)
         if spread is not None and np.isfinite(spread[row, column]):
-            text += f"\n± {spread[row, column]:.2f}"
+            cell += (spread[row, column],)
+        text = written(cell, "{:.2f}\n± {:.2f}")
         card = {
             "facecolor": "white",
             "alpha": 0.65,

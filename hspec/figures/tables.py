@@ -11,6 +11,7 @@ from IPython.display import HTML, Markdown
 
 from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
+from hspec.experiments.scale import net_name, several
 from hspec.experiments.uncertainty import KINDS
 
 
@@ -56,14 +57,26 @@ def written(value: object, how: str = "") -> str:
     places = how if "{" in how else f"{{:{how}}}"
     if len(numbers) == 1:  # exact, where other rows have an error too
         places = places[: places.index("}") + 1]
-    return places.format(*numbers).replace("nan", "–")
+    if "± {" in places and 0 < numbers[1] < 1:
+        places = _until_the_error_shows(places, numbers)
+    return places.format(*numbers).replace("nan%", "–").replace("nan", "–")
+
+
+def _until_the_error_shows(places: str, numbers: tuple[float, ...]) -> str:
+    """The format with more digits where the error would be written as zero, which it is not."""
+    while not re.search("[1-9]", places.format(*numbers).partition("±")[2]):
+        places = re.sub(r"\.(\d+)(?=[f%])", lambda found: f".{int(found[1]) + 1}", places)
+    return places
 
 
 def table(frame: pd.DataFrame) -> Markdown:
-    """A data frame as a Markdown table; its index is not shown,
-    its formats are those of :func:`tabulated`.
+    """A data frame as a Markdown table; its formats are those of :func:`tabulated`.
+
+    An index that has a name is the first column; one without is not shown.
     """
     formats = frame.attrs.get("formats", {})
+    if frame.index.name is not None:
+        frame = frame.reset_index()
     cells = [[str(name) for name in frame.columns], ["---"] * frame.shape[1]]
     cells += [
         [
@@ -80,7 +93,16 @@ def table(frame: pd.DataFrame) -> Markdown:
 
 
 def _power(found: re.Match) -> str:
-    return claims.typeset(float(found[0]), len(found["digits"] or ""))
+    number, digits = float(found[0]), len(found["digits"] or "")
+    if number == 0 or 1e-3 <= number < 1e5:  # no power is needed: as other numbers are written
+        return f"{number:,.10g}"
+    return claims.typeset(number, digits)
+
+
+def _indexed(found: re.Match) -> str:
+    letter = {"δ": "\\delta", "ε": "\\varepsilon", "λ": "\\lambda"}.get(found[1], found[1])
+    index = found[2].strip("{}").replace("−", "-").replace("≤", "\\le ")
+    return f"${letter}_{{{index}}}$"
 
 
 # plain text that tables typeset, and as what; bars as \vert, since a bar ends a cell
@@ -92,11 +114,12 @@ SYMBOLS = (
     (r"λ_\(C\+1\)", r"$\\lambda_{C+1}$"),
     (r"λ_(min|max)\b", r"$\\lambda_{\\\1}$"),
     (r"λ_(\d+|C|i|k)\b", r"$\\lambda_{\1}$"),
+    (r"Σ_\{i≤C\} ", r"$\\sum_{i \\le C}$"),
     (r"λ₁", r"$\\lambda_1$"),
-    (r"\bg_\{c,c'\}", r"$g_{c,c'}$"),
-    (r"\bg_c\b", r"$g_c$"),
+    (r"\b([gph])_(\{[\w,']+\}|cc?\b)", _indexed),
+    (r"([δελ])_(\{[^}]+\}|c\b)", _indexed),
     (r"(?<![\w.$])\d(?:\.(?P<digits>\d+))?e[+-]\d+\b", _power),
-    (r"(?<=\$)/(?=\$)", "$/$"),
+    (r"(?<=\$) ?/(?=\$)", "$/$"),
 )
 
 
@@ -108,11 +131,10 @@ def typeset(text: str) -> str:
         >>> print(typeset("λ_1 is 5.8e-05"))
         $\\lambda_{1}$ is $5.8 \\cdot 10^{-5}$
     """
-    if "$" in text or "`" in text:
-        return text
-    for plain, mathematics in SYMBOLS:
-        text = re.sub(plain, mathematics, text)
-    return text.replace("$$", "")
+    if "$" not in text and "`" not in text:
+        for plain, mathematics in SYMBOLS:
+            text = re.sub(plain, mathematics, text)
+    return claims.signed(text.replace("$$", ""))
 
 
 def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:
@@ -126,7 +148,7 @@ def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Ma
     records = list(records)
     rows = _verdict_rows(verdicts)
     claims = dict.fromkeys(verdict.claim for verdict in verdicts)
-    told = [f"**{claim}.** {CLAIMS[claim]}" for claim in claims]
+    told = [f"**{claim}.** {typeset(CLAIMS[claim])}" for claim in claims]
     told += [what_was_measured(records)] if records else []
     return Markdown("\n\n".join([*told, rows.data, notation(verdicts)]))
 
@@ -139,25 +161,21 @@ def notation(verdicts: Iterable[Verdict]) -> str:
 
 
 def what_was_measured(records: list[Record]) -> str:
-    """One line: net, p, data, N and the seeds of the records; several nets,
-    data sets or samples one by one.
-    """
-    kinds = {}
+    """One line: net, p, data, samples N and seeds of the records; nets and data sets one by one."""
+    kinds: dict[str, list[Record]] = {}
     for record in records:
-        setting, p, n = record.setting, record.num_parameters, record.num_examples
-        if setting is None:
-            kind, seed = f"a model on drawn data, p = {p:,}, N = {n:,}", record.options["seed"]
-        else:
-            kind = (
-                f"{setting.model} at width {setting.width:g}, p = {p:,}; {setting.dataset}, N = "
-                f"{n:,}"
-            )
-            seed = setting.init_seed
-        kinds.setdefault(kind, set()).add(seed)
+        of, p = record.setting, f"p = {record.num_parameters:,}"
+        kind = f"a model on drawn data, {p}" if of is None else f"{net_name(record)}, {p}"
+        kinds.setdefault(kind if of is None else f"{kind}; {of.dataset}", []).append(record)
     return "; ".join(
-        f"**{kind}**; {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, sorted(seeds)))}"
-        for kind, seeds in kinds.items()
+        f"**{kind}, N = {several(r.num_examples for r in of)}**; {_seeds(of)}"
+        for kind, of in kinds.items()
     )
+
+
+def _seeds(records: list[Record]) -> str:
+    seeds = {r.options["seed"] if r.setting is None else r.setting.init_seed for r in records}
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, sorted(seeds)))}"
 
 
 def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
@@ -195,14 +213,19 @@ def scale_note(records: list[Record]) -> Markdown:
 def _scale(record: Record) -> dict[str, object]:
     setting, meta = record.setting, record.meta
     return {
-        "net": f"{setting.model}, width {setting.width:g}" if setting else "a model",
+        "net": net_name(record) if setting else "a model",
         "parameters": record.num_parameters,
         "data": setting.dataset if setting else "drawn",
         "examples": record.num_examples,
-        "device": meta["device"],
+        "device": re.sub(r"\b1 threads", "1 thread", meta["device"]),
         "seconds": meta["seconds"],
         "measured": meta["written"][:10],
     }
+
+
+def said(sentence: str) -> Markdown:
+    """A sentence in the place of a table that there is none of."""
+    return Markdown(sentence)
 
 
 def download(frame: pd.DataFrame, filename: str) -> HTML:

@@ -17,8 +17,16 @@ from IPython import get_ipython
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
+from hspec.experiments.claims import signed
 from hspec.experiments.records import Record
-from hspec.experiments.scale import badge, by_net, of_the_papers, provenance, short_names
+from hspec.experiments.scale import (
+    badge,
+    by_net,
+    drawn_model,
+    of_the_papers,
+    provenance,
+    short_names,
+)
 from hspec.figures.descriptions import described
 from hspec.figures.kernels import kernels
 
@@ -48,7 +56,7 @@ def shown(figure: Figure | None, records: Iterable[Record]) -> Told | None:
     """
     if figure is None:
         return None
-    smoothed = f"kernel σ = {', '.join(widths)}; " if (widths := kernels(figure)) else ""
+    smoothed = f"Kernel σ = {', '.join(widths)}; " if (widths := kernels(figure)) else ""
     notes = {"caption": f"{smoothed}{provenance(records)}", "alt": described(figure)}
     data, metadata = _formatted(figure)
     return Told(data | {"text/plain": notes["caption"]}, metadata | {KEY: notes})
@@ -133,8 +141,10 @@ def in_this_run(findings: Iterable[str], records: Iterable[Record]) -> Told:
     findings, records = list(findings), list(records)
     if not 1 <= len(findings) <= MOST_FINDINGS:
         raise ValueError(f"tell 1 to {MOST_FINDINGS} findings; got {len(findings)}")
-    told = "\n".join(f"* {finding}" for finding in findings)
+    told = "\n".join(f"* {signed(finding)}" for finding in findings)
     badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records)]
+    if not badges and (model := drawn_model(records)):
+        badges = [(f"no net: {model}", False)]
     notes = {
         "findings": told,
         "badges": [{"text": text, "papers": papers} for text, papers in badges],

@@ -54,12 +54,13 @@ def test_powers_of_ten_are_typeset_but_in_code(extension):
 
 
 def test_only_what_runs_in_a_bare_environment_is_started_elsewhere(extension):
-    def page(name):
+    def page(name, address="https://github.com/some-one/it"):
         buttons = [{"label": "launch-buttons"}, {"label": "download-buttons"}]
         context = {
             "body": "%pip install git+ADDRESS",
             "header_buttons": buttons,
-            "theme_repository_url": "https://github.com/some-one/it",
+            "hspec_repository": address,
+            "theme_repository_url": "https://github.com/executablebooks/jupyter-book",
         }
         extension.launch_the_primer(None, name, "page.html", context, None)
         return context["body"], [button["label"] for button in context["header_buttons"]]
@@ -67,6 +68,7 @@ def test_only_what_runs_in_a_bare_environment_is_started_elsewhere(extension):
     primer, labels = page("notebooks/primer_means")
     assert primer == "%pip install git+https://github.com/some-one/it"
     assert "launch-buttons" in labels
+    assert page("notebooks/primer_means", None)[0] == "%pip install git+ADDRESS"
     assert page("notebooks/kronecker")[1] == ["download-buttons"]
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from hspec.book.front import findings, landing, with_results
-from hspec.book.scoreboard import MARKS, ORIGINS, Judged, judged, scoreboard_page, strip
+from hspec.book.judged import Judged
+from hspec.book.scales import REASONS, differing, where_scales_differ
+from hspec.book.scoreboard import ORIGINS, judged, scoreboard_page, strip
 from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import single_probe_distances
 from hspec.experiments import CLAIMS, Store, Verdict
+from hspec.experiments.claims import MARKS
 
 ROOT = Path(__file__).parents[2]
 STORE = Store(published=ROOT / "data" / "results")
@@ -69,3 +72,19 @@ def test_the_numbers_are_those_of_the_records():
 def test_the_readme_says_what_is_stored_now():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme == with_results(readme, STORE), "write it again: python -m hspec.book.front"
+
+
+def test_trainings_that_differ_in_seeds_are_one_net():
+    """As on the chapter's page, where three seeds are judged together."""
+    (result,) = [r for r in judged(STORE)["P20-2"] if r.record.setting.model == "mlp:64x8"]
+    assert all("3 seeds" in verdict.over for verdict in result.verdicts)
+
+
+def test_where_scales_differ_both_numbers_and_a_reason_are_said():
+    found = {claim: pair for claim, of in judged(STORE).items() if (pair := differing(of))}
+    assert found.keys() <= REASONS.keys(), "say what was tried: hspec/book/scales.py"
+    page = where_scales_differ(judged(STORE), STORE)
+    for claim, (papers, narrower) in found.items():
+        assert f"| {claim} |  | {papers.chip}<br>{papers.net} | {narrower.chip}" in page
+        assert len(page.partition(f"**{claim}.** ")[2].partition("\n\n")[0]) > 100
+    assert where_scales_differ({claim: of[:1] for claim, of in judged(STORE).items()}, STORE) == ""

@@ -87,8 +87,18 @@ def test_rank_correlation_has_its_published_interval():
     assert np.arctanh([found.low, found.high]) == pytest.approx(
         [np.arctanh(found.rho) - half, np.arctanh(found.rho) + half], 1e-6
     )
-    assert rank_correlation(x, -x)[1:3] == (-1, -1)
     assert np.isnan(rank_correlation(x[:3], x[:3]).low)
+
+
+def test_pairs_in_one_order_have_a_chance_and_no_interval():
+    """Of five pairs one order of 120; an interval from −1 to −1 would say that nothing is open."""
+    x = np.arange(5.0)
+    found = rank_correlation(x, -x)
+    assert np.isnan(found[1:3]).all()
+    assert (found.same_order, found.p) == (True, 1 / 120)
+    row = verdict_misclassification(made(x + 1, -x))[1]
+    assert (row.value, row.outcome) == ("-1.000, p = 0.0083", HOLDS)
+    assert row.over == ("permutation",)
 
 
 def outcomes(record):

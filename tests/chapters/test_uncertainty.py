@@ -65,7 +65,7 @@ def test_the_line_under_a_table_explains_what_is_in_it_and_nothing_else():
     said = notation([row])
     assert {kind for kind in KINDS if f"*{kind}*" in said} == {"seed", "residual", "sample"}
     text = verdict_table([row]).data
-    assert "| 1.50 [-4.85 … 7.85] | 5 seeds, residual, sample of 1,000 pairs |" in text
+    assert "| 1.50 [−4.85 … 7.85] | 5 seeds, residual, sample of 1,000 pairs |" in text
     assert text.endswith(said)
 
 

@@ -9,7 +9,15 @@ import pytest
 
 from hspec.experiments import Experiment, Recipe, Setting, load_or_run, measure
 from hspec.figures import tables
-from hspec.figures.tables import download, named_values, scale_note, table, tabulated, written
+from hspec.figures.tables import (
+    download,
+    named_values,
+    scale_note,
+    table,
+    tabulated,
+    typeset,
+    written,
+)
 
 
 def test_the_examples_run():
@@ -26,6 +34,9 @@ def test_the_examples_run():
         ((0.5, 0.01), "{:.2f} ± {:.2f}", "0.50 ± 0.01"),
         (0.5, "{:.2f} ± {:.2f}", "0.50"),
         ((0.5, np.nan), "{:.2f} ± {:.2f}", "0.50 ± –"),
+        ((0.637, np.nan), "{:.1%} ± {:.1%}", "63.7% ± –"),
+        ((0.0018, 0.00002), "{:.4f} ± {:.4f}", "0.00180 ± 0.00002"),
+        ((0.5, 0.0), "{:.2f} ± {:.2f}", "0.50 ± 0.00"),
         ((np.nan, np.nan), "{:.2f} ± {:.2f}", "–"),
         (np.nan, ".3g", "–"),
         (None, ".3g", ""),
@@ -34,6 +45,29 @@ def test_the_examples_run():
 )
 def test_a_cell_is_written_by_its_format(value, how, text):
     assert written(value, how) == text
+
+
+@pytest.mark.parametrize(
+    ("plain", "mathematics"),
+    [
+        ("δ_c, Hess", "$\\delta_{c}$, Hess"),
+        ("all δ_{c,c'}", "all $\\delta_{c,c'}$"),
+        ("‖p_c g_c + p_cc g_cc‖", "‖$p_{c}$ $g_{c}$ + $p_{cc}$ $g_{cc}$‖"),
+        ("λ_1 /λ_{C−1}", "$\\lambda_{1}/\\lambda_{C-1}$"),
+        ("g_{c,c} and Σ_{i≤C} λ_i", "$g_{c,c}$ and $\\sum_{i \\le C}$$\\lambda_{i}$"),
+        ("3.62e+03, 1e+01, 2e-03, 4e-05", "3,620, 10, 0.002, $4 \\cdot 10^{-5}$"),
+        ("-0.22 {-0.5 … -0.00}, 2026-11-26", "−0.22 {−0.5 … 0.00}, 2026-11-26"),
+    ],
+)
+def test_symbols_and_signs_are_typeset(plain, mathematics):
+    assert typeset(plain) == mathematics.replace("$$", "")
+
+
+def test_an_index_with_a_name_is_a_column():
+    frame = tabulated([{"net": "a", "λ": 2.5}], {"λ": ".2f"})
+    named = frame.set_index("net")
+    assert table(named).data == table(frame).data
+    assert table(named.rename_axis(None)).data.startswith("| λ |")
 
 
 def test_rows_and_columns_make_the_same_table():

@@ -70,7 +70,7 @@ def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
     told = shown(figure, seeds)
     notes = told._repr_mimebundle_()[1][KEY]
     assert notes["caption"] == (
-        "kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = "
+        "Kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = "
         "40, probes = 2, "
         "seed 0, 1 and 2; measured in 4 s."
     )

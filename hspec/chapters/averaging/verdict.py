@@ -6,11 +6,13 @@ Whether they are the cheaper way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
+from hspec.experiments.scale import by_net, net_name
 from hspec.experiments.uncertainty import ONE_NET
 
 NEAR = 0.5  # of G's eigenvalue: each of the C of G1, and of G1+2, is at least so large
@@ -152,3 +154,30 @@ def findings(records: Sequence[Record]) -> list[str]:
             timed,
         ),
     ]
+
+
+def across_scales(records: Sequence[Record]) -> str:
+    """What of a difference between small and large nets the size of the sample explains."""
+    groups = {of[0].setting.width: of for of in by_net(records)}
+    if len(groups) < 2:
+        return ""
+    told, falls = [], []
+    for of in by_net(records):
+        sizes = {r.num_examples // r.num_classes: eigenvalue_ratios(r, "G12").min() for r in of}
+        ratios = [sizes[size] for size in sorted(sizes)]
+        falls += [a > b for a, b in pairwise(ratios)]
+        numbers = ", ".join(f"{sizes[size]:.2f} over {size}" for size in sorted(sizes))
+        told.append(f"{net_name(of[0])} {numbers}")
+    text = (
+        "The smallest $\\lambda_i(G_{1+2})/\\lambda_i(G)$, $i \\le C$, by images a class: "
+        f"{'; '.join(told)}. "
+    )
+    if falls and all(falls):
+        text += (
+            "In a net with several samples it falls as the sample grows, so that the few images of "
+            "the large net are a part of the reason. "
+        )
+    return text + (
+        "What else differs, width, images and length of training, these runs do not tell apart: "
+        "the rest of the reason is not found."
+    )

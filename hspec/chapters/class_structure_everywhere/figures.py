@@ -42,7 +42,11 @@ def spectra_before_and_after(record: Record) -> Figure:
         row[0].set_ylabel("singular value" if kind == "weights" else "eigenvalue")
     for axis in grid[-1]:
         axis.set_xlabel("rank")
-    grid[0, -1].legend(fontsize=7)
+    named = {}  # features have no cross-class part, weights have neither part
+    for axis in grid[:, 0]:
+        named |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    shown = {label: named[label] for _, _, label in LOOKS.values() if label in named}
+    figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
 

@@ -70,10 +70,9 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
         Verdict(
             "GKX-3",
             "Wasserstein-1 distance of the spectra one epoch apart, normalised: mean of the "
-            f"{len(later)} epochs after "
-            "the first",
+            f"{repeated('epoch', len(later))} after the first",
             f"{averaged('sample', changed, '.3f')}; first epoch {of_first}",
-            (f"sample of {len(later)} epochs", repeated("probe", probes), ONE_NET),
+            (f"sample of {repeated('epoch', len(later))}", repeated("probe", probes), ONE_NET),
             f"at most {SETTLED:.2f} of the first epoch's, a threshold of ours",
             *judge(value, SETTLED * first[0], interval=(value - half, value + half)),
         )

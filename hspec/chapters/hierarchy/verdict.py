@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
 from hspec.experiments.records import Record
+from hspec.experiments.scale import net_name
 from hspec.experiments.separation import READINGS, separation_of
 from hspec.experiments.uncertainty import ONE_NET, marked, repeated
 from hspec.statistics import interval, mean_and_error, normal_factor
@@ -53,6 +56,7 @@ def silhouette_verdict(record: Record) -> Verdict:
         (f"sample of {record.num_classes} classes", "permutation", ONE_NET),
         f"positive, more than under label c', p ≤ {SIGNIFICANT:g} under shuffled labels",
         outcome(ahead > 0 and found["p"] <= SIGNIFICANT, decided=abs(ahead) > half),
+        f"ahead by {ahead:.2f}, {'more' if abs(ahead) > half else 'less'} than the uncertainty",
     )
 
 
@@ -137,3 +141,25 @@ def bulk_findings(levels: Record) -> list[str]:
             count,
         )
     ]
+
+
+def across_scales(records: Sequence[Record]) -> str:
+    """Whether lengths are why the means of one net cluster and those of another do not."""
+    if len({net_name(record) for record in records}) < 2:
+        return ""
+    by = {
+        metric: [silhouette_summary(record, metric)["true"] for record in records]
+        for metric in ("euclidean", "cosine")
+    }
+    told = "; ".join(
+        f"{net_name(record)}, {record.setting.dataset}, {near:.2f} by distances and {turned:.2f} "
+        f"by angles, with {record.error_rate:.1%} of the images misclassified"
+        for record, near, turned in zip(records, by["euclidean"], by["cosine"], strict=True)
+    )
+    apart = {metric: max(values) - min(values) for metric, values in by.items()}
+    lengths = "are not" if apart["cosine"] > apart["euclidean"] / 2 else "are most of"
+    return (
+        f"The mean silhouette under the class: {told}. Angles know nothing of lengths, so that "
+        f"the lengths of the means {lengths} the reason. The nets differ in architecture, images "
+        "and training at once, which no two of these runs tell apart: the reason is not found."
+    )

@@ -184,6 +184,7 @@ def verdict_instrument(record: Record) -> list[Verdict]:
             ("exact",),
             "none",
             outcome(outside == 0),
+            "exact",
         ),
     ]
 

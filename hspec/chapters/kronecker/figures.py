@@ -10,9 +10,10 @@ from hspec.chapters.kronecker.verdict import NAMES, SHORT, misses, products_off
 from hspec.experiments import Record
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
+from hspec.linalg import SpectralMeasure
 
 LOOKS = {
-    "g": ("exact", "-", "G, exact"),
+    "g": ("exact", "-", "G"),
     "kfac": ("Hess", "--", "KFAC"),
     "cfac": ("G", "-", "CFAC"),
     "cross": ("H", ":", "cross-class sum"),
@@ -20,6 +21,7 @@ LOOKS = {
 }
 DRAWN = ("g", "kfac", "cfac")  # in pictures of spectra, as in the paper's
 POINTS = 400
+LEAST = 0.5  # of a count, that is drawn
 DECADES = 5  # of eigenvalues, below the largest
 
 
@@ -30,7 +32,11 @@ def some_layers(record: Record, count: int = 6) -> list[int]:
 
 
 def layer_spectra(record: Record) -> Figure:
-    """How many eigenvalues lie above t, for G, KFAC and CFAC: a panel a layer."""
+    """How many eigenvalues lie above t, for G, KFAC and CFAC: a panel a layer.
+
+    The smallest node of a quadrature stands for all eigenvalues that are small or zero, many more
+    than a layer's G has; so a curve begins at the second one.
+    """
     shown = some_layers(record)
     figure, axes = panels(-(-len(shown) // 3), min(3, len(shown)), width=3.5, height=2.8)
     for axis, place in zip(axes, shown, strict=False):
@@ -40,8 +46,9 @@ def layer_spectra(record: Record) -> Figure:
             colour, style, label = LOOKS[key]
             measure = record.spectrum(f"l{place}_{key}_")
             above = measure.dimension * (1 - measure.cdf(t))
-            axis.loglog(t, above, style, color=COLOURS[colour], label=label)
-        axis.set_ylim(0.5, 2 * measure.dimension)
+            told = (above >= LEAST) & (t >= resolved_from(measure))
+            axis.loglog(t[told], above[told], style, color=COLOURS[colour], label=label)
+        axis.set_ylim(LEAST, 2 * measure.dimension)
         axis.axhline(record.num_classes, color=COLOURS["neutral"], linewidth=0.8, linestyle=":")
         d_out, d_in = record["sizes"][place]
         axis.set_title(f"layer {place + 1}: {d_in} → {d_out}")
@@ -51,6 +58,12 @@ def layer_spectra(record: Record) -> Figure:
     for axis in axes[len(shown) :]:
         axis.set_axis_off()
     return figure
+
+
+def resolved_from(measure: SpectralMeasure) -> float:
+    """The second node from below, of the probe in which it is largest."""
+    nodes = np.sort(measure.nodes, axis=1)  # NaN behind the others
+    return float(np.nanmax(nodes[:, min(1, nodes.shape[1] - 1)]))
 
 
 def misses_by_layer(record: Record) -> Figure:

@@ -120,7 +120,9 @@ def within_table(record: Record) -> pd.DataFrame:
             "fits compared": "all",
             "measure of order": "Spearman's ρ",
             "value": over_all.rho,
-            "uncertainty": f"95 %: {over_all.low:+.3f} … {over_all.high:+.3f}",
+            "uncertainty": f"p = {over_all.p:.2g}"
+            if over_all.same_order
+            else f"95 %: {over_all.low:+.3f} … {over_all.high:+.3f}",
         }
     ]
     if (within := within_signals(record)) is not None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import spearmanr
 
-from hspec.experiments.claims import Verdict, finding, judge, typeset
+from hspec.experiments.claims import Verdict, finding, judge, outcome, typeset
 from hspec.experiments.records import Record
 from hspec.experiments.trends import Trend, trend
 from hspec.experiments.uncertainty import marked
 
 ROUNDING = 1e-12  # relative to the largest eigenvalue, of a theorem held against a dense solve
+CHANCE = 0.05  # of an order of all pairs: with a larger one nothing is decided
 STRONG = 0.9  # of a rank correlation with the opposite sign
 CASES = {
     "theorem": "theorem 8.1, at the true posterior's α",
@@ -23,13 +25,24 @@ CASES = {
 
 
 class Correlation(NamedTuple):
-    """Spearman's ρ of n pairs, and the ends of its 95 % interval;
-    NaN for three pairs and fewer."""
+    """Spearman's ρ of n pairs, and the ends of its 95 % interval; NaN for three pairs and fewer,
+    and where ρ is one in size, of which the interval knows nothing.
+    """
 
     rho: float
     low: float
     high: float
     n: int
+
+    @property
+    def same_order(self) -> bool:
+        """Whether the pairs are in the same order, or in the opposite one."""
+        return abs(self.rho) > 1 - ROUNDING
+
+    @property
+    def p(self) -> float:
+        """1/n!, the chance of one given order of n pairs that are independent."""
+        return 1 / math.factorial(self.n)
 
 
 def verdict_misclassification(record: Record) -> list[Verdict]:
@@ -50,15 +63,28 @@ def verdict_misclassification(record: Record) -> list[Verdict]:
         rows.append(
             (
                 f"{name}: Spearman correlation of the ratio of outliers to bulk with the error",
-                marked("sample", found.rho, found.low, found.high, "+.3f"),
-                (f"sample of {found.n} pairs",),
+                *_told(found),
                 f"≤ −{STRONG:g}, a threshold of ours",
-                *judge(
-                    -found.rho, STRONG, above=True, interval=(-found.high, -found.low), share=True
-                ),
+                *_judged(found),
             )
         )
     return [Verdict("P20-3", *row) for row in rows]
+
+
+def _told(found: Correlation) -> tuple[str, tuple[str, ...]]:
+    """ρ with its interval, or with the chance of one and the same order; and what that is over."""
+    if found.same_order:
+        return f"{found.rho:+.3f}, p = {found.p:.2g}", ("permutation",)
+    value = marked("sample", found.rho, found.low, found.high, "+.3f")
+    return value, (f"sample of {found.n} pairs",)
+
+
+def _judged(found: Correlation) -> tuple[str, str]:
+    if found.same_order:
+        margin = f"p = {found.p:.2g}: {found.n} pairs in one order"
+        return outcome(found.rho < 0, decided=found.p <= CHANCE), margin
+    ends = (-found.high, -found.low)
+    return judge(-found.rho, STRONG, above=True, interval=ends, share=True)
 
 
 def theorem_error(record: Record) -> float:
@@ -85,10 +111,8 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> Correlation:
     Source: Bonett and Wright 2000.
     """
     n, rho = len(x), float(spearmanr(x, y).statistic)
-    if n <= 3 or not np.isfinite(rho):
+    if n <= 3 or not abs(rho) <= 1 - ROUNDING:
         return Correlation(rho, float("nan"), float("nan"), n)
-    if abs(rho) > 1 - ROUNDING:  # the same order, or the opposite
-        return Correlation(*[round(rho)] * 3, n)
     half = ndtri(0.975) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     return Correlation(rho, *np.tanh(np.arctanh(rho) + np.array([-half, half])).tolist(), n)
 

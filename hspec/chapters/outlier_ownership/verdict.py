@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.outliers import TOLERANCE
 from hspec.experiments.records import Record
+from hspec.experiments.scale import net_name
 from hspec.experiments.uncertainty import ONE_NET, bounded, marked, repeated
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
@@ -115,3 +118,18 @@ def findings(record: Record) -> list[str]:
             energy,
         ),
     ]
+
+
+def across_scales(records: Sequence[Record]) -> str:
+    """On which side of the threshold H's share of the bulk's energy lies in each net."""
+    shares = {net_name(r): energy_ratio(r.spectrum("h_"), r.spectrum("hess_"))[0] for r in records}
+    if len(shares) < 2:
+        return ""
+    told = ", ".join(f"{share:.2f} in {name}" for name, share in shares.items())
+    if len({share >= OWNER for share in shares.values()}) > 1:
+        return f"$H$ makes {told} of the bulk's energy: the reason is not found."
+    side = "at least" if min(shares.values()) >= OWNER else "less than"
+    return (
+        f"$H$ makes {told} of the bulk's energy, {side} {OWNER:g} in each: the verdicts differ "
+        "where the probes of one net are too few to decide, not because the nets do."
+    )

@@ -1,0 +1,44 @@
+"""What one measured net says of one claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hspec.experiments import Record, Verdict
+from hspec.experiments.claims import MARKS
+from hspec.experiments.scale import drawn_model, net_name
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one measured net says of one claim."""
+
+    record: Record  # the one, or the last, that the verdicts are about
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def outcome(self) -> str:
+        """Of the claim: it holds where every row holds, and fails where one fails."""
+        found = {verdict.outcome for verdict in self.verdicts}
+        return next(o for o in ("fails", "inconclusive at this scale", "holds") if o in found)
+
+    @property
+    def chip(self) -> str:
+        """ "✗ 2 of 3": the outcome, and how many rows hold."""
+        holding = sum(verdict.outcome == "holds" for verdict in self.verdicts)
+        of = f" {holding} of {len(self.verdicts)}" if len(self.verdicts) > 1 else ""
+        return f"{MARKS[self.outcome]}{of}"
+
+    @property
+    def of_the_papers(self) -> bool:
+        """Whether the net is one of the papers', at full width and on their data."""
+        of = self.record.setting
+        return of is not None and of.width == 1.0 and of.dataset != "digits"
+
+    @property
+    def net(self) -> str:
+        """ "VGG11 at 1/8 of the width, MNIST, p = 447,194, N = 500"."""
+        of, p, n = self.record.setting, self.record.num_parameters, self.record.num_examples
+        if of is None:
+            return drawn_model([self.record])
+        return f"{net_name(self.record)}, {of.dataset}, p = {p:,}, N = {n:,}"
