@@ -2,6 +2,8 @@
 
 import argparse
 import os
+from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -22,6 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
         lambda line: print(line, flush=True),
     )
     results = Results.of(options)
+    options = replace(options, part=partial(results.part, options.device))
     missing = all_peers()[1]
     options.report(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
     for package in missing:

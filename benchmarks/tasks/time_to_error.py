@@ -2,6 +2,7 @@
 speed and accuracy in one figure.
 """
 
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -53,16 +54,19 @@ def _one_net(net: Net, exact: SpectralMeasure, options: Options) -> dict:
     seeds = 1 if options.quick else SEEDS
     largest = 12 if options.quick else STEPS
     found = {}
+
+    def errors(peer: Peer, m: int, probes: int) -> dict:
+        name = f"{peer.name}, m = {m}, {probes} probes, {seeds} seeds"
+        options.report(f"time to error: {name}")
+        measure = partial(_errors, peer, net, exact, m, probes, seeds)
+        return options.part("time_to_error", net.key, name, measure)
+
     for peer in peers:
-        options.report(f"time to error: {peer.name}, m = {largest}, {PROBES} probes, {seeds} seeds")
-        found[peer.name] = _errors(peer, net, exact, largest, PROBES, seeds)
+        found[peer.name] = errors(peer, largest, PROBES)
     best = min(found, key=lambda name: found[name]["error"])
     rungs = []
     for m, probes in LADDER[:1] if options.quick else LADDER:
-        options.report(f"time to error: hspec, m = {m}, {probes} probes")
-        rungs.append(
-            {"num_steps": m, "num_probes": probes} | _errors(ours, net, exact, m, probes, seeds)
-        )
+        rungs.append({"num_steps": m, "num_probes": probes} | errors(ours, m, probes))
         if rungs[-1]["error"] <= found[best]["error"]:
             break
     reached = rungs[-1]["error"] <= found[best]["error"]

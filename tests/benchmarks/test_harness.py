@@ -3,22 +3,27 @@ every task ends in a table. No timings.
 """
 
 import re
+from functools import partial
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks.__main__ import main
 from benchmarks.nets import NUM_CLASSES, Net, fresh_net
+from benchmarks.options import Options
 from benchmarks.peers import all_peers, papers
+from benchmarks.peers.base import plain_measure
 from benchmarks.peers.instrument import risk_of
 from benchmarks.results import Results
-from benchmarks.tasks import TASKS
+from benchmarks.tasks import TASKS, time_to_error
 from benchmarks.tasks.accuracy import exact_eigenvalues
 from benchmarks.tasks.outliers import steps_until_converged
 from benchmarks.tasks.products import _errors
 from benchmarks.timing import Times, interleaved
 from hspec.curvature import class_means, gauss_newton, hessian
-from hspec.linalg import lanczos
+from hspec.linalg import SpectralMeasure, lanczos
 
 pytestmark = [
     pytest.mark.filterwarnings(
@@ -152,6 +157,42 @@ def test_contenders_take_turns():
     interleaved(contenders, 3, "cpu", warm_up=False, min_seconds=0.0)
     rounds = ["".join(calls[i : i + 3]) for i in (0, 3, 6)]
     assert all(sorted(order) == list("xyz") for order in rounds) and len(set(rounds)) > 1
+
+
+def test_a_measurement_that_is_cut_off_goes_on_where_it_was(tmp_path, monkeypatch):
+    calls, net = (
+        [],
+        SimpleNamespace(
+            key="z", title="three numbers", num_parameters=3, num_examples=1, inputs="none"
+        ),
+    )
+
+    def quadrature(name, net, m, probes, seed):
+        calls.append(name)
+        if name == "cut off" and calls.count(name) == 2:
+            raise KeyboardInterrupt
+        return plain_measure([[0.0, 1.0, 2.0]], [[1.0, 1.0, 1.0]], 3)
+
+    contenders = [
+        SimpleNamespace(name=name, quadrature=partial(quadrature, name))
+        for name in ("hspec", "first", "cut off", "last")
+    ]
+    monkeypatch.setattr(time_to_error, "all_peers", lambda: (contenders, []))
+    results = Results(tmp_path)
+    options = Options(report=lambda line: None, part=partial(results.part, "cpu"))
+    exact = SpectralMeasure.from_eigenvalues(np.array([0.0, 1.0, 2.0]))
+    with pytest.raises(KeyboardInterrupt):
+        time_to_error._one_net(net, exact, options)
+    assert calls == ["first"] * 5 + ["cut off"] * 2
+    calls.clear()
+    results.write("time_to_error", "z", time_to_error._one_net(net, exact, options), "cpu")
+    assert set(calls) == {"cut off", "last", "hspec"}
+    assert results.read("time_to_error")["z"]["result"]["peers"].keys() == {
+        "first",
+        "cut off",
+        "last",
+    }
+    assert not list((tmp_path / "parts").iterdir())
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ from tests.cases.nets import (
     RIGHT,
     Activation,
     C,
+    DetachedBackward,
     N,
     Net,
     StraightThrough,
@@ -167,6 +168,31 @@ def test_refused(make, words, batches):
     risk = Risk.from_module(make(), batches, C)
     with pytest.raises(ValueError, match=words):
         hessian(risk) @ torch.ones(risk.num_parameters)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (torch.tanh, None),
+        (DetachedBackward.apply, "the second derivative is wrong"),
+        (StraightThrough.apply, "gradient is not the derivative of the loss"),
+    ],
+    ids=["right", "second", "first"],
+)
+def test_one_row_of_a_table_that_is_compared_by_sums(function, words, batches):
+    """Whole tables of words are not compared entry by entry: what is wrong in one row shows."""
+
+    def forward(m, x):
+        rows = m.table[:C]
+        return torch.tanh(m.a(x)) @ torch.cat([rows[1:], function(rows[:1])]).T
+
+    net = Net(forward, nn.Linear(4, 24), table=torch.randn(3000, 24))
+    risk = Risk.from_module(net, batches, C)
+    if words is None:
+        assert all("agrees" in found for found in risk.checks.values())
+    else:
+        with pytest.raises(ValueError, match=words):
+            hessian(risk) @ torch.ones(risk.num_parameters)
 
 
 def test_a_wrong_second_derivative_leaves_what_is_right(batches):

@@ -4,6 +4,7 @@ Derivatives are compared in float64 where the net allows it, at a point near θ,
 exactly on the kink of its ReLU (as many do at zero biases).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +15,6 @@ from hspec.curvature.engine import differences
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.layers import Plain
 from hspec.curvature.engine.memory import free_memory, is_out_of_memory
-from hspec.curvature.engine.network import flat
 from hspec.curvature.engine.padding import HeldPadding
 from hspec.curvature.loss import WholeTerms
 
@@ -28,7 +28,7 @@ KINDS = {
 }
 AGREES = {torch.float64: 1e-6, torch.float32: 2e-2}  # of two evaluations of one product
 
-Products = dict[str, Tensor]  # by kind of derivative
+Products = dict[str, Tensor]  # what is compared of them, by kind of derivative
 
 
 @dataclass
@@ -92,13 +92,16 @@ def _direction(objective: Objective) -> list[Tensor]:
 
 def _products(graph: BatchGraph, v: list[Tensor]) -> tuple[Products, dict[str, Exception]]:
     """({kind: product with v}, {kind: the error it ended in})."""
-    V, products, errors = flat(v)[None], {}, {}
-    ways = {"first": graph.loss_gradient, "second": lambda: graph.hess(V)}
+    parameters, products, errors = graph.network.parameters, {}, {}
+    ways = {
+        "first": lambda: differences.sketch(graph.gradient, parameters),
+        "second": lambda: differences.sketch(graph.hess_pieces(v), parameters),
+    }
     if not isinstance(graph.terms, WholeTerms):
-        ways["jacobian"] = lambda: graph.jacobian(V)
+        ways["jacobian"] = lambda: graph.jacobian_pieces(v).detach()
     for kind, way in ways.items():
         try:
-            products[kind] = way()[0].detach()
+            products[kind] = way()
         except Exception as error:
             raise_if_out_of_memory(error)
             errors[kind] = error
@@ -117,7 +120,7 @@ def _compare(tried: Attempt, objective: Objective) -> None:
         try:
             other = objective.in_dtype(dtype)
             batch = objective.data.in_dtype(tried.batch, dtype)
-            near = _nearby(tried.rung, other, batch)
+            near = _nearby(tried.rung, other, batch, network.parameters)
             findings = _against_differences(near, other, batch)
             differs = dtype != network.dtype and _differs(tried, objective, near)
         except Exception as error:  # the net cannot be computed in this dtype
@@ -132,21 +135,41 @@ def _compare(tried: Attempt, objective: Objective) -> None:
 
 @dataclass(frozen=True)
 class _Nearby:
-    """A point near θ, a direction, and the products there."""
+    """A point near θ, a direction, and the products there.
+
+    slope: of the loss along the direction, by its gradient, and the size of what that sums up.
+    """
 
     theta: list[Tensor]
     v: list[Tensor]
     products: Products
     errors: dict[str, Exception]
+    slope: tuple[Tensor, float] | None
 
 
-def _nearby(rung: Rung, objective: Objective, batch: Batch) -> _Nearby:
-    """Where derivatives are compared; the objective's θ is moved there."""
+def _nearby(
+    rung: Rung, objective: Objective, batch: Batch, parameters: Sequence[Tensor]
+) -> _Nearby:
+    """Where derivatives are compared, near `parameters`; the objective's θ is moved there."""
     generator = torch.Generator().manual_seed(0)
-    _leave_kinks(objective, batch, generator)
+    _leave_kinks(objective, batch, parameters, generator)
     theta = [q.detach().clone() for q in objective.network.parameters]
     v = differences.direction(theta, generator)
-    return _Nearby(theta, v, *_products(BatchGraph.build(objective, batch, rung), v))
+    graph = BatchGraph.build(objective, batch, rung)
+    products, errors = _products(graph, v)
+    slope = _slope(graph.gradient, v) if "first" in products else None
+    return _Nearby(theta, v, products, errors, slope)
+
+
+def _slope(gradient: Sequence[Tensor | None], v: list[Tensor]) -> tuple[Tensor, float]:
+    """(⟨g, v⟩, Σ |g_i v_i|)."""
+    slope, size = torch.zeros((), dtype=v[0].real.dtype, device=v[0].device), 0.0
+    for g, d in zip(gradient, v, strict=True):
+        if g is not None:
+            terms = differences.real(g) * differences.real(d)
+            slope += terms.sum()
+            size += float(terms.abs_().sum())
+    return slope, size
 
 
 def _differs(tried: Attempt, objective: Objective, near: _Nearby) -> bool:
@@ -181,14 +204,12 @@ def _against_differences(
     """{kind: finding}; the objective's θ is moved about on the way."""
     exact = {kind: (t, float(torch.linalg.vector_norm(t))) for kind, t in near.products.items()}
     if "first" in exact:
-        g, along = near.products["first"], flat(near.v)
-        exact["first"] = torch.dot(g, along), float(torch.dot(g.abs(), along.abs()))
+        exact["first"] = near.slope
 
     padding = HeldPadding()
 
     def evaluate(t: float) -> Products:
-        network = objective.network
-        network.move_to([q + t * d for q, d in zip(near.theta, near.v, strict=True)])
+        objective.network.move_to(near.theta, near.v, t)
         padding.rewind()
         return _quantities(objective, batch)
 
@@ -196,12 +217,14 @@ def _against_differences(
         return differences.compare(exact, evaluate, objective.network.dtype)
 
 
-def _leave_kinks(objective: Objective, batch: Batch, generator: torch.Generator) -> None:
-    """Move θ a little, to where no unit sits on its kink for a reason; unless that overflows."""
+def _leave_kinks(
+    objective: Objective, batch: Batch, base: Sequence[Tensor], generator: torch.Generator
+) -> None:
+    """Move θ a little from `base`, to where no unit sits on its kink for a reason; unless that
+    overflows.
+    """
     network, data = objective.network, objective.data
-    base = [q.detach().clone() for q in network.parameters]
-    v = differences.direction(base, generator)
-    network.move_to([q + NEARBY * d for q, d in zip(base, v, strict=True)])
+    network.move_to(base, differences.direction(base, generator), NEARBY)
     with data.without_graph():
         outputs, _ = data.evaluate(network.module, batch)
     if not outputs.isfinite().all():
@@ -218,8 +241,8 @@ def _quantities(objective: Objective, batch: Batch) -> Products:
             g = torch.autograd.grad(terms.total, parameters, allow_unused=True)
         else:
             g = torch.autograd.grad(f, parameters, terms.residual(), allow_unused=True)
-    g = [torch.zeros_like(q) if t is None else t for t, q in zip(g, parameters, strict=True)]
-    return {"first": terms.value(), "jacobian": f.detach(), "second": flat(g)}
+    second = differences.sketch(g, parameters)
+    return {"first": terms.value(), "jacobian": f.detach(), "second": second}
 
 
 def first_line(error: Exception) -> str:

@@ -197,12 +197,17 @@ class BatchGraph:
         self._refuse("second")
         return self._differentiate(v, 1, self.network.parameters)
 
-    def gauss_newton_pieces(self, v: list[Tensor]) -> Sequence[Tensor | None]:
-        """`gauss_newton` likewise."""
-        self._refuse("jacobian", "first")
+    def jacobian_pieces(self, v: list[Tensor]) -> Tensor:
+        """`jacobian` of one vector, given as pieces: (m, C)."""
+        self._refuse("jacobian")
         with self.switches.off("to_forward"):
             (t,) = self._differentiate(v, 1, [self.z])
-        u = self.terms.middle((torch.zeros_like(self.z) if t is None else t)[None])[0]
+        return torch.zeros_like(self.z) if t is None else t
+
+    def gauss_newton_pieces(self, v: list[Tensor]) -> Sequence[Tensor | None]:
+        """`gauss_newton` likewise."""
+        self._refuse("first")
+        u = self.terms.middle(self.jacobian_pieces(v)[None])[0]
         return _grad([self.outputs], [u], 1, self.switches, self.network.parameters)
 
     def _differentiate(

@@ -2,7 +2,8 @@
 what kinks leave undecided.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,12 @@ TOLERANCE = {torch.float64: 1e-5, torch.float32: 5e-2}
 SMOOTH = 0.1  # differences to both sides agree to this share of what contradicts the derivative
 STEADY = 0.5  # the two steps' differences agree to this share of it, or one of them is noise
 NOISE = 100.0  # times rounding, of a difference of two evaluations
+# A tensor of more entries is drawn by repeating so many of them (a prime, so that no two rows of a
+# layer are alike) and compared by sums over its rows: new memory for millions of numbers costs more
+# than a pass of the net.
+LARGE = 65_537
+SUMS = 4  # random ones, of every row
+PIECE = 1 << 20  # entries that are converted at a time
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,37 @@ def _judge(derivative: Tensor, size: float, sides, noise: list[float], tolerance
 
 
 def _size(t: Tensor) -> float:
-    t = torch.view_as_real(t.detach()) if t.is_complex() else t.detach()
-    return float(torch.linalg.vector_norm(t.double()))
+    pieces = real(t).reshape(-1).split(PIECE)
+    return math.hypot(*(float(torch.linalg.vector_norm(piece.double())) for piece in pieces))
+
+
+def real(t: Tensor) -> Tensor:
+    """The numbers of a tensor, dense and real."""
+    t = t.detach() if t.layout is torch.strided else t.detach().to_dense()
+    return torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
+
+
+def sketch(pieces: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> Tensor:
+    """What is compared of a vector in pieces by parameter, zeros for None: all of its numbers, but
+    of a large matrix a few random sums of every row, as large together as the matrix.
+
+    Linear, and the same map for vectors of the same shapes; what differs in a row differs in its
+    sums.
+    """
+    pairs = zip(pieces, parameters, strict=True)
+    tensors = [real(torch.zeros_like(q) if t is None else t) for t, q in pairs]
+    return torch.cat([_sums(t) if _is_large(t) else t.reshape(-1) for t in tensors])
+
+
+def _is_large(t: Tensor) -> bool:
+    return t.numel() > LARGE and t.dim() > 1 and len(t) > SUMS
+
+
+def _sums(t: Tensor) -> Tensor:
+    rows = t.reshape(len(t), -1)
+    weights = rows.new_empty(rows.shape[1], SUMS)
+    generator = torch.Generator().manual_seed(rows.shape[1])
+    return (rows @ _normal(weights, generator)).reshape(-1) / math.sqrt(SUMS)
 
 
 def direction(
@@ -89,11 +125,12 @@ def direction(
     sizes = [_size(q) / max(1, q.numel()) ** 0.5 for q in tensors]
     least = share * max(sizes, default=0.0) or 1e-2
     return [
-        max(size, least) * _normal(q, generator) for q, size in zip(tensors, sizes, strict=True)
+        _normal(q, generator).mul_(max(size, least)) for q, size in zip(tensors, sizes, strict=True)
     ]
 
 
 def _normal(q: Tensor, generator: torch.Generator) -> Tensor:
     # Drawn in single precision, a quarter of the time: any direction is as good as its neighbour.
     dtype = torch.complex64 if q.is_complex() else torch.float32
-    return torch.randn(q.shape, generator=generator, dtype=dtype).to(q)
+    drawn = torch.randn(min(q.numel(), LARGE), generator=generator, dtype=dtype).to(q)
+    return drawn.repeat(-(-q.numel() // LARGE))[: q.numel()].view(q.shape)

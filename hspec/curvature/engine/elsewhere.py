@@ -29,9 +29,9 @@ def elsewhere(objective: Objective, batch: Batch) -> Objective | None:
         return None
     try:
         other = objective.in_dtype(network.dtype)
-        theta = [q.detach().clone() for q in other.network.parameters]
+        theta = network.parameters
         v = differences.direction(theta, torch.Generator().manual_seed(2), share=1.0)
-        other.network.move_to([q + STEP * d for q, d in zip(theta, v, strict=True)])
+        other.network.move_to(theta, v, STEP)
         return other if _outputs(other, batch).isfinite().all() else None
     except Exception as error:  # a net that is defined at θ only: nothing is said
         raise_if_out_of_memory(error)

@@ -108,10 +108,15 @@ class Network:
         return contextlib.nullcontext() if self.gather is None else self.gather.keeping_rows()
 
     @torch.no_grad()
-    def move_to(self, theta: list[Tensor]) -> None:
-        """Set θ, in place."""
+    def move_to(
+        self, theta: Sequence[Tensor], v: Sequence[Tensor] | None = None, t: float = 0.0
+    ) -> None:
+        """Set θ, or θ + t v, in place."""
         for q, value in zip(self.parameters, theta, strict=True):
             q.copy_(value)
+        if v is not None:
+            for q, d in zip(self.parameters, v, strict=True):
+                q.add_(d, alpha=t)
 
     def checksum(self) -> str:
         """Of all the module's numbers, bit by bit: those that are no part of θ count as well.

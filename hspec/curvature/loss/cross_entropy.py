@@ -90,14 +90,16 @@ class CrossEntropy(Loss):
 
     def _hard(self, f: Tensor, labels: Tensor, where: str) -> Terms:
         num_classes = f.shape[1]
-        counted = labels != self.ignore_index
-        seen = labels[counted]
-        if seen.numel() and not (int(seen.min()) >= 0 and int(seen.max()) < num_classes):
+        counted, (least, most), all_counted = labels != self.ignore_index, _ends(labels), True
+        if least <= self.ignore_index <= most:
+            seen = labels[counted]
+            (least, most), all_counted = _ends(seen), len(seen) == len(labels)
+        if least < 0 or most >= num_classes:
             raise ValueError(
-                f"{where} has labels out of range: {int(seen.min())} to {int(seen.max())}, "
+                f"{where} has labels out of range: {least} to {most}, "
                 f"where 0 to {num_classes - 1} are the classes"
             )
-        softmax, all_counted = Softmax.of(f), bool(counted.all())
+        softmax = Softmax.of(f)
         if self.class_weights is None and not self.label_smoothing and all_counted:
             weight = float(len(labels)) if self.mean else 0.0
             return CrossEntropyTerms(f, softmax, weight, labels, None)
@@ -135,8 +137,15 @@ class CrossEntropy(Loss):
         return self.class_weights.to(f.device, f.dtype)
 
 
+def _ends(labels: Tensor) -> tuple[int, int]:
+    """The least and the largest, asked of the device once: at every graph that is built anew."""
+    return tuple(torch.stack(labels.aminmax()).tolist()) if len(labels) else (0, 0)
+
+
 def _class_rows(outputs: Tensor, targets: Tensor, where: str) -> Tensor:
     """Logits as (m, C), one row for each entry of the targets."""
+    if outputs.dim() == 2 and targets.shape == outputs.shape[:1]:
+        return outputs
     shape = tuple(targets.shape)
     second = outputs.shape[:1] + outputs.shape[2:] == shape
     last = outputs.shape[:-1] == shape
