@@ -62,6 +62,14 @@ def test_no_cell_shows_a_sentence_in_quotes(notebook):
     assert not [v.value for v in shown if isinstance(v, ast.Constant) and isinstance(v.value, str)]
 
 
+def test_no_line_is_called_black(notebook):
+    """On a dark page it is pale."""
+    told = [cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in
+            notebook.cells]  # fmt: skip
+    text = " ".join(prose(notebook) + told)
+    assert not re.search(r"\b(black|white) (lines?|dots?|ones?|curves?|points?)\b", text)
+
+
 def test_every_notebook_is_in_the_book_and_the_book_has_notebooks():
     assert {path.stem for path in NOTEBOOKS} == set(REPOSITORY.chapters()) != set()
 

@@ -11,6 +11,7 @@ from hspec.book.repository import Repository
 from hspec.book.staging import chapter_key, staged_record
 from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store
+from hspec.experiments.scale import net_name
 from hspec.papers.tables import stored_nets
 
 
@@ -129,15 +130,15 @@ def _stored_results(store):
     for name, measure in MEASURES.items():
         for record in store.published_records(measure) + store.laptop_records(measure):
             of = record.setting
-            net, dataset = (f"{of.model}, width {of.width:g}", of.dataset) if of else ("–", "–")
-            groups.setdefault((name, dataset, net), []).append(record.meta)
+            net, dataset = (net_name(record), of.dataset) if of else ("–", "–")
+            groups.setdefault((name, dataset, net, record.device), []).append(record.meta)
     if not groups:
         return "None yet."
     rows = [
         f"| {measure} | {dataset} | {net} | {len(metas)} | {sum(m['seconds'] for m in metas):.0f} "
         "s | "
-        f"{metas[0]['device']} | {max(m['written'] for m in metas)[:10]} |"
-        for (measure, dataset, net), metas in groups.items()
+        f"{device} | {max(m['written'] for m in metas)[:10]} |"
+        for (measure, dataset, net, device), metas in groups.items()
     ]
     return "\n".join(
         [

@@ -232,8 +232,9 @@ def _row(claim: str, found: list[Judged]) -> str:
     papers = next((r for r in found if r.of_the_papers), None)
     smaller = next((r for r in found if not r.of_the_papers), None)
     first = papers or smaller
+    stated = typeset(CLAIMS[claim].rstrip("."))
     cells = [
-        f"**{claim}** {{doc}}`{CLAIMS[claim].rstrip('.')} <../notebooks/{origin.chapter}>`<br>"
+        f"**{claim}** [{stated}](../notebooks/{origin.chapter}.ipynb)<br>"
         f"{{ref}}`figure <fig-{origin.figure}>` · `hspec run {origin.chapter}`",
         *("–" if r is None else f"{r.chip}<br><small>{r.net}</small>" for r in (papers, smaller)),
         "not decided yet" if first is None else typeset(_number(first)),

@@ -103,6 +103,11 @@ class Record:
         """Of the net on these examples, from 0 to 1."""
         return float(self["error_rate"])
 
+    @property
+    def device(self) -> str:
+        """The GPU's model, or the CPU and its threads; older records say "1 threads"."""
+        return re.sub(r"\b1 threads", "1 thread", self.meta["device"])
+
     def spectrum(self, prefix: str) -> SpectralMeasure:
         """The spectrum whose nodes and weights the measure stored under names that begin
         with ``prefix``.

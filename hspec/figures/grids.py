@@ -71,11 +71,14 @@ def heat_map(
     return image
 
 
+BORDER = "#d81b60"  # on pale cells and beside a dark page: maps keep their colours in the dark
+
+
 def draw_border(axis: Axes, values: np.ndarray, level: float) -> None:
     """A line along the edges between neighbouring cells on different sides of the level."""
     with np.errstate(invalid="ignore"):
         side = np.where(np.isfinite(values), np.sign(values - level), 0)
-    style = {"color": COLOURS["exact"], "linewidth": 2, "solid_capstyle": "round"}
+    style = {"color": BORDER, "linewidth": 2, "solid_capstyle": "round"}
     for row, column in np.argwhere(side[:, 1:] * side[:, :-1] < 0):
         axis.plot([column + 0.5] * 2, [row - 0.5, row + 0.5], **style)
     for row, column in np.argwhere(side[1:] * side[:-1] < 0):

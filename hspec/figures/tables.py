@@ -217,7 +217,7 @@ def _scale(record: Record) -> dict[str, object]:
         "parameters": record.num_parameters,
         "data": setting.dataset if setting else "drawn",
         "examples": record.num_examples,
-        "device": re.sub(r"\b1 threads", "1 thread", meta["device"]),
+        "device": record.device,
         "seconds": meta["seconds"],
         "measured": meta["written"][:10],
     }

@@ -151,5 +151,5 @@ def _state(
     return {
         "measured": meta["written"][:10],
         "seconds": meta["seconds"],
-        "device": meta["device"],
+        "device": record.device,
     }

@@ -1,4 +1,6 @@
-"""A figure for a narrow screen: its panels below each other instead of side by side."""
+"""A figure for a narrow screen: its panels below each other instead of side by side, its lettering
+large beside them.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +12,47 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
+NARROW = 4.6  # inches: on a telephone letters of nine points are then nine pixels high
 SIDES = {"x": "labelbottom", "y": "labelleft"}
 
 
 def stacked_svg(figure: Figure) -> str | None:
-    """The figure as SVG with its panels in one column, row by row; None where they are in one
-    already.
+    """The figure as SVG with its panels in one column, row by row, at most :data:`NARROW` wide;
+    None where they are so already.
 
     The figure is as before afterwards, to a fraction of a point. Needs the constrained layout, by
     which `panels` makes figures.
 
     Example:
         >>> from hspec.plotting import panels
-        >>> stacked_svg(panels(2, 1)[0]) is None
+        >>> stacked_svg(panels(2, 1, width=4)[0]) is None
         True
         >>> "<svg" in stacked_svg(panels(1, 2)[0])
         True
     """
     placed = [axes for axes in figure.axes if axes.get_subplotspec() is not None]
     columns = max((axes.get_subplotspec().get_gridspec().ncols for axes in placed), default=1)
-    if columns == 1:
-        return None
-    rows = max(axes.get_subplotspec().get_gridspec().nrows for axes in placed)
     width, height = figure.get_size_inches()
+    if columns == 1:
+        return _at_size(figure, (NARROW, height)) if width > NARROW else None
+    rows = max(axes.get_subplotspec().get_gridspec().nrows for axes in placed)
     with _in_one_column(figure, placed, (width / columns, height / rows)):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+        return _svg(figure)
+
+
+def _at_size(figure: Figure, size: tuple[float, float]) -> str:
+    """As SVG of another size; the lettering keeps its own."""
+    before = figure.get_size_inches().copy()
+    figure.set_size_inches(size)
+    try:
+        return _svg(figure)
+    finally:
+        figure.set_size_inches(before)
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     return text.getvalue()
 
 

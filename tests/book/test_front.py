@@ -13,6 +13,7 @@ from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import single_probe_distances
 from hspec.experiments import CLAIMS, Store, Verdict
 from hspec.experiments.claims import MARKS
+from hspec.figures.tables import typeset
 
 ROOT = Path(__file__).parents[2]
 STORE = Store(published=ROOT / "data" / "results")
@@ -22,7 +23,7 @@ def test_every_claim_has_its_line_and_its_chapter():
     page = scoreboard_page(STORE)
     for claim, text in CLAIMS.items():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| **{claim}**")]
-        assert text.rstrip(".").replace("|", "\\|") in row
+        assert typeset(text.rstrip(".")) in row
         chapter = ROOT / "notebooks" / f"{ORIGINS[claim].chapter}.ipynb"
         assert f'"name": "fig-{ORIGINS[claim].figure}"' in chapter.read_text(encoding="utf-8")
     assert [claim for claim, *_ in strip(STORE)] == list(CLAIMS)

@@ -34,7 +34,7 @@ def test_printed_and_measured_numbers_stand_in_one_row(tmp_path):
     arrays = {"top": np.array([2.0, 1.0]), "bottom": np.array([-0.0012])}
     store.put(Record(arrays, experiment.configuration | facts))
     found = rows(published_table(net, store))
-    assert found[4] == [r"$\lambda_{\min}$, batch", "-0.0006", "-0.0012", "2"]
+    assert found[4] == [r"$\lambda_{\min}$, batch", "−0.0006", "−0.0012", "2"]
     assert found[5] == [r"$\lambda_{\max}$, batch (printed: of order 1)", "1", "2", "2"]
     assert found[-1][0].endswith("In size, measured over published lies between 2 and 2.")
     stored = rows(stored_nets(store))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from hspec.plotting import panels
 from hspec.plotting.numbers import plotted_numbers
-from hspec.plotting.stacked import stacked_svg
+from hspec.plotting.stacked import NARROW, stacked_svg
 
 
 def rows(figure):
@@ -88,3 +88,12 @@ def test_a_stacked_figure_is_narrow_and_the_figure_stays_as_it_was():
     assert (figure.get_size_inches() == size).all()
     assert axes[1].get_subplotspec() is place
     assert axes[1].yaxis.get_tick_params()["labelleft"] is shown
+
+
+def test_a_wide_figure_in_one_column_is_narrower_with_letters_of_the_same_size():
+    figure, axes = panels(2, 1, width=8.0)
+    size, place = figure.get_size_inches().copy(), axes[1].get_subplotspec()
+    width = float(stacked_svg(figure).split('width="')[1].split("pt")[0])
+    assert width < 72 * (NARROW + 0.2)
+    assert (figure.get_size_inches() == size).all()
+    assert axes[1].get_subplotspec() is place
