@@ -11,6 +11,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
+from hspec.experiments.claims import CODE_OR_MATHEMATICS
 from hspec.figures.descriptions import plain
 from hspec.figures.telling import KEY
 
@@ -36,8 +37,15 @@ def told(notebook: NotebookNode) -> str:
     """The findings of an executed notebook without Markdown's and TeX's marks; "" without any."""
     notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
     findings = "\n".join(note["findings"] for note in notes if "findings" in note)
-    lines = (plain(line.replace("* ", "• ", 1)) for line in findings.splitlines())
+    lines = (_in_words(line.replace("* ", "• ", 1)) for line in findings.splitlines())
     return "\n".join(lines).replace("*", "")
+
+
+def _in_words(line: str) -> str:
+    """Mathematics as plain text; the rest, with the braces of an interval, as it is."""
+    parts = CODE_OR_MATHEMATICS.split(line)
+    parts[1::2] = [plain(part) for part in parts[1::2]]
+    return "".join(parts)
 
 
 def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:

@@ -1,10 +1,12 @@
 """`hspec run`: run one notebook with the reader's own parameters."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from hspec.book import PROFILES, BookError, Repository, run_notebook
+from hspec.book.results import keep_results, verdicts_in_words
 from hspec.book.running import default_output, read_notebook
 from hspec.book.telling import told
 
@@ -43,9 +45,16 @@ def run(options: argparse.Namespace) -> None:
     parameters = base | dict(options.parameters)
     output = options.output or default_output(repository, source, parameters)
     run_notebook(repository, source, parameters, output, progress=sys.stderr.isatty())
-    if found := told(read_notebook(output)):
-        print(f"In this run:\n{found}")
+    executed = read_notebook(output)
+    if verdicts := verdicts_in_words(executed):
+        print(f"{verdicts}\n")
+    if found := told(executed):
+        print(f"In this run:\n{found}\n")
     print(f"The executed notebook is {output}")
+    if files := keep_results(executed, output.with_suffix("")):
+        print(
+            f"Its figures and numbers, {len(files)} files, are in {output.with_suffix('')}{os.sep}"
+        )
 
 
 def _notebook(repository: Repository, name: str) -> Path:

@@ -13,6 +13,8 @@ from typing import Any, get_type_hints
 from hspec.experiments.records import Record
 from hspec.fields import coerced
 
+ZEROS = {"seed", "step", "epoch", "epochs", "exact_limit"}  # whole numbers that may be zero
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -48,7 +50,8 @@ class Measure:
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All options: those given, checked, and the defaults of the others.
 
-        Raises ValueError for an unknown or a missing option, TypeError for one of the wrong type.
+        Raises ValueError for an unknown or a missing option and for a count below one, before
+        anything is trained; TypeError for one of the wrong type.
         """
         parameters = inspect.signature(self.function).parameters.items()
         known = {name: p for name, p in parameters if p.kind is p.KEYWORD_ONLY}
@@ -62,10 +65,14 @@ class Measure:
         if missing:
             raise ValueError(f"{self.name} needs the option {', '.join(missing)}")
         hints = get_type_hints(self.function)
-        return {
+        options = {
             name: coerced(name, given.get(name, p.default), hints[name])
             for name, p in known.items()
         }
+        for name, value in options.items():
+            if type(value) is int and value < 1 and name not in ZEROS:
+                raise ValueError(f"{name} must be at least 1; got {value}")
+        return options
 
 
 def measure(version: int, result: type[Record] = Record) -> Callable[[Callable], Measure]:

@@ -137,6 +137,9 @@ def typeset(text: str) -> str:
     return claims.signed(text.replace("$$", ""))
 
 
+VERDICTS = "hspec-verdicts"  # under which an output's metadata has the rows
+
+
 def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:
     """What was found of the chapter's claims, the verdict first; above it each claim once, on which
     net and data.
@@ -150,7 +153,9 @@ def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Ma
     claims = dict.fromkeys(verdict.claim for verdict in verdicts)
     told = [f"**{claim}.** {typeset(CLAIMS[claim])}" for claim in claims]
     told += [what_was_measured(records)] if records else []
-    return Markdown("\n\n".join([*told, rows.data, notation(verdicts)]))
+    notes = {"of": what_was_measured(records), "rows": [_noted(v) for v in verdicts]}
+    text = "\n\n".join([*told, rows.data, notation(verdicts)])
+    return Markdown(text, metadata={VERDICTS: notes})
 
 
 def notation(verdicts: Iterable[Verdict]) -> str:
@@ -176,6 +181,18 @@ def what_was_measured(records: list[Record]) -> str:
 def _seeds(records: list[Record]) -> str:
     seeds = {r.options["seed"] if r.setting is None else r.setting.init_seed for r in records}
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, sorted(seeds)))}"
+
+
+def _noted(verdict: Verdict) -> dict[str, str]:
+    """A row as plain text, for readers other than a page."""
+    return {
+        "verdict": f"{MARKS[verdict.outcome]} {verdict.outcome.removesuffix(' at this scale')}",
+        "claim": verdict.claim,
+        "measured": verdict.quantity,
+        "value": verdict.value,
+        "criterion": verdict.criterion,
+        "decided": verdict.margin,
+    }
 
 
 def _verdict_rows(verdicts: list[Verdict]) -> Markdown:

@@ -98,6 +98,7 @@ def test_measure_version_changes_the_key():
             ValueError,
             "toy has no option sise: it has limit, scale, size, tags",
         ),
+        ((toy, None, {"size": 0}), ValueError, "size must be at least 1; got 0"),
         ((toy, None, {"size": 3.5}), TypeError, r"size must be int, got 3.5 \(float\)"),
         ((toy, None, {"size": True}), TypeError, r"size must be int, got True \(bool\)"),
         ((toy, None, {"tags": (1,)}), TypeError, r"tags\[0\] must be str, got 1 \(int\)"),

@@ -21,14 +21,14 @@ def _over_frames(label: str, frames: list[Frame]) -> str:
     found = [(share(frame, classes)[0], frame.step) for frame in frames if frame.step > 0]
     known = [pair for pair in found if pair[0] == pair[0]]
     random = classes / frames[0].num_parameters
+    name = net_name(frames[0])
+    if "without norm" not in name:
+        name = f"{name}, {label}"
     if not known:
-        return (
-            f"{net_name(frames[0])}, {label}: the cut behind the top {classes} is known at none "
-            "of the frames."
-        )
+        return f"{name}: the cut behind the top {classes} is known at none of the frames."
     (least, low), (most, high) = min(known), max(known)
     return (
-        f"{net_name(frames[0])}, {label}: the top {classes} eigenvectors hold between {least:.0%} "
+        f"{name}: the top {classes} eigenvectors hold between {least:.0%} "
         f"(step {low:,}) and "
         f"{most:.0%} (step {high:,}) of the gradient's energy; of a random direction's, "
         f"{typeset(random)}."
