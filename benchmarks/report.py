@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks import plots
 from benchmarks.machine import PACKAGES
+from benchmarks.process_tables import asleep, killed, sharded
 from benchmarks.results import FOLDER, Results
 from benchmarks.targets import mean_and_sem, outcomes
 
@@ -23,6 +24,8 @@ SHOWN = (
     "memory",
     "growth",
     "parallel",
+    "sharded",
+    "sweeps",
 )
 NOTHING = "Not measured yet.\n"
 
@@ -39,6 +42,9 @@ def write_report(results: Results) -> Path:
         "class_means": _class_means(results),
         "time_to_error": _time_to_error(results),
         "parallel": _parallel(results),
+        "sharded": sharded(results),
+        "asleep": asleep(results),
+        "killed": killed(results),
         "guards": _guards(results),
         "gpu": _gpu(Results(FOLDER / "cuda")),
         "provenance": _provenance(results),

@@ -16,6 +16,7 @@ WASSERSTEIN = 1e-4
 CLASS_MEANS = {"a": 19.0, "b": 6.0}  # times faster, at least
 TO_ERROR = {"a": 10.0, "b": 10.0, "c": 5.0}  # times faster than every peer, at least
 EFFICIENCY = 0.9  # of two ranks, at least
+SLEEPING = 0.6  # of one worker's seconds, at most
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def outcomes(results: Results) -> Iterator[Outcome]:
     for net, record in results.read("parallel").items():
         figure = "two ranks of one thread over one process of two, efficiency"
         yield Outcome(figure, net, EFFICIENCY, record["result"]["efficiency"], False)
+    for key, record in results.read("sweeps").items():
+        yield _sweep(key, record["result"])
 
 
 def _quadrature(net: str, result: dict) -> Iterator[Outcome]:
@@ -116,6 +119,16 @@ def _time_to_error(net: str, result: dict) -> Outcome:
         f"{result['hspec'][-1]['num_probes']} probes"
     )
     return Outcome(figure, net, TO_ERROR[net], faster[closest], False, note)
+
+
+def _sweep(key: str, result: dict) -> Outcome:
+    if key == "asleep":
+        figure = "sweep of sleeping cells, two workers over one, seconds"
+        return Outcome(figure, "–", SLEEPING, result["ratio"], True)
+    kills = result["kills"]
+    same = sum(kill["identical"] and kill["clean"] for kill in kills)
+    figure = "workers killed at random moments: reruns with the same records, bit for bit"
+    return Outcome(figure, "–", len(kills), same, False)
 
 
 def mean_and_sem(values) -> tuple[float, float]:

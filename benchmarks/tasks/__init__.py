@@ -13,6 +13,8 @@ from benchmarks.tasks import (
     parallel,
     products,
     quadrature,
+    sharded,
+    sweeps,
     time_to_error,
 )
 
@@ -27,5 +29,7 @@ TASKS = {
     "memory": memory.measure,
     "growth": growth.measure,
     "parallel": parallel.measure,
+    "sharded": sharded.measure,
+    "sweeps": sweeps.measure,
     "gpu": gpu.measure,
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scaling
+from benchmarks.results import FOLDER, Results
 
 PAGE = Path(__file__).parents[2] / "book" / "beyond_one_machine.md"
 
@@ -14,6 +15,14 @@ def test_the_page_shows_what_is_counted():
     assert scaling.table(found["built"]) in text
     assert f"a gradient takes {found['gradient']:.1f} forward passes" in text
     assert f"$c = {found['kept']:.1f}$" in text and f"$c = {found['built']:.1f}$" in text
+
+
+def test_the_page_shows_what_was_measured():
+    stored, text = Results(FOLDER / "cpu"), PAGE.read_text(encoding="utf-8")
+    p = stored.read("sharded")["t"]["result"]["num_parameters"]
+    assert f"{p:,} parameters" in text and f"({4 * p / 1e6:.0f} MB)" in text
+    for table in ("sharded", "asleep", "parallel"):
+        assert f"../benchmarks/results/cpu/{table}.md" in text
 
 
 def test_one_rank_moves_nothing_and_keeps_everything():
