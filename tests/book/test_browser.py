@@ -37,6 +37,11 @@ VERDICTS_ASIDE = (
     "e.clientWidth + 1)"
     ".length"
 )
+VERDICTS_WIDE = (
+    "return [...document.querySelectorAll('table.verdicts')].filter(e => "
+    "e.getBoundingClientRect().right > "
+    "e.closest('.bd-article').getBoundingClientRect().right + 1).length"
+)
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 CARDS_IN_THE_DARK = (
     "return [...document.querySelectorAll('.bd-content img.in-dark')]"
@@ -146,6 +151,7 @@ def look_at(browser, address):
     found["formulas left"] = browser.execute_script(UNTYPESET)
     found["formulas wrong"] = browser.execute_script(MATH_ERRORS)
     found["images"] = browser.execute_script(BROKEN_IMAGES)
+    found["verdicts wide"] = browser.execute_script(VERDICTS_WIDE)
     browser.execute_script(STILL)
     browser.execute_script(AXE_SCRIPT)
     found["inaccessible"] = browser.execute_async_script(INACCESSIBLE, None)

@@ -161,5 +161,5 @@ def across_scales(records: Sequence[Record]) -> str:
     return (
         f"The mean silhouette under the class: {told}. Angles know nothing of lengths, so that "
         f"the lengths of the means {lengths} the reason. The nets differ in architecture, images "
-        "and training at once, which no two of these runs tell apart: the reason is not found."
+        "and training, and these runs do not tell which of them decides: the reason is not found."
     )
