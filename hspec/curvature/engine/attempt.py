@@ -33,12 +33,13 @@ Products = dict[str, Tensor]  # what is compared of them, by kind of derivative
 
 @dataclass
 class Attempt:
-    """One rung on a few examples: its products, what failed,
-    and what differences say of them."""
+    """One rung on a few examples: what of its products failed, and what differences say of them.
+
+    batch: the examples; None where no graph could be built.
+    """
 
     rung: Rung
     batch: Batch | None = None
-    products: Products | None = None
     errors: dict[str, Exception] = field(default_factory=dict)
     findings: dict[str, differences.Finding] = field(default_factory=dict)
     compared_in: torch.dtype | None = None
@@ -54,7 +55,7 @@ class Attempt:
     @property
     def is_right(self) -> bool:
         """Whether nothing speaks against it."""
-        return self.products is not None and not self.faults and not self.differs
+        return self.batch is not None and not self.faults and not self.differs
 
     @property
     def why(self) -> str:
@@ -78,16 +79,13 @@ def attempt(objective: Objective, rung: Rung, check: bool) -> Attempt:
             raise_if_out_of_memory(error)
             tried.errors = {"all": error}
             continue
-        tried.batch = batch
-        tried.products, tried.errors = _products(graph, _direction(objective))
+        tried.batch, tried.errors = batch, {}
+        if not (check and _compare(tried, objective)):
+            generator = torch.Generator().manual_seed(1)
+            v = differences.direction(objective.network.parameters, generator)
+            _, tried.errors = _products(graph, v)
         break
-    if check and tried.products is not None:
-        _compare(tried, objective)
     return tried
-
-
-def _direction(objective: Objective) -> list[Tensor]:
-    return differences.direction(objective.network.parameters, torch.Generator().manual_seed(1))
 
 
 def _products(graph: BatchGraph, v: list[Tensor]) -> tuple[Products, dict[str, Exception]]:
@@ -108,14 +106,14 @@ def _products(graph: BatchGraph, v: list[Tensor]) -> tuple[Products, dict[str, E
     return products, errors
 
 
-def _compare(tried: Attempt, objective: Objective) -> None:
+def _compare(tried: Attempt, objective: Objective) -> bool:
     """Fill in what differences say: in float64 where the net can be computed in it,
-    else in its own dtype.
+    else in its own dtype. Whether they say anything.
     """
     network = objective.network
     if network.num_parameters * COPY_BYTES > free_memory(network.device):
         tried.not_compared = "no memory for a copy of the network"
-        return
+        return False
     for dtype in dict.fromkeys((torch.float64, network.dtype)):
         try:
             other = objective.in_dtype(dtype)
@@ -130,7 +128,8 @@ def _compare(tried: Attempt, objective: Objective) -> None:
         tried.not_compared = ""
         tried.findings, tried.compared_in, tried.differs = findings, dtype, differs
         tried.errors |= near.errors
-        return
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -174,12 +173,14 @@ def _slope(gradient: Sequence[Tensor | None], v: list[Tensor]) -> tuple[Tensor, 
 
 def _differs(tried: Attempt, objective: Objective, near: _Nearby) -> bool:
     """Whether products in the net's own dtype are farther from these than PyTorch's own
-    layers give them.
+    layers give them; errors on the way are noted.
     """
     same = objective.in_dtype(objective.network.dtype)
     same.network.move_to(near.theta)
     v = [t.to(q.dtype) for t, q in zip(near.v, same.network.parameters, strict=True)]
-    off = relative(_products(BatchGraph.build(same, tried.batch, tried.rung), v)[0], near.products)
+    products, errors = _products(BatchGraph.build(same, tried.batch, tried.rung), v)
+    tried.errors |= errors
+    off = relative(products, near.products)
     if off <= AGREES[objective.network.dtype] or tried.rung is Plain:
         return False
     plain, errors = _products(BatchGraph.build(same, tried.batch, Plain), v)
@@ -201,7 +202,7 @@ def relative(found: Products, right: Products) -> float:
 def _against_differences(
     near: _Nearby, objective: Objective, batch: Batch
 ) -> dict[str, differences.Finding]:
-    """{kind: finding}; the objective's θ is moved about on the way."""
+    """{kind: finding}; the objective's θ, which is the point nearby, is moved about on the way."""
     exact = {kind: (t, float(torch.linalg.vector_norm(t))) for kind, t in near.products.items()}
     if "first" in exact:
         exact["first"] = near.slope
@@ -214,6 +215,8 @@ def _against_differences(
         return _quantities(objective, batch)
 
     with padding:
+        with objective.data.without_graph():
+            objective.data.evaluate(objective.network.module, batch)  # its rows there are held
         return differences.compare(exact, evaluate, objective.network.dtype)
 
 

@@ -52,34 +52,50 @@ def compare(
     sides agree, and a derivative that differs from both is wrong; where they disagree, a kink lies
     between them and nothing is said.
     """
-    centre, sides, noise = evaluate(0.0), {kind: [] for kind in derivatives}, {}
+    central, noise = ({kind: [] for kind in derivatives} for _ in range(2))
+    ends = []
     for step in STEPS[dtype]:
         ahead, behind = evaluate(step), evaluate(-step)
+        ends.append((step, ahead, behind))
         rounding = NOISE * torch.finfo(dtype).eps / step
         for kind in derivatives:
-            q = centre[kind]
-            sides[kind].append(((ahead[kind] - q) / step, (q - behind[kind]) / step))
-            noise.setdefault(kind, []).append(rounding * _size(q))
+            central[kind].append((ahead[kind] - behind[kind]) / (2 * step))
+            noise[kind].append(rounding * _size(ahead[kind]))
         findings = {
-            kind: _judge(*derivatives[kind], sides[kind], noise[kind], TOLERANCE[dtype])
+            kind: _judge(*derivatives[kind], central[kind], noise[kind], TOLERANCE[dtype])
             for kind in derivatives
         }
         if all(finding.verdict == "agrees" for finding in findings.values()):
-            break
+            return findings
+    wrong = [kind for kind, finding in findings.items() if finding.is_wrong]
+    centre = evaluate(0.0) if wrong else {}
+    for kind in wrong:
+        sides = [((a[kind] - centre[kind]) / t, (centre[kind] - b[kind]) / t) for t, a, b in ends]
+        if not _is_smooth(derivatives[kind][0], central[kind], sides):
+            findings[kind] = Finding("undecided", findings[kind].off)
     return findings
 
 
-def _judge(derivative: Tensor, size: float, sides, noise: list[float], tolerance: float) -> Finding:
-    central = [(ahead + behind) / 2 for ahead, behind in sides]
+def _judge(
+    derivative: Tensor, size: float, central: list[Tensor], noise: list[float], tolerance: float
+) -> Finding:
+    """By central differences alone, as if there were no kink."""
     off = [_size(c - derivative) for c in central]
     sizes = [max(size, _size(c)) for c in central]
     relative = min(o / s if s else 0.0 for o, s in zip(off, sizes, strict=True))
     for o, s, n in zip(off, sizes, noise, strict=True):
         if o <= tolerance * s + n:
             return Finding("agrees" if o == 0 or n <= SMOOTH * s else "undecided", relative)
+    return Finding("contradicted", relative)
+
+
+def _is_smooth(derivative: Tensor, central: list[Tensor], sides: list) -> bool:
+    """Whether differences to both sides, and those of both steps, agree by far better than with the
+    derivative.
+    """
+    off = [_size(c - derivative) for c in central]
     smooth = any(_size(a - b) <= SMOOTH * o for (a, b), o in zip(sides, off, strict=True))
-    steady = all(_size(c - central[0]) <= STEADY * min(off) for c in central[1:])
-    return Finding("contradicted" if smooth and steady else "undecided", relative)
+    return smooth and all(_size(c - central[0]) <= STEADY * min(off) for c in central[1:])
 
 
 def _size(t: Tensor) -> float:

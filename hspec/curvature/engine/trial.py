@@ -51,7 +51,7 @@ def make_plan(objective: Objective, check: bool) -> Plan:
         tried.append(attempt(objective, rung, check))
         if tried[-1].is_right:
             break
-    usable = [one for one in tried if one.products is not None]
+    usable = [one for one in tried if one.batch is not None]
     if not usable:
         raise tried[-1].errors["all"]
     chosen = min(usable, key=lambda one: len(one.faults))  # the first of the best
