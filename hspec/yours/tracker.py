@@ -85,7 +85,8 @@ class Tracker:
         """The numbers at this step, or None where it is none to measure at.
 
         Args:
-            step: the optimiser's step; measured where it is a multiple of `every`.
+            step: the optimiser's step; measured where it is a multiple of `every`, and once: loops
+                that accumulate gradients come by several times at one step.
             module: the net as it is now.
 
         Returns:
@@ -95,7 +96,7 @@ class Tracker:
         Raises:
             ValueError: what `Risk.from_module` refuses, such as weights that are not finite.
         """
-        if step % self.every:
+        if step % self.every or (self.history and self.history[-1]["step"] == step):
             return None
         start = time.perf_counter()
         with _evaluating(module):

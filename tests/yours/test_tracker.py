@@ -63,6 +63,13 @@ def test_a_warm_start_takes_fewer_products(net, batches):
     assert columns["lambda_1"].shape == (4,) and np.isfinite(columns["gradient_share"]).all()
 
 
+def test_a_step_is_measured_once(net, batches):
+    """Accumulating gradients, Lightning calls back after every batch, at the same global step."""
+    tracker = Tracker(batches, every=2, top=0, probes=0)
+    found = [tracker(step, net) for step in (1, 1, 2, 2, 2, 3, 4)]
+    assert [n and n["step"] for n in found] == [None, None, 2, None, None, None, 4]
+
+
 def test_a_mode_is_given_back_after_an_error(net, batches):
     broken = copy.deepcopy(net).train()
     with torch.no_grad():
