@@ -16,6 +16,7 @@ from hspec.distributed import Alone
 from hspec.errors import CommandError
 from hspec.yours import plan, spectrum_of
 from hspec.yours.named import named, network, sample
+from hspec.yours.saving import PAGE, holds_another_page
 from hspec.yours.settings import MATRICES, Settings
 
 LOSSES: dict[str, Callable[[], nn.Module]] = {
@@ -98,6 +99,10 @@ def run(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace, ranks: Alone) -> None:
     folder = options.out or Path(f"spectrum-{options.model.rpartition(':')[2]}")
+    if holds_another_page(folder):
+        raise CommandError(
+            f"{folder} holds {PAGE}, which no spectrum left there: choose another folder by --out"
+        )
     settings = {
         name: getattr(options, name)
         for name in ("matrices", "top", "steps", "probes", "tol", "seed")

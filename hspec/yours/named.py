@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,7 +49,9 @@ def named(name: str) -> object:
         raise CommandError(f"{module_name} cannot be imported: {_said(error)}") from error
     for part in path.split("."):
         if not hasattr(found, part):
-            raise CommandError(f"{module_name} has no {path!r}")
+            near = get_close_matches(part, dir(found), 1)
+            hint = f": do you mean {near[0]!r}?" if near else ""
+            raise CommandError(f"{module_name} has no {path!r}{hint}")
         found = getattr(found, part)
     return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ TEMPLATE = """<!DOCTYPE html>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
 }}
 figure {{ margin: 1.5rem 0; background: white; color: #222; border-radius: 6px; padding: .5rem; }}
-figure svg {{ width: 100%; height: auto; }}
+figure img {{ width: 100%; height: auto; }}
 figcaption {{ font-size: .9rem; padding: .5rem; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
@@ -30,7 +32,8 @@ th:first-child, td:first-child {{ text-align: left; }}
 <body>
 <h1>{title}</h1>
 <p>{lead}</p>
-<figure>{svg}<figcaption>{caption}</figcaption></figure>
+<figure><picture><source media="(max-width: 48rem)" srcset="{stacked}"><img src="{beside}"
+alt="{alt}"></picture><figcaption>{caption}</figcaption></figure>
 <h2>Summary</h2>
 <div class="wide">{summary}</div>
 <p>± is one standard error over probes. The share below zero counts eigenvalues below −10⁻⁵ ‖A‖; its
@@ -57,11 +60,13 @@ CLASSES = (
 )
 
 
-def page(spectrum: Spectrum, svg: str) -> str:
-    """The page, with the picture inside."""
+def page(spectrum: Spectrum, beside: str, stacked: str) -> str:
+    """The page, with the picture inside: its panels as SVG beside each other,
+    and below each other for narrow screens.
+    """
     facts = spectrum.facts
     cells = "".join(
-        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>"
+        f"<tr><td>{html.escape(name.replace('_', ' '))}</td><td>{_told(value)}</td></tr>"
         for name, value in facts.items()
     )
     lead = (
@@ -71,10 +76,23 @@ def page(spectrum: Spectrum, svg: str) -> str:
     return TEMPLATE.format(
         title=html.escape(f"Spectrum of {facts['module']}"),
         lead=html.escape(lead),
-        svg=svg[svg.index("<svg") :],
+        beside=_inside(beside),
+        stacked=_inside(stacked),
+        alt=html.escape(f"Spectra of {', '.join(spectrum.matrices)}: the tables have the numbers"),
         caption=CAPTION,
         summary=spectrum.table()._repr_html_(),
         eigenvalues=spectrum.eigenvalues()._repr_html_(),
         classes=CLASSES if spectrum.class_values else "",
         facts=f"<table><tbody>{cells}</tbody></table>",
     )
+
+
+def _inside(svg: str) -> str:
+    """A picture as an address that holds it: two of them share no names within the page."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _told(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "<br>".join(f"{html.escape(str(k))}: {_told(v)}" for k, v in value.items())
+    return html.escape(f"{value:.6g}" if isinstance(value, float) else str(value))

@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from hspec.files import write_whole
 from hspec.plotting import panels
 from hspec.plotting.measures import DRAWN
+from hspec.plotting.stacked import stacked_svg
 from hspec.yours.page import page
 
 if TYPE_CHECKING:
     from hspec.yours.result import Spectrum
 
-ARRAYS, RECORD = "measures.npz", "record.json"
+ARRAYS, RECORD, PAGE = "measures.npz", "record.json", "index.html"
 
 
 def save(spectrum: Spectrum, folder: str | os.PathLike) -> None:
@@ -33,10 +34,16 @@ def save(spectrum: Spectrum, folder: str | os.PathLike) -> None:
         "eigenvalues.csv": spectrum.eigenvalues().to_csv().encode(),
         RECORD: json.dumps(record(spectrum), indent=1, ensure_ascii=False).encode(),
         ARRAYS: _packed(spectrum),
-        "index.html": page(spectrum, svg.decode()).encode(),  # last: where it is, all is
+        # last: where it is, all is
+        PAGE: page(spectrum, svg.decode(), stacked_svg(figure)).encode(),
     }
     for name, content in files.items():
         write_whole(folder / name, lambda file, content=content: file.write(content))
+
+
+def holds_another_page(folder: Path) -> bool:
+    """Whether a folder holds a page that no spectrum left there, and that `save` would replace."""
+    return (folder / PAGE).exists() and not (folder / RECORD).exists()
 
 
 def draw(spectrum: Spectrum) -> Figure:

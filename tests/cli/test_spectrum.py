@@ -157,6 +157,7 @@ def test_only_a_forecast(mynet, capsys):
     ("given", "sentence"),
     [
         ({"model": "nothing"}, "has no 'nothing'"),
+        ({"model": "mak_model"}, "has no 'mak_model': do you mean 'make_model'?"),
         ({"model": "answer"}, "gives int, a torch.nn.Module is needed"),
         ({"data": "failing"}, "failing() fails: KeyError: 'no such file'"),
         ({"data": "answer"}, "batches is a int"),
@@ -171,10 +172,13 @@ def test_only_a_forecast(mynet, capsys):
         ({"more": ["--parameters", "conv"]}, "matches no trainable parameter"),
         ({"more": ["--device", "abacus"]}, "--device abacus: "),
         ({"more": ["--loss", "mse"]}, "needs the same shape"),
+        ({"more": ["--out", "site"]}, "site holds index.html, which no spectrum left there"),
     ],
 )
 def test_a_mistake_is_one_sentence(mynet, capsys, given, sentence):
     Path("text.pt").write_text("not weights")
+    Path("site").mkdir()
+    Path("site/index.html").write_text("somebody's page")
     torch.save({"0.weight": torch.zeros(18, 20), "4.weight": torch.zeros(1)}, "small.pt")
     arguments = {key: value for key, value in given.items() if key != "more"}
     assert command(mynet, *given.get("more", ()), **arguments) == 1
