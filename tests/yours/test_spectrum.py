@@ -112,9 +112,10 @@ def test_saved_and_loaded(found, saved, tmp_path):
 
 def test_the_page_loads_nothing_from_elsewhere(found, saved):
     text = (saved / "index.html").read_text(encoding="utf-8")
-    loaded = re.findall(
+    addresses = re.findall(
         r"(?:src|srcset|href)\s*=\s*[\"']([^\"'#][^\"']*)|@import|url\(([^#)][^)]*)\)", text
     )
+    loaded = [part for pair in addresses for part in pair if part]
     assert all(part.startswith("data:image/svg+xml") for part in loaded) and "<script" not in text
     assert len(loaded) == 2 and "<picture>" in text  # panels beside and below each other
     assert f"{found['Hess'].values[0]:.4g}" in text
