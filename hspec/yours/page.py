@@ -27,6 +27,9 @@ figcaption {{ font-size: .9rem; padding: .5rem; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ text-align: right; padding: .2rem .8rem; border-bottom: 1px solid #8884; }}
 th:first-child, td:first-child {{ text-align: left; }}
+.numbers td, .numbers th {{ white-space: nowrap; }}
+.facts td {{ text-align: left; vertical-align: top; }}
+@media (max-width: 48rem) {{ th, td {{ padding: .2rem .4rem; }} }}
 </style>
 </head>
 <body>
@@ -35,14 +38,14 @@ th:first-child, td:first-child {{ text-align: left; }}
 <figure><picture><source media="(max-width: 48rem)" srcset="{stacked}"><img src="{beside}"
 alt="{alt}"></picture><figcaption>{caption}</figcaption></figure>
 <h2>Summary</h2>
-<div class="wide">{summary}</div>
+<div class="wide numbers">{summary}</div>
 <p>± is one standard error over probes. The share below zero counts eigenvalues below −10⁻⁵ ‖A‖; its
 95 % interval holds the quadrature's rigorous bounds and the spread over probes.</p>
 <h2>Largest eigenvalues</h2>
-<div class="wide">{eigenvalues}</div>
+<div class="wide numbers">{eigenvalues}</div>
 <p>An eigenvalue of the matrix lies within the residual ‖A q − λ q‖ of each value.{classes}</p>
 <h2>How it was measured</h2>
-<div class="wide">{facts}</div>
+<div class="wide facts">{facts}</div>
 </body>
 </html>
 """
@@ -55,8 +58,8 @@ CAPTION = (
     "band of the quadrature."
 )
 CLASSES = (
-    " A1 is the part of the Gauss-Newton matrix that the class means make; B1 the "
-    "cross-class means."
+    " A1 is the part of the Gauss-Newton matrix that the class means make, B1 the "
+    "cross-class means; the residual beside them is the rounding of the largest."
 )
 
 

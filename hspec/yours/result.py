@@ -129,16 +129,17 @@ class Spectrum:
         return Table(headers, tuple(_row(name, one) for name, one in self.matrices.items()))
 
     def eigenvalues(self) -> Table:
-        """The computed eigenvalues: matrix, rank, value, residual;
-        and those of the class structure.
+        """The computed eigenvalues: matrix, rank, value, residual; and those of the class
+        structure, whose residual is the rounding of the largest.
         """
         rows = [
             (name, rank, float(value), float(residual))
             for name, one in self.matrices.items()
             for rank, (value, residual) in enumerate(zip(one.values, one.residuals, strict=True), 1)
         ]
+        eps = np.finfo(str(self.facts["dtype"])).eps
         rows += [
-            (name, rank, float(value), 0.0)
+            (name, rank, float(value), float(eps * values[0]))
             for name, values in self.class_values.items()
             for rank, value in enumerate(values, 1)
         ]
