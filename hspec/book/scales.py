@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hspec.book.judged import Judged
 from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.averaging.verdict import across_scales as why_averages
+from hspec.chapters.class_structure_everywhere.measure import layer_structure
+from hspec.chapters.class_structure_everywhere.verdict import across_scales as why_layers
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import across_scales as why_clusters
 from hspec.chapters.outlier_ownership.measure import ownership
@@ -21,6 +23,7 @@ REASONS: dict[str, tuple[Measure, Callable[[Sequence[Record]], str]]] = {
     "P18-2": (ownership, why_owners),
     "P18-6": (class_geometry, why_clusters),
     "P19-1": (averaging, why_averages),
+    "P20-2": (layer_structure, why_layers),
 }
 NOT_FOUND = "The reason is not found, and nothing was tried."
 HEADING = """\

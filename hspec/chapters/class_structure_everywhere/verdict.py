@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from hspec.experiments.claims import Verdict, both, finding, judge, outcome
+from hspec.experiments.claims import Verdict, both, finding, judge, outcome, typeset
 from hspec.experiments.records import Record
+from hspec.experiments.scale import by_net, net_name
 from hspec.experiments.trends import OVER, SIGNIFICANT, Trend, trend
 from hspec.experiments.uncertainty import marked, repeated
 from hspec.statistics import mean_and_interval
@@ -179,3 +182,26 @@ def findings(records: list[Record]) -> list[str]:
 
 def by_kind(numbers: dict[str, float]) -> str:
     return ", ".join(f"{kind} {number:.2f}" for kind, number in numbers.items())
+
+
+def across_scales(records: Sequence[Record]) -> str:
+    """How the class means of the errors change with depth in each net, and how far each is
+    trained.
+    """
+    groups = by_net(records)
+    if len(groups) < 2:
+        return ""
+    told = []
+    for of in groups:
+        ratio, cosines = (table_of(of, "errors", key) for key in ("ratio", "cosines"))
+        told.append(
+            f"{net_name(of[0])}, {of[0].setting.dataset}: $\\lambda_1/\\lambda_{{C-1}}$ "
+            f"{ratio[:, 0].mean():.3g} → {ratio[:, -1].mean():.3g}, distance of the cosines "
+            f"{cosines[:, 0].mean():.3g} → {cosines[:, -1].mean():.3g}, at a training loss of "
+            f"{typeset(np.mean([record['loss'] for record in of]))}"
+        )
+    return (
+        f"The class means of the errors, from the first layer to the last, in {'; in '.join(told)}."
+        " The nets differ in width, images and in how far they are trained at once, which no two "
+        "of these runs tell apart: the reason is not found."
+    )
