@@ -1,6 +1,7 @@
 """`hspec spectrum`: the spectrum of one's own net, from the shell."""
 
 import argparse
+import os
 import shutil
 import sys
 import warnings
@@ -98,11 +99,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace, ranks: Alone) -> None:
-    folder = options.out or Path(f"spectrum-{options.model.rpartition(':')[2]}")
-    if holds_another_page(folder):
-        raise CommandError(
-            f"{folder} holds {PAGE}, which no spectrum left there: choose another folder by --out"
-        )
+    folder = _folder(options.out or Path(f"spectrum-{options.model.rpartition(':')[2]}"))
     settings = {
         name: getattr(options, name)
         for name in ("matrices", "top", "steps", "probes", "tol", "seed")
@@ -132,6 +129,20 @@ def _run(options: argparse.Namespace, ranks: Alone) -> None:
     for note in dict.fromkeys(str(w.message) for w in notes if w.category is RuntimeWarning):
         print(f"Note: {note}")
     print(f"Open {(folder / 'index.html').resolve().as_uri()}")
+
+
+def _folder(folder: Path) -> Path:
+    """Where results can go: found out before anything is computed."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise CommandError(f"results cannot go to {folder}: {there} is a file; choose by --out")
+    if not os.access(there, os.W_OK):
+        raise CommandError(f"results cannot go to {folder}: {there} is closed; choose by --out")
+    if holds_another_page(folder):
+        raise CommandError(
+            f"{folder} holds {PAGE}, which no spectrum left there: choose another folder by --out"
+        )
+    return folder
 
 
 def _risk(options: argparse.Namespace, ranks: Alone) -> Risk:

@@ -173,6 +173,10 @@ def test_only_a_forecast(mynet, capsys):
         ({"more": ["--device", "abacus"]}, "--device abacus: "),
         ({"more": ["--loss", "mse"]}, "needs the same shape"),
         ({"more": ["--out", "site"]}, "site holds index.html, which no spectrum left there"),
+        (
+            {"more": ["--out", "text.pt/deep"]},
+            "results cannot go to text.pt/deep: text.pt is a file",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(mynet, capsys, given, sentence):
