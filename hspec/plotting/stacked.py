@@ -79,5 +79,5 @@ def _in_one_column(figure: Figure, placed: list[Axes], size: tuple[float, float]
 
 
 def _shows(axes: Axes, x: str) -> bool:
-    axis = axes.xaxis if x == "x" else axes.yaxis
-    return axis.get_tick_params()[SIDES[x]]
+    found = (axes.xaxis if x == "x" else axes.yaxis).get_tick_params()
+    return found.get(SIDES[x], found.get(SIDES["y"], True))  # matplotlib 3.9 has one name for both
