@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scaling
+from benchmarks.process_tables import killed
 from benchmarks.results import FOLDER, Results
+from benchmarks.tasks.sweeps import MOMENTS
 
 PAGE = Path(__file__).parents[2] / "book" / "beyond_one_machine.md"
 
@@ -21,7 +23,10 @@ def test_the_page_shows_what_was_measured():
     stored, text = Results(FOLDER / "cpu"), PAGE.read_text(encoding="utf-8")
     p = stored.read("sharded")["t"]["result"]["num_parameters"]
     assert f"{p:,} parameters" in text and f"({4 * p / 1e6:.0f} MB)" in text
-    for table in ("sharded", "asleep", "parallel"):
+    (row,) = killed(stored)
+    assert row["moments"] == row["rerun, records the same bit for bit"] == MOMENTS
+    assert row["nothing else left"] == MOMENTS
+    for table in ("sharded", "asleep", "killed", "parallel"):
         assert f"../benchmarks/results/cpu/{table}.md" in text
 
 
