@@ -60,6 +60,7 @@ class Data:
         self.num_read = 0  # batches, once they have been read in
         self.ends: list[int] = []  # of each batch's rows
         self.sketch: Tensor | None = None
+        self.rounding = torch.finfo(dtype).eps  # of outputs; more where products may be coarse
         self.needs_grad = False  # the module or the loss differentiates inside: fails under no_grad
         self.is_written = False  # the module or the loss writes into its inputs: it is given copies
 
@@ -231,7 +232,9 @@ class Data:
         """Raise ValueError where a graph's outputs are not those that the sample was
         checked with.
         """
-        if self.sketch is not None and not same(self.sketch[batch.rows], sketched(outputs)):
+        if self.sketch is not None and not same(
+            self.sketch[batch.rows], sketched(outputs), rounding=self.rounding
+        ):
             raise ValueError(
                 f"{batch.where}: the module gives other outputs when gradients are recorded than "
                 "under "
@@ -254,15 +257,15 @@ def sketched(outputs: Tensor) -> Tensor:
     return outputs.detach() @ direction.to(outputs)
 
 
-def same(a: Tensor, b: Tensor, least: float = 1.0) -> bool:
-    """Whether two sketches agree, to the square root of rounding of their size,
-    which is `least` at least.
+def same(a: Tensor, b: Tensor, least: float = 1.0, rounding: float | None = None) -> bool:
+    """Whether two sketches agree, to the square root of rounding (their own) of their size, which
+    is `least` at least.
     """
     if a.shape != b.shape:
         return False
     if not a.numel():
         return True
-    tolerance = math.sqrt(torch.finfo(a.dtype).eps) * max(least, float(a.abs().max()))
+    tolerance = math.sqrt(rounding or torch.finfo(a.dtype).eps) * max(least, float(a.abs().max()))
     return float((a - b).abs().max()) <= tolerance
 
 

@@ -58,6 +58,8 @@ class Risk:
         self.num_parameters, self.parameter_slices = network.num_parameters, network.slices
         self.dtype, self.device = network.dtype, network.device
         data.needs_grad = loss.needs_graph
+        if precision == "fast":  # by other kernels where a graph is recorded, on some CPUs
+            data.rounding = torch.finfo(torch.bfloat16).eps
         objective = Objective(network, data, loss)
         self._survey(objective)
         self.memory_budget = min(ranks.gather(budget))

@@ -42,7 +42,10 @@ class Tridiagonal:
         return theta, S[0], S[-1]
 
     def _eigh(self) -> tuple[np.ndarray, np.ndarray]:
-        return scipy.linalg.eigh_tridiagonal(self.alphas, self.betas)
+        try:
+            return scipy.linalg.eigh_tridiagonal(self.alphas, self.betas)
+        except np.linalg.LinAlgError:  # LAPACK's fastest gives up on some ghosts; QR does not
+            return scipy.linalg.eigh_tridiagonal(self.alphas, self.betas, lapack_driver="stev")
 
 
 def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") -> EigenPairs:
