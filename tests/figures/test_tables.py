@@ -53,6 +53,7 @@ def test_a_cell_is_written_by_its_format(value, how, text):
         ("δ_c, Hess", "$\\delta_{c}$, Hess"),
         ("all δ_{c,c'}", "all $\\delta_{c,c'}$"),
         ("‖p_c g_c + p_cc g_cc‖", "‖$p_{c}$ $g_{c}$ + $p_{cc}$ $g_{cc}$‖"),
+        ("‖g_c − ε_c h_cᵀ‖", "‖$g_{c}$ − $\\varepsilon_{c}$ $h_{c}$ᵀ‖"),
         ("λ_1 /λ_{C−1}", "$\\lambda_{1}/\\lambda_{C-1}$"),
         ("g_{c,c} and Σ_{i≤C} λ_i", "$g_{c,c}$ and $\\sum_{i \\le C}$$\\lambda_{i}$"),
         ("3.62e+03, 1e+01, 2e-03, 4e-05", "3,620, 10, 0.002, $4 \\cdot 10^{-5}$"),
