@@ -9,9 +9,8 @@ Start the processes with torchrun, give each its share, and leave the rest of th
 
 Sums over the data then are sums over all ranks, by one all-reduce a product, and every rank has the
 same numbers to the last bit. What one rank finds wrong is raised on all of them. A rank that was
-killed is
-noticed when the others next meet: at once with gloo, after the process group's timeout at the
-latest (`init_process_group(timeout=…)`). Programs that torchrun starts join by `launched`.
+killed is noticed when the others next meet: at once with gloo, after the process group's timeout at
+the latest (`init_process_group(timeout=…)`). Programs that torchrun starts join by `launched`.
 """
 
 from __future__ import annotations
@@ -31,19 +30,13 @@ from torch.utils.data import DataLoader, DistributedSampler
 from hspec.errors import CommandError
 
 T = TypeVar("T")
-KINDS = (
-    ValueError,
-    TypeError,
-    MemoryError,
-    FloatingPointError,
-    OSError,
-    CommandError,
-)  # told to other ranks
+# told to other ranks
+KINDS = (ValueError, TypeError, MemoryError, FloatingPointError, OSError, CommandError)
 # numbers that travel with every sum: whether a rank failed, and two moments of what was asked
 TAIL = 3
-PATIENCE = timedelta(
-    days=7
-)  # of ranks that wait while the first one trains; one that ends is noticed at once
+# of ranks that wait while the first one trains; one that ends is noticed at once
+PATIENCE = timedelta(days=7)
+BACKENDS = ("gloo", "NCCL")  # named in the errors of collectives
 APART = 100  # times the square of rounding: products asked for on different ranks differ
 
 
@@ -245,7 +238,7 @@ class Ranks(Alone):
         try:
             collective(*arguments, group=self.group, **options)
         except RuntimeError as error:
-            raise unanswered(self.rank, self.size, error) from error
+            raise unanswered(self.rank, self.size, error) from None  # it says what was met
 
 
 def unanswered(rank: int, size: int, error: RuntimeError) -> ConnectionError:
@@ -266,8 +259,17 @@ class InStep(Ranks):
 
     in_step = True
 
-    def agreed(self) -> contextlib.AbstractContextManager:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Nothing but that a rank which has ended is told as it is elsewhere: PyTorch meets that
+        within a product, where weights are gathered.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if not any(backend in str(error) for backend in BACKENDS):
+                raise
+            raise unanswered(self.rank, self.size, error) from None
 
     def step(self) -> contextlib.AbstractContextManager:
         return super().agreed()
@@ -275,7 +277,8 @@ class InStep(Ranks):
     def total(
         self, compute: Callable[[], Tensor | None], shape: Sequence[int], like: Tensor
     ) -> Tensor:
-        mine = compute()
+        with self.agreed():
+            mine = compute()
         return super().total(lambda: mine, shape, like)
 
 

@@ -14,6 +14,7 @@ import torch
 from hspec import curvature
 from hspec.curvature import Risk, hessian, shard
 from hspec.curvature.fingerprint import fingerprint
+from hspec.distributed import InStep
 from hspec.linalg import slq
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -234,6 +235,24 @@ def test_a_killed_rank_is_told_and_other_numbers_of_ranks_go_on(tmp_path):
         assert torch.equal(found["nodes"], resumed[0]["nodes"])
         assert (found["nodes"] - right).norm() < 1e-10 * right.norm()
         assert found["products"] == 14 - 8 + 1  # one more, to see that it is still the same matrix
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("[third_party/gloo/gloo/transport/tcp/pair.cc:538] Connection closed", ConnectionError),
+        ("NCCL communicator was aborted on rank 0", ConnectionError),
+        ("mat1 and mat2 shapes cannot be multiplied", RuntimeError),
+    ],
+)
+def test_a_rank_that_ends_within_a_product_is_told_as_elsewhere(said, kind):
+    """Where weights are cut up: PyTorch gathers them in the middle of a derivative."""
+    ranks = object.__new__(InStep)
+    ranks.rank, ranks.size = 0, 2
+    with pytest.raises(kind) as met, ranks.agreed():
+        raise RuntimeError(said)
+    assert said in str(met.value)
+    assert ("Start all of them again" in str(met.value)) == (kind is ConnectionError)
 
 
 def test_shards_need_ranks():

@@ -155,7 +155,7 @@ class Gathered(nn.Module):
             if is_out_of_memory(error):
                 raise
             mesh = rows.device_mesh
-            raise unanswered(mesh.get_local_rank(), mesh.size(), error) from error
+            raise unanswered(mesh.get_local_rank(), mesh.size(), error) from None
         return self._remembered(found, rows)
 
     def keeping_rows(self) -> torch.autograd.graph.saved_tensors_hooks:

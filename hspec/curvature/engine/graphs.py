@@ -157,13 +157,12 @@ class Graphs:
         """The plan, made now if there is none."""
         if self.plan is None:
             with self.lock, self.numerics:
-                if self.ranks.in_step:
-                    mine = make_plan_together(self.objective, self.check, self.ranks)
-                else:
-                    with self.ranks.agreed():
-                        mine = (
-                            make_plan(self.objective, self.check) if self.data.num_batches else None
-                        )
+                with self.ranks.agreed():
+                    if self.ranks.in_step:
+                        mine = make_plan_together(self.objective, self.check, self.ranks)
+                    else:
+                        there_are = self.data.num_batches
+                        mine = make_plan(self.objective, self.check) if there_are else None
                 self.plan = united(mine, self.ranks.gather(mine))
         return self.plan
 
