@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import hspec
+from benchmarks.tasks.sweeps import WORKING
 from hspec import cli
 from hspec.chapters.measures import MEASURES
 from hspec.commands.submission import Worker, submit
@@ -22,24 +23,11 @@ from hspec.experiments.store import Held
 from hspec.experiments.sweep import fill, sweep_grid
 
 PROCESSES = get_context("fork")
-ENTRY = {
-    "measure": "level_spectra",
-    "setting": {
-        "dataset": "digits",
-        "model": "mlp:8",
-        "image_size": 8,
-        "test_per_class": 5,
-        "recipe": {"epochs": 5},
-    },
-    "per_class": [3, 4],
-    "epochs": [1, 5],
-    "options": {"num_steps": 20, "num_probes": 1},
-}
 
 
 @pytest.fixture(scope="module")
 def experiments():
-    return list(sweep_grid(ENTRY, MEASURES).experiments.values())
+    return list(sweep_grid(WORKING, MEASURES).experiments.values())
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +103,9 @@ def test_slurm_is_a_door_to_workers(tmp_path, monkeypatch, capsys, cluster, work
         "PYTHONPATH", os.pathsep.join([str(Path(hspec.__file__).parents[1]), *sys.path])
     )
     file = tmp_path / "small.yaml"
-    file.write_text(str(ENTRY | {"per_class": [3], "epochs": [1]}))  # JSON is YAML, and so is this
+    file.write_text(
+        str(WORKING | {"per_class": [3], "epochs": [1]})
+    )  # JSON is YAML, and so is this
     jobs = submit(file, f"cluster={cluster},workers={workers},hours=1", tmp_path / "logs")
     assert [job.result() for job in jobs] == [0] * workers
     assert cli.main(["sweep", str(file), "--status"]) == 0
@@ -125,7 +115,7 @@ def test_slurm_is_a_door_to_workers(tmp_path, monkeypatch, capsys, cluster, work
 def test_words_for_slurm_are_looked_at(tmp_path, capsys):
     submitit = pytest.importorskip("submitit")
     file = tmp_path / "small.yaml"
-    file.write_text(str(ENTRY | {"per_class": [3], "epochs": [1]}))
+    file.write_text(str(WORKING | {"per_class": [3], "epochs": [1]}))
     assert isinstance(Worker(("hspec", "sweep")).checkpoint(), submitit.helpers.DelayedSubmission)
     for text, said in {
         "workers": "write names with values",
@@ -139,6 +129,6 @@ def test_words_for_slurm_are_looked_at(tmp_path, capsys):
 def test_without_submitit_the_remedy_is_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("hspec.extras.find_spec", lambda name: None)
     file = tmp_path / "small.yaml"
-    file.write_text(str(ENTRY | {"per_class": [3], "epochs": [1]}))
+    file.write_text(str(WORKING | {"per_class": [3], "epochs": [1]}))
     assert cli.main(["sweep", str(file), "--slurm", "workers=2"]) == 1
     assert "needs submitit: pip install 'hspec[slurm]'" in capsys.readouterr().err
