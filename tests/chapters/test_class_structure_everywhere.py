@@ -16,7 +16,9 @@ from hspec.chapters.class_structure_everywhere.measure import (
     cross_beyond_chance,
     cross_trace,
     depth_numbers,
+    drawn,
     gradient_table,
+    kept_ranks,
     knock_outs,
     layer_structure,
     moment_eigenvalues,
@@ -73,13 +75,13 @@ def without(matrix, vectors):
     return rest @ matrix @ rest
 
 
-def test_features_and_errors_are_those_of_the_dense_matrices(record, layers):
-    for place, data in enumerate(layers.values()):
+def test_features_and_errors_are_those_of_the_dense_matrices(record, layers, task):
+    start = task("start").new_model().state_dict()
+    for place, (layer, data) in enumerate(layers.items()):
         H, D = feature_moment(data), error_moment(data)
         h = feature_means(data).T
         expected = {
             "features_all": H,
-            "features_class": feature_part(data, "class"),
             "features_subtracted": feature_part(data, "within"),
             "features_projected": without(H, h),
             "errors_all": D,
@@ -100,6 +102,8 @@ def test_features_and_errors_are_those_of_the_dense_matrices(record, layers):
         np.testing.assert_allclose(
             record[f"l{place}_weights_all"], torch.linalg.svdvals(W), rtol=1e-4
         )
+        angle = torch.cosine_similarity(W.flatten(), start[f"{layer}.weight"].double().flatten(), 0)
+        assert record["start_cosine"][place] == pytest.approx(float(angle), rel=1e-5) and angle < 1
 
 
 @pytest.mark.parametrize("name", ["1", "7"], ids=["more vectors", "more coordinates"])
@@ -116,7 +120,6 @@ def test_gradients_keep_the_spectra_of_the_layers_block(task, name):
     exact = {
         "all": G,
         "subtracted": G - A1(means).to_dense(),
-        "class": A1(means).to_dense(),
         "projected": without(G, means.class_vectors.T),
     }
     for which, matrix in exact.items():
@@ -163,6 +166,19 @@ def test_smaller_gram_matrix_has_the_same_eigenvalues():
     few = moment_eigenvalues(table)
     tall = moment_eigenvalues(table.flatten(1).T[:, :, None])
     np.testing.assert_allclose(few * 4 / 3, tall, rtol=1e-12)
+
+
+def test_a_record_keeps_the_top_and_thins_what_no_figure_shows(record):
+    """All ranks to 64, then 16 an octave; a shorter spectrum has the first of the same ranks."""
+    ranks = kept_ranks(2048)
+    assert list(ranks[:66]) == [*range(1, 65), 67, 70] and ranks[-1] == 2048
+    assert len(ranks) == 64 + 5 * 16 and np.ptp(np.diff(np.log2(ranks[63:]))) < 0.02
+    spectrum = np.arange(2048, 0, -1.0)
+    np.testing.assert_array_equal(drawn(spectrum, ranks), spectrum[ranks - 1])
+    np.testing.assert_array_equal(drawn(spectrum[:100], ranks), spectrum[ranks[ranks <= 100] - 1])
+    assert list(kept_ranks(5)) == [1, 2, 3, 4, 5]
+    for name in ("l0_gradients_all", "l1_errors_cross", "l0_weights_random"):
+        assert record[name].dtype == np.float32 and len(record[name]) <= len(record["ranks"])
 
 
 def test_positions_are_refused():

@@ -26,7 +26,6 @@ LOOKS = {
     "projected": ("A1", "D", "class span projected out"),
 }
 SMALLEST = 1e-6  # of the largest, that is drawn
-DOTS = 250  # of a series, at most, evenly along the logarithmic axis: more would lie on each other
 DEPTH_NAMES = ("class / within trace", "eigenvalue ratio", "cosines' distance")
 
 
@@ -58,9 +57,8 @@ def _by_rank(axis, record: Record, place: int, kind: str) -> None:
             continue
         values = record[f"l{place}_{kind}_{which}"]
         values = values[values > SMALLEST * largest]
-        rank = np.unique(np.geomspace(1, max(1, len(values)), DOTS).round().astype(int))
-        rank = rank[: len(values)]  # none where there is no value
-        axis.loglog(rank, values[rank - 1], marker, ms=3, color=COLOURS[colour], label=label)
+        ranks = record["ranks"][: len(values)]
+        axis.loglog(ranks, values, marker, ms=3, color=COLOURS[colour], label=label)
     axis.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=0.8, linestyle="--")
 
 

@@ -16,9 +16,10 @@ from hspec.linalg.deflation import orthonormal_basis
 
 KINDS = ("features", "errors", "gradients")  # tables, which weights are not
 SHUFFLES = 10  # of the wrong labels, over which chance is averaged
+ALL_RANKS, PER_OCTAVE = 64, 16  # of a spectrum's ranks: kept up to this one, and so many beyond
 
 
-@measure(version=2)
+@measure(version=3)
 def layer_structure(
     task: Task, *, split: str = "train", gradient_per_class: int = 8, seed: int = 0
 ) -> dict[str, np.ndarray]:
@@ -27,23 +28,25 @@ def layer_structure(
     gradient_per_class: images per class for the gradients, whose matrices have N·C rows.
 
     Arrays, with L layers: layers (L,) names; sizes (L, 2), d_out and d_in. For layer l and each of
-    :data:`KINDS`, l0_features_… and so on, eigenvalues, descending: all; class, of the part that
-    class means make; subtracted, of what is left of the second moment without this part; within, of
-    what is left without all parts that means make, of class and cross-class; cross, of the part
-    that cross-class means make (not of features, which have no label c'); projected, of the second
-    moment outside of the span of the class means; random, outside of a random subspace of the same
-    dimension. l0_weights_all, _projected, _random: singular values. errors_cross, gradients_cross
-    (L,), see :func:`cross_beyond_chance`.
+    :data:`KINDS`, l0_features_… and so on, eigenvalues at the ranks (R,) that :func:`kept_ranks`
+    names, of which a shorter spectrum has the first: all; subtracted, of what is left of the second
+    moment without the part that class means make; where there is a label c', which features have
+    not, cross, of the part that cross-class means make, and within, of what is left without all
+    parts that means make; projected, of the second moment outside of the span of the
+    class means; random, outside of a random subspace of the same dimension. l0_weights_all,
+    _projected, _random: singular values, likewise. errors_cross, gradients_cross (L,), see
+    :func:`cross_beyond_chance`.
     global_cosine (L,), of the first eigenvector of the features' moment and their global mean;
     without_global (L,), its largest eigenvalue outside of the global mean. Of features and errors
-    class_within, ratio and cosines (L,), see :func:`depth_numbers`. Facts of the risk.
+    class_within, ratio and cosines (L,), see :func:`depth_numbers`. start_cosine (L,), of a layer's
+    weights and those that it began with. Facts of the risk.
     Source: P20, sections 3 and 7, figures 7 to 10 and 13.
     """
     risk = task.risk(split)
     small = layer_data(task.risk(split, per_class=gradient_per_class))
     results, rows = {}, {}
     generator = task.generator(seed)
-    layers = layer_data(risk)
+    layers, start = layer_data(risk), task.new_model().state_dict()
     with task.counting("layers", len(layers)) as advance:
         for place, (name, data) in enumerate(layers.items()):
             few = small[name]
@@ -57,6 +60,7 @@ def layer_structure(
             for kind, of in spectra.items():
                 results |= {f"l{place}_{kind}_{which}": values for which, values in of.items()}
             row = {"sizes": np.array(data.weight.shape)} | about_the_mean(data)
+            row["start_cosine"] = cosine(data.weight, start[f"{name}.weight"])
             row["errors_cross"] = cross_beyond_chance(data.error_table, data, generator)
             row["gradients_cross"] = cross_beyond_chance(tables["gradients"][0], few, generator)
             for kind, means in (
@@ -68,8 +72,25 @@ def layer_structure(
             for key, value in row.items():
                 rows.setdefault(key, []).append(value)
             advance()
+    ranks = kept_ranks(max(map(len, results.values())))
+    results = {name: drawn(values, ranks) for name, values in results.items()} | {"ranks": ranks}
     results |= {key: np.stack(values) for key, values in rows.items()}
     return results | {"layers": np.array(list(layers))} | performance(task, risk, None)
+
+
+def kept_ranks(longest: int) -> np.ndarray:
+    """Ranks 1 to :data:`ALL_RANKS`, and from there :data:`PER_OCTAVE` an octave, evenly along a
+    logarithmic axis: what a figure by rank can show.
+    """
+    octaves = np.arange(20 * PER_OCTAVE) / PER_OCTAVE  # of a matrix that fits no machine
+    thinned = (ALL_RANKS * 2**octaves).round().astype(int)
+    ranks = np.union1d(np.arange(1, ALL_RANKS + 1), thinned)
+    return ranks[ranks <= longest]
+
+
+def drawn(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Of a descending spectrum the values at these ranks, as far as it has them, in float32."""
+    return values[ranks[ranks <= len(values)] - 1].astype(np.float32)
 
 
 def gradient_table(data: LayerData) -> Tensor:
@@ -102,17 +123,14 @@ def knock_outs(table: Tensor, levels: Levels, generator: torch.Generator) -> dic
     rooted = levels.root.double() * table.double()
     cells = levels.means(table.double())
     means = (levels.shares * cells).sum(-1)  # (d, K)
-    of_class = levels.project("class", rooted)
     found = {
         "all": rooted,
-        "class": of_class,
-        "subtracted": rooted - of_class,
-        "within": levels.project("within", rooted),
+        "subtracted": rooted - levels.project("class", rooted),
         "projected": outside(means, rooted),
         "random": outside(random_like(means, generator), rooted),
     }
     if table.shape[2] > 1:
-        found["cross"] = levels.project("cross", rooted)
+        found |= {level: levels.project(level, rooted) for level in ("cross", "within")}
     return {which: moment_eigenvalues(of) for which, of in found.items()}
 
 
@@ -194,9 +212,14 @@ def about_the_mean(data: LayerData) -> dict[str, float]:
     h = data.features[:, 0].double()
     mean = h.mean(0)
     first = torch.linalg.eigh(h.T @ h).eigenvectors[:, -1]
-    cosine = abs(float(first @ mean)) / float(torch.linalg.vector_norm(mean))
     left = moment_eigenvalues(outside(mean[:, None], h.T[..., None]))
-    return {"global_cosine": cosine, "without_global": float(left[0])}
+    return {"global_cosine": abs(cosine(first, mean)), "without_global": float(left[0])}
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    """⟨a, b⟩ / (‖a‖ ‖b‖)."""
+    a, b = a.double().flatten(), b.double().flatten()
+    return float(a @ b / (torch.linalg.vector_norm(a) * torch.linalg.vector_norm(b)))
 
 
 def depth_numbers(means: Tensor, data: LayerData, kind: str) -> dict[str, float]:
