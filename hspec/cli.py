@@ -1,6 +1,7 @@
 """The `hspec` command: it finds the command that was named, loads it, and reports its errors."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ COMMANDS = {  # each is the module hspec.commands.NAME, loaded when it is called
     "verify": "measure stored results again, and say which this machine reproduces",
     "status": "what was run, when, at which scale, and what is out of date",
 }
+TOGETHER = ("spectrum", "measure", "sweep")  # what several processes of torchrun do as one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = _negative_values(sys.argv[1:] if arguments is None else arguments)
     try:
         options = parser(words).parse_args(words)
+        _refuse_several(words)
         options.command(options)
     except (CommandError, MissingExtra, OSError) as error:  # OSError: a full disk, a closed folder
         print(f"hspec: {error}", file=sys.stderr)
@@ -60,7 +63,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
         prog="hspec", description="Spectra of deep-net Hessians: the book and its notebooks."
     )
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    called = next((word for word in words if not word.startswith("-")), None)
+    called = _called(words)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
         if name == called:
@@ -68,6 +71,20 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module.configure(command)
             command.set_defaults(command=module.run)
     return top
+
+
+def _called(words: Sequence[str]) -> str | None:
+    return next((word for word in words if not word.startswith("-")), None)
+
+
+def _refuse_several(words: Sequence[str]) -> None:
+    """A command of one process, which torchrun would do once in each of several."""
+    name = _called(words)
+    if name not in TOGETHER and "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise CommandError(
+            f"hspec {name} is for one process: start it without torchrun, after hspec "
+            f"{', '.join(TOGETHER)}, which share the work under it"
+        )
 
 
 def _negative_values(arguments: Sequence[str]) -> list[str]:

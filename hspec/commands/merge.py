@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hspec.errors import CommandError
 from hspec.experiments import Store
+from hspec.experiments.records import holds_record
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,4 +23,6 @@ def run(options: argparse.Namespace) -> None:
     for folder in options.stores:
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder")
+        if not any(map(holds_record, folder.glob("*/*"))):
+            raise CommandError(f"{folder} holds no record: give the folder that HSPEC_STORE names")
         print(f"{folder}: {len(Store().merge(folder))} records are new")

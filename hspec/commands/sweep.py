@@ -1,8 +1,11 @@
 """`hspec sweep`: fill the store with the cells that a file lists, by any number of workers."""
 
 import argparse
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hspec.book.plain_yaml import read_content
@@ -46,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the I-th of N workers, or of N machines with as many processes: where it starts",
     )
     parser.add_argument(
-        "--hours", type=float, default=float("inf"), help="after which no cell is begun"
+        "--hours", type=_hours, default=float("inf"), help="after which no cell is begun"
     )
     parser.add_argument(
         "--slurm",
@@ -139,11 +142,37 @@ def _start(options: argparse.Namespace) -> None:
     ]
     numbers = [f"{(machine - 1) * n + i}/{machines * n}" for i in range(1, n + 1)]
     workers = [subprocess.Popen([*command, "--worker", number]) for number in numbers]
-    failed = [i for i, worker in enumerate(workers, 1) if worker.wait()]
+    try:
+        with ended_by_a_signal():
+            failed = [i for i, worker in enumerate(workers, 1) if worker.wait()]
+    finally:  # where this process is ended, they do not go on behind the user's back
+        for worker in workers:
+            worker.terminate()
+            worker.wait()
     if failed:
         raise CommandError(
             f"worker {failed[0]} of {n} failed: its message is above; the others went on"
         )
+
+
+@contextmanager
+def ended_by_a_signal() -> Iterator[None]:
+    """Within it SIGTERM ends the process as Ctrl-C does: what is begun is taken back first."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = float("nan")
+    if not hours >= 0:
+        raise argparse.ArgumentTypeError(f"a number of hours, not {text}")
+    return hours
 
 
 def _positive(text: str) -> int:

@@ -51,6 +51,7 @@ def sweep_experiments(
     if not isinstance(entry, Mapping) or "rates" not in entry:
         return list(sweep_grid(entry, measures).experiments.values())
     _check("a search", entry, SEARCH, OF_SEARCH)
+    _check_lists(entry, "per_class")
     base = _setting(entry["setting"])
     rates = searched_rates(entry["rates"], entry.get("every", 1))
     if not entry["per_class"]:
@@ -77,6 +78,8 @@ def sweep_grid(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> Gri
             cell that is none (see :func:`grid`).
     """
     _check("a sweep", entry, NEEDED, ALLOWED)
+    _check("options", entry.get("options", {}), set(), None)
+    _check_lists(entry, "per_class", "epochs")
     if entry["measure"] not in measures:
         raise ValueError(
             f"measure: {entry['measure']} is unknown: there are {', '.join(sorted(measures))}"
@@ -88,18 +91,24 @@ def sweep_grid(entry: Mapping[str, Any], measures: Mapping[str, Measure]) -> Gri
 
 
 def _setting(given: Mapping[str, Any]) -> Setting:
-    setting = dict(given)
-    _check("setting", setting, {"recipe"}, {f.name for f in fields(Setting)})
-    _check("recipe", setting["recipe"], set(), {f.name for f in fields(Recipe)})
-    return Setting(**setting | {"recipe": Recipe(**setting["recipe"])})
+    _check("setting", given, {"recipe"}, {f.name for f in fields(Setting)})
+    _check("recipe", given["recipe"], set(), {f.name for f in fields(Recipe)})
+    return Setting(**{**given, "recipe": Recipe(**given["recipe"])})
 
 
-def _check(where: str, given: object, needed: set[str], allowed: set[str]) -> None:
+def _check_lists(entry: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(entry[name], list | tuple):
+            raise ValueError(f"{name} is {entry[name]!r}: a list is needed, such as [10, 13]")
+
+
+def _check(where: str, given: object, needed: set[str], allowed: set[str] | None) -> None:
+    """allowed: None for any names."""
     if not isinstance(given, Mapping):
         raise ValueError(f"{where} is {type(given).__name__}: names and values are needed")
     for name in sorted(needed - set(given)):
         raise ValueError(f"{where} needs {name}")
-    for name in sorted(set(given) - needed - allowed):
+    for name in sorted(set(given) - needed - allowed if allowed is not None else ()):
         raise ValueError(
             f"{where} has no {name!r}: it may have {', '.join(sorted(needed | allowed))}"
         )

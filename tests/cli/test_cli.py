@@ -4,7 +4,9 @@ import pytest
 
 from hspec import cli
 from hspec.book import BookError
-from hspec.commands import book, measure
+from hspec.commands import book, joined, measure
+from hspec.distributed import Alone
+from hspec.errors import CommandError
 from hspec.experiments import Record
 from hspec.papers.nets import PUBLISHED_NETS
 
@@ -33,6 +35,26 @@ def test_negative_numbers_in_scientific_notation_are_values():
     words = ["run", "instrument", "-p", "learning_rate", "-1e-3", "-p", "seed", "-1"]
     given = dict(cli.parser(words).parse_args(cli._negative_values(words)).parameters)
     assert float(given["learning_rate"]) == -1e-3 and given["seed"] == "-1"
+
+
+@pytest.mark.parametrize("words", [["merge", "x"], ["status"], ["run", "x"], ["publish", "x"]])
+def test_a_command_of_one_process_is_refused_in_several(words, monkeypatch, capsys):
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(words) == 1
+    assert f"hspec {words[0]} is for one process: start it without" in capsys.readouterr().err
+
+
+def test_ranks_of_other_versions_are_refused():
+    class Apart(Alone):
+        size = 3
+
+        def gather(self, value):
+            return [value, value, value | {"PyTorch": "2.6.0"}]
+
+    with pytest.raises(CommandError, match=r"rank 2 has PyTorch 2\.6\.0, not .* rank 0: install"):
+        joined.refuse_unequal(Apart())
+    joined.refuse_unequal(Alone())
 
 
 def test_outside_a_clone(tmp_path, monkeypatch, capsys):

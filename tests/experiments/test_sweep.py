@@ -2,6 +2,9 @@
 and stores that are put together."""
 
 import os
+import signal
+import sys
+import threading
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -65,6 +68,10 @@ def test_an_entry_is_a_grid(experiments):
         ({"setting": {"recipe": {"epoch": 20}}}, "recipe has no 'epoch'"),
         ({"setting": {}}, "setting needs recipe"),
         ({"epochs": [3]}, r"epochs \[3\] are not kept"),
+        ({"epochs": 3}, r"epochs is 3: a list is needed, such as \[10, 13\]"),
+        ({"per_class": "10"}, "per_class is '10': a list is needed"),
+        ({"setting": "vgg11"}, "setting is str: names and values are needed"),
+        ({"options": ["seed"]}, "options is list: names and values are needed"),
     ],
 )
 def test_a_misspelt_word_is_refused(change, said):
@@ -139,6 +146,8 @@ def test_stores_are_put_together(store, tmp_path, monkeypatch, experiments, caps
     assert store.get(counted, experiments[1].key)["x"] == 5.0
     assert store.get(counted, key) is None
     assert cli.main(["merge", str(tmp_path / "nowhere")]) == 1
+    assert cli.main(["merge", str(other.root.parent)]) == 1  # the folder above the store
+    assert "holds no record: give the folder that HSPEC_STORE names" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
@@ -169,6 +178,8 @@ def test_the_command_fills_and_counts(store, tmp_path, monkeypatch, capsys):
         (["--worker", "3"], 2, "the I-th of N as I/N, such as 3/16, not 3"),
         (["--worker", "5/4"], 2, "such as 3/16, not 5/4"),
         (["--processes", "0"], 2, "a whole number of at least 1, not 0"),
+        (["--hours", "nan"], 2, "a number of hours, not nan"),
+        (["--hours", "-1"], 2, "a number of hours, not -1"),
         (["--slurm", "workers=2", "--hours", "8"], 1, "--slurm has words of its own for this"),
         (["--slurm", "workers=2", "--processes", "2"], 1, "leave --processes, --worker and"),
     ],
@@ -204,3 +215,27 @@ class Done:
     @staticmethod
     def wait():
         return 0
+
+    @staticmethod
+    def terminate():
+        pass
+
+
+def test_workers_end_with_the_command_that_started_them(tmp_path, monkeypatch):
+    """Where it is told to end, nothing goes on measuring behind the user's back."""
+    started, real = [], command.subprocess.Popen
+    sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(
+        command.subprocess, "Popen", lambda words: started.append(real(sleeper)) or started[-1]
+    )
+    monkeypatch.setitem(MEASURES, "counted", counted)
+    monkeypatch.setenv("HSPEC_STORE", str(tmp_path / "store"))
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(ENTRY))
+    before = signal.getsignal(signal.SIGTERM)
+    told = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
+    told.start()
+    with pytest.raises(SystemExit, match="143"):
+        cli.main(["sweep", str(file), "--processes", "2"])
+    assert [worker.returncode for worker in started] == [-signal.SIGTERM] * 2
+    assert signal.getsignal(signal.SIGTERM) is before
