@@ -124,7 +124,7 @@ class Recurrence:
             self.V[:, j] = self.q[:, self.rows]
             basis = self.V[:, : j + 1]
         return self.reorthogonalize(
-            w, basis, self.q_before, self.scalars.alphas, self.scalars.betas
+            w, basis, self.q, self.q_before, self.scalars.alphas, self.scalars.betas
         )
 
     def _move_on(self, w: torch.Tensor, beta: torch.Tensor) -> None:

@@ -1,9 +1,9 @@
 """How Lanczos vectors are kept orthogonal: fully, when the ω-recurrence says so, or not at all.
 
 Without it rounding lets converged eigenvectors back in, and one outlier shows up as many: ghosts.
-Each strategy is called with w (n_v, p), which it changes in place, V (n_v, j, p), the vectors
-before the last ones (n_v, p) and the scalars so far; it returns what it took off along the last
-rows, and the norms of what is left, (n_v,) each.
+Each strategy is called with w (n_v, p), V (n_v, j + 1, p), q_j and q_{j−1} (n_v, p), and the
+scalars so far. It changes w in place, and q_j where the next step should subtract another one; it
+returns what it took off w along q_j, and the norms of what is left, (n_v,) each.
 """
 
 import numpy as np
@@ -18,40 +18,37 @@ CHUNK = 16
 DROP = 0.7
 
 
-def project_out(
-    w: torch.Tensor, V: torch.Tensor, ranks: Alone = ALONE
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Remove from each w_i the directions V_i, in place; w (n_v, p), V (n_v, j, p) on a contiguous
-    buffer per probe.
+def project_out(X: torch.Tensor, V: torch.Tensor, ranks: Alone = ALONE) -> torch.Tensor:
+    """Remove from each row of X_i the directions V_i, in place; X (n_v, k, p), V (n_v, j, p) on a
+    contiguous buffer per probe.
 
-    Returns the coefficients of the last rows and ‖what was removed‖², (n_v,) each. Classical
-    Gram-Schmidt, as two matrix-vector products; a basis stored in another precision goes by chunks
-    of rows.
+    Returns the coefficients, (n_v, k, j) in float64. Classical Gram-Schmidt, as two matrix
+    products, each of which reads the basis once for all k; a basis stored in another precision goes
+    by chunks of rows.
 
-    ranks: the processes that keep a part of the coordinates of V each, (n_v, j, p/W); w is whole on
+    ranks: the processes that keep a part of the coordinates of V each, (n_v, j, p/W); X is whole on
     all of them.
     """
-    own = w[:, ranks.rows(w.shape[1])]
-    found = [_remove(w_i, V_i, ranks) for w_i, V_i in zip(own, V, strict=True)]
-    ranks.join(w)
-    last, removed = zip(*found, strict=True)
-    return torch.stack(last).double(), torch.stack(removed)
+    own = X[..., ranks.rows(X.shape[-1])]
+    found = [_remove(X_i, V_i, ranks) for X_i, V_i in zip(own, V, strict=True)]
+    ranks.join(X.flatten(0, 1))
+    return torch.stack(found).double()
 
 
-def _remove(w: torch.Tensor, V: torch.Tensor, ranks: Alone) -> tuple[torch.Tensor, torch.Tensor]:
+def _remove(X: torch.Tensor, V: torch.Tensor, ranks: Alone) -> torch.Tensor:
     coefficients = []
-    for rows in V.split(len(V) if V.dtype == w.dtype else CHUNK):
-        rows = rows.to(w.dtype)
-        h = ranks.sum(rows @ w)
-        w.addmv_(rows.T, h, alpha=-1)
-        coefficients.append(h)
-    return h[-1], torch.cat(coefficients).double().square().sum()
+    for rows in V.split(len(V) if V.dtype == X.dtype else CHUNK):
+        rows = rows.to(X.dtype)
+        H = ranks.sum((X.squeeze(0) @ rows.T).view(len(X), -1))
+        X.addmm_(H, rows, alpha=-1)
+        coefficients.append(H)
+    return torch.cat(coefficients, 1)
 
 
-def _has_dropped(left: torch.Tensor, removed: torch.Tensor) -> bool:
-    """By Pythagoras: ‖w‖² before is what is left and what was removed."""
+def _has_dropped(left: torch.Tensor, coefficients: torch.Tensor) -> bool:
+    """By Pythagoras: ‖w‖² before is what is left and what was removed, (n_v, j)."""
     squares = left.square()
-    return bool((squares < DROP**2 * (squares + removed)).any())
+    return bool((squares < DROP**2 * (squares + coefficients.square().sum(1))).any())
 
 
 class Full:
@@ -68,11 +65,12 @@ class Full:
     def __init__(self, ranks: Alone = ALONE) -> None:
         self.ranks = ranks
 
-    def __call__(self, w, V, before, alphas, betas):
-        correction, removed = project_out(w, V, self.ranks)
-        left = norms(w)
+    def __call__(self, w, V, q, before, alphas, betas):
+        X = w[:, None]
+        removed = project_out(X, V, self.ranks)[:, 0]
+        correction, left = removed[:, -1], norms(w)
         if w.dtype == torch.float64 or w.device.type != "cpu" or _has_dropped(left, removed):
-            correction = correction + project_out(w, V, self.ranks)[0]
+            correction = correction + project_out(X, V, self.ranks)[:, 0, -1]
             left = norms(w)
         return correction, left
 
@@ -84,12 +82,12 @@ class Off:
 
     needs_basis = False
 
-    def __call__(self, w, V, before, alphas, betas):
+    def __call__(self, w, V, q, before, alphas, betas):
         return torch.zeros(len(w), dtype=torch.float64, device=w.device), norms(w)
 
 
 class Partial:
-    """Only when the estimated loss of orthogonality reaches √eps, and then twice in a row.
+    """Only when the estimated loss of orthogonality reaches √eps, and then of w and q_j together.
 
     ω_{j+1,i} estimates q_{j+1}·q_i; it obeys the Lanczos recurrence itself, up to rounding:
 
@@ -97,43 +95,63 @@ class Partial:
         + rounding
 
     As long as |ω| < √eps the tridiagonal matrix is that of full reorthogonalisation to rounding
-    (Simon, Math. Comp. 42, 1984). The decision needs the scalars on the host: one synchronisation a
-    step on a GPU.
+    (Simon, Math. Comp. 42, 1984). Two vectors in a row have to be orthogonal for the next one to
+    be; they are projected together, which reads the basis once for both, and the next step
+    subtracts the projected q_j. They are projected against the first vectors only, up to the last
+    one of which |ω| > eps^(3/4): what comes back are outliers, and those are made of the first
+    vectors. The decision needs the scalars on the host: one synchronisation a step on a GPU.
 
     Rounding is that of the recurrence, eps (β_i + β_j), and that of the products, which is of the
-    size of eps ‖A‖ or worse, however small β is: it is measured, as the largest |w·q_{j−1}| so far,
-    which would vanish without it. Left out, a bulk a thousand times narrower than the outliers lost
-    all orthogonality within 90 steps in float32.
+    size of eps ‖A‖ or worse, however small β is: it is measured, as the largest
+    |w·q_{j−1}| so far that the recurrence does not explain. Left out, a bulk a thousand times
+    narrower than the outliers lost all orthogonality within 90 steps in float32.
     """
 
     needs_basis = True
 
     def __init__(self, num_probes: int, num_steps: int, eps: float, ranks: Alone = ALONE):
-        self.eps = eps
+        self.eps, self.ranks = eps, ranks
         self.omega = np.zeros(
             (2, num_probes, num_steps + 2)
         )  # ω_{j,·} and ω_{j+1,·}, entry i + 1 for vector i
         self.noise = np.zeros(num_probes)  # of the products, in A's units
-        self.again = False
-        self.full = Full(ranks)
 
-    def __call__(self, w, V, before, alphas, betas):
+    def __call__(self, w, V, q, before, alphas, betas):
         left, j = norms(w), V.shape[1] - 1
-        self.noise = np.maximum(self.noise, inner(w, before).abs().cpu().numpy())
-        scalars = (alphas[:, : j + 1], betas[:, :j], left)
+        scalars = (inner(w, before).abs(), alphas[:, : j + 1], betas[:, :j], left)
         omega = self._advance(j, *(numbers.cpu().numpy() for numbers in scalars))
-        lost = bool((np.abs(omega[:, 1 : j + 2]) > self.eps**0.5).any())
         correction = torch.zeros(len(w), dtype=torch.float64, device=w.device)
-        if lost or self.again:
-            correction, left = self.full(w, V, before, alphas, betas)
-            omega[:, 1 : j + 2] = self.eps
-        self.again = lost and not self.again
+        if (np.abs(omega[:, 1 : j + 1]) > self.eps**0.5).any():
+            lost = np.maximum(np.abs(omega), np.abs(self.omega[1]))[:, 1 : j + 1].max(0)
+            n = int(np.flatnonzero(lost > self.eps**0.75)[-1]) + 1
+            correction, share = self._restore(w, q, V[:, :n])
+            left, remains = norms(w), self.eps + self.eps**0.5 * share
+            omega[:, 1 : n + 1] = self.omega[1, :, 1 : n + 1] = remains
         self.omega = np.stack([self.omega[1], omega])
         return correction, left
 
-    def _advance(self, j, alphas, betas, beta):
-        """ω_{j+1,·} from ω_{j,·} and ω_{j−1,·}; all (n_v, …); betas[:,
-        i] couples vectors i and i + 1.
+    def _restore(self, w, q, V):
+        """w and q_j orthogonal to V, in place: what that takes off w along q_j, and the share that
+        the last pass took off.
+
+        V's own rows are orthogonal to √eps only: of that share √eps is left. Where it is much,
+        there is a second pass.
+        """
+        X = torch.stack([w, q], 1)
+        for _ in range(2):
+            removed = project_out(X, V, self.ranks).flatten(0, 1).norm(dim=1)
+            share = float((removed / norms(X.flatten(0, 1))).nan_to_num(0.0).max())
+            if share < self.eps**0.25:
+                break
+        w.copy_(X[:, 0])
+        q.copy_(X[:, 1])
+        along = inner(q, w)
+        w.addcmul_(along[:, None].to(w.dtype), q, value=-1)
+        return along, share
+
+    def _advance(self, j, along, alphas, betas, beta):
+        """ω_{j+1,·} from ω_{j,·} and ω_{j−1,·}; all (n_v, …); along is |w·q_{j−1}|,
+        betas[:, i] couples vectors i and i + 1.
         """
         previous, current = self.omega
         current = current.copy()
@@ -148,6 +166,8 @@ class Partial:
                 + below * current[:, i]
                 - betas[:, j - 1 : j] * previous[:, i + 1]
             )
+            unexplained = along > np.abs(value[:, -1])
+            self.noise = np.maximum(self.noise, np.where(unexplained, along, 0.0))
             rounding = self.eps * (betas[:, i] + beta[:, None]) + self.noise[:, None]
             with np.errstate(divide="ignore", invalid="ignore"):
                 value = (value + np.copysign(rounding, value)) / beta[:, None]
