@@ -1,5 +1,7 @@
 """Layers of a tiny perceptron: knock-outs against dense matrices, every outcome of verdicts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hspec.chapters.class_structure_everywhere.figures import (
     left_by_layer,
     left_table,
     mean_table,
+    scales_table,
     spectra_before_and_after,
     with_depth,
 )
@@ -25,6 +28,7 @@ from hspec.chapters.class_structure_everywhere.measure import (
     shuffled_wrong_labels,
 )
 from hspec.chapters.class_structure_everywhere.verdict import (
+    across_scales,
     findings,
     left_over,
     verdict_cross_classes,
@@ -32,6 +36,7 @@ from hspec.chapters.class_structure_everywhere.verdict import (
     verdict_structure,
 )
 from hspec.curvature import A1, Risk, class_means, gauss_newton, layer_data
+from hspec.curvature.classes.levels import WEIGHTINGS, Levels
 from hspec.curvature.layers import (
     error_moment,
     error_part,
@@ -41,6 +46,8 @@ from hspec.curvature.layers import (
 )
 from hspec.experiments import Recipe, Record, Setting
 from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.one_thing import one_thing_apart, updates_of, width_of
+from hspec.keys import canonical
 
 HOLDS, FAILS, OPEN = OUTCOMES
 SETTING = Setting(
@@ -130,20 +137,44 @@ def test_gradients_keep_the_spectra_of_the_layers_block(task, name):
     assert 0 < found["random"][0] <= found["all"][0] * (1 + 1e-12)
 
 
+def trace_by_definition(table, levels):
+    """tr B1 of a table v (d, N, C), from its means."""
+    cells = levels.means(table)
+    around = cells - (levels.shares * cells).sum(-1, keepdim=True)
+    weights = levels.weights.masked_fill(levels.own, 0)
+    return float((weights * (around**2).sum(0)).sum()) / len(levels.index)
+
+
 def test_the_trace_of_the_cross_class_part_and_its_chance(record, layers):
-    """tr B1 from the definition; wrong labels change places within an example alone; and labels
-    that mean nothing have the trace that chance gives.
+    """tr B1 from the definition, of errors and of gradients, whichever matrices are smaller; wrong
+    labels change places within an example alone; and labels that mean nothing have the trace that
+    chance gives.
     """
     generator = torch.Generator().manual_seed(0)
     for data in layers.values():
+        levels, h = data.error_levels, data.features[:, 0]
+        as_is = torch.arange(10).expand(len(h), -1)
         exact = float(error_part(data, "cross").trace())
-        assert cross_trace(data.error_table, data.error_levels) == pytest.approx(exact, rel=1e-10)
-    order = shuffled_wrong_labels(data.error_levels, generator)
-    assert torch.equal(order.sort(1).values, torch.arange(10).expand_as(order))
+        assert trace_by_definition(data.error_table, levels) == pytest.approx(exact, rel=1e-10)
+        assert cross_trace(data, torch.ones_like(h[:, :1]), as_is) == pytest.approx(exact, rel=1e-9)
+        exact = trace_by_definition(gradient_table(data), levels)
+        assert cross_trace(data, h, as_is) == pytest.approx(exact, rel=1e-9)
+        assert cross_trace(data, h[:, :2], as_is) > 0  # fewer coordinates than examples
+        order = shuffled_wrong_labels(levels, generator)
+        log_p = data.log_probabilities.gather(1, order)
+        of = Levels.of(data.risk.labels, log_p, WEIGHTINGS["2020"])
+        exact = trace_by_definition(
+            data.error_table.gather(2, order.expand_as(data.error_table)), of
+        )
+        found = cross_trace(data, torch.ones_like(h[:, :1]), order)
+        assert found == pytest.approx(exact, rel=1e-9)
+    assert torch.equal(order.sort(1).values, as_is)
     true = data.risk.labels[:, None]
     assert torch.equal(order.gather(1, true), true) and not torch.equal(order, order[[0]])
-    noise = torch.randn(40, *data.error_table.shape[1:], generator=generator, dtype=torch.float64)
-    assert cross_beyond_chance(noise, data, generator) == pytest.approx(1, abs=0.1)
+    shape = (*data.errors.shape[:3], 40)
+    noise = replace(data, errors=torch.randn(shape, generator=generator, dtype=torch.float64))
+    ones = torch.ones(len(h), 1)
+    assert cross_beyond_chance(noise, ones, generator) == pytest.approx(1, abs=0.1)
     assert (record["errors_cross"] > 1).all() and len(record["gradients_cross"]) == 3
 
 
@@ -226,6 +257,38 @@ def test_a_layer_without_a_cth_value_is_left_open():
     record = made(0.3, 6, 1)
     short = Record(record.arrays | {"l0_errors_all": np.array([1.0, 0.5])}, {})
     assert np.isnan(left_over(short, "errors")[0]) and left_over(short, "features")[0] == 0.3
+
+
+def trained(width, epochs, first, last, seed=0):
+    """A net of SETTING's kind whose errors' cosines lie so far from a simplex at its two ends."""
+    recipe = replace(SETTING.recipe, epochs=epochs, seed=seed)
+    setting = replace(SETTING, model=f"mlp:{width}x2", recipe=recipe, init_seed=seed)
+    of = made(0.5, 3, 1, layers=3).arrays | {
+        "errors_cosines": np.array([first, 0.1, last]),
+        "start_cosine": np.array([0.9, 0.7, 0.1]),
+        "num_examples": np.array(40),
+        "test_error": np.array(0.05),
+    }
+    return Record(of, {"setting": canonical(setting)})
+
+
+def test_width_and_training_are_told_apart():
+    """Nets in a row differ in one thing alone, seeds together, however the records come."""
+    narrow = [trained(64, 4, 0.2, 0.1, seed) for seed in (0, 1)]
+    wide, middle = trained(256, 4, 0.05, 0.1), trained(128, 4, 0.15, 0.1)
+    long, neither = trained(64, 40, 0.25, 0.1), trained(512, 90, 0.3, 0.1)
+    every = [wide, neither, narrow[1], long, middle, narrow[0]]
+    widths, lengths = (one_thing_apart(every, thing) for thing in ("width", "updates"))
+    assert [[width_of(r) for r in net] for net in widths] == [[64, 64], [128], [256]]
+    assert [[updates_of(r) for r in net] for net in lengths] == [[16, 16], [160]]
+    told = across_scales(every)
+    assert "width 64, 128, 256)" in told and "is 0.200, 0.150, 0.050 in the first layer" in told
+    assert "the distance rises with depth" in told and "updates 16, 160)" in told
+    assert "width alone does not decide" in across_scales([wide, trained(64, 4, 0.04, 0.1)])
+    assert across_scales([wide, neither]) == across_scales([wide]) == ""
+    frame = scales_table(every)
+    assert list(frame["updates"]) == [16, 160, 16, 16, 360]
+    assert frame["weights' cosine with their start"][0] == 0.8
 
 
 def test_figures_and_tables(record):

@@ -11,9 +11,12 @@ from hspec.chapters.class_structure_everywhere.verdict import (
     DEPTH,
     KINDS,
     layers_judged,
+    median_left,
     table_of,
 )
 from hspec.experiments import Record
+from hspec.experiments.one_thing import Net, nets_of, updates_of, width_of
+from hspec.experiments.scale import net_name
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
 
@@ -135,3 +138,27 @@ def depth_table(records: list[Record]) -> pd.DataFrame:
         for key, name in zip(DEPTH, DEPTH_NAMES, strict=True):
             columns[f"{kind}: {name}"] = table_of(records, kind, key).mean(0)
     return tabulated(columns, dict.fromkeys(list(columns)[1:], ".3g"))
+
+
+def scales_table(records: list[Record]) -> pd.DataFrame:
+    """A row a net: how wide, how long trained, how far from its beginning; the cosines of errors at
+    both ends; and what is left without class means in the median layer.
+    """
+    nets = sorted(nets_of(records), key=lambda net: (width_of(net[0]), updates_of(net[0])))
+    rows = [scales_row(net) for net in nets]
+    numbers = dict.fromkeys(list(rows[0])[2:], ".2f")
+    return tabulated(rows, numbers | {"updates": ",", "test error": ".1%"})
+
+
+def scales_row(net: Net) -> dict[str, object]:
+    record, cosines = net[0], table_of(net, "errors", "cosines").mean(0)
+    start = np.median([record["start_cosine"][:-1] for record in net], axis=1).mean()
+    return {
+        "net": f"{net_name(record)}, {record.setting.dataset}",
+        "updates": updates_of(record),
+        "weights' cosine with their start": float(start),
+        "test error": float(np.mean([record["test_error"] for record in net])),
+        "errors' cosines, first layer": float(cosines[0]),
+        "at the logits": float(cosines[-1]),
+        **{f"left of {kind}": median_left(net, kind) for kind in KINDS},
+    }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, both, finding, judge, outcome, typeset
+from hspec.experiments.claims import Verdict, both, finding, judge, outcome
+from hspec.experiments.one_thing import Net, named_by, one_thing_apart
 from hspec.experiments.records import Record
-from hspec.experiments.scale import by_net, net_name
 from hspec.experiments.trends import OVER, SIGNIFICANT, Trend, trend
 from hspec.experiments.uncertainty import marked, repeated
 from hspec.statistics import mean_and_interval
@@ -185,23 +186,65 @@ def by_kind(numbers: dict[str, float]) -> str:
 
 
 def across_scales(records: Sequence[Record]) -> str:
-    """How the class means of the errors change with depth in each net, and how far each is
-    trained.
+    """What goes with the width alone, and what with the length of training alone, as far as nets
+    that differ in nothing else tell.
     """
-    groups = by_net(records)
-    if len(groups) < 2:
-        return ""
-    told = []
-    for of in groups:
-        ratio, cosines = (table_of(of, "errors", key) for key in ("ratio", "cosines"))
-        told.append(
-            f"{net_name(of[0])}, {of[0].setting.dataset}: $\\lambda_1/\\lambda_{{C-1}}$ "
-            f"{ratio[:, 0].mean():.3g} → {ratio[:, -1].mean():.3g}, distance of the cosines "
-            f"{cosines[:, 0].mean():.3g} → {cosines[:, -1].mean():.3g}, at a training loss of "
-            f"{typeset(np.mean([record['loss'] for record in of]))}"
-        )
-    return (
-        f"The class means of the errors, from the first layer to the last, in {'; in '.join(told)}."
-        " The nets differ in width, images and in how far they are trained at once, which no two "
-        "of these runs tell apart: the reason is not found."
+    told = (
+        of_width(one_thing_apart(records, "width")),
+        of_training(one_thing_apart(records, "updates")),
     )
+    return " ".join(filter(None, told))
+
+
+def of_width(nets: Sequence[Net]) -> str:
+    """P20-2: how far the class means of the errors are from a simplex, at both ends of the nets."""
+    if not nets:
+        return ""
+    first, last = ends_of_cosines(nets)
+    narrow_falls, wide_rises = first[0] > last[0], first[-1] < last[-1]
+    reason = (
+        "The way back through narrow layers distorts them, and the distance falls with depth; in "
+        "wide layers it does not, and the distance rises with depth, to what it is at the "
+        "logits, where the means say which classes are taken for which."
+        if narrow_falls and wide_rises and all(b < a for a, b in pairwise(first))
+        else "The width alone does not decide whether it falls with depth."
+    )
+    return (
+        f"Nets that differ in their width alone ({named_by(nets, 'width')}): the distance of the "
+        f"cosines of the errors' class means from those of a simplex is {series(first, '.3f')} in "
+        f"the first layer and {series(last, '.3f')} at the logits. {reason}"
+    )
+
+
+def of_training(nets: Sequence[Net]) -> str:
+    """P20-1 and P20-2: what is left of the outliers, and the cosines."""
+    if not nets:
+        return ""
+    left = "; ".join(
+        f"{name} {series([median_left(net, kind) for net in nets], '.2f')}"
+        for kind, name in KINDS.items()
+    )
+    decays = [net[0].setting.recipe.decay(int(net[0].num_examples)) for net in nets]
+    first, last = ends_of_cosines(nets)
+    return (
+        f"Nets that differ in their training alone ({named_by(nets, 'updates')}): weight decay by "
+        f"itself leaves {series(decays, '.2f')} of the weights that they began with. Outside of "
+        "the class means' span the largest, over the $C$-th before and in the median layer, is of "
+        f"{left}. The distance of the errors' cosines is {series(first, '.3f')} in the first layer "
+        f"and {series(last, '.3f')} at the logits."
+    )
+
+
+def ends_of_cosines(nets: Sequence[Net]) -> np.ndarray:
+    """(2, nets): the number `cosines` of the errors in the first layer and at the logits."""
+    every = [table_of(net, "errors", "cosines").mean(0) for net in nets]
+    return np.stack([[of[0], of[-1]] for of in every], 1)
+
+
+def median_left(net: Net, kind: str) -> float:
+    """:func:`left_over` in the median layer, mean over seeds."""
+    return median_layer(layers_judged(net, kind))[0]
+
+
+def series(values: Sequence[float], how: str) -> str:
+    return ", ".join(f"{value:{how}}" for value in values)
