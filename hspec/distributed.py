@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -37,6 +38,9 @@ TAIL = 3
 # of ranks that wait while the first one trains; one that ends is noticed at once
 PATIENCE = timedelta(days=7)
 BACKENDS = ("gloo", "NCCL")  # named in the errors of collectives
+# Seconds in which gloo's thread lets go of the tensors of a sum that has failed, for which it needs
+# the interpreter: where that is ending already, C++ aborts the process.
+LETTING_GO = 1.0
 APART = 100  # times the square of rounding: products asked for on different ranks differ
 
 
@@ -243,6 +247,7 @@ class Ranks(Alone):
 
 def unanswered(rank: int, size: int, error: RuntimeError) -> ConnectionError:
     """What a rank raises for whom a collective has failed."""
+    time.sleep(LETTING_GO)
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return ConnectionError(
         f"rank {rank} of {size} waits for another that has ended or does not answer ({said}). "
