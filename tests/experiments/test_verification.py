@@ -80,7 +80,7 @@ def test_what_cannot_be_measured_here_says_why(stored, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"dataset": "CIFAR10-JPEG"}, "unknown data set"),
+        ({"dataset": "CIFAR9"}, "unknown data set"),
         ({"model": "resnet32", "norm": "batch"}, "resnet32 is another net today"),
     ],
 )
