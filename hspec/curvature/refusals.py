@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from hspec.curvature.contents import tensors
+from hspec.curvature.contents import is_finite, tensors
 from hspec.curvature.engine.gathered import is_sharded
 from hspec.curvature.engine.network import Network
 from hspec.distributed import Alone
@@ -152,13 +152,13 @@ def check_numbers(where: str, content: object, dtype: torch.dtype, converts: boo
             )
         if t.device.type == "meta":
             raise ValueError(f"{where} is on the meta device, without numbers")
-        if t.is_floating_point() and not t.isfinite().all():
+        if t.is_floating_point() and not is_finite(t):
             raise ValueError(f"{where} has non-finite inputs: clean the data")
 
 
 def check_outputs(where: str, outputs: Tensor) -> None:
     """Outputs must be finite."""
-    if not outputs.isfinite().all():
+    if not is_finite(outputs):
         raise ValueError(
             f"{where} has non-finite outputs (logits): the weights overflow, the data are off "
             "scale, or logits are "

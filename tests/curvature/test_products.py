@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hspec.curvature import Risk, class_means, gauss_newton, hessian, residual, split_product
+from hspec.curvature.engine import sizes
 from hspec.curvature.engine.batch_graph import BatchGraph
 from hspec.curvature.engine.network import flat
 from hspec.curvature.sharded import hessian_of_shards
@@ -84,6 +85,20 @@ def test_blocks_are_for_linear_layers_on_a_cpu(case):
     linear = nn.Sequential(nn.Flatten(), nn.Linear(case.x[0].numel(), case.C)).double()
     for net, chosen in ((case.net, 1), (linear, 16)):
         assert Risk.from_module(net, case.batches, case.C).graphs.planned().block == chosen
+
+
+@pytest.mark.parametrize(("width", "chosen"), [(200, 16), (100, 1)])
+def test_blocks_are_for_layers_that_narrow_whatever_their_size(width, chosen, rel, monkeypatch):
+    monkeypatch.setitem(sizes.WORK, "cpu", 0)
+    net = nn.Sequential(nn.Linear(width, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    x = torch.randn(40, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    risk = Risk.from_module(net, [(x, torch.arange(40) % 3)])
+    assert risk.graphs.planned().block == chosen
+    A = hessian(risk)
+    X = torch.randn(
+        risk.num_parameters, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    assert rel(A @ X, torch.stack([A @ column for column in X.T], 1)) < 1e-13
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.99])
