@@ -86,7 +86,8 @@ class Store:
         """The records of ``measure`` that are committed with the book, without those named in
         ``besides``.
 
-        A damaged one is reported by a warning and left out.
+        A damaged one is reported by a warning and left out; one of another version of the measure
+        is left out.
         """
         shown = {record.meta["key"] for record in besides}
         folders = [
@@ -94,14 +95,12 @@ class Store:
             for folder in sorted((self.published / measure.name).glob("*"))
             if folder.name not in shown
         ]
-        return [measure.typed(record) for record in _sound(folders, "it is left out")]
+        return _of_today(folders, measure)
 
     def laptop_records(self, measure: Measure) -> list[Record]:
-        """The laptop-scale records of ``measure`` that come with the book;
-        a damaged one is reported and left out.
-        """
+        """The laptop-scale records of ``measure`` that come with the book, as above."""
         folders = sorted((self.laptop / measure.name).glob("*"))
-        return [measure.typed(record) for record in _sound(folders, "it is left out")]
+        return _of_today(folders, measure)
 
     def largest_published(self, measure: Measure, besides: Iterable[Record] = ()) -> Record | None:
         """The published record of the net with most parameters (then of most examples);
@@ -114,7 +113,8 @@ class Store:
         """Copy the records of ``measure`` that are not published yet to where the book's are;
         returns their folders.
 
-        A damaged one is reported by a warning and left out.
+        A damaged one is reported by a warning and left out; one of another version of the measure
+        is left out.
         """
         published = self.published / measure.name
         new = [
@@ -123,7 +123,8 @@ class Store:
             if not holds_record(published / f.name)
         ]
         return [
-            write_record(published / r.meta["key"], r) for r in _sound(new, "it is not published")
+            write_record(published / r.meta["key"], r)
+            for r in _of_today(new, measure, "it is not published")
         ]
 
     def merge(self, other: str | Path) -> list[Path]:
@@ -239,6 +240,14 @@ def _bury(claim: Path) -> None:
         found = claim.stat()
         if not found.st_size and time.time() - found.st_mtime > HEARTBEAT:
             claim.unlink()
+
+
+def _of_today(
+    folders: Iterable[Path], measure: Measure, consequence: str = "it is left out"
+) -> list[Record]:
+    """The records of the folders whose numbers mean what the measure's do."""
+    found = _sound(folders, consequence)
+    return [measure.typed(r) for r in found if r.meta["version"] == measure.version]
 
 
 def _sound(folders: Iterable[Path], consequence: str) -> Iterator[Record]:

@@ -283,7 +283,7 @@ def test_width_and_training_are_told_apart():
     assert [[updates_of(r) for r in net] for net in lengths] == [[16, 16], [160]]
     told = across_scales(every)
     assert "width 64, 128, 256)" in told and "is 0.200, 0.150, 0.050 in the first layer" in told
-    assert "the distance rises with depth" in told and "updates 16, 160)" in told
+    assert "in the widest at the logits" in told and "updates 16, 160)" in told
     assert "width alone does not decide" in across_scales([wide, trained(64, 4, 0.04, 0.1)])
     assert across_scales([wide, neither]) == across_scales([wide]) == ""
     frame = scales_table(every)

@@ -1,5 +1,6 @@
 """The store finds what is sound, tells of what is not, and lets processes share the work."""
 
+import dataclasses
 import threading
 from multiprocessing import get_context
 
@@ -43,6 +44,16 @@ def test_laptop_records_answer_and_are_not_shown_among_the_published(store, tmp_
     assert store.published_records(toy) == []
     assert [r.meta["key"] for r in store.laptop_records(toy)] == [KEY]
     assert Store(store.root, store.published, fresh=True).get(toy, KEY) is None
+
+
+def test_records_of_an_older_version_are_not_shown_nor_published(store, tmp_path, record):
+    later = dataclasses.replace(toy, version=toy.version + 1)
+    for place in ("results", "laptop"):
+        Store(tmp_path / place, tmp_path / "nowhere").put(record())
+    store.put(record(epoch=1))
+    assert len(store.published_records(toy)) == len(store.laptop_records(toy)) == 1
+    assert store.published_records(later) == store.laptop_records(later) == []
+    assert store.publish(later) == [] and len(store.publish(toy)) == 1
 
 
 def test_publishing_copies_what_is_new(store, record):

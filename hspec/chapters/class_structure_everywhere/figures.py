@@ -146,7 +146,7 @@ def scales_table(records: list[Record]) -> pd.DataFrame:
     """
     nets = sorted(nets_of(records), key=lambda net: (width_of(net[0]), updates_of(net[0])))
     rows = [scales_row(net) for net in nets]
-    numbers = dict.fromkeys(list(rows[0])[2:], ".2f")
+    numbers = {name: ".2f" if name.startswith("left") else ".3f" for name in list(rows[0])[2:]}
     return tabulated(rows, numbers | {"updates": ",", "test error": ".1%"})
 
 

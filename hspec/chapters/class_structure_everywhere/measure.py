@@ -25,7 +25,7 @@ def layer_structure(
 ) -> dict[str, np.ndarray]:
     """Spectra of every layer's second moments and weights, and of what class means leave of them.
 
-    gradient_per_class: images per class for the gradients, whose matrices have N·C rows.
+    gradient_per_class: images per class for the spectra of gradients, of matrices of N·C rows.
 
     Arrays, with L layers: layers (L,) names; sizes (L, 2), d_out and d_in. For layer l and each of
     :data:`KINDS`, l0_features_… and so on, eigenvalues at the ranks (R,) that :func:`kept_ranks`

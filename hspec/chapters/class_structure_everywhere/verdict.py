@@ -201,13 +201,13 @@ def of_width(nets: Sequence[Net]) -> str:
     if not nets:
         return ""
     first, last = ends_of_cosines(nets)
-    narrow_falls, wide_rises = first[0] > last[0], first[-1] < last[-1]
+    crossed = first[0] > last[0] and first[-1] < last[-1]
     reason = (
-        "The way back through narrow layers distorts them, and the distance falls with depth; in "
-        "wide layers it does not, and the distance rises with depth, to what it is at the "
-        "logits, where the means say which classes are taken for which."
-        if narrow_falls and wide_rises and all(b < a for a, b in pairwise(first))
-        else "The width alone does not decide whether it falls with depth."
+        "In the narrowest net it is larger in the first layer, in the widest at the logits: the "
+        "way back through narrow layers distorts the means, through wide ones hardly, and at the "
+        "logits, where the means say which classes are taken for which, there is no way back yet."
+        if crossed and all(wider < narrower for narrower, wider in pairwise(first))
+        else "The width alone does not decide at which end it is larger."
     )
     return (
         f"Nets that differ in their width alone ({named_by(nets, 'width')}): the distance of the "
