@@ -69,3 +69,8 @@ def _rounded(value):
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
     return value
+
+
+def several(number: int, unit: str) -> str:
+    """ "1 probe", "5 probes"."""
+    return f"{number} {unit}" + ("" if number == 1 else "s")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.results import Results
+from benchmarks.results import Results, several
 
 HESSIAN = {"a": 1.0, "b": 1.6, "c": 1.9, "r": 2.1, "t": 2.2}  # products over gradients, at most
 GAUSS_NEWTON = {"a": 1.2, "b": 1.3, "c": 1.4, "r": 1.4, "t": 1.5}
@@ -116,7 +116,7 @@ def _time_to_error(net: str, result: dict) -> Outcome:
     figure = "seconds to the best peer's W1 at m = 90, five probes: times faster than every peer"
     note = (
         f"closest: {closest}; m = {result['hspec'][-1]['num_steps']}, "
-        f"{result['hspec'][-1]['num_probes']} probes"
+        f"{several(result['hspec'][-1]['num_probes'], 'probe')}"
     )
     return Outcome(figure, net, TO_ERROR[net], faster[closest], False, note)
 

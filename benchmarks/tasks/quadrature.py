@@ -5,6 +5,7 @@ with the same m and probes for all.
 from benchmarks.nets import SPECS, Net, fresh_net
 from benchmarks.options import Measurements, Options
 from benchmarks.peers import all_peers
+from benchmarks.results import several
 from benchmarks.timing import interleaved
 
 
@@ -13,7 +14,9 @@ def measure(options: Options) -> Measurements:
     for key in options.nets:
         spec, net = SPECS[key], fresh_net(key, quick=options.quick, device=options.device)
         steps, probes = (4, 1) if options.quick else (spec.num_steps, spec.num_probes)
-        options.report(f"quadrature, net {key}: {net.title}, m = {steps}, {probes} probes")
+        options.report(
+            f"quadrature, net {key}: {net.title}, m = {steps}, {several(probes, 'probe')}"
+        )
         yield (
             key,
             _one_net(net, steps, probes, rounds=1 if options.quick else max(2, spec.rounds // 3)),

@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.nets import Net, trained_net
 from benchmarks.options import Measurements, Options
 from benchmarks.peers import Peer, all_peers
+from benchmarks.results import several
 from benchmarks.tasks.accuracy import EXACT_FILE, distances, exact_eigenvalues
 from hspec.linalg import SpectralMeasure
 
@@ -57,7 +58,7 @@ def _one_net(net: Net, exact: SpectralMeasure, options: Options) -> dict:
     found = {}
 
     def errors(peer: Peer, m: int, probes: int) -> dict:
-        name = f"{peer.name}, m = {m}, {probes} probes, {seeds} seeds"
+        name = f"{peer.name}, m = {m}, {several(probes, 'probe')}, {several(seeds, 'seed')}"
         options.report(f"time to error: {name}")
         measure = partial(_errors, peer, net, exact, m, probes, seeds)
         return options.part("time_to_error", net.key, name, measure)
