@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.nets import SPECS
+from benchmarks.nets import DEEP, SPECS
 from benchmarks.options import Options
 from benchmarks.peers import all_peers
 from benchmarks.report import write_report
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--nets", nargs="+", choices=SPECS, default=list(SPECS), help="default: all"
+        "--nets", nargs="+", choices=[*SPECS, DEEP], default=[*SPECS, DEEP], help="default: all"
     )
     parser.add_argument(
         "--only", nargs="*", choices=TASKS, default=list(TASKS), help="tasks; none: report only"

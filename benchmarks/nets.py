@@ -14,6 +14,7 @@ from hspec import data, models, training
 from hspec.models.sentence_encoder import SentenceEncoder
 
 NUM_CLASSES = 10
+DEEP = "d"  # a net of equal layers, of the task `sharded` alone
 
 
 @dataclass(frozen=True)

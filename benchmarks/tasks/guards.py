@@ -14,7 +14,7 @@ def measure(options: Options) -> Measurements:
     """For each net: seconds to make a risk and its plan with and without the check,
     and of one product.
     """
-    for key in options.nets:
+    for key in options.chosen(*SPECS):
         net = fresh_net(key, quick=options.quick, device=options.device)
         options.report(f"guards, net {key}: {net.title}, N = {net.num_examples}")
         yield key, _one_net(net, rounds=2 if options.quick else 3)

@@ -22,7 +22,7 @@ def measure(options: Options) -> Measurements:
     """For each net: seconds, ratios to the gradient, flops, the share of the matrix-product peak,
     and errors.
     """
-    for key in options.nets:
+    for key in options.chosen(*SPECS):
         net = fresh_net(key, quick=options.quick, device=options.device)
         options.report(f"products, net {key}: {net.title}, N = {net.num_examples}")
         yield key, _one_net(net, rounds=2 if options.quick else SPECS[key].rounds)

@@ -11,7 +11,7 @@ from benchmarks.timing import interleaved
 
 def measure(options: Options) -> Measurements:
     """For each net: seconds of each peer, and the ratio to hspec's within a round."""
-    for key in options.nets:
+    for key in options.chosen(*SPECS):
         spec, net = SPECS[key], fresh_net(key, quick=options.quick, device=options.device)
         steps, probes = (4, 1) if options.quick else (spec.num_steps, spec.num_probes)
         options.report(

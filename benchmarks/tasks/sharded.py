@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from benchmarks.nets import Net, fresh_net
+from benchmarks.nets import DEEP, Net, fresh_net
 from benchmarks.options import Measurements, Options
 from hspec.curvature import Risk, hessian, shard
 from hspec.curvature.engine.gathered import local
@@ -28,7 +28,7 @@ from hspec.curvature.sharded import (
 )
 from hspec.linalg.recurrence import Recurrence
 
-DEEP, TRANSFORMER = "d", "t"  # a net of equal layers; one with half its weights in an embedding
+TRANSFORMER = "t"  # half its weights are in an embedding
 LAYERS, WIDTH, EXAMPLES, CLASSES = 24, 1024, 64, 10  # of the deep one
 ROWS = 4  # of the basis
 BATCHES, QUICK = 4, 8  # that the sample is cut into; examples, and width, of a quick one
@@ -44,9 +44,9 @@ def measure(options: Options) -> Measurements:
     """Bytes of weights, vectors, basis and graphs on the rank that has most of them, and how far
     memory grows during a product whose graphs are built anew.
     """
-    if not options.chosen(TRANSFORMER) or options.device.type != "cpu":
+    if options.device.type != "cpu":
         return
-    for key in (DEEP, TRANSFORMER):
+    for key in options.chosen(DEEP, TRANSFORMER):
         options.report(f"sharded, net {key}")
         yield key, of_net(key, options.quick)
 
