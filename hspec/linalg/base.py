@@ -66,6 +66,14 @@ class OperatorBase(ABC):
         self._check(Y, "returned")
         return Y
 
+    def with_product(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """(X, A X) for a block (p, k), for an algorithm that goes on with the X it gets back.
+
+        It is X itself, but of an operator that continues another run (see `remembered`): that run's
+        X, where the two are the same to rounding.
+        """
+        return X, self @ X
+
     def __rmatmul__(self, X: Tensor) -> Tensor:
         """v @ A, the same as A @ v, and X @ A for rows X (k, p)."""
         return (self @ X.T).T if isinstance(X, Tensor) and X.ndim == 2 else self @ X

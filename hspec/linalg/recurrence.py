@@ -8,7 +8,6 @@ from hspec.distributed import ALONE
 from hspec.linalg import reorthogonalization
 from hspec.linalg.inner_products import inner, norms
 from hspec.linalg.operator import LinearOperator
-from hspec.linalg.remembered import Remembered
 from hspec.linalg.scalars import Scalars
 from hspec.linalg.symmetry import SYMMETRY, asymmetry_error
 from hspec.linalg.tridiagonal import Tridiagonal
@@ -82,9 +81,7 @@ class Recurrence:
         return [self._result(i, m) for i, m in enumerate(self.scalars.lengths())]
 
     def _advance(self) -> None:
-        w = self._product(self.q)
-        if isinstance(self.A, Remembered) and self.A.asked is not None:
-            self.q = self.A.asked.T.to(self.q)  # of the run that this one goes on with
+        w = self._product()
         if self.scalars.step == 1 and self.check:
             self.mirror = inner(self.q_before, w), norms(w)
         alpha = inner(self.q, w)
@@ -93,13 +90,13 @@ class Recurrence:
         self._move_on(w, beta)
         self.scalars.record(alpha + correction, beta)
 
-    def _product(self, q: torch.Tensor) -> torch.Tensor:
-        """A q, for each row of q."""
-        q = q.to(self.A.dtype)
-        w = self.A @ q[0] if len(q) == 1 else (self.A @ q.T).T
-        return (
-            w.reshape(q.shape).to(self.q.dtype).contiguous()
-        )  # one layout, so that a resumed run repeats
+    def _product(self) -> torch.Tensor:
+        """A q, for each row of q; a run that is continued goes on with its own q."""
+        X = self.q.to(self.A.dtype).T
+        taken, product = self.A.with_product(X)
+        if taken is not X:
+            self.q = taken.T.to(self.q)
+        return product.T.to(self.q.dtype).contiguous()  # one layout, so that a resumed run repeats
 
     def _minus(self, w: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
         """w − α_j q_j − β_{j−1} q_{j−1}, in memory of the run's own:

@@ -30,9 +30,10 @@ class Remembered(Wrapper):
     reads and writes for all; how many there are makes no difference.
 
     Args:
-        vectors: keep what is asked for as well, and take for the same what is so to rounding; who
-            asks then goes on with `asked`, of which the product is. Sums over another number of
-            ranks round otherwise, and so do another machine's.
+        vectors: keep what is asked for as well, and take for the same what is so to rounding;
+            `with_product` then hands back that of which the product is. Sums over another number of
+            ranks round otherwise, and so do another machine's. It takes 2p numbers a product: a
+            vector made anew from products that are kept differs by rounding that grows each step.
     """
 
     def __init__(
@@ -51,11 +52,17 @@ class Remembered(Wrapper):
         self.past = self._stored() if self.ranks.rank == 0 else iter(())
         # since the last piece: checksum of X, (A X)ᵀ, and Xᵀ where vectors are kept
         self.recent: list[tuple[int, torch.Tensor, torch.Tensor]] = []
-        self.asked: torch.Tensor | None = None  # X of the last product, where it is another's bits
         self.num_calls = 0
         self.is_new = False  # whether one of the recent products is not on disk
 
     def _matmat(self, X: torch.Tensor) -> torch.Tensor:
+        return self._recall(X)[1]
+
+    def with_product(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self._check(X, "multiplied by")
+        return self._recall(X)
+
+    def _recall(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.num_calls += 1
         rows = X.T.contiguous()
         asked, nothing = int(checksum(X), 16), torch.empty_like(rows)
@@ -74,12 +81,11 @@ class Remembered(Wrapper):
             if stored is not None:
                 self._forget_the_rest()
             product, self.is_new = self.parts[0]._matmat(X), True
-        self.asked = rows.T if is_close else None
         kept = rows.clone() if self.vectors else rows.new_empty(0, rows.shape[1])
         self.recent.append((asked, product.T, kept))
         if len(self.recent) == self.every:
             self.flush()
-        return product
+        return (rows.T if is_close else X), product
 
     def flush(self) -> None:
         """Write what is not on disk yet: for the end of a computation."""
