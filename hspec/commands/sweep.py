@@ -144,14 +144,16 @@ def _start(options: argparse.Namespace) -> None:
     workers = [subprocess.Popen([*command, "--worker", number]) for number in numbers]
     try:
         with ended_by_a_signal():
-            failed = [i for i, worker in enumerate(workers, 1) if worker.wait()]
+            failed = {i: end for i, worker in enumerate(workers, 1) if (end := worker.wait())}
     finally:  # where this process is ended, they do not go on behind the user's back
         for worker in workers:
             worker.terminate()
             worker.wait()
-    if failed:
+    for i, end in failed.items():
+        why = "failed: its message is above" if end > 0 else f"was ended by signal {-end}"
         raise CommandError(
-            f"worker {failed[0]} of {n} failed: its message is above; the others went on"
+            f"worker {i} of {n} {why}; the others went on. What is missing, --status tells; the "
+            "same command measures it"
         )
 
 

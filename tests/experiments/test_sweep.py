@@ -200,7 +200,7 @@ def test_processes_of_a_machine_among_several_start_apart(tmp_path, monkeypatch)
     started = []
     monkeypatch.setitem(MEASURES, "counted", counted)
     monkeypatch.setattr(
-        command.subprocess, "Popen", lambda words: started.append(words[-1]) or Done
+        command.subprocess, "Popen", lambda words: started.append(words[-1]) or Done()
     )
     monkeypatch.setenv("HSPEC_STORE", str(tmp_path / "store"))
     file = tmp_path / "small.yaml"
@@ -212,13 +212,27 @@ def test_processes_of_a_machine_among_several_start_apart(tmp_path, monkeypatch)
 class Done:
     """A process that has come to its end."""
 
-    @staticmethod
-    def wait():
-        return 0
+    end = 0
 
-    @staticmethod
-    def terminate():
+    def wait(self):
+        return self.end
+
+    def terminate(self):
         pass
+
+
+class Killed(Done):
+    end = -signal.SIGKILL
+
+
+def test_a_killed_worker_is_said(tmp_path, monkeypatch, capsys):
+    ends = iter([Done(), Killed()])
+    monkeypatch.setitem(MEASURES, "counted", counted)
+    monkeypatch.setattr(command.subprocess, "Popen", lambda words: next(ends))
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(ENTRY))
+    assert cli.main(["sweep", str(file), "--processes", "2"]) == 1
+    assert "worker 2 of 2 was ended by signal 9; the others went on" in capsys.readouterr().err
 
 
 def test_workers_end_with_the_command_that_started_them(tmp_path, monkeypatch):
