@@ -131,7 +131,7 @@ def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str
     softmax = Softmax.of(risk.logits())
     every = torch.eye(risk.num_classes, dtype=risk.dtype, device=risk.device)[:, None]
     with risk.graphs.lock, risk.graphs.numerics:
-        block = risk.graphs.planned().block
+        block = risk.graphs.block
         for batch in risk.data:
             seen, unfit = observe(risk.graphs, batch.content[0], layers)
             if names is not None or batch.index:

@@ -84,7 +84,7 @@ def test_blocks_are_for_linear_layers_on_a_cpu(case):
     """By a rule and not by a clock: results must not depend on how busy a machine is."""
     linear = nn.Sequential(nn.Flatten(), nn.Linear(case.x[0].numel(), case.C)).double()
     for net, chosen in ((case.net, 1), (linear, 16)):
-        assert Risk.from_module(net, case.batches, case.C).graphs.planned().block == chosen
+        assert Risk.from_module(net, case.batches, case.C).graphs.block == chosen
 
 
 @pytest.mark.parametrize(("width", "chosen"), [(200, 16), (100, 1)])
@@ -93,7 +93,7 @@ def test_blocks_are_for_layers_that_narrow_whatever_their_size(width, chosen, re
     net = nn.Sequential(nn.Linear(width, 8), nn.ReLU(), nn.Linear(8, 3)).double()
     x = torch.randn(40, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     risk = Risk.from_module(net, [(x, torch.arange(40) % 3)])
-    assert risk.graphs.planned().block == chosen
+    assert risk.graphs.block == chosen
     A = hessian(risk)
     X = torch.randn(
         risk.num_parameters, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64

@@ -189,7 +189,7 @@ def _hadamard(
         seen, _ = observe(risk.graphs, batch.content[0], layers)
         seen = seen.only(name for name, h in seen.inputs.items() if h.shape[1] == 1)
         layers = seen.layers
-        found = seen.errors(middle.columns[:, batch.rows], risk.graphs.planned().block)
+        found = seen.errors(middle.columns[:, batch.rows], risk.graphs.block)
         for name in layers:
             errors[name].append(found[name][:, :, 0].transpose(0, 1).flatten(0, 1))
             features[name].append(seen.inputs[name][:, 0])

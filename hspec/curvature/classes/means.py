@@ -183,7 +183,7 @@ class ClassMeans:
         """The engine's own block; a block too where one class is so much less than a batch
         that it pays.
         """
-        network, planned = self.risk.network, self.risk.graphs.planned().block
+        network, planned = self.risk.network, self.risk.graphs.block
         on_cpu = logits.device.type == "cpu"
         work = len(logits) * network.num_parameters
         if (

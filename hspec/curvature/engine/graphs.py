@@ -6,6 +6,7 @@ import functools
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from hspec.curvature.data import Batch
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective
 from hspec.curvature.engine.memory import is_out_of_memory
 from hspec.curvature.engine.precision import numerics
+from hspec.curvature.engine.sizes import block_size
 from hspec.curvature.engine.switches import Switches
 from hspec.curvature.engine.trial import Plan, make_plan, make_plan_together, united
 from hspec.distributed import ALONE, Alone
@@ -23,9 +25,8 @@ class Graphs:
     """The graphs of all batches: built when first met, kept while they fit in `budget` bytes, else
     built again.
 
-    `plan` (see `trial`) is made before the first graph: which layers, in blocks of how many
-    vectors,
-    how many bytes. One thread at a time: a graph's switches and memory are its own.
+    `plan` (see `trial`) is made before the first graph: which layers, how many bytes. One thread at
+    a time: a graph's switches and memory are its own.
     """
 
     def __init__(
@@ -106,19 +107,18 @@ class Graphs:
             return self._guarded(run)
 
     def in_blocks(self, product: Callable[[Tensor], Tensor], V: Tensor) -> Tensor:
-        """product over V's rows, cut into blocks of `plan.block`, concatenated again."""
-        size = self.plan.block
-        if len(V) <= size:
+        """product over V's rows, cut into blocks of `block`, concatenated again."""
+        if len(V) <= self.block:
             return product(V)
-        return torch.cat([product(block) for block in V.split(size)])
+        return torch.cat([product(block) for block in V.split(self.block)])
 
     def _sum(self, product, V):
         total = None
         for graph in self:
-            if len(V) <= self.plan.block:
+            if len(V) == 1:
                 term = product(graph, V)
             else:
-                term = torch.cat([product(graph, block) for block in V.split(self.plan.block)])
+                term = self.in_blocks(functools.partial(product, graph), V)
             total = term if total is None else total.add_(term)
         return total
 
@@ -165,6 +165,16 @@ class Graphs:
                         mine = make_plan(self.objective, self.check) if there_are else None
                 self.plan = united(mine, self.ranks.gather(mine))
         return self.plan
+
+    @property
+    def block(self) -> int:
+        """How many vectors a sweep takes; tried when it is first asked for."""
+        plan = self.planned()
+        if plan.block is None and self.data.num_batches:
+            with self.lock, self.numerics:
+                block = 1 if plan.wrong else block_size(self.objective, plan.rung)
+            self.plan = plan = replace(plan, block=block)
+        return plan.block or 1
 
     def build(self, batch: Batch) -> BatchGraph:
         """A graph of any batch, by the plan; not kept."""

@@ -92,7 +92,7 @@ def observe(
     """(the pass on inputs x, {layer: why its derivative is not Σ_t e_t h_tᵀ} for those that
     are left out).
     """
-    block = graphs.planned().block  # now, since the plan is made by passes of its own
+    block = graphs.block  # now, since it is tried by passes of its own
     calls, hooks = {name: [] for name in layers}, []
     for name, layer in layers.items():
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hspec.curvature.data import Batch
 from hspec.curvature.engine import differences
-from hspec.curvature.engine.attempt import AGREES, Attempt, raise_if_out_of_memory, relative
+from hspec.curvature.engine.attempt import AGREES, raise_if_out_of_memory, relative
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.memory import SavedBytes, resident
 from hspec.curvature.engine.network import flat
@@ -23,7 +23,7 @@ WORK = {"cpu": 4_000_000, "cuda": 1_000_000_000}
 NARROWING = 16
 
 
-def block_size(objective: Objective, chosen: Attempt) -> int:
+def block_size(objective: Objective, rung: Rung) -> int:
     """Vectors a sweep, by a rule: a block where one vector leaves the machine idle.
 
     That is where the largest batch times p is small, or layers have far fewer outputs than inputs;
@@ -33,11 +33,11 @@ def block_size(objective: Objective, chosen: Attempt) -> int:
     on_cpu = network.device.type == "cpu"
     work = objective.data.largest_batch * network.num_parameters
     small = work <= WORK.get(network.device.type, WORK["cuda"])
-    if chosen.faults or not (small or (on_cpu and _is_narrowing(network.parameters))):
+    if not (small or (on_cpu and _is_narrowing(network.parameters))):
         return 1
     if on_cpu and any(q.dim() > 2 for q in network.parameters):
         return 1
-    graph = BatchGraph.build(objective, chosen.batch, chosen.rung)
+    graph = _graph_of_few(objective, rung)
     if not graph.terms.blocks or graph.z is None:
         return 1
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 2)]
@@ -53,6 +53,17 @@ def block_size(objective: Objective, chosen: Attempt) -> int:
         raise_if_out_of_memory(error)
         return 1
     return MAX_BLOCK
+
+
+def _graph_of_few(objective: Objective, rung: Rung) -> BatchGraph:
+    """Of two examples, or of the first batch where the net takes no fewer."""
+    *few, first = objective.data.first_few(2)
+    for batch in few:
+        try:
+            return BatchGraph.build(objective, batch, rung)
+        except Exception as error:
+            raise_if_out_of_memory(error)
+    return BatchGraph.build(objective, first, rung)
 
 
 def _is_narrowing(parameters: list[Tensor]) -> bool:

@@ -17,7 +17,7 @@ from hspec.curvature.engine.blame import blame
 from hspec.curvature.engine.elsewhere import refuse_randomness
 from hspec.curvature.engine.layers import RUNGS, FastLayers
 from hspec.curvature.engine.memory import free_memory
-from hspec.curvature.engine.sizes import block_size, graph_bytes
+from hspec.curvature.engine.sizes import graph_bytes
 from hspec.distributed import Alone
 
 
@@ -25,14 +25,14 @@ from hspec.distributed import Alone
 class Plan:
     """How graphs are built, and what was found on the way.
 
-    rung: the layers (see `layers`); block: vectors a sweep; wrong: derivatives that are refused,
-    and why; note: why the layers are not the fast ones; checks: what each derivative was compared
-    with;
+    rung: the layers (see `layers`); block: vectors a sweep, None until it is asked for; wrong:
+    derivatives that are refused, and why; note: why the layers are not the fast ones; checks: what
+    each derivative was compared with;
     fixed_bytes, bytes_per_number: of a graph, the latter by entry of its batch.
     """
 
     rung: Rung = FastLayers
-    block: int = 1
+    block: int | None = None
     wrong: dict[str, str] = field(default_factory=dict)
     note: str = ""
     checks: dict[str, str] = field(default_factory=dict)
@@ -61,11 +61,10 @@ def make_plan(objective: Objective, check: bool) -> Plan:
     rung = chosen.rung
     note = "" if rung is FastLayers else f"by {rung.name}, since {tried[0].why}"
     fixed, slope = graph_bytes(objective, chosen.batch, rung)
-    block = block_size(objective, chosen)
     checks = {kind: _said(kind, finding, chosen) for kind, finding in chosen.findings.items()}
     if chosen.not_compared:
         checks = dict.fromkeys(KINDS, f"not compared with differences: {chosen.not_compared}")
-    return Plan(rung, block, wrong, note, checks, fixed, slope)
+    return Plan(rung, None, wrong, note, checks, fixed, slope)
 
 
 def make_plan_together(objective: Objective, check: bool, ranks: Alone) -> Plan:
