@@ -36,6 +36,12 @@ class Judged:
         return of is not None and of.width == 1.0 and of.dataset != "digits"
 
     @property
+    def toy(self) -> bool:
+        """Whether it is a net on scanned digits: the scale of the chapters' own runs."""
+        of = self.record.setting
+        return of is not None and of.dataset == "digits"
+
+    @property
     def net(self) -> str:
         """ "VGG11 at 1/8 of the width, MNIST, p = 447,194, N = 500"."""
         of, p, n = self.record.setting, self.record.num_parameters, self.record.num_examples

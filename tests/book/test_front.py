@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from hspec.book.at_laptop_scale import laptop_verdicts
+from hspec.book.evidence import judged
 from hspec.book.front import findings, landing, with_results
 from hspec.book.judged import Judged
 from hspec.book.scales import REASONS, differing, where_scales_differ
-from hspec.book.scoreboard import ORIGINS, judged, scoreboard_page, strip
+from hspec.book.scoreboard import ORIGINS, scoreboard_page, strip
 from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import single_probe_distances
 from hspec.experiments import CLAIMS, Store, Verdict
@@ -79,6 +81,19 @@ def test_trainings_that_differ_in_seeds_are_one_net():
     """As on the chapter's page, where three seeds are judged together."""
     (result,) = [r for r in judged(STORE)["P20-2"] if r.record.setting.model == "mlp:64x8"]
     assert all("3 seeds" in verdict.over for verdict in result.verdicts)
+
+
+def test_what_only_toys_decide_is_said_to_be_so(tmp_path):
+    only = {claim for claim, found in judged(STORE).items() if found and found[0].toy}
+    rows = {
+        line.split("**")[1]: line for line in scoreboard_page(STORE).splitlines() if "| **" in line
+    }
+    for claim, _, chip in strip(STORE):
+        assert (claim in only) == chip.endswith(" toy")
+        assert claim not in only or "<small>toy: " in rows[claim]
+    toys = [verdict.claim for _, rows in laptop_verdicts(STORE) for verdict in rows]
+    assert toys == ["GKX-4"] * 2 + ["GKX-7"] * 4
+    assert not list(laptop_verdicts(Store(tmp_path, tmp_path)))
 
 
 def test_where_scales_differ_both_numbers_and_a_reason_are_said():

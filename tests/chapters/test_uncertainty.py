@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hspec.book.scoreboard import ONE_RECORD, judged
+from hspec.book.evidence import ONE_RECORD, judged
 from hspec.experiments import Store, Verdict, uncertainty
 from hspec.experiments.uncertainty import BRACKETS, KINDS, averaged, kind_of
 from hspec.figures.tables import notation, verdict_table
