@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 
 from hspec.book.running import read_notebook
+from hspec.papers.nets import PUBLISHED_NETS
 
 PACKAGE = "hspec"
+PAPERS = "hspec.papers"  # imports every measure; a page shows the records of the nets it names
 # What makes a page of a chapter that has run.
 STAGING = ("staging.py", "telling.py", "figure_files.py")
 
@@ -23,12 +25,17 @@ def dependencies(root: Path, notebook: Path) -> list[Path]:
     They are found without running anything. A notebook that takes names from `hspec` itself, which
     loads them when it is asked, depends on the whole package.
     """
-    wanted = set(imported(_code(notebook)))
+    code = _code(notebook)
+    wanted = set(imported(code))
     if PACKAGE in wanted:
         sources = set((root / PACKAGE).rglob("*.py"))
+        measures = _measures(sources)
     else:
         sources = _closure(root, wanted) | {root / PACKAGE / "book" / name for name in STAGING}
-    found = {path for path in sources if path.is_file()} | set(_results(root, sources))
+        measures = _measures(_closure(root, wanted, besides=PAPERS))
+        if any(name.startswith(PAPERS) for name in wanted):
+            measures |= _of_named_nets(code, root / PACKAGE / "papers" / "tables.py")
+    found = {path for path in sources if path.is_file()} | set(_results(root, measures))
     return sorted(found)
 
 
@@ -56,14 +63,17 @@ def imported(tree: ast.AST) -> Iterator[str]:
         yield from (name for name in names if name.partition(".")[0] == PACKAGE)
 
 
-def _closure(root: Path, wanted: set[str]) -> set[Path]:
-    """The files of these modules, of the packages that they are in, and of all that those import.
+def _closure(root: Path, wanted: set[str], besides: str | None = None) -> set[Path]:
+    """The files of these modules, of the packages that they are in, and of all that those import;
+    without the package `besides`, and what only that imports.
 
     `hspec` itself imports nothing until it is asked.
     """
     found, waiting = {root / PACKAGE / "__init__.py"}, set(wanted)
     while waiting:
         name = waiting.pop()
+        if besides and f"{name}.".startswith(f"{besides}."):
+            continue
         file = _file(root, name)
         if file and file not in found:
             found.add(file)
@@ -77,10 +87,25 @@ def _file(root: Path, module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _results(root: Path, sources: set[Path]) -> Iterator[Path]:
-    """The records that come with the book, of all measures that the sources define."""
+def _measures(sources: set[Path]) -> set[str]:
+    """The names of all measures that the sources define."""
     files = (file for file in sources if file.is_file())
-    for measure in {m for f in files for m in _parsed(f, f.stat().st_mtime_ns).measures}:
+    return {m for f in files for m in _parsed(f, f.stat().st_mtime_ns).measures}
+
+
+def _of_named_nets(code: ast.Module, tables: Path) -> set[str]:
+    """What is measured of the papers' nets that a notebook names, or that the tables of papers'
+    nets do.
+    """
+    trees = [code, *([ast.parse(tables.read_bytes())] if tables.is_file() else [])]
+    texts = {n.value for t in trees for n in ast.walk(t) if isinstance(n, ast.Constant)}
+    nets = [net for name, net in PUBLISHED_NETS.items() if name in texts]
+    return {e.measure.name for net in nets for e in net.experiments.values()}
+
+
+def _results(root: Path, measures: set[str]) -> Iterator[Path]:
+    """The records of these measures that come with the book."""
+    for measure in measures:
         for place in ("results", "laptop"):
             yield from (p for p in (root / "data" / place / measure).rglob("*") if p.is_file())
 

@@ -45,6 +45,18 @@ def test_a_chapter_depends_on_no_other_and_on_the_records_of_its_own_measures():
     assert records == {"upper_tail"}
 
 
+def test_a_record_that_one_chapter_draws_is_of_no_other_page():
+    """Those with the papers' nets import every measure, and show the nets that they name."""
+    with_papers = ["averaging", "end_of_training", "hierarchy", "outlier_ownership"]
+    of = {
+        name: {p.parts[-3] for p in sources(name) if p.name == "meta.json"} for name in with_papers
+    }
+    assert not any({"layer_curvature", "layer_structure"} & measures for measures in of.values())
+    assert {"ownership", "training_spectrum"} <= of["outlier_ownership"] | of["end_of_training"]
+    assert {"class_geometry", "level_spectra"} <= of["hierarchy"] and "averaging" in of["averaging"]
+    assert "averaging" in of["outlier_ownership"]  # the table of growth has ResNet18's
+
+
 def test_names_taken_from_the_whole_package_depend_on_all_of_it(toy, write_chapter):
     (toy.root / "hspec" / "other.py").write_text("x = 1\n")
     write_chapter(toy, "one", last_line="import hspec")
