@@ -21,6 +21,7 @@ from sphinx.transforms import SphinxTransform
 
 from hspec.book.figure_files import STACKED
 from hspec.book.provenance import revision
+from hspec.book.seconds import read_seconds, with_seconds
 from hspec.book.two_tone import two_toned
 from hspec.experiments.claims import typeset
 from hspec.experiments.provenance import git
@@ -37,7 +38,7 @@ FIGURE = re.compile(
     r'(?P<image><img [^>]*src="(?P<source>[^"]+\.svg)"[^>]*>)'
 )
 VERDICT_COLUMNS = {
-    "in this run",
+    "verdict",
     "full width",
 }  # a table with one of these says what became of a claim
 
@@ -48,6 +49,7 @@ def setup(app):
     app.connect("config-inited", _without_thebe)
     app.add_transform(IndexClaims)
     app.add_transform(TypesetPowers)
+    app.add_transform(TellSeconds)
     app.connect("doctree-read", _mark_verdicts)
     app.connect("html-page-context", _show_both_tones)
     app.connect("html-page-context", _list_citations)
@@ -179,6 +181,20 @@ class TypesetPowers(SphinxTransform):
             found = list(POWER.finditer(text))
             if found and not _within(text, AS_IT_STANDS):
                 text.parent.replace(text, list(_pieces(text, found)))
+
+
+class TellSeconds(SphinxTransform):
+    """Above a command stands how long it takes, as measured."""
+
+    default_priority = 800
+
+    def apply(self, **_):
+        seconds = read_seconds(Path(self.env.srcdir))
+        for block in self.document.findall(nodes.literal_block):
+            if block.get("language") == "bash":
+                text = with_seconds(block.astext(), seconds)
+                block.rawsource, block.children = text, []
+                block += nodes.Text(text)
 
 
 def _within(node, kinds):

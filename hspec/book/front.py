@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 from hspec.book.scoreboard import strip
+from hspec.book.seconds import BLOCK, read_seconds, with_seconds
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.chapters.bulk_and_outliers.verdict import outlier_count
 from hspec.chapters.class_means.measure import class_structure
@@ -28,7 +29,7 @@ from hspec.experiments.scale import net_name
 README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN, END = "<!-- results: python -m hspec.book.front -->", "<!-- end of results -->"
 KNOWN = 0.05  # of a ratio of two eigenvalues: with a larger residual it is not told
-LEGEND = "✓ holds, ✗ fails, ? open, – not decided yet"
+LEGEND = "✓ holds, ✗ fails, ? open, – not decided yet; toy: in a narrow net on digits"
 CLASSES = {"✓": "holds", "✗": "fails", "?": "open", "–": "waiting"}
 
 
@@ -131,10 +132,14 @@ def readme_block(store: Store) -> str:
 
 
 def with_results(readme: str, store: Store) -> str:
-    """The README's text with the part between its marks made anew."""
+    """The README's text with the part between its marks made anew, and the seconds above its
+    commands.
+    """
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{readme_block(store)}{END}{after}"
+    seconds = read_seconds(README.parent / "book")
+    told = BLOCK.sub(lambda block: f"```bash\n{with_seconds(block[1], seconds)}```", after)
+    return f"{before}{BEGIN}\n{readme_block(store)}{END}{told}"
 
 
 if __name__ == "__main__":

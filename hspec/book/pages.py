@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hspec.book.repository import Repository
+from hspec.book.seconds import read_seconds
 from hspec.book.staging import chapter_key, staged_record
 from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store
@@ -118,6 +119,10 @@ were stopped; a cost of 1 takes two cores two to six hours.
 
 {verified_text(store.root / "verified.json")}
 
+## The seconds above commands
+
+{timed_text(repository.book)}
+
 ## Pieces still to be run at paper scale
 
 {_paper_pieces(states)}
@@ -169,6 +174,21 @@ def verified_text(report: Path) -> str:
         f"{counts}: on {said['date']}, {said['machine']}, within {said['tolerance']:.0%} of a "
         "spectrum's range or of "
         f"an array's largest entry. {how}\n\n:::{{dropdown}} One by one\n{table}\n:::"
+    )
+
+
+def timed_text(book: Path) -> str:
+    """Where and when the commands of the pages were timed."""
+    known = read_seconds(book)
+    if not known:
+        return "None was timed yet."
+    machines = "; ".join(sorted({entry["machine"] for entry in known.values()}))
+    days = sorted({entry["date"] for entry in known.values()})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return (
+        f"{len(known)} commands were timed on {machines} ({when}), each with an empty store and "
+        "nothing but what comes with the book. What stands above them is what they took of the "
+        "processor's time; on more threads they take less of the clock's."
     )
 
 

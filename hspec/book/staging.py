@@ -24,7 +24,8 @@ from hspec.book.figure_files import keep_figures, with_links
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.repository import Repository
 from hspec.book.running import read_notebook, run_notebook
-from hspec.book.telling import tell
+from hspec.book.seconds import spoken
+from hspec.book.telling import seconds_of_records, tell
 from hspec.experiments.provenance import machine
 from hspec.files import temporary_folder
 
@@ -70,7 +71,10 @@ def stage_chapter(
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "seconds": round(time.monotonic() - started, 1),
         }
-        page = with_provenance(read_notebook(executed), chapter, record)
+        page = read_notebook(executed)
+        published = repository.root / "data" / "results"
+        record["measuring"] = round(seconds_of_records(page, published), 1)
+        page = with_provenance(page, chapter, record)
         kept = keep_figures(page, folder / chapter)
         page = with_links(page, kept, beside=folder)
         executed.write_text(without_paths(nbformat.writes(page), repository.root), encoding="utf-8")
@@ -154,12 +158,20 @@ def without_paths(text: str, root: Path) -> str:
 
 
 def _provenance_section(chapter, record):
+    measuring = record.get("measuring", 0.0)
+    how_long = f"Here that took {spoken(record['seconds'])}."
+    if measuring:
+        how_long = (
+            f"Here that took {spoken(record['seconds'])}, with the records that were at hand; to "
+            f"measure those that it draws took {spoken(measuring)}."
+        )
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
     return f"""\
 ## Provenance
 
 Download {{download}}`this page as an executed notebook <{chapter}.ipynb>`. These commands, in a
-clone of the repository, run it again with the parameters of this page, and build the page again:
+clone of the repository, run it again with the parameters of this page, and build the page again.
+{how_long}
 
 ```bash
 {rerun_command(chapter, record["parameters"])}

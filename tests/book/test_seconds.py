@@ -1,0 +1,66 @@
+"""Every command of the pages says how long it takes, or why that is not known."""
+
+import doctest
+import json
+import sys
+from pathlib import Path
+
+from hspec.book import seconds
+from hspec.book.pages import timed_text
+from hspec.book.repository import Repository
+from hspec.book.seconds import all_commands, commands_of, read_seconds, take_time, with_seconds
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_examples_run():
+    assert doctest.testmod(seconds).failed == 0
+
+
+def test_every_command_has_its_seconds_or_a_reason():
+    known = read_seconds(ROOT / "book")
+    commands = all_commands(Repository(ROOT))
+    assert len(commands) > 60
+    for command in commands:
+        assert with_seconds(f"{command}\n", known).startswith("# "), f"time it: {command}"
+    gone = known.keys() - set(commands)
+    assert not gone, f"no page has these any more: {gone}"
+    assert all(
+        entry.keys() == {"seconds", "machine", "date", "revision"} for entry in known.values()
+    )
+
+
+def test_commands_are_read_without_comments_and_on_one_line():
+    page = (
+        "x\n```bash\nmake book   # makes it\n# 3 s on one core\nhspec run one \\\n  -p a 1\n```\n"
+    )
+    page += "```python\nmake = 1\n```\n```bash\n.venv/bin/hspec status\n```\n"
+    assert commands_of(page) == ["make book", "hspec run one -p a 1", "hspec status"]
+
+
+def test_seconds_are_told_once_and_anew():
+    known = {"hspec status": {"seconds": 3.2}}
+    once = with_seconds("hspec status\nls\n", known)
+    assert once == "# 3 s on one core\nhspec status\nls\n"
+    assert with_seconds(once, {"hspec status": {"seconds": 130}}).startswith("# 2 min 10 s on one")
+    assert with_seconds("hspec run a --profile paper\n", {}).startswith(
+        "# not timed: wants a large"
+    )
+
+
+def test_a_command_is_timed_with_its_output_elsewhere(toy, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    taken = take_time(toy, "papermill notebooks/one.ipynb out.ipynb -k python3")
+    assert taken["seconds"] < 1 and "core" in taken["machine"]
+    assert not (toy.root / "out.ipynb").exists()
+
+
+def test_the_status_page_says_where_and_when(tmp_path):
+    assert timed_text(tmp_path) == "None was timed yet."
+    entries = {
+        command: {"seconds": 3, "machine": "1 core of a loom", "date": f"2026-01-0{day}"}
+        for day, command in enumerate(("one", "two"), 1)
+    }
+    (tmp_path / "seconds.json").write_text(json.dumps(entries))
+    told = timed_text(tmp_path)
+    assert told.startswith("2 commands were timed on 1 core of a loom (2026-01-01 to 2026-01-02)")
