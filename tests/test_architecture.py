@@ -26,6 +26,7 @@ GROUND_FLOOR = {
     "files",
     "keys",
     "statistics",
+    "words",
 }  # single files that every layer may import
 LOADERS = {"__import__", "import_module", "resolve_name"}
 DOORS = {
@@ -44,6 +45,7 @@ LAYERS = {
     "files": (set(), set()),
     "keys": (set(), set()),
     "statistics": (set(), {"numpy", "scipy"}),
+    "words": (set(), set()),
     "linalg": (set(), {"torch", "numpy", "scipy"}),
     "curvature": ({"linalg"}, {"torch", "numpy"}),
     "plotting": ({"linalg"}, {"numpy", "matplotlib"}),

@@ -11,8 +11,8 @@ import nbformat
 import papermill
 import pytest
 
-from hspec.book import PROFILES, Repository
 from hspec.book.parameters import check_parameters, parameters_cell, read_parameters
+from hspec.book.repository import PROFILES, Repository
 
 REPOSITORY = Repository(Path(__file__).parents[1])
 NOTEBOOKS = sorted((REPOSITORY.root / "notebooks").glob("*.ipynb"))

@@ -13,9 +13,8 @@ from typing import Any
 from nbformat import NotebookNode
 
 from hspec.book.figure_files import STACKED, keep_figures
-from hspec.experiments.claims import signed
-from hspec.figures.tables import VERDICTS
 from hspec.files import write_whole
+from hspec.words import VERDICTS, signed
 
 WIDEST = 100  # columns, however wide the terminal is
 # a table's numbers as `hspec.figures.download` puts them into a page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -18,9 +17,9 @@ from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
 from hspec.book.parameters import check_parameters, read_parameters
-from hspec.book.provenance import digest
 from hspec.book.repository import Repository
 from hspec.files import temporary_folder
+from hspec.keys import digest
 
 # What nbformat raises for files that are not UTF-8, not JSON, no object, or lack what a notebook
 # has.
@@ -77,7 +76,7 @@ def run_notebook(
 
 def default_output(repository: Repository, source: Path, parameters: Mapping[str, Any]) -> Path:
     """runs/NAME-HASH.ipynb in the clone, ignored by git; other parameters give another name."""
-    short = digest(json.dumps(parameters, sort_keys=True))[:8]
+    short = digest(dict(parameters))[:8]
     return repository.root / "runs" / f"{source.stem}-{short}.ipynb"
 
 

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
-from hspec.experiments.claims import CODE_OR_MATHEMATICS
-from hspec.figures.descriptions import plain
-from hspec.figures.telling import KEY
+from hspec.words import CODE_OR_MATHEMATICS, TOLD, plain
 
 
 def tell(notebook: NotebookNode) -> None:
@@ -34,11 +33,22 @@ def tell(notebook: NotebookNode) -> None:
 
 
 def told(notebook: NotebookNode) -> str:
-    """The findings of an executed notebook without Markdown's and TeX's marks; "" without any."""
+    """The findings of an executed notebook under their heading, without Markdown's and TeX's marks;
+    "" without any.
+    """
     notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
-    findings = "\n".join(note["findings"] for note in notes if "findings" in note)
-    lines = (_in_words(line.replace("* ", "• ", 1)) for line in findings.splitlines())
+    found = [f"{n['heading']}:\n{n['findings']}" for n in notes if "findings" in n]
+    lines = (_in_words(line.replace("* ", "• ", 1)) for line in "\n".join(found).splitlines())
     return "\n".join(lines).replace("*", "")
+
+
+def seconds_of_records(notebook: NotebookNode, published: Path) -> float:
+    """What measuring took of the records that an executed notebook draws; those that lie under
+    `published`, which no run of it measures, are left out.
+    """
+    notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
+    found = {key: s for note in notes for key, s in note.get("seconds", {}).items()}
+    return sum(s for key, s in found.items() if not any(published.glob(f"*/{key}")))
 
 
 def _in_words(line: str) -> str:
@@ -49,15 +59,16 @@ def _in_words(line: str) -> str:
 
 
 def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:
-    return [out.metadata[KEY] for out in cell.outputs if KEY in out.get("metadata", {})]
+    return [out.metadata[TOLD] for out in cell.outputs if TOLD in out.get("metadata", {})]
 
 
 def _caption(cell: NotebookNode, notes: Mapping[str, Any]) -> None:
     settings = cell.metadata.setdefault("mystnb", {})
     if "figure" in settings:
-        settings["figure"]["caption"] = (
-            f"{settings['figure']['caption'].rstrip()} *{notes['caption']}*"
-        )
+        if notes["caption"]:
+            settings["figure"]["caption"] = (
+                f"{settings['figure']['caption'].rstrip()} *{notes['caption']}*"
+            )
         settings["image"] = {**settings.get("image", {}), "alt": notes["alt"]}
 
 
@@ -79,7 +90,9 @@ def _open(first: NotebookNode, notes: Mapping[str, Any]) -> None:
         f'<p class="scale {"papers" if badge["papers"] else "toy"}">{escape(badge["text"])}</p>\n'
         for badge in notes["badges"]
     )
-    findings = f":::{{admonition}} In this run\n:class: in-this-run\n{notes['findings']}\n:::"
+    findings = (
+        f":::{{admonition}} {notes['heading']}\n:class: in-this-run\n{notes['findings']}\n:::"
+    )
     blocks = rest.strip("\n").split("\n\n")
     place = next((i for i, block in enumerate(blocks) if block.startswith(">")), len(blocks) - 1)
     blocks.insert(place + 1, findings)

@@ -4,8 +4,9 @@ import argparse
 import os
 from functools import partial
 
-from hspec.book import PROFILES, Repository, make_book
+from hspec.book.building import make_book
 from hspec.book.pdf import find_browser, make_pdf
+from hspec.book.repository import PROFILES, Repository
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from functools import partial
 
-from hspec.book import Repository
 from hspec.book.front import README, with_results
 from hspec.book.laptop import fill_laptop
+from hspec.book.repository import Repository
 from hspec.chapters.measures import MEASURES
 from hspec.errors import CommandError
 from hspec.experiments import Store

@@ -5,9 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from hspec.book import PROFILES, BookError, Repository, run_notebook
+from hspec.book.errors import BookError
+from hspec.book.repository import PROFILES, Repository
 from hspec.book.results import keep_results, verdicts_in_words
-from hspec.book.running import default_output, read_notebook
+from hspec.book.running import default_output, read_notebook, run_notebook
 from hspec.book.telling import told
 
 
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     if verdicts := verdicts_in_words(executed):
         print(f"{verdicts}\n")
     if found := told(executed):
-        print(f"In this run:\n{found}\n")
+        print(f"{found}\n")
     print(f"The executed notebook is {output}")
     if files := keep_results(executed, output.with_suffix("")):
         print(

@@ -4,7 +4,8 @@ and what is being measured.
 
 import argparse
 
-from hspec.book import Repository, status_text
+from hspec.book.pages import status_text
+from hspec.book.repository import Repository
 from hspec.commands.sweep import standing
 from hspec.experiments import Store
 

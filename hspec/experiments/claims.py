@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 from hspec.experiments.uncertainty import kind_of
@@ -111,24 +110,6 @@ def typeset(number: float, digits: int = 1) -> str:
         return f"${float(f'{number:.{digits}e}'):g}$"
     power, _, exponent = f"{number:.{digits}e}".partition("e")
     return f"${power} \\cdot 10^{{{int(exponent)}}}$"
-
-
-CODE_OR_MATHEMATICS = re.compile(r"(\$[^$]*\$|`[^`]*`)")
-
-
-def signed(text: str) -> str:
-    """The text with minus signs before its numbers, and none before a zero; mathematics and code
-    stay.
-
-    Example:
-        >>> print(signed("-0.22 [-0.5 … -0.00], P18-3, $-1$"))
-        −0.22 [−0.5 … 0.00], P18-3, $-1$
-    """
-    parts = CODE_OR_MATHEMATICS.split(text)
-    for place in range(0, len(parts), 2):
-        plain = re.sub(r"(?<![\w.)\]])-(?=0(\.0*)?(?![\d.]))", "", parts[place])
-        parts[place] = re.sub(r"(?<![\w.)\]])-(?=\.?\d)", "−", plain)
-    return "".join(parts)
 
 
 FACTOR = 1.5  # a number nearer than this to a threshold of ours decides nothing

@@ -13,15 +13,10 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from hspec.words import plain
+
 MOST_PANELS = 9  # that are described one by one
 MOST_SERIES = 6  # of a panel
-# Of TeX, by name; of what is not named here its name is left.
-SYMBOLS = {
-    **{"alpha": "α", "beta": "β", "delta": "δ", "varepsilon": "ε", "theta": "θ", "lambda": "λ"},
-    **{"pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "Delta": "Δ", "Sigma": "Σ", "ell": "ℓ"},
-    **{"cdot": "·", "le": "≤", "leq": "≤", "ge": "≥", "approx": "≈", "times": "×", "top": "ᵀ"},
-    **{"nabla": "∇", "sum": "Σ", "mathrm": "", "text": "", "operatorname": ""},
-}
 
 
 def described(figure: Figure) -> str:
@@ -42,7 +37,7 @@ def described(figure: Figure) -> str:
     panels = [
         axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"
     ]
-    told = [_panel(axes) for axes in panels[:MOST_PANELS]]
+    told = [_panel(axes, alone=len(panels) == 1) for axes in panels[:MOST_PANELS]]
     if len(panels) > 1:
         told = [f"Panel {number}: {text}" for number, text in enumerate(told, 1)]
     if len(panels) > MOST_PANELS:
@@ -50,19 +45,33 @@ def described(figure: Figure) -> str:
     return " ".join(told)
 
 
-def _panel(axes: Axes) -> str:
+def _panel(axes: Axes, *, alone: bool) -> str:
     title = plain(axes.get_title("left") or axes.get_title())
     if not len(axes.get_xticks()) and not len(axes.get_yticks()):  # a map whose axes mean nothing
         return f"{title or 'A map'}, its axes without a scale."
-    names = _name(axes.get_ylabel()) or "the same", _name(axes.get_xlabel()) or "the same axis"
-    frame, maps = f"{names[0]} against {names[1]}", list(_maps(axes))
-    if (places := _places(axes)) and not maps:
+    frame, maps = _axes(axes, alone), list(_maps(axes))
+    if (places := _places(axes)) and not maps and not _in_words(axes):
         frame += f", {number(min(places))} to {number(max(places))}"
     parts = [
         f"{title}, {frame}" if title else frame,
         *(maps or list(_series(axes))[:MOST_SERIES]),
     ]
     return " ".join(f"{part}." for part in parts)
+
+
+def _axes(axes: Axes, alone: bool) -> str:
+    """What is drawn against what; what a panel of several does not name it shares with others."""
+    other = "" if alone else "the same"
+    of, along = _name(axes.get_ylabel()) or other, _name(axes.get_xlabel()) or _in_words(axes)
+    if not along and not alone:
+        along = "the same axis"
+    return f"{of} against {along}" if of and along else of or f"along {along}"
+
+
+def _in_words(axes: Axes) -> str:
+    """The places of an axis that are named, not numbered."""
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    return ", ".join(map(plain, names)) if any(re.search("[a-z]{3}", n) for n in names) else ""
 
 
 def _places(axes: Axes) -> list[float]:
@@ -146,15 +155,3 @@ def number(value: float) -> str:
         digits, power = text.split("e")
         text = f"{float(text):,.0f}" if 0 < int(power) < 6 else f"{digits}·10^{int(power)}"
     return text.replace("-", "−")
-
-
-def plain(text: str) -> str:
-    r"""A label without the marks of typesetting.
-
-    Example:
-        >>> plain(r"$\lambda_{11}$ of Hess")
-        'λ_11 of Hess'
-    """
-    text = re.sub(r" ?(\\cdot) ?", r"\1", text).replace(r"\ ", " ")
-    text = re.sub(r"\\([A-Za-z]+)", lambda found: SYMBOLS.get(found[1], found[1]), text)
-    return re.sub(r"[${}]", "", text).replace("^ᵀ", "ᵀ").strip()

@@ -13,6 +13,7 @@ from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
 from hspec.experiments.scale import net_name, several
 from hspec.experiments.uncertainty import KINDS
+from hspec.words import VERDICTS, signed
 
 
 def tabulated(
@@ -134,10 +135,7 @@ def typeset(text: str) -> str:
     if "$" not in text and "`" not in text:
         for plain, mathematics in SYMBOLS:
             text = re.sub(plain, mathematics, text)
-    return claims.signed(text.replace("$$", ""))
-
-
-VERDICTS = "hspec-verdicts"  # under which an output's metadata has the rows
+    return signed(text.replace("$$", ""))
 
 
 def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:
@@ -199,7 +197,7 @@ def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
     return table(
         pd.DataFrame(
             {
-                "in this run": f"**{MARKS[v.outcome]} {v.outcome.removesuffix(' at this scale')}**",
+                "verdict": f"**{MARKS[v.outcome]} {v.outcome.removesuffix(' at this scale')}**",
                 "claim": v.claim,
                 "measured": v.quantity,
                 "value": v.value,

@@ -17,7 +17,6 @@ from IPython import get_ipython
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
-from hspec.experiments.claims import signed
 from hspec.experiments.records import Record
 from hspec.experiments.scale import (
     badge,
@@ -29,8 +28,8 @@ from hspec.experiments.scale import (
 )
 from hspec.figures.descriptions import described
 from hspec.figures.kernels import kernels
+from hspec.words import TOLD, signed
 
-KEY = "hspec"  # of the metadata of an output
 MOST_FINDINGS = 4
 DRAWN = ("image/svg+xml", "application/pdf")  # as the figure stands; other formats arrange it anew
 
@@ -48,18 +47,23 @@ class Told:
         return dict(self.data), dict(self.metadata)
 
 
-def shown(figure: Figure | None, records: Iterable[Record]) -> Told | None:
+def shown(figure: Figure | None, records: Iterable[Record] = ()) -> Told | None:
     """The figure with the rest of its caption and its alternative text, made from the records and
-    from what is drawn.
+    from what is drawn; without records with its text alone.
 
     None where there is no figure.
     """
     if figure is None:
         return None
     smoothed = f"Kernel σ = {', '.join(widths)}; " if (widths := kernels(figure)) else ""
-    notes = {"caption": f"{smoothed}{provenance(records)}", "alt": described(figure)}
+    records = list(records)
+    notes = {
+        "caption": f"{smoothed}{provenance(records)}" if records else "",
+        "alt": described(figure),
+        "seconds": {r.meta["key"]: r.meta["seconds"] for r in records if "key" in r.meta},
+    }
     data, metadata = _formatted(figure)
-    return Told(data | {"text/plain": notes["caption"]}, metadata | {KEY: notes})
+    return Told(data | {"text/plain": notes["caption"] or notes["alt"]}, metadata | {TOLD: notes})
 
 
 def _formatted(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -128,26 +132,37 @@ def of_net(sentence: str, records: Iterable[Record]) -> str:
     return f"{start}{names}: {told}" if names else sentence
 
 
-def in_this_run(findings: Iterable[str], records: Iterable[Record]) -> Told:
+THIS_RUN = "In this run"
+WITH_STORED = "In runs that come with the book, and in this one"
+
+
+def in_this_run(
+    findings: Iterable[str], records: Iterable[Record], stored: Iterable[Record] = ()
+) -> Told:
     """What this run found, one sentence a bullet, and how far its nets are from the papers'.
 
     Args:
         findings: At most four sentences, Markdown.
-        records: What they rest on, first those of this run, then stored ones.
+        records: Those of this run that they rest on.
+        stored: Those that come with the book that they rest on, too: the heading then says so.
 
     Raises:
         ValueError: no finding, or more than four.
     """
     findings, records = list(findings), list(records)
+    own = [record.meta.get("key") for record in records]
+    stored = [record for record in stored if record.meta.get("key") not in own]
+    heading = WITH_STORED if stored else THIS_RUN
     if not 1 <= len(findings) <= MOST_FINDINGS:
         raise ValueError(f"tell 1 to {MOST_FINDINGS} findings; got {len(findings)}")
     told = "\n".join(f"* {signed(finding)}" for finding in findings)
-    badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records)]
+    badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records + stored)]
     if not badges and (model := drawn_model(records)):
         badges = [(f"no net: {model}", False)]
     notes = {
+        "heading": heading,
         "findings": told,
         "badges": [{"text": text, "papers": papers} for text, papers in badges],
     }
-    text = f"**In this run**\n\n{told}\n\n{'; '.join(text for text, _ in badges)}"
-    return Told({"text/markdown": text, "text/plain": text}, {KEY: notes})
+    text = f"**{heading}**\n\n{told}\n\n{'; '.join(text for text, _ in badges)}"
+    return Told({"text/markdown": text, "text/plain": text}, {TOLD: notes})

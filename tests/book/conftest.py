@@ -10,7 +10,8 @@ import nbformat
 import pytest
 import yaml
 
-from hspec.book import Repository, make_book
+from hspec.book.building import make_book
+from hspec.book.repository import Repository
 
 ROOT = Path(__file__).parents[2]
 

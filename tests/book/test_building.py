@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hspec.book import BookError, make_book, status_text
+from hspec.book.building import make_book
+from hspec.book.errors import BookError
+from hspec.book.pages import status_text
 from hspec.book.pdf import BROWSERS, make_pdf
 
 

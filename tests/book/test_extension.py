@@ -1,12 +1,15 @@
 """The book's own Sphinx extension: which remotes give repository buttons; numbers typeset."""
 
 import importlib.util
+import json
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from docutils.core import publish_doctree
 from packaging.specifiers import SpecifierSet
+from sphinx_book_theme.header_buttons.launch import add_launch_buttons
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +82,40 @@ def test_binder_installs_the_core_under_a_python_that_it_runs_on():
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     python = (binder / "runtime.txt").read_text().strip().removeprefix("python-")
     assert SpecifierSet(wanted).contains(python)
+
+
+PRIMER = sorted(path.stem for path in (ROOT / "notebooks").glob("primer_*.ipynb"))
+
+
+@pytest.mark.parametrize("name", PRIMER)
+def test_links_of_binder_and_colab_lead_to_the_committed_notebook(extension, monkeypatch, name):
+    """As their documentations have them; neither can be opened without a network."""
+    answers = {"remote": "git@github.com:some-one/it.git", "branch": "main"}
+    monkeypatch.setattr(extension, "git", lambda root, what, *_: answers[what])
+    config = SimpleNamespace(html_context={}, html_theme_options={})
+    page = f"notebooks/{name}"
+    environment = SimpleNamespace(
+        doc2path=lambda page: f"{page}.ipynb", metadata={page: {"kernelspec": "{}"}}
+    )
+    app = SimpleNamespace(srcdir=ROOT / "book", env=environment, config=None)
+    extension._configure(app, config)
+    app.config = {"html_theme_options": config.html_theme_options}
+    of = {"github_url": "https://github.com", "github_user": "some-one", "github_repo": "it"}
+    context = {"header_buttons": [], "sourcename": "", "pagename": page, "body": "", **of}
+    add_launch_buttons(app, page, "page.html", context, None)
+    ((binder, colab),) = [button["buttons"] for button in context["header_buttons"]]
+    path = f"{page}.ipynb"
+    assert binder["url"] == (f"https://mybinder.org/v2/gh/some-one/it/main?urlpath=lab/tree/{path}")
+    assert colab["url"] == (
+        f"https://colab.research.google.com/github/some-one/it/blob/main/{path}"
+    )
+    notebook = json.loads((ROOT / path).read_text(encoding="utf-8"))
+    assert "%pip install git+ADDRESS" in "".join(notebook["cells"][0]["source"])
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"  # which both of them have
+
+
+def test_binder_stages_the_repository_before_it_installs(extension):
+    """repo2docker copies only the folder's own files, unless a line begins with a dot."""
+    lines = (ROOT / ".binder" / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if line.startswith(".")] == ["."]
+    assert not any((ROOT / ".binder" / name).exists() for name in ("Dockerfile", "environment.yml"))

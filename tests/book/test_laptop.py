@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hspec.book import BookError, laptop
+from hspec.book import laptop
+from hspec.book.errors import BookError
 from hspec.chapters.measures import MEASURES
 from hspec.experiments import Store
 from hspec.experiments.store import REPOSITORY

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from hspec.book.errors import BookError
-from hspec.book.parameters import check_parameters, read_parameters
+from hspec.book.parameters import Parameter, check_parameters, read_parameters
 
 DECLARED = """\
 steps: int = 90  # Lanczos steps
@@ -132,3 +132,16 @@ def test_a_type_that_no_command_line_can_give_is_refused():
 def test_exactly_one_cell_of_parameters(cells):
     with pytest.raises(BookError, match=f"this one has {len(cells)}"):
         read_parameters(nbformat.v4.new_notebook(cells=cells))
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "[13, 0]"])
+def test_a_count_below_one_is_refused_and_zero_elsewhere_is_not(value):
+    of_type = "list[int]" if "[" in value else "int"
+    known = {
+        name: Parameter(name, of_type, 1, "") for name in ("num_steps", "sample_per_class", "epoch")
+    }
+    for name in ("num_steps", "sample_per_class"):
+        with pytest.raises(BookError, match=f"{name} must be at least 1, not"):
+            check_parameters(known, {name: value})
+    check_parameters(known, {"epoch": value})
+    check_parameters({"num": Parameter("num_all", "int", 0, "0 takes all")}, {"num": "0"})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hspec.book import BookError
+from hspec.book.errors import BookError
 from hspec.book.pdf import BROWSERS, find_browser, print_page
 from hspec.cli import main
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hspec.book import BookError, Repository
+from hspec.book.errors import BookError
+from hspec.book.repository import Repository
 
 
 def test_is_found_from_any_folder_inside(toy):

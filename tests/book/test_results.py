@@ -51,8 +51,9 @@ def test_numbers_and_figures_lie_beside_the_notebook(tmp_path):
 
 
 def test_findings_in_words_keep_the_braces_of_an_interval():
-    notes = {"findings": "* ✓ **P18-1.** $\\lambda_{1}$ is 0.7 {0.5 … 0.9}.", "badges": []}
+    findings = "* ✓ **P18-1.** $\\lambda_{1}$ is 0.7 {0.5 … 0.9}."
+    notes = {"heading": "Found", "findings": findings, "badges": []}
     cell = V4.new_code_cell(
         "", outputs=[V4.new_output("display_data", {}, metadata={"hspec": notes})]
     )
-    assert told(V4.new_notebook(cells=[cell])) == "• ✓ P18-1. λ_1 is 0.7 {0.5 … 0.9}."
+    assert told(V4.new_notebook(cells=[cell])) == "Found:\n• ✓ P18-1. λ_1 is 0.7 {0.5 … 0.9}."

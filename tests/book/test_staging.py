@@ -8,7 +8,9 @@ import shlex
 import nbformat
 import pytest
 
-from hspec.book import BookError, run_notebook, status_text
+from hspec.book.errors import BookError
+from hspec.book.pages import status_text
+from hspec.book.running import run_notebook
 from hspec.book.staging import RECORDED, chapter_key, rerun_command, stage_chapter, staged_record
 
 

@@ -2,8 +2,8 @@
 
 import json
 
-from hspec.book import Repository
 from hspec.book.pages import chapter_states, status_page, verified_text
+from hspec.book.repository import Repository
 from hspec.experiments.store import REPOSITORY
 from hspec.papers.nets import PUBLISHED_NETS
 

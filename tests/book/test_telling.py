@@ -3,16 +3,16 @@
 import nbformat
 import pytest
 
-from hspec.book import BookError
+from hspec.book.errors import BookError
 from hspec.book.telling import tell, told
-from hspec.figures.telling import KEY
+from hspec.words import TOLD
 
 v4 = nbformat.v4
 FIGURE = {"figure": {"caption": "A line.", "name": "fig-one"}}
 
 
 def output(notes, **data):
-    metadata = {KEY: notes} if notes else {}
+    metadata = {TOLD: notes} if notes else {}
     return v4.new_output("execute_result", data, metadata=metadata, execution_count=1)
 
 
@@ -23,11 +23,16 @@ def page(*outputs):
 
 
 def test_badge_and_findings_come_first():
-    notes = {"findings": "* It is 3.", "badges": [{"text": "toy: 3 < 4", "papers": False}]}
+    notes = {
+        "heading": "In this run",
+        "findings": "* It is 3.",
+        "badges": [{"text": "toy: 3 < 4", "papers": False}],
+    }
     notebook = page()
     notebook.cells.append(v4.new_code_cell("last", outputs=[output(notes, **{"text/plain": "x"})]))
     tell(notebook)
     lines = notebook.cells[0].source.split("\n")
+    assert ":::{admonition} In this run" in lines
     assert lines[0] == "# Is it?" and lines[2] == '<p class="scale toy">toy: 3 &lt; 4</p>'
     claim, found, more = (
         lines.index(line) for line in ("> **P18-1.** It is.", "* It is 3.", "More.")
@@ -51,10 +56,11 @@ def test_a_figure_that_tells_nothing_is_refused():
 
 def test_a_terminal_is_told_without_marks():
     notes = {
+        "heading": "In this run",
         "findings": "* ✓ **P18-1.** $\\lambda_{1}$ is $3 \\cdot 10^{-15}$. *By far.*",
         "badges": [],
     }
     notebook = page()
     notebook.cells.append(v4.new_code_cell("last", outputs=[output(notes, **{"text/plain": "x"})]))
-    assert told(notebook) == "• ✓ P18-1. λ_1 is 3·10^-15. By far."
+    assert told(notebook) == "In this run:\n• ✓ P18-1. λ_1 is 3·10^-15. By far."
     assert told(page()) == ""

@@ -1,14 +1,20 @@
 """The command: help, exit statuses, one line for each error."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from hspec import cli
-from hspec.book import BookError
+from hspec.book.errors import BookError
 from hspec.commands import book, joined, measure
 from hspec.distributed import Alone
 from hspec.errors import CommandError
 from hspec.experiments import Record
 from hspec.papers.nets import PUBLISHED_NETS
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -109,3 +115,14 @@ def test_a_net_of_the_papers_is_measured_and_compared(monkeypatch, capsys, tmp_p
 def test_an_unknown_chapter_names_the_known_ones(capsys):
     assert cli.main(["run", "nosuch"]) == 1
     assert "Chapters: primer_product, " in capsys.readouterr().err
+
+
+def test_a_wrong_parameter_is_refused_before_anything_large_is_loaded():
+    """Within a second or so: what computes and draws takes ten times as long to load."""
+    code = (
+        "import sys; from hspec.cli import main; "
+        "print(main(['run', 'instrument', '-p', 'widht', '1']), "
+        "[name for name in ('torch', 'numpy', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "1 []\n" and "unknown parameter 'widht'" in done.stderr

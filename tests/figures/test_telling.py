@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from hspec import words
 from hspec.experiments import Record, Setting, scale
 from hspec.figures import best_first, descriptions, in_this_run, shown, telling
 from hspec.figures.densities import density_line
 from hspec.figures.descriptions import described
-from hspec.figures.telling import KEY
 from hspec.keys import canonical
 from hspec.linalg import SpectralMeasure
 from hspec.training import Recipe
+from hspec.words import TOLD
 
 
 def record(arrays=(), options=(), seconds=1.5, **setting):
@@ -31,7 +32,9 @@ def record(arrays=(), options=(), seconds=1.5, **setting):
 
 
 def test_the_examples_run():
-    assert all(doctest.testmod(module).failed == 0 for module in (descriptions, scale, telling))
+    assert all(
+        doctest.testmod(module).failed == 0 for module in (descriptions, scale, telling, words)
+    )
 
 
 def test_a_badge_says_how_far_a_net_is_from_the_papers():
@@ -48,7 +51,7 @@ def test_a_badge_says_how_far_a_net_is_from_the_papers():
     )
     other = record(model="mlp:16", width=1.0)
     assert scale.badge([other]).startswith(
-        "no net of the papers: mlp:16, 29,574 parameters, digits"
+        "no net of the papers: MLP with 16 hidden units, 29,574 parameters, digits"
     )
 
 
@@ -68,7 +71,7 @@ def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
         figure.subplots(), SpectralMeasure.from_eigenvalues([0.0, 1.0]), 0.25, "black", "Hess"
     )
     told = shown(figure, seeds)
-    notes = told._repr_mimebundle_()[1][KEY]
+    notes = told._repr_mimebundle_()[1][TOLD]
     assert notes["caption"] == (
         "Kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = "
         "40, probes = 2, "
@@ -92,14 +95,35 @@ def test_a_description_follows_the_curves():
     assert "1 at 2 (smallest)" in described(figure)  # what lies below the axis is not seen
 
 
+def test_what_a_single_panel_does_not_name_is_not_said_to_be_the_same():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [3.0, 2.0], label="one")
+    axes.set(ylabel="size", xticks=[0, 1], xticklabels=["at the drop", "later"])
+    assert described(figure) == "size against at the drop, later. one: 3 at 0, 2 at 1."
+    axes.set(ylabel="", xlabel="λ")
+    axes.set_xticks([0, 1], ["0", "1"])
+    assert described(figure).startswith("along λ, 0 to 1. one: 3 at 0")
+
+
 def test_findings_are_one_to_four():
     told = in_this_run(["It is 3."], [record()])
     data, metadata = told._repr_mimebundle_()
-    assert "* It is 3." in data["text/markdown"] and metadata[KEY]["findings"] == "* It is 3."
-    assert metadata[KEY]["badges"] == [{"text": scale.badge([record()]), "papers": False}]
+    assert "* It is 3." in data["text/markdown"] and metadata[TOLD]["findings"] == "* It is 3."
+    assert metadata[TOLD]["badges"] == [{"text": scale.badge([record()]), "papers": False}]
+    assert metadata[TOLD]["heading"] == "In this run"
     for findings in ([], ["."] * 5):
         with pytest.raises(ValueError, match="1 to 4 findings"):
             in_this_run(findings, [])
+
+
+def test_the_heading_says_whether_stored_runs_are_told_of():
+    own, other = record(), record(model="vgg11", width=1.0, dataset="MNIST")
+    own.meta["key"], other.meta["key"] = "a", "b"
+    for stored, heading in (([own], telling.THIS_RUN), ([own, other], telling.WITH_STORED)):
+        notes = in_this_run(["It is 3."], [own], stored).metadata[TOLD]
+        assert notes["heading"] == heading
+        assert len(notes["badges"]) == len(stored)
 
 
 def test_stored_evidence_comes_first_and_names_its_net():
