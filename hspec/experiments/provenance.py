@@ -59,7 +59,8 @@ def machine_name(device: torch.device | str) -> str:
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     instructions = torch.backends.cpu.get_cpu_capability()
-    return f"{torch.get_num_threads()} cores of an {_cpu_model()}, {instructions}"
+    count = torch.get_num_threads()
+    return f"{count} core{'' if count == 1 else 's'} of an {_cpu_model()}, {instructions}"
 
 
 def machine() -> str:

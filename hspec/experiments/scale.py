@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hspec.experiments.records import Record
+from hspec.models.mlp import hidden_widths
 
 NAMES = {
     "vgg11": "VGG11",
     "resnet18": "ResNet18",
     "resnet32": "ResNet-32",
     "resnet18_imagenet": "ResNet-18",
-    "mlp:20": "MLP with 20 hidden units",
-    "mlp:2048x8": "MLP of eight layers of 2048",
     "squeezenet1_1": "SqueezeNet 1.1",
 }
+NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 MOST = 3  # nets or samples that a caption names one by one
 
 
@@ -46,23 +46,47 @@ PAPERS_NETS = {
 
 
 def net_name(record: Record) -> str:
-    """ "VGG11 at 1/8 of the width", "ResNet-32 without norm".
-
-    Example:
-        >>> narrowed(0.125)
-        ' at 1/8 of the width'
-    """
+    """ "VGG11 at 1/8 of the width", "ResNet-32 without norm"."""
     of = record.setting
     without = (
         " without norm"
         if of.norm == "none" and of.model in PAPERS_NETS and "net" in of.model
         else ""
     )
-    return f"{NAMES.get(of.model, of.model)}{narrowed(of.width)}{without}"
+    return f"{model_name(of.model)}{narrowed(of.width)}{without}"
+
+
+def model_name(model: str) -> str:
+    """A model's name in words.
+
+    Example:
+        >>> model_name("vgg11"), model_name("mlp:20"), model_name("mlp:800-450")
+        ('VGG11', 'MLP with 20 hidden units', 'MLP with layers of 800 and 450')
+        >>> model_name("mlp:2048x8")
+        'MLP of eight layers of 2048'
+    """
+    if not model.startswith("mlp:"):
+        return NAMES.get(model, model)
+    widths = hidden_widths(model)
+    if len(widths) == 1:
+        return f"MLP with {widths[0]} hidden unit{'s' * (widths[0] > 1)}"
+    if len(set(widths)) == 1:
+        return f"MLP of {in_words(len(widths))} layers of {widths[0]}"
+    return f"MLP with layers of {', '.join(map(str, widths[:-1]))} and {widths[-1]}"
+
+
+def in_words(number: int) -> str:
+    """ "eight"; from eleven on in digits."""
+    return NUMERALS[number] if number < len(NUMERALS) else str(number)
 
 
 def narrowed(width: float) -> str:
-    """What to say of a width that is not the papers'."""
+    """What to say of a width that is not the papers'.
+
+    Example:
+        >>> narrowed(0.125)
+        ' at 1/8 of the width'
+    """
     if width == 1:
         return ""
     return f" at 1/{1 / width:g} of the width" if width < 1 else f" at {width:g} times the width"

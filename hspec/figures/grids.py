@@ -93,7 +93,7 @@ def print_values(axis: Axes, values: np.ndarray, spread: np.ndarray | None) -> N
         text = written(cell, "{:.2f}\n± {:.2f}")
         card = {
             "facecolor": "white",
-            "alpha": 0.65,
+            "alpha": 0.9,
             "linewidth": 0,
             "pad": 1.5,
         }  # keeps lines off the text

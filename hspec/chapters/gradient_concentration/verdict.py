@@ -12,7 +12,7 @@ def findings(films: dict[str, list[Frame]], stored: dict[str, list[Frame]]) -> l
     """In this run: the share of each net over the frames;
     of stored films at their last frame."""
     told = [_over_frames(label, frames) for label, frames in films.items()]
-    told += [_at(f"stored, {label}", frames[-1]) for label, frames in stored.items()]
+    told += [_at(label, frames[-1]) for label, frames in stored.items()]
     return told
 
 
@@ -21,9 +21,7 @@ def _over_frames(label: str, frames: list[Frame]) -> str:
     found = [(share(frame, classes)[0], frame.step) for frame in frames if frame.step > 0]
     known = [pair for pair in found if pair[0] == pair[0]]
     random = classes / frames[0].num_parameters
-    name = net_name(frames[0])
-    if "without norm" not in name:
-        name = f"{name}, {label}"
+    name = _named(label, frames[0])
     if not known:
         return f"{name}: the cut behind the top {classes} is known at none of the frames."
     (least, low), (most, high) = min(known), max(known)
@@ -35,9 +33,15 @@ def _over_frames(label: str, frames: list[Frame]) -> str:
     )
 
 
+def _named(label: str, frame: Frame) -> str:
+    """The net, with the label where its name does not say as much."""
+    name = net_name(frame)
+    return name if "without norm" in name else f"{name}, {label}"
+
+
 def _at(label: str, frame: Frame) -> str:
     value, lower, upper = share(frame, frame.num_classes)
-    name = f"{net_name(frame)}, {frame.setting.dataset} ({label}), step {frame.step:,}"
+    name = f"{_named(label, frame)}, {frame.setting.dataset} (stored), step {frame.step:,}"
     if value != value:
         return (
             f"{name}: which eigenvectors are the top {frame.num_classes} is not known, they "

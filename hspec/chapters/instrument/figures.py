@@ -26,9 +26,8 @@ def exact_and_estimated(record: Record, preset: str = "P20") -> Figure:
     width = KERNEL_WIDTHS[preset](measure, record.options["num_steps"])
     figure, (top, bottom) = panels(2, 1, width=8.4, height=3.0)
     density_line(top, exact, width, COLOURS["pale"], "exact, dense float64 solve", linewidth=4.0)
-    density_line(
-        top, measure, width, COLOURS["Hess"], f"quadrature, {measure.num_probes} probes", style="--"
-    )
+    probes = f"{measure.num_probes} probe{'s' * (measure.num_probes > 1)}"
+    density_line(top, measure, width, COLOURS["Hess"], f"quadrature, {probes}", style="--")
     density_floor(top, measure.dimension, width)
     top.set(xlabel="eigenvalue λ of Hess", ylabel="spectral density")
     top.legend()

@@ -52,6 +52,10 @@ def logistic_fisher(
     Source: P20, section 8; cases two and three are ours.
     """
     C, D = num_classes, dimension
+    if not weight_decay > 0:
+        raise ValueError(
+            f"weight_decay must be positive: no fit ends without it; got {weight_decay}"
+        )
     rows: dict[str, list] = {}
     with task.counting("signals", len(signals)) as advance:
         for place, t in enumerate(signals):
