@@ -1,6 +1,7 @@
 """`hspec spectrum`: the spectrum of one's own net, from the shell."""
 
 import argparse
+import inspect
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ from hspec.curvature.refusals import other_batches
 from hspec.distributed import Alone
 from hspec.errors import CommandError
 from hspec.yours import plan, spectrum_of
-from hspec.yours.named import named, network, sample
+from hspec.yours.named import made, named, network, sample
 from hspec.yours.saving import PAGE, holds_another_page
 from hspec.yours.settings import MATRICES, Settings
 
@@ -59,7 +60,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--loss",
         default="cross-entropy",
         metavar="LOSS",
-        help=f"{', '.join(LOSSES)}, or a loss or function (outputs, targets), as {name}",
+        help=f"{', '.join(LOSSES)}, or a loss, a function that makes one, or a function of "
+        f"(outputs, targets), as {name}",
     )
     parser.add_argument(
         "--reduction", choices=("mean", "sum"), help="of a function that gives one number"
@@ -182,5 +184,13 @@ def _loss(name: str) -> nn.Module | Callable:
         raise CommandError(
             f"--loss {name} is unknown: {', '.join(LOSSES)}, or your own as package.module:name"
         )
-    found = named(name)
-    return found() if isinstance(found, type) else found
+    return made(name) if _makes_it(named(name)) else named(name)
+
+
+def _makes_it(found: object) -> bool:
+    """Whether it is a class, or a function of nothing: what (outputs, targets) are given to takes
+    two.
+    """
+    if isinstance(found, type):
+        return True
+    return inspect.isfunction(found) and not inspect.signature(found).parameters

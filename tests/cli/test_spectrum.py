@@ -44,6 +44,9 @@ def forward(module, batch):
 def cubed(outputs, targets):
     return (outputs - targets).abs().pow(3).sum(1)
 
+def make_loss():
+    return nn.HuberLoss(delta=0.5)
+
 def failing():
     raise KeyError("no such file")
 
@@ -129,6 +132,7 @@ def test_weights_of_every_kind_give_the_same(mynet, tmp_path):
         ["--loss", "mse"],
         ["--loss", "torch.nn:HuberLoss", "--matrices", "Hess"],
         ["--loss", "{}:cubed"],
+        ["--loss", "{}:make_loss", "--matrices", "Hess"],
         [
             "--loss",
             "torch.nn.functional:mse_loss",
