@@ -5,14 +5,13 @@ the book shows them as they are.
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from benchmarks import plots
 from benchmarks.machine import PACKAGES
 from benchmarks.process_tables import asleep, killed, sharded
 from benchmarks.results import FOLDER, Results
-from benchmarks.targets import mean_and_sem, outcomes
+from benchmarks.targets import beside_the_steps, mean_and_sem, outcomes
 
 SHOWN = (
     "products",
@@ -228,7 +227,7 @@ def _time_to_error(results: Results) -> list[dict]:
             "p": result["num_parameters"],
             "hspec": f"{last['seconds']:.3g} s (m = {last['num_steps']} × {last['num_probes']}: "
             f"{last['error']:.2g}{reached})",
-            "of these beside the steps": f"{_beside_the_steps(result['hspec']):.2g} s",
+            "of these beside the steps": f"{beside_the_steps(result['hspec']):.2g} s",
         }
         peers = {
             name: f"{one['seconds']:.3g} s ({one['error']:.2g}), "
@@ -238,13 +237,6 @@ def _time_to_error(results: Results) -> list[dict]:
         return ours | peers
 
     return _by_contender(results, "time_to_error", cell)
-
-
-def _beside_the_steps(rungs: list[dict]) -> float:
-    """Seconds at no products, on a line through the settings that were measured."""
-    products = [rung["num_steps"] * rung["num_probes"] for rung in rungs]
-    seconds = [rung["seconds"] for rung in rungs]
-    return float(np.polyfit(products, seconds, 1)[1]) if len(rungs) > 1 else float("nan")
 
 
 def _parallel(results: Results) -> list[dict]:
