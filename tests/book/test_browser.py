@@ -37,11 +37,10 @@ VERDICTS_ASIDE = (
     "e.clientWidth + 1)"
     ".length"
 )
-TOO_WIDE = (  # for the column: the end of a formula or of a table would not be seen
-    "const end = document.querySelector('.bd-article')?.getBoundingClientRect().right ?? 1e9;"
-    "return [...document.querySelectorAll('mjx-container[display=true] > svg, .bd-article table')]"
-    ".filter(e => e.getBoundingClientRect().right > end + 1)"
-    ".map(e => e.tagName + ' ' + (e.closest('section')?.id ?? ''))"
+VERDICTS_WIDE = (
+    "return [...document.querySelectorAll('table.verdicts')].filter(e => "
+    "e.getBoundingClientRect().right > "
+    "e.closest('.bd-article').getBoundingClientRect().right + 1).length"
 )
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 CARDS_IN_THE_DARK = (
@@ -152,7 +151,7 @@ def look_at(browser, address):
     found["formulas left"] = browser.execute_script(UNTYPESET)
     found["formulas wrong"] = browser.execute_script(MATH_ERRORS)
     found["images"] = browser.execute_script(BROKEN_IMAGES)
-    found["too wide"] = browser.execute_script(TOO_WIDE)
+    found["verdicts wide"] = browser.execute_script(VERDICTS_WIDE)
     browser.execute_script(STILL)
     browser.execute_script(AXE_SCRIPT)
     found["inaccessible"] = browser.execute_async_script(INACCESSIBLE, None)
