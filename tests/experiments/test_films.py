@@ -254,7 +254,6 @@ def test_all_pictures_are_drawn(frames, plain, store):
         nets.losses(dict(zip(both, curves, strict=True))),
         nets.outliers(nets.at_step(both, 4), rank=2),
         nets.outlier_ratios(both, rank=2),
-        gradient_shares(both),
         nets.over_loss(both, "gradient"),
         nets.over_loss({"with": frames}, "outliers"),
         gradient_over_spectrum(nets.at_step(both, 4)),
@@ -265,6 +264,7 @@ def test_all_pictures_are_drawn(frames, plain, store):
             axis.get_lines() or axis.collections for axis in figure.axes if axis.get_visible()
         )
     assert pictures.published([]) is None
+    assert gradient_shares(both) is None  # nothing of so small a net has converged
 
 
 def test_tables_have_a_row_for_each_frame_or_net(frames, plain):
