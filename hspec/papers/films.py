@@ -34,6 +34,7 @@ EARLY = replace(with_recipe(WITH_NORM, steps=782), checkpoints=(0, 100, 391, 515
 # Long enough that the outliers converge: the run says of each whether it has.
 LONG_FRAME = {"sample_per_class": 64, "num_steps": 40}
 SHORT_FRAME = {"sample_per_class": 20, "num_steps": 30}
+LARGER_SAMPLE = {"sample_per_class": 60, "num_steps": 30}  # does the negative part go with it?
 
 
 def frame(setting: Setting, step: int, options: Mapping[str, int], mode: str = "") -> Experiment:
@@ -51,10 +52,13 @@ def film_of(
 
 
 def early_film() -> PublishedNet:
-    """The first two epochs with batch norm; its losses, and one frame of the net as it is used."""
+    """The first two epochs with batch norm; its losses, a frame of the net as it is used, and
+    one over three times the sample.
+    """
     film = film_of(EARLY, "batch norm, 782 steps", 1e14, SHORT_FRAME)
     others = {
         "training": Experiment(loss_curves, EARLY),
+        "larger-515": frame(EARLY, 515, LARGER_SAMPLE),
         "eval-515": frame(EARLY, 515, SHORT_FRAME, "eval"),
     }
     return replace(film, experiments={**film.experiments, **others})

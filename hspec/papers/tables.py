@@ -22,9 +22,11 @@ WAITING, RUNNING = "not measured yet", "running"
 
 def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
     """One row a printed number: quantity, published, measured, their ratio; below,
-    how far they are apart.
+    how far they are apart. A sentence where nothing is measured yet.
     """
     found = compared(net, store)
+    if all(np.isnan(row.measured) for row in found):
+        return Markdown(f"{net.title}: {WAITING}. Printed: {net.source}.")
     rows = [
         {
             "quantity": row.quantity,

@@ -42,6 +42,12 @@ def test_printed_and_measured_numbers_stand_in_one_row(tmp_path):
     assert sum("not measured yet" in row for row in stored) == len(stored) - 3
 
 
+def test_a_net_that_is_not_measured_has_a_sentence_and_no_table(tmp_path):
+    net = PUBLISHED_NETS["vgg11-left-over"]
+    said = published_table(net, Store(tmp_path, tmp_path / "none")).data
+    assert said == f"{net.title}: not measured yet. Printed: {net.source}."
+
+
 def test_what_a_process_is_at_is_running(tmp_path):
     store, net = Store(tmp_path, tmp_path / "none"), PUBLISHED_NETS["densenet40-mnist"]
     command = "`hspec measure densenet40-mnist geometry`"
