@@ -164,15 +164,14 @@ def best_measure(record: Record, name: str) -> SpectralMeasure:
 
 def level_frame(record: Record) -> pd.DataFrame:
     """Each part of G: its rank at most, its largest eigenvalue,
-    its share of the trace (of B2 with standard error).
+    its share of the trace (of B2 with standard error, where there are several probes).
     """
     b2 = record.spectrum("B2_")
     exact = {name: record[name].sum() for name in ("A1", "A2", "B1")}
     within, error = b2.trace()
     whole = sum(exact.values()) + within
-    shares = {name: trace / whole for name, trace in exact.items()} | {
-        "B2": (within / whole, error / whole)
-    }
+    shares = {name: trace / whole for name, trace in exact.items()}
+    shares["B2"] = (within / whole, error / whole) if np.isfinite(error) else within / whole
     largest = {name: record[name].max() for name in ("A1", "A2", "B1")} | {"B2": b2.support[1]}
     c, n = record.num_classes, record.num_examples
     ranks = {"A1": c, "A2": c, "B1": c * (c - 2), "B2": n * (c - 1)}
