@@ -49,7 +49,7 @@ def changes_by_epoch(frames: list[Frame], epoch: int) -> Figure:
 
 def sample_table(films: list[list[Frame]], step: int) -> pd.DataFrame:
     """The ends of the spectrum after one step by the size of the Hessian's sample: one row a film
-    that has the step.
+    that has the step. The ratio's λ_min may be less sharp than one that stands alone.
 
     Films of other nets or trainings than the first one's are left out.
     """
@@ -60,9 +60,10 @@ def sample_table(films: list[list[Frame]], step: int) -> pd.DataFrame:
                 "loss on them": frame.loss,
                 "λ_1": frame.top[0],
                 "λ_min": frame.bottom,
-                "|λ_min|/λ_1": depth(frame)[0],
+                "|λ_min|/λ_1": depth(frame),
             }
             for frame in by_sample(films, step)
         ),
-        {"images": ",", "loss on them": ".3g", "λ_1": ".3g", "λ_min": ".3g", "|λ_min|/λ_1": ".3f"},
+        {"images": ",", "loss on them": ".3g", "λ_1": ".3g", "λ_min": ".3g"}
+        | {"|λ_min|/λ_1": "{:.3f} ± {:.1g}"},
     )
