@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
+# kinds of numbers that PyTorch finds the least and the largest of
+ORDERED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def tensors(content: object) -> Iterator[Tensor]:
@@ -27,7 +29,7 @@ def is_finite(t: Tensor) -> bool:
     """Whether no entry is infinite or nan: by the least and the largest, to which nan goes on,
     in a tenth of the time that asking every entry takes.
     """
-    if t.is_complex() or not t.numel():
+    if t.dtype not in ORDERED or not t.numel():
         return bool(t.isfinite().all())
     return bool(torch.stack(t.detach().aminmax()).isfinite().all())
 

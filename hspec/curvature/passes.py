@@ -27,9 +27,9 @@ def repeated_pass(objective: Objective, precision: str, ranks: Alone) -> Survey:
     """
     network, data = objective.network, objective.data
     with numerics(network.device, precision):
-        first = _pass(objective, ranks, is_first=True)
+        first = _pass(objective, ranks)
         data.ends, data.sketch = first.ends, first.sketch
-        repeats = first.repeats(_pass(objective, ranks, is_first=False))
+        repeats = first.repeats(_pass(objective, ranks))
         if ranks.in_step:  # to look for the layer they need each other
             repeats = all(ranks.gather(repeats))
         if not repeats:
@@ -38,14 +38,12 @@ def repeated_pass(objective: Objective, precision: str, ranks: Alone) -> Survey:
     return first
 
 
-def _pass(objective: Objective, ranks: Alone, *, is_first: bool) -> Survey:
-    """The first one lends the batches: what a module writes into is known from then on."""
-    survey, data = Survey(), objective.data
-    for batch in data:
-        given = data.lent(batch) if is_first else batch
-        survey.add(batch, *_evaluated(objective, given, ranks))
-        if is_first:
-            data.look_for_writes(batch, given)
+def _pass(objective: Objective, ranks: Alone) -> Survey:
+    survey = Survey()
+    for batch in objective.data:
+        lent = objective.data.lent(batch)
+        survey.add(batch, *_evaluated(objective, lent, ranks))
+        objective.data.look_for_writes(batch, lent)
     return survey.finished()
 
 

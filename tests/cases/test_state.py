@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hspec.curvature import A1, Risk, class_means, gauss_newton, hessian, residual
+from hspec.curvature.contents import is_finite
 from tests.cases.nets import keeping_its_features
 
 EVERY = {
@@ -393,3 +394,34 @@ def test_arguments_of_neighbouring_types():
     risk = Risk.from_module(nn.Linear(4, 3), [(X, Y)], np.int64(3), dtype="float64")
     assert (risk.dtype, risk.num_classes) == (torch.float64, 3)
     assert Risk.from_module(nn.Linear(4, 3), [(X, Y)]).num_classes == 3
+
+
+class Later(nn.Module):
+    """Writes into its input from its second call on, and its outputs do not show it."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.calls = nn.Linear(4, 3), 0
+
+    def forward(self, x):
+        outputs = self.linear(x.clamp(min=0))
+        self.calls += 1
+        if self.calls > 1:
+            x.clamp_(min=0)
+        return outputs
+
+
+def test_a_batch_stays_as_it_was_where_a_module_writes_into_it_from_its_second_call_on():
+    x = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    before = x.clone()
+    risk = Risk.from_module(Later().double(), [(x, torch.arange(6) % 3)], num_classes=3)
+    hessian(risk) @ torch.ones(risk.num_parameters, dtype=torch.float64)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.bfloat16, torch.float64])
+def test_numbers_that_are_not_finite_are_found_in_every_precision(dtype):
+    numbers = torch.ones(9).to(dtype)
+    assert is_finite(numbers)
+    numbers[5] = float("nan")
+    assert not is_finite(numbers)
