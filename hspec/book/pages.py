@@ -186,10 +186,19 @@ def timed_text(book: Path) -> str:
     days = sorted({entry["date"] for entry in known.values()})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return (
-        f"{len(known)} commands were timed on {machines} ({when}), each with an empty store and "
-        "nothing but what comes with the book. What stands above them is what they took of the "
-        "processor's time; on more threads they take less of the clock's."
+        f"{len(known)} commands were timed on {machines} ({when}){_busy(known)}, each with an "
+        "empty store and nothing but what comes with the book. What stands above them is what they "
+        "took of the processor's time; on more threads they take less of the clock's. A command "
+        'that wanted more than it was given was ended, and has "more than".'
     )
+
+
+def _busy(known):
+    """What is known of the load that commands were timed at."""
+    loads = [entry["load"] for entry in known.values() if "load" in entry]
+    if not loads:
+        return ""
+    return f", at a load of up to {max(loads):.1f}, which makes processes slower than a quiet one"
 
 
 def _versions(states):

@@ -1,34 +1,21 @@
-"""How long the commands of the book take, measured and kept in book/seconds.json.
+"""How long the commands of the book take, as book/seconds.json has it, said above each of them.
 
-`python -m hspec.book.seconds [--minutes M] [WORD …]` runs those commands that have no entry yet (or
-those with one of the words in them) and writes what each took of the processor's time, on one
-thread and with nothing stored but what comes with the book: on a busy machine the clock on the wall
-would say more of the others than of the command.
+hspec/book/timing.py measures it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
-import shlex
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hspec.book.repository import Repository
-from hspec.experiments.provenance import git_revision, machine_name
-from hspec.files import write_whole
 
 FILE = "seconds.json"
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TOLD = re.compile(r"^# (?:\d[\d min]* s on one core|not timed: .*)\n", re.MULTILINE)
+TOLD = re.compile(r"^# (?:(?:more than )?\d[\d mins]* on one core|not timed: .*)\n", re.MULTILINE)
 TRAILING = re.compile(r"\s{2,}#.*| \\\n\s*")  # a comment behind a command; a line that goes on
 # What is not timed, and why not: the first pattern that is found in the command.
 REASONS = {
@@ -71,8 +58,8 @@ def with_seconds(block: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
     """
     lines = []
     for command, line in _lines(TOLD.sub("", block)):
-        if command and (told := _told(command, seconds)):
-            lines.append(f"# {told}\n")
+        if command and (comment := told(command, seconds)):
+            lines.append(f"# {comment}\n")
         lines.append(line)
     return "".join(lines)
 
@@ -81,9 +68,12 @@ def with_seconds(block: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
 UNTIMED = "the end of its page says what its own parameters take"
 
 
-def _told(command: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
+def told(command: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
+    """What stands above a command: its seconds, or why there are none."""
     if command in seconds:
-        return f"{spoken(seconds[command]['seconds'])} on one core"
+        known = seconds[command]
+        more = "more than " if known.get("ended") else ""
+        return f"{more}{spoken(known['seconds'])} on one core"
     why = reason(command) or (UNTIMED if re.match("hspec run|papermill", command) else "")
     return f"not timed: {why}" if why else ""
 
@@ -92,13 +82,13 @@ def spoken(seconds: float) -> str:
     """ "43 s", "4 min 20 s"; tens of seconds from two minutes on.
 
     Example:
-        >>> spoken(43.2), spoken(258)
-        ('43 s', '4 min 20 s')
+        >>> spoken(43.2), spoken(258), spoken(300)
+        ('43 s', '4 min 20 s', '5 min')
     """
     if seconds < 120:
         return f"{max(1, round(seconds))} s"
     minutes, rest = divmod(round(seconds, -1), 60)
-    return f"{minutes:.0f} min {rest:.0f} s"
+    return f"{minutes:.0f} min" + (f" {rest:.0f} s" if rest else "")
 
 
 def reason(command: str) -> str:
@@ -107,7 +97,9 @@ def reason(command: str) -> str:
 
 
 def read_seconds(book: Path) -> dict[str, dict[str, Any]]:
-    """{command: {"seconds", "machine", "date", "revision"}} of the folder book/."""
+    """{command: {"seconds", "machine", "load", "date", "revision"}} of the folder book/; with
+    "ended" where the command was ended after those seconds.
+    """
     file = book / FILE
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
@@ -120,70 +112,3 @@ def all_commands(repository: Repository) -> list[str]:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
     return list(dict.fromkeys(command for text in texts for command in commands_of(text)))
-
-
-def take_time(repository: Repository, command: str) -> dict[str, Any]:
-    """Run a command of the book with an empty store and its output elsewhere.
-
-    Raises:
-        subprocess.CalledProcessError: it fails.
-    """
-    with tempfile.TemporaryDirectory(prefix="hspec-seconds-") as folder:
-        words, root = _elsewhere(shlex.split(command), repository.root, Path(folder))
-        own = {"HSPEC_STORE": f"{folder}/store", "OMP_NUM_THREADS": "1"}
-        before = os.times()
-        subprocess.run(
-            words,
-            cwd=root,
-            env=os.environ | own,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        after = os.times()
-    spent = sum(after[2:4]) - sum(before[2:4])  # of all processes that it started
-    return {
-        "seconds": round(spent, 1),
-        "machine": machine_name("cpu"),
-        "date": datetime.now(UTC).date().isoformat(),
-        "revision": git_revision(),
-    }
-
-
-def _elsewhere(words: list[str], root: Path, folder: Path) -> tuple[list[str], Path]:
-    """The words of a command that leaves its output in the folder, and where it is to be started;
-    make, with this environment, in a clone of its own.
-    """
-    if words[0] == "make":
-        clone = folder / "clone"
-        subprocess.run(["git", "clone", "--quiet", root, clone], check=True)
-        (clone / ".venv").symlink_to(sys.prefix)
-        return ["make", "-o", ".venv/.ready", *words[1:]], clone
-    program = [sys.executable, "-m", words[0]]
-    if words[:2] == ["hspec", "run"]:
-        return [*program, *words[1:], "-o", str(folder / "out.ipynb")], root
-    return [*program, *(str(folder / w) if w == "out.ipynb" else w for w in words[1:])], root
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=10.0, help="begin nothing later than that")
-    parser.add_argument("words", nargs="*", metavar="WORD", help="only commands with one of these")
-    options = parser.parse_args()
-    repository = Repository.find()
-    known, started = read_seconds(repository.book), time.monotonic()
-    for command in all_commands(repository):
-        wanted = any(word in command for word in options.words) or (
-            not options.words and command not in known
-        )
-        if not wanted or reason(command):
-            continue
-        if time.monotonic() - started > 60 * options.minutes:
-            break
-        known[command] = take_time(repository, command)
-        print(f"{spoken(known[command]['seconds'])}: {command}", flush=True)
-        text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
-        write_whole(repository.book / FILE, lambda file, text=text: file.write(text.encode()))
-
-
-if __name__ == "__main__":
-    main()

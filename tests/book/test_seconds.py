@@ -2,15 +2,20 @@
 
 import doctest
 import json
+import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from hspec.book import seconds
 from hspec.book.pages import timed_text
 from hspec.book.repository import Repository
-from hspec.book.seconds import all_commands, commands_of, read_seconds, take_time, with_seconds
+from hspec.book.seconds import all_commands, commands_of, read_seconds, with_seconds
+from hspec.book.timing import take_time
 
 ROOT = Path(__file__).parents[2]
+PYTHON = sys.executable
 
 
 def test_the_examples_run():
@@ -25,9 +30,8 @@ def test_every_command_has_its_seconds_or_a_reason():
         assert with_seconds(f"{command}\n", known).startswith("# "), f"time it: {command}"
     gone = known.keys() - set(commands)
     assert not gone, f"no page has these any more: {gone}"
-    assert all(
-        entry.keys() == {"seconds", "machine", "date", "revision"} for entry in known.values()
-    )
+    for entry in known.values():
+        assert entry.keys() - {"load", "ended"} == {"seconds", "machine", "date", "revision"}
 
 
 def test_commands_are_read_without_comments_and_on_one_line():
@@ -55,6 +59,25 @@ def test_a_command_is_timed_with_its_output_elsewhere(toy, monkeypatch):
     assert not (toy.root / "out.ipynb").exists()
 
 
+def test_a_command_that_wants_too_much_is_ended_and_one_that_fails_is_no_time(toy, monkeypatch):
+    for text, outcome in (("while True: pass", 1), ("raise SystemExit(3)", None)):
+        program = toy.root / "program"
+        program.write_text(f"#!{PYTHON}\n{text}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        if outcome is None:
+            with pytest.raises(subprocess.CalledProcessError):
+                take_time(toy, "hspec run one", most=1)
+            continue
+        taken = take_time(toy, "hspec run one", most=1)
+        assert (taken["seconds"], taken["ended"]) == (1, True)
+        told = with_seconds("hspec run one\n", {"hspec run one": taken})
+        assert told == "# more than 1 s on one core\nhspec run one\n"
+        assert with_seconds(told, {"hspec run one": taken | {"seconds": 240}}).startswith(
+            "# more than 4 min on one core\nhspec"
+        )
+
+
 def test_the_status_page_says_where_and_when(tmp_path):
     assert timed_text(tmp_path) == "None was timed yet."
     entries = {
@@ -63,4 +86,5 @@ def test_the_status_page_says_where_and_when(tmp_path):
     }
     (tmp_path / "seconds.json").write_text(json.dumps(entries))
     told = timed_text(tmp_path)
+    assert "load" not in told
     assert told.startswith("2 commands were timed on 1 core of a loom (2026-01-01 to 2026-01-02)")

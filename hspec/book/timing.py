@@ -1,0 +1,103 @@
+"""Measure how long the commands of the book take, and keep it in book/seconds.json.
+
+`python -m hspec.book.timing [--minutes M] [--most S] [WORD …]` runs those commands that have no
+entry yet (or those with one of the words in them) and writes what each took of the processor's
+time, on one thread and with nothing stored but what comes with the book: on a busy machine the
+clock on the wall would say more of the others than of the command. A command that wants more than S
+seconds is ended, and kept as "more than".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hspec.book.repository import Repository
+from hspec.book.seconds import FILE, all_commands, read_seconds, reason, told
+from hspec.experiments.provenance import git_revision, machine_name
+from hspec.files import write_whole
+
+
+def take_time(repository: Repository, command: str, most: int | None = None) -> dict[str, Any]:
+    """Run a command of the book with an empty store and its output elsewhere; none of its processes
+    gets more than `most` seconds of a processor.
+
+    Raises:
+        subprocess.CalledProcessError: it fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="hspec-seconds-") as folder:
+        words, root = _elsewhere(shlex.split(command), repository.root, Path(folder))
+        own = {"HSPEC_STORE": f"{folder}/store", "OMP_NUM_THREADS": "1"}
+        before = os.times()
+        done = subprocess.run(
+            words,
+            cwd=root,
+            env=os.environ | own,
+            check=False,
+            stdout=subprocess.DEVNULL,
+            preexec_fn=most and (lambda: resource.setrlimit(resource.RLIMIT_CPU, (most, most))),
+        )
+        after = os.times()
+    spent = sum(after[2:4]) - sum(before[2:4])  # of all processes that it started
+    ended = bool(done.returncode and most and spent > 0.9 * most)
+    if not ended:
+        done.check_returncode()
+    return {
+        "seconds": most if ended else round(spent, 1),
+        **({"ended": True} if ended else {}),
+        "machine": machine_name("cpu"),
+        "load": round(os.getloadavg()[1], 1),  # of the last five minutes: other processes and this
+        "date": datetime.now(UTC).date().isoformat(),
+        "revision": git_revision(),
+    }
+
+
+def _elsewhere(words: list[str], root: Path, folder: Path) -> tuple[list[str], Path]:
+    """The words of a command that leaves its output in the folder, and where it is to be started;
+    make, with this environment, in a clone of its own.
+    """
+    if words[0] == "make":
+        clone = folder / "clone"
+        subprocess.run(["git", "clone", "--quiet", root, clone], check=True)
+        (clone / ".venv").symlink_to(sys.prefix)
+        return ["make", "-o", ".venv/.ready", *words[1:]], clone
+    program = [sys.executable, "-m", words[0]]
+    if words[:2] == ["hspec", "run"]:
+        return [*program, *words[1:], "-o", str(folder / "out.ipynb")], root
+    return [*program, *(str(folder / w) if w == "out.ipynb" else w for w in words[1:])], root
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10.0, help="begin nothing later than that")
+    parser.add_argument("--most", type=int, metavar="S", help="end what takes more seconds")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only commands with one of these")
+    options = parser.parse_args()
+    repository = Repository.find()
+    known, started = read_seconds(repository.book), time.monotonic()
+    for command in all_commands(repository):
+        wanted = any(word in command for word in options.words) or (
+            not options.words and command not in known
+        )
+        if not wanted or reason(command):
+            continue
+        if time.monotonic() - started > 60 * options.minutes:
+            break
+        known[command] = take_time(repository, command, options.most)
+        print(f"{told(command, known)}: {command}", flush=True)
+        text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
+        write_whole(repository.book / FILE, lambda file, text=text: file.write(text.encode()))
+
+
+if __name__ == "__main__":
+    main()
