@@ -45,12 +45,14 @@ def take_time(repository: Repository, command: str, most: int | None = None) -> 
             env=os.environ | own,
             check=False,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             preexec_fn=most and (lambda: resource.setrlimit(resource.RLIMIT_CPU, (most, most))),
         )
         after = os.times()
     spent = sum(after[2:4]) - sum(before[2:4])  # of all processes that it started
     ended = bool(done.returncode and most and spent > 0.9 * most)
-    if not ended:
+    if done.returncode and not ended:
+        print(done.stderr.decode(), file=sys.stderr)
         done.check_returncode()
     return {
         "seconds": most if ended else round(spent, 1),

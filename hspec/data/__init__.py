@@ -7,6 +7,7 @@ need("hspec.data", "PIL", "sklearn", "torchvision")
 
 
 from hspec.data.errors import DamagedData, MissingData
+from hspec.data.imagenet import spoken_class
 from hspec.data.imageset import ImageSet
 from hspec.data.load import load
 from hspec.data.normalization import NORMALIZATIONS, Normalization
@@ -26,4 +27,5 @@ __all__ = [
     "Normalization",
     "data_root",
     "load",
+    "spoken_class",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 
 from torchvision import datasets
 
+from hspec.data.imagenet import IMAGENETTE
 from hspec.data.normalization import NORMALIZATIONS, Normalization
 from hspec.data.readers import Table, read_cifar, read_digits, read_folder, read_idx_set
 
@@ -55,7 +56,6 @@ _MNIST_MD5 = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 _FASHION_CLASSES = tuple(datasets.FashionMNIST.classes)
-_IMAGENETTE_CLASSES = (0, 217, 482, 491, 497, 566, 569, 571, 574, 701)
 _BY_TORCHVISION = (
     "call hspec.data.load(…, download=True), or set HSPEC_DOWNLOAD=1, on a machine with a network"
 )
@@ -108,7 +108,7 @@ DATASETS: dict[str, Dataset] = {
         source="lay the photographs of Imagenette's ten classes out as train/<wnid>/* and "
         "val/<wnid>/*",
         note="photographs of ten classes of ImageNet, 224×224, JPEG quality 75",
-        imagenet_classes=_IMAGENETTE_CLASSES,
+        imagenet_classes=tuple(IMAGENETTE.values()),
     ),
 }
 

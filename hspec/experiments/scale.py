@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hspec.data import spoken_class
 from hspec.experiments.records import Record
 from hspec.models.mlp import hidden_widths
 
@@ -54,6 +55,11 @@ def net_name(record: Record) -> str:
         else ""
     )
     return f"{model_name(of.model)}{narrowed(of.width)}{without}"
+
+
+def class_names(record: Record) -> list[str]:
+    """The names of the classes of the images, as a reader knows them."""
+    return [spoken_class(str(name)) for name in record["class_names"]]
 
 
 def model_name(model: str) -> str:

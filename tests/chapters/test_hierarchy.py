@@ -2,19 +2,25 @@
 and every outcome of a verdict.
 """
 
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import silhouette_samples
 
+from hspec.chapters.hierarchy.figures import map_of_means
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
 from hspec.curvature import class_means
-from hspec.experiments import Recipe, Setting
+from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.clusters import distances, inner_products, silhouettes
 from hspec.experiments.records import Record
 
+ROOT = Path(__file__).parents[2]
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 SETTING = Setting(
     model="mlp:8",
@@ -25,6 +31,17 @@ SETTING = Setting(
     recipe=Recipe(epochs=5, batch_size=10),
     checkpoints="ladder",
 )
+
+
+def test_a_legend_has_the_names_of_classes_that_a_reader_knows():
+    published = Store(published=ROOT / "data/results").published_records(class_geometry)
+    legends = []
+    for record in published:
+        figure = map_of_means(record)
+        legends += [text.get_text() for key in figure.legends for text in key.get_texts()]
+        plt.close(figure)
+    assert "0  tench" in legends and "9  parachute" in legends
+    assert not [text for text in legends if re.search(r"n\d{8}", text)]
 
 
 def test_distances_are_those_of_the_vectors():

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from hspec.chapters.hierarchy.verdict import FLOORS, nearest_share, silhouette_summary
 from hspec.experiments import Record
+from hspec.experiments.scale import class_names
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.kernels import note_kernel
 from hspec.figures.maps import MOST_LABELS, class_colours, draw_map
@@ -37,10 +38,9 @@ def map_of_means(record: Record) -> Figure:
     for axis, (metric, name) in zip(axes, METRICS.items(), strict=True):
         draw_map(axis, record, record[f"{metric}_map"])
         axis.set_title(f"t-SNE of {name}s")
-    names = [f"{c}  {name}" for c, name in enumerate(record["class_names"])]
-    if len(names) <= MOST_LABELS and any(
-        str(c) != name for c, name in enumerate(record["class_names"])
-    ):
+    spoken = class_names(record)
+    names = [f"{c}  {name}" for c, name in enumerate(spoken)]
+    if len(names) <= MOST_LABELS and any(str(c) != name for c, name in enumerate(spoken)):
         discs = [axes[0].plot([], [], "o", color=colour)[0] for colour in class_colours(len(names))]
         figure.legend(discs, names, loc="outside right center")
     return figure
