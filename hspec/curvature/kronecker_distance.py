@@ -2,17 +2,21 @@
 
 With S = Σ_i w_i A_i ⊗ B_i and γ_{n,c'} = vec(Σ_t ε hᵀ),
 
-    ⟨S, S⟩ = Σ_{i,j} w_i w_j ⟨A_i, A_j⟩ ⟨B_i, B_j⟩ ⟨G, S⟩ = (1/N) Σ_{n,c'} p_{n,c'} γᵀ S γ = Σ_i
-    (w_i/N) Σ_n Σ_{t,s} (Σ_{c'} p ε_tᵀ A_i ε_s) (h_tᵀ B_i h_s) ⟨G, G⟩ = (1/N²) Σ_{n,c',m,k'}
-    p_{n,c'} p_{m,k'} (γ_{n,c'}ᵀ γ_{m,k'})²
+    ⟨S, S⟩ = Σ_{i,j} w_i w_j ⟨A_i, A_j⟩ ⟨B_i, B_j⟩
+
+    ⟨G, S⟩ = (1/N) Σ_{n,c'} p_{n,c'} γᵀ S γ
+           = Σ_i (w_i/N) Σ_n Σ_{t,s} (Σ_{c'} p ε_tᵀ A_i ε_s) (h_tᵀ B_i h_s)
+
+    ⟨G, G⟩ = (1/N²) Σ_{n,c',m,k'} p_{n,c'} p_{m,k'} (γ_{n,c'}ᵀ γ_{m,k'})²
 """
+
+from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
 
 from hspec.curvature.layers import LayerData
-from hspec.linalg.inner_products import gram
-from hspec.linalg.kronecker import kronecker_terms
+from hspec.linalg.kronecker import Factor, double, halves, inner_product, kronecker_terms
 from hspec.linalg.operator import LinearOperator
 
 ROWS = 512  # of the Gram matrix of all γ, at a time
@@ -26,12 +30,10 @@ def frobenius_error(data: LayerData, approximation: LinearOperator) -> float:
 
     Source: P20, definitions 7.1 and 7.2 (what is compared); the norms are by definition.
     """
-    terms = kronecker_terms(approximation)
-    w = torch.tensor(
-        [weight for weight, _ in terms], dtype=torch.float64, device=data.weight.device
-    )
-    A, B = (torch.stack([getattr(K, of).double() for _, K in terms]) for of in ("A", "B"))
-    itself = w @ (gram(A.flatten(1).T) * gram(B.flatten(1).T)) @ w
+    terms = [(w, double(K.A), double(K.B)) for w, K in kronecker_terms(approximation)]
+    weights, A, B = zip(*terms, strict=True)
+    w = torch.tensor(weights, dtype=torch.float64, device=data.weight.device)
+    itself = w @ (_inner_products(A) * _inner_products(B)) @ w
     with_G = w @ torch.stack([_along(data, *pair) for pair in zip(A, B, strict=True)])
     of_G = squared_norm(data)
     return float((of_G - 2 * with_G + itself).clamp(min=0) / of_G) ** 0.5
@@ -50,8 +52,17 @@ def squared_norm(data: LayerData) -> Tensor:
     return sum((block**2).sum() for block in blocks) / len(data.features) ** 2
 
 
-def _along(data: LayerData, A: Tensor, B: Tensor) -> Tensor:
+def _inner_products(factors: tuple[Factor, ...]) -> Tensor:
+    """⟨A_i, A_j⟩ (k, k)."""
+    k, device = len(factors), factors[0].device
+    found = torch.zeros(k, k, dtype=torch.float64, device=device)
+    for i, j in combinations_with_replacement(range(k), 2):
+        found[i, j] = found[j, i] = inner_product(factors[i], factors[j])
+    return found
+
+
+def _along(data: LayerData, A: Factor, B: Factor) -> Tensor:
     """⟨G, A ⊗ B⟩."""
-    h, e = data.features.double(), data.weighted_errors.double()
-    by_errors = torch.einsum("ncto,ncso->nts", e @ A, e)
-    return (by_errors * torch.einsum("nti,nsi->nts", h @ B, h)).sum() / len(h)
+    h, e = halves(B, data.features.double()), halves(A, data.weighted_errors.double())
+    by_errors = torch.einsum("ncto,ncso->nts", *e)
+    return (by_errors * torch.einsum("nti,nsi->nts", *h)).sum() / len(data.features)

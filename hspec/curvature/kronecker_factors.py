@@ -2,11 +2,9 @@
 
 With features h and errors ε of `layers`, H_n = Σ_t h hᵀ and D_n = (1/T) Σ_t Σ_{c'} p_{n,c'} ε εᵀ,
 
-    G     = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ,  γ_{n,c'} = vec(Σ_t ε hᵀ)        = mean_n D_n ⊗ H_n where
-    T = 1
-    KFAC  = Δ ⊗ H,           the product of the means over n
-    CFAC  = Σ_c π_c Δ_c ⊗ H_c,  the means taken within classes             (1/C) Σ_c for balanced
-    ones
+    G     = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ,  γ_{n,c'} = vec(Σ_t ε hᵀ)     = mean_n D_n ⊗ H_n for T = 1
+    KFAC  = Δ ⊗ H,                the product of the means over n
+    CFAC  = Σ_c π_c Δ_c ⊗ H_c,    means taken within classes           = (1/C) Σ_c for balanced ones
 
 in the order in which torch flattens a weight (d_out, d_in). So CFAC − KFAC = Σ_c π_c (Δ_c − Δ) ⊗
 (H_c − H), the covariance of the factors between classes, and G − CFAC (T = 1) is that within
@@ -19,8 +17,7 @@ from torch import Tensor
 
 from hspec.curvature.engine.memory import ANY_BUDGET, ask
 from hspec.curvature.layers import LayerData, error_moment, feature_moment
-from hspec.linalg.inner_products import gram
-from hspec.linalg.kronecker import Kronecker
+from hspec.linalg.kronecker import Kronecker, entries, outer_products
 from hspec.linalg.operator import LinearOperator
 
 TOLERANCE, MAX_STEPS = (
@@ -48,25 +45,16 @@ def cfac(data: LayerData) -> LinearOperator:
 
     Source: P20, definition 7.2 ("class-distinct factorized approximate curvature").
     """
-    _ask(data, len(data.classes))
-    terms = [
-        float(share) * Kronecker(*_in_dtype(data, *factors), f"KFAC[{data.name}, {int(c)}]")
-        for share, c, *factors in zip(data.shares, data.classes, *class_factors(data), strict=True)
-    ]
+    (N, C), T = data.log_probabilities.shape, data.features.shape[1]
+    _ask(data, [(C * rows, rows) for rows in data.error_levels.counts.tolist()])
+    terms = []
+    for c in data.classes:
+        rows = data.risk.labels == c
+        n = int(rows.sum())
+        errors = outer_products(data.weighted_errors[rows].flatten(0, 2), 1 / (n * T))
+        features = outer_products(data.features[rows].flatten(0, 1), 1 / n)
+        terms.append(n / N * Kronecker(errors, features, f"KFAC[{data.name}, {int(c)}]"))
     return sum(terms[1:], terms[0]).named(f"CFAC[{data.name}]")
-
-
-def class_factors(data: LayerData) -> tuple[Tensor, Tensor]:
-    """(Δ_c (K, d_out, d_out), H_c (K, d_in, d_in)), float64: means of D_n and H_n over the examples
-    of class c.
-
-    Source: P20, definition 7.2.
-    """
-    T = data.features.shape[1]
-    members = [data.risk.labels == c for c in data.classes]
-    errors = [gram(data.weighted_errors[rows].flatten(0, 2)) / (T * rows.sum()) for rows in members]
-    features = [gram(data.features[rows].flatten(0, 1)) / rows.sum() for rows in members]
-    return torch.stack(errors), torch.stack(features)
 
 
 def cross_class_factors(data: LayerData) -> LinearOperator:
@@ -77,19 +65,19 @@ def cross_class_factors(data: LayerData) -> LinearOperator:
 
     Source: ours, after P20, definition 7.2.
     """
-    C, N, T = data.errors.shape[1], len(data.features), data.features.shape[1]
-    _ask(data, len(data.classes) * C)
+    (N, C), T = data.log_probabilities.shape, data.features.shape[1]
+    _ask(data, [(rows, rows) for rows in data.error_levels.counts.tolist() for _ in range(C)])
     terms = []
     for c in data.classes:
         rows = data.risk.labels == c
         for label in range(C):
             log_p = data.log_probabilities[rows, label]
-            weight = log_p.exp().sum()
+            weight = float(log_p.exp().sum())
             root = ((log_p - log_p.logsumexp(0)) / 2).exp()[:, None, None]
-            errors = gram((root * data.errors[rows, label]).flatten(0, 1)) / T
-            features = gram((root * data.features[rows]).flatten(0, 1))
+            errors = outer_products((root * data.errors[rows, label]).flatten(0, 1), 1 / T)
+            features = outer_products((root * data.features[rows]).flatten(0, 1))
             name = f"KFAC[{data.name}, {int(c)}, {label}]"
-            terms.append(float(weight) / N * Kronecker(*_in_dtype(data, errors, features), name))
+            terms.append(weight / N * Kronecker(errors, features, name))
     return sum(terms[1:], terms[0]).named(f"cross-class KFAC[{data.name}]")
 
 
@@ -199,8 +187,10 @@ def _in_dtype(data: LayerData, *matrices: Tensor) -> list[Tensor]:
     return [M.to(data.features.dtype) for M in matrices]
 
 
-def _ask(data: LayerData, products: int) -> None:
+def _ask(data: LayerData, rows: list[tuple[int, int]]) -> None:
+    """Of every product: how many rows its two factors are sums over."""
     d_out, d_in = data.errors.shape[3], data.features.shape[2]
-    needed = products * (d_out**2 + d_in**2) * data.features.dtype.itemsize
-    what = f"{products} pairs of factors of layer {data.name!r}"
-    ask(needed, data.risk.memory_budget, what, "raise Risk.from_module(memory_budget=…)")
+    needed = sum(entries(of_e, d_out) + entries(of_h, d_in) for of_e, of_h in rows)
+    what = f"{len(rows)} pairs of factors of layer {data.name!r}"
+    remedy = "raise Risk.from_module(memory_budget=…)"
+    ask(needed * data.features.dtype.itemsize, data.risk.memory_budget, what, remedy)

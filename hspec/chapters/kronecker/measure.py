@@ -11,6 +11,7 @@ from torch import Tensor
 from hspec.curvature import LayerData, Risk, cfac, kfac, layer_data, layer_gauss_newton
 from hspec.curvature.kronecker_distance import frobenius_error
 from hspec.curvature.kronecker_factors import LayerGaussNewton, best_kronecker, cross_class_factors
+from hspec.curvature.layer_coordinates import coordinates
 from hspec.curvature.layers import error_means, feature_means
 from hspec.experiments.facts import risk_facts
 from hspec.experiments.measure import measure
@@ -52,7 +53,9 @@ def layer_curvature(
     """
     risk = task.risk(split, per_class=sample_per_class)
     layers, rows = linear_layers(risk), {}
-    for place, (name, data) in enumerate(layers.items()):
+    for place, (name, layer) in enumerate(layers.items()):
+        few = coordinates(layer)
+        data = few.data
         matrices = {"g": layer_gauss_newton(data)}
         matrices |= {key: make(data) for key, make in APPROXIMATIONS.items()}
         count = min(risk.num_classes, data.weight.numel())
@@ -60,7 +63,7 @@ def layer_curvature(
         exact, traces = pairs["g"].vectors, [trace_of(data, A) for A in matrices.values()]
         spaces = [subspace_cosines(exact, pairs[key].vectors) for key in APPROXIMATIONS]
         row = {
-            "sizes": data.weight.shape,
+            "sizes": layer.weight.shape,
             "frobenius": [frobenius_error(data, matrices[key]) for key in APPROXIMATIONS],
             "overlap": [np.mean(cosines**2) for cosines in spaces],
             "trace": np.array(traces[1:]) / traces[0],
@@ -70,7 +73,8 @@ def layer_curvature(
             rows.setdefault(key, []).append(np.asarray(value))
         for key, A in matrices.items():
             title, prefix = f"{A.name} of {name}", f"l{place}_{key}_"
-            rows |= quadrature(task, A, title, prefix, num_steps, num_probes, seed)
+            of_all = few.embedded(A)
+            rows |= quadrature(task, of_all, title, prefix, num_steps, num_probes, seed)
     stacked = {key: np.stack(v) if isinstance(v, list) else v for key, v in rows.items()}
     return stacked | {"layers": np.array(list(layers))} | risk_facts(risk)
 
@@ -143,6 +147,4 @@ def trace_of(data: LayerData, A: LinearOperator) -> float:
     if isinstance(A, LayerGaussNewton):
         h, e = data.features[:, 0].double(), data.weighted_errors[:, :, 0].double()
         return float(((e**2).sum((1, 2)) * (h**2).sum(1)).mean())
-    return sum(
-        w * float(K.A.double().trace() * K.B.double().trace()) for w, K in kronecker_terms(A)
-    )
+    return sum(w * K.trace() for w, K in kronecker_terms(A))
