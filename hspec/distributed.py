@@ -1,7 +1,7 @@
 """Several processes, one risk each on its share of the data: `torch.distributed`, and what all must
 agree on.
 
-Start the processes with torchrun, give each its share, and leave the rest of the script as it is:
+Start the processes with torchrun, give each its share (`hspec.curvature.shares`), and leave the rest of the script as it is:
 
     dist.init_process_group()
     risk = Risk.from_module(net, shard(batches), group=dist.group.WORLD)
@@ -18,15 +18,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from itertools import islice
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
 
 from hspec.errors import CommandError
 
@@ -331,63 +329,3 @@ def launched(device: str = "cpu") -> Iterator[dist.ProcessGroup | None]:
             yield dist.group.WORLD
         finally:
             dist.destroy_process_group()
-
-
-class _Share:
-    """Every size-th batch, from the rank-th on, each time it is gone through."""
-
-    def __init__(self, batches: Iterable, rank: int, size: int) -> None:
-        self.batches, self.rank, self.size = batches, rank, size
-
-    def __iter__(self) -> Iterator:
-        return islice(self.batches, self.rank, None, self.size)
-
-
-def shard(batches: Iterable, group: dist.ProcessGroup | None = None) -> Iterable:
-    """This rank's share of the batches: every W-th, so that shares differ by one batch at most.
-
-    All ranks must be given the same batches in the same order. Batches stay whole, and none is
-    repeated or left out (as `DistributedSampler` does, to make shares equal): the sample is what it
-    is in one process. A rank may be left without batches.
-
-    Args:
-        batches: a list, or a DataLoader: each rank then loads all batches and evaluates its own.
-        group: None for all processes.
-
-    Raises ValueError before `dist.init_process_group()`, and for an iterator, which can be gone
-    through once only.
-
-    Example:
-        >>> import tempfile
-        >>> meeting = f"file://{tempfile.mkdtemp()}/meeting"
-        >>> dist.init_process_group("gloo", init_method=meeting, rank=0, world_size=1)
-        >>> shard([1, 2, 3])  # of one rank; the second of two would have [2]
-        [1, 2, 3]
-        >>> dist.destroy_process_group()
-    """
-    if not (dist.is_available() and dist.is_initialized()):
-        raise ValueError(
-            "there are no ranks to share batches between: call dist.init_process_group() first"
-        )
-    if hasattr(batches, "__next__"):
-        raise ValueError(
-            "batches is an iterator, spent after one pass: give a sequence, list(batches)"
-        )
-    rank, size = dist.get_rank(group), dist.get_world_size(group)
-    if isinstance(batches, list | tuple):
-        return batches[rank::size]
-    return _Share(batches, rank, size)
-
-
-def refuse_padding(batches: Iterable) -> None:
-    """Raise ValueError for a DataLoader whose sampler makes shares equal by repeating or
-    dropping examples.
-    """
-    sampler = batches.sampler if isinstance(batches, DataLoader) else None
-    if isinstance(sampler, DistributedSampler) and sampler.total_size != len(sampler.dataset):
-        raise ValueError(
-            f"DistributedSampler makes {sampler.total_size} of {len(sampler.dataset)} examples, to "
-            "have shares of one "
-            "size: the risk would be that of another sample. Use a plain DataLoader, and "
-            "shard(loader)"
-        )

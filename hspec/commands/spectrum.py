@@ -14,7 +14,6 @@ from torch import nn
 
 from hspec.commands.joined import joined
 from hspec.curvature import Risk, shard
-from hspec.curvature.refusals import other_batches
 from hspec.distributed import Alone
 from hspec.errors import CommandError
 from hspec.yours import plan, spectrum_of
@@ -156,7 +155,6 @@ def _risk(options: argparse.Namespace, ranks: Alone) -> Risk:
             batches = list(islice(batches, options.batches))
         loss = _loss(options.loss)
         forward = named(options.forward) if options.forward else None
-    other_batches(batches, ranks)
     return Risk.from_module(
         module,
         batches if ranks.group is None else shard(batches),

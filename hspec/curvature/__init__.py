@@ -11,7 +11,7 @@ from hspec.curvature.hessian import gauss_newton, hessian, residual, split_produ
 from hspec.curvature.kronecker_factors import cfac, kfac, layer_gauss_newton
 from hspec.curvature.layers import LayerData, layer_data
 from hspec.curvature.risk import Risk
-from hspec.distributed import shard
+from hspec.curvature.shares import shard
 
 __all__ = [
     "A1",

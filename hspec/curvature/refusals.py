@@ -1,7 +1,7 @@
 """What a Risk refuses before it looks at a number, each with the fact and the remedy."""
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.distributed as dist
@@ -12,7 +12,6 @@ from hspec.curvature.contents import is_finite, tensors
 from hspec.curvature.engine.gathered import is_sharded
 from hspec.curvature.engine.network import Network
 from hspec.distributed import Alone
-from hspec.linalg.checkpoint import checksum
 
 
 def refuse_dropout(module: nn.Module) -> None:
@@ -45,18 +44,6 @@ def refuse_sharded(ranks: Alone, what: str) -> None:
             f"{what}: not where weights are cut up between ranks, since each rank goes over the "
             "classes of its own share. Use a module that is whole on every rank, or hessian, "
             "gauss_newton, residual, empirical_fisher, gradient_covariance and blocks"
-        )
-
-
-def other_batches(batches: Iterable, ranks: Alone) -> None:
-    """Raise ValueError, on all ranks, where a list that they will share is another on one of them:
-    together the shares would be no sample, some examples twice in it and some left out.
-    """
-    if isinstance(batches, list | tuple):
-        ranks.same(
-            "batches",
-            lambda: [checksum(t) for batch in batches for t in tensors(batch)],
-            "give what draws or shuffles them the same seed on all",
         )
 
 

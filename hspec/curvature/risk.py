@@ -20,8 +20,9 @@ from hspec.curvature.engine.precision import PRECISIONS, normal_tensors, numeric
 from hspec.curvature.independence import keeps_examples_alone, keeps_examples_apart
 from hspec.curvature.loss import Loss, as_loss
 from hspec.curvature.passes import repeated_pass
+from hspec.curvature.shares import refuse_padding
 from hspec.curvature.survey import Totals
-from hspec.distributed import ALONE, Alone, InStep, ranks_of, refuse_padding
+from hspec.distributed import ALONE, Alone, InStep, ranks_of
 
 
 class Risk:

@@ -13,8 +13,6 @@ import torch
 from torch import nn
 
 from hspec import cli
-from hspec.curvature.refusals import other_batches
-from hspec.distributed import Alone, Ranks
 from hspec.errors import CommandError
 from hspec.yours import load_spectrum, spectrum, spectrum_of
 from hspec.yours.named import named, state_of
@@ -194,22 +192,6 @@ def test_a_mistake_is_one_sentence(mynet, capsys, given, sentence):
     assert command(mynet, *given.get("more", ()), **arguments) == 1
     error = capsys.readouterr().err
     assert sentence in error and error.startswith("hspec: ") and error.count("\n") == 1
-
-
-def test_ranks_with_other_batches_are_refused():
-    """A list that one rank has shuffled otherwise: silently, some examples would count twice."""
-
-    class Two(Alone):
-        size, same = 2, Ranks.same
-
-        def gather(self, value):
-            return [value, value[::-1]]
-
-    batch = torch.ones(2, 3), torch.zeros(2)
-    with pytest.raises(ValueError, match="rank 1 has other batches than rank 0: give what draws"):
-        other_batches([batch], Two())
-    other_batches([(batch[0], batch[0])], Two())
-    other_batches(iter(()), Two())  # a loader's are not read for this
 
 
 def test_names_that_name_nothing():

@@ -169,6 +169,7 @@ def test_what_one_rank_finds_wrong_is_raised_on_all(both, wrong, kind, text):
     [
         ("weights", "rank 1 has other weights than rank 0: load one checkpoint on all"),
         ("settings", "rank 1 has other settings than rank 0"),
+        ("lists", "rank 1 has other batches than rank 0: give what draws or shuffles"),
         ("vectors", "the ranks ask for different products"),
         ("padded", "DistributedSampler makes 25 of 24 examples"),
         ("nothing", "there are no batches: the sample is empty"),

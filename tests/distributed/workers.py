@@ -355,6 +355,7 @@ def refusals() -> dict:
         "cut graph": told(cut_graph),
         "weights": told(lambda: risk(net(seed=rank))),
         "settings": told(lambda: risk(batch_norm=("eval", "batch")[rank])),
+        "lists": told(lambda: risk(data=shard(batches()[:: 1 - 2 * rank]))),
         "vectors": told(vectors_differ),
         "padded": told(padded),
         "nothing": told(lambda: risk(data=[])),
