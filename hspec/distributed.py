@@ -1,7 +1,8 @@
 """Several processes, one risk each on its share of the data: `torch.distributed`, and what all must
 agree on.
 
-Start the processes with torchrun, give each its share (`hspec.curvature.shares`), and leave the rest of the script as it is:
+Start the processes with torchrun, give each its share (`hspec.curvature.shares`), and leave the
+rest of the script as it is:
 
     dist.init_process_group()
     risk = Risk.from_module(net, shard(batches), group=dist.group.WORLD)
