@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a locale that has no "–" or "λ"
     words = _negative_values(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = parser(words).parse_args(words)
+        options, left_over = parser(words).parse_known_args(words)
+        if left_over:
+            options.misused(f"unrecognized arguments: {' '.join(left_over)}")
         _refuse_several(words)
         options.command(options)
     except (CommandError, MissingExtra, OSError) as error:  # OSError: a full disk, a closed folder
@@ -69,7 +71,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if name == called:
             module = import_module(f"hspec.commands.{name}")
             module.configure(command)
-            command.set_defaults(command=module.run)
+            command.set_defaults(command=module.run, misused=command.error)
     return top
 
 

@@ -27,8 +27,9 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], object]) ->
         write: called with a file open for binary writing.
 
     Raises:
-        OSError: it cannot be written (a full disk, no permission, a file where a folder is needed):
-            one sentence with the path and the reason. What was there before is kept.
+        OSError: it cannot be written (a full disk, no permission, a file where a folder is needed),
+            or a device or pipe is there, which a file must not replace: one sentence with the path
+            and the reason. What was there before is kept.
 
     Example:
         >>> import tempfile
@@ -40,6 +41,7 @@ def write_whole(path: str | os.PathLike, write: Callable[[BinaryIO], object]) ->
     path = Path(path)
     temporary, file = _temporary(path), None
     try:
+        _spare_devices(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent)
         with temporary.open("wb") as opened:
@@ -66,9 +68,11 @@ def temporary_folder(beside: str | os.PathLike) -> Iterator[Path]:
     What a killed writer left behind is removed by the next one.
 
     Raises:
-        OSError: the folder of `beside` cannot be made or written to.
+        OSError: the folder of `beside` cannot be made or written to, or `beside` is a device or
+            pipe, which nothing must be renamed to.
     """
     beside = Path(beside)
+    _spare_devices(beside)
     beside.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(beside.parent)
     temporary = _temporary(beside)
@@ -91,6 +95,12 @@ def remove_leftovers(folder: str | os.PathLike) -> None:
                 leftover.unlink(missing_ok=True)
         except OSError:  # finished or removed by another process this moment, or not ours to remove
             continue
+
+
+def _spare_devices(path: Path) -> None:
+    """Renaming a file to /dev/null, which root may do, would leave the machine without it."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EEXIST, f"{path} is a device or a pipe")
 
 
 class _Faithful:

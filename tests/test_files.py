@@ -43,6 +43,16 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="pipe is a device or a pipe"):
+        write_whole(pipe, lambda file: file.write(b"new"))
+    with pytest.raises(OSError, match="pipe is a device or a pipe"), temporary_folder(pipe):
+        pass
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
 SMALL_FILES = """
 import resource, signal, sys
 import torch

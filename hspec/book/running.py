@@ -56,9 +56,10 @@ def run_notebook(
 
     The kernel is this environment's own and starts in the repository's root. A notebook that fails
     leaves `output` as it was; its executed part is kept under _build/failed/.
-    Raises BookError for unknown or ill-typed parameters (before anything runs) and for a failing
-    cell.
+    Raises BookError for unknown or ill-typed parameters or a place that cannot be written (before
+    anything runs) and for a failing cell.
     """
+    _refuse_place(source, output)
     parameters = check_parameters(read_parameters(read_notebook(source)), parameters)
     with _folder_beside(output) as folder:
         executed = folder / source.name
@@ -80,13 +81,31 @@ def default_output(repository: Repository, source: Path, parameters: Mapping[str
     return repository.root / "runs" / f"{source.stem}-{short}.ipynb"
 
 
-@contextmanager
-def _folder_beside(output):
-    """A temporary folder from which the executed notebook can be renamed to `output`."""
+def _refuse_place(source, output):
+    """A notebook beside which a folder of its name, without the ending, takes figures and numbers;
+    never the one that is run.
+    """
     if output.is_dir():
         raise BookError(
             f"{output} is a folder. Name the notebook to write: -o {output / 'out.ipynb'}"
         )
+    if output.suffix != ".ipynb":
+        raise BookError(
+            f"{output} is no notebook's name. Name the notebook to write: -o {output}.ipynb"
+        )
+    if output.exists() and source.exists() and output.samefile(source):
+        raise BookError(f"{output} is the notebook to be run. Choose another place by -o.")
+    results = output.with_suffix("")
+    if results.exists() and not results.is_dir():
+        raise BookError(
+            f"{results} is a file, where the folder of figures and numbers belongs. Choose another "
+            "place by -o."
+        )
+
+
+@contextmanager
+def _folder_beside(output):
+    """A temporary folder from which the executed notebook can be renamed to `output`."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(temporary_folder(output))

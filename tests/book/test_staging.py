@@ -3,6 +3,7 @@ and a failure never replaces the last good page.
 """
 
 import json
+import os
 import shlex
 
 import nbformat
@@ -116,6 +117,23 @@ def test_what_is_missing_or_no_notebook_is_named(toy):
         run_notebook(toy, toy.book / "intro.md", {}, output)
     with pytest.raises(BookError, match="is a folder"):
         run_notebook(toy, toy.source("one"), {}, toy.root)
+
+
+def test_a_place_that_cannot_take_the_run_is_refused_before_anything_runs(toy, monkeypatch):
+    monkeypatch.setattr("hspec.book.running._papermill", None)  # would fail
+    source, taken, pipe = toy.source("one"), toy.root / "taken.ipynb", toy.root / "pipe.ipynb"
+    taken.with_suffix("").touch()
+    os.mkfifo(pipe)
+    before = source.read_bytes()
+    for output, told in {
+        toy.root / "out": r"no notebook's name.*-o .*out\.ipynb",
+        source: "is the notebook to be run",
+        taken: "taken is a file, where the folder of figures",
+        pipe: "pipe.ipynb is a device or a pipe. Choose another place",
+    }.items():
+        with pytest.raises(BookError, match=told):
+            run_notebook(toy, source, {}, output)
+    assert pipe.is_fifo() and source.read_bytes() == before and not toy.build.exists()
 
 
 NO_NOTEBOOKS = {

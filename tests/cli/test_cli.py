@@ -37,6 +37,15 @@ def test_misuse_is_told_by_status_2(arguments, capsys):
     assert "usage: hspec" in capsys.readouterr().err
 
 
+def test_a_word_too_many_is_answered_by_the_usage_of_its_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "instrument", "num_steps=40"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "usage: hspec run [-h] [-p NAME VALUE]" in said
+    assert "unrecognized arguments: num_steps=40" in said
+
+
 def test_negative_numbers_in_scientific_notation_are_values():
     words = ["run", "instrument", "-p", "learning_rate", "-1e-3", "-p", "seed", "-1"]
     given = dict(cli.parser(words).parse_args(cli._negative_values(words)).parameters)
