@@ -13,9 +13,11 @@ from hspec.models.mlp import hidden_widths
 
 NAMES = {
     "vgg11": "VGG11",
+    "vgg11_linear": "VGG11 with one linear layer",
     "resnet18": "ResNet18",
-    "resnet32": "ResNet-32",
     "resnet18_imagenet": "ResNet-18",
+    **{f"resnet{depth}": f"ResNet-{depth}" for depth in (20, 32, 44, 56)},
+    "densenet40": "DenseNet40",
     "squeezenet1_1": "SqueezeNet 1.1",
 }
 NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -40,6 +42,7 @@ class PapersNet:
 PAPERS_NETS = {
     "vgg11": PapersNet(28_157_706, 50_000, 350, "epochs", "P20, section 2: at most 5,000 a class"),
     "resnet18": PapersNet(11_173_962, 50_000, 350, "epochs", "P20, section 2"),
+    "densenet40": PapersNet(1_019_722, 50_000, 350, "epochs", "P19, section 4"),
     "resnet32": PapersNet(464_154, 50_000, 100_000, "steps", "GKX19, section 3"),
     "mlp:20": PapersNet(15_910, None, None, "epochs", "GKX19, section 3: MNIST"),
     "mlp:2048x8": PapersNet(31_510_538, None, 350, "epochs", "P20, section 7: MNIST at 32 × 32"),

@@ -15,6 +15,7 @@ from hspec.figures.densities import density_line
 from hspec.figures.descriptions import described
 from hspec.keys import canonical
 from hspec.linalg import SpectralMeasure
+from hspec.models import MODELS
 from hspec.training import Recipe
 from hspec.words import TOLD
 
@@ -53,6 +54,12 @@ def test_a_badge_says_how_far_a_net_is_from_the_papers():
     assert scale.badge([other]).startswith(
         "no net of the papers: MLP with 16 hidden units, 29,574 parameters, digits"
     )
+
+
+def test_every_net_has_a_name_that_a_reader_knows():
+    assert {model for model in MODELS if scale.model_name(model) == model} == set()
+    dense = record({"num_parameters": 1_019_434}, model="densenet40", width=1.0, dataset="MNIST")
+    assert scale.badge([dense]).startswith("the papers’ net: DenseNet40, 1,019,434 parameters; ")
 
 
 def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
