@@ -30,6 +30,13 @@ def positive_number(value: object, name: str) -> float:
     return float(value)
 
 
+def finite_number(value: object, name: str) -> float:
+    """A finite float; ValueError for anything else."""
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number; got {value!r}.")
+    return float(value)
+
+
 def random_source(generator: object) -> torch.Generator:
     """`generator` itself; TypeError where it is anything but a torch.Generator."""
     if not isinstance(generator, torch.Generator):

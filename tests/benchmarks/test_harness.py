@@ -164,7 +164,7 @@ def test_a_measurement_that_is_cut_off_goes_on_where_it_was(tmp_path, monkeypatc
     facts = {"key": "z", "title": "three numbers", "inputs": "none"}
     net = SimpleNamespace(num_parameters=3, num_examples=1, **facts)
 
-    def quadrature(name, net, m, probes, seed):
+    def quadrature(name, net, m, probes, seed, **settings):
         calls.append(name)
         if name == "cut off" and calls.count(name) == 2 and cuts:
             raise cuts.pop()

@@ -8,10 +8,12 @@ from hspec.linalg import (
     eigsh,
     identity,
     kolmogorov_smirnov,
+    lanczos,
     slq,
     wasserstein,
 )
 from hspec.linalg.quadrature import measure_from
+from hspec.linalg.radau import Radau, radau
 from hspec.linalg.ritz_weights import ritz_weights
 from hspec.linalg.tridiagonal import Tridiagonal
 
@@ -43,6 +45,59 @@ def test_gauss_rules_are_exact_to_degree_2m_minus_1(m, prescribed):
         error = abs(float(v @ w) - (measure.plain_weights * measure.nodes**degree).sum())
         assert (error < 1e-12) == (degree <= 2 * m - 1), degree
         w = A @ w
+
+
+@pytest.mark.parametrize("m", [2, 5, 9])
+def test_with_a_node_given_rules_are_exact_to_degree_2m(m, prescribed):
+    """Of the probe's own measure; the node, between two of the Gauss rule, is there."""
+    A, x = prescribed(np.linspace(-1, 1, 60)), 0.28
+    v = torch.randn(60, generator=seeded(4), dtype=torch.float64)
+    run = radau(lanczos(A, v, m), x)
+    theta, S = np.linalg.eigh(run.T)
+    assert np.abs(theta - x).min() < 1e-13 and np.abs(run.ritz()[0] - x).min() == 0.0
+    v /= v.norm()
+    w = v
+    for degree in range(2 * m + 2):
+        error = abs(float(v @ w) - (S[0] ** 2 * theta**degree).sum())
+        assert (error < 1e-12) == (degree <= 2 * m), degree
+        w = A @ w
+
+
+def test_a_node_at_zero_takes_the_turns_out_of_a_singular_spectrum(prescribed):
+    """Seven of ten eigenvalues are zero: a Gauss rule has one node there, or two beside it, by
+    turns; with the node the error falls, and is never the larger one.
+    """
+    values = np.r_[NET_LIKE[::2], np.zeros(700)]
+    exact = SpectralMeasure.from_eigenvalues(values)
+    starts = torch.randn(4, len(values), generator=seeded(0), dtype=torch.float64)
+    runs = [lanczos(torch.diag(torch.from_numpy(values)), v, 30) for v in starts]
+
+    def error(m, node):
+        cut = [
+            Tridiagonal(r.alphas[:m], r.betas[: m - 1], None, None, r.betas[m - 1]) for r in runs
+        ]
+        measures = [measure_from([run], len(values), node=node) for run in cut]
+        assert all(abs(q.weights.sum() - 1) < 1e-12 for q in measures)
+        for q, run in zip(measures, cut, strict=True):  # what is seen of the ends is from inside
+            low, high = run.ritz()[0][[0, -1]]
+            assert min(low, 0.0) <= q.support[0] and q.support[1] <= max(high, 0.0)
+        return np.mean([wasserstein(q, exact) for q in measures])
+
+    steps = range(5, 29)
+    gauss, given = ([error(m, node) for m in steps] for node in (None, 0.0))
+    assert (np.array(given) < 1.03 * np.array(gauss)).all()
+    assert np.median(np.divide(gauss, given)) > 1.1 and np.max(np.divide(gauss, given)) > 1.5
+    assert (np.array(given[2:]) < 1.05 * np.array(given[:-2])).all()
+
+
+def test_a_node_that_is_there_already_or_a_space_that_is_invariant_leaves_the_rule(prescribed):
+    values = np.r_[-1.0, 0.0, 0.0, 0.0, 0.5, 2.0]
+    whole = slq(prescribed(values), 6, 2, generator=seeded(0))  # stops after four steps
+    given = slq(prescribed(values), 6, 2, generator=seeded(0), node=0.0)
+    assert np.array_equal(given.nodes, whole.nodes) and np.array_equal(given.weights, whole.weights)
+    symmetric = Tridiagonal(np.zeros(3), np.ones(2), None, None, 1.0)  # has the node 0
+    assert radau(symmetric, 0.0) is symmetric
+    assert isinstance(radau(symmetric, 0.5), Radau)
 
 
 def test_all_steps_give_the_exact_spectrum(prescribed):
@@ -267,6 +322,8 @@ def test_refusals(prescribed):
         slq(A, 2, 0, generator=seeded(0))
     with pytest.raises(ValueError, match="gaussian or rademacher; got 'uniform'"):
         slq(A, 2, 1, generator=seeded(0), probes="uniform")
+    with pytest.raises(ValueError, match="The node must be a finite number; got nan"):
+        slq(A, 2, 1, generator=seeded(0), node=float("nan"))
 
 
 def test_the_callback_counts_all_probes(prescribed):
