@@ -22,7 +22,9 @@ def inner(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     """
     if A.device.type != "cpu":
         return (A * B).sum(1, dtype=torch.float64)
-    return torch.stack([_chunked_dot(a, b) for a, b in zip(A, B, strict=True)])
+    if A.shape[0] == 1 and A.shape[1] <= CHUNK:
+        return torch.dot(A[0], B[0]).double().view(1)
+    return torch.stack([_chunked_dot(a, b) for a, b in zip(A.unbind(), B.unbind(), strict=True)])
 
 
 def cross(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
@@ -55,15 +57,14 @@ def norms(A: torch.Tensor) -> torch.Tensor:
     """
     if A.device.type == "cpu":
         squares = inner(A, A)
-        if A.dtype == torch.float64 or bool(
-            ((squares > SQUARES[0]) & (squares < SQUARES[1])).all()
-        ):
+        least, most = SQUARES
+        if A.dtype == torch.float64 or all(least < square < most for square in squares.tolist()):
             return squares.sqrt()
     return torch.linalg.vector_norm(A, dim=1, dtype=torch.float64)
 
 
 def _chunked_dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    if len(a) <= CHUNK:
+    if a.numel() <= CHUNK:
         return torch.dot(a, b).double()
     pairs = zip(a.split(CHUNK), b.split(CHUNK), strict=True)
     return torch.stack([torch.dot(x, y) for x, y in pairs]).double().sum()

@@ -157,21 +157,19 @@ class Partial:
         current = current.copy()
         current[:, j + 1] = 1.0  # q_j · q_j
         new = np.zeros_like(current)
-        i = np.arange(j)
         if j:
-            below = np.where(i > 0, np.take(betas, np.maximum(i - 1, 0), axis=1), 0.0)
-            value = (
-                betas[:, i] * current[:, i + 2]
-                + (alphas[:, i] - alphas[:, j : j + 1]) * current[:, i + 1]
-                + below * current[:, i]
-                - betas[:, j - 1 : j] * previous[:, i + 1]
-            )
+            value = betas * current[:, 2 : j + 2]
+            value += (alphas[:, :j] - alphas[:, j:]) * current[:, 1 : j + 1]
+            value[:, 1:] += betas[:, :-1] * current[:, 1:j]
+            value -= betas[:, -1:] * previous[:, 1 : j + 1]
             unexplained = along > np.abs(value[:, -1])
             self.noise = np.maximum(self.noise, np.where(unexplained, along, 0.0))
-            rounding = self.eps * (betas[:, i] + beta[:, None]) + self.noise[:, None]
+            rounding = self.eps * (betas + beta[:, None]) + self.noise[:, None]
             with np.errstate(divide="ignore", invalid="ignore"):
                 value = (value + np.copysign(rounding, value)) / beta[:, None]
-            new[:, 1 : j + 1] = np.nan_to_num(value, nan=1.0, posinf=1.0, neginf=-1.0)
+            if not beta.all():
+                value = np.nan_to_num(value, nan=1.0, posinf=1.0, neginf=-1.0)
+            new[:, 1 : j + 1] = value
         new[:, j + 1] = self.eps
         new[beta == 0] = 0.0  # a run that has stopped asks for nothing
         self.omega[1] = current

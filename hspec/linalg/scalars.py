@@ -22,12 +22,16 @@ class Scalars:
         self.alive = torch.ones(
             num_probes, dtype=torch.bool, device=A.device
         )  # all βs exceed rounding
+        self.scale = torch.zeros_like(self.alphas[:, 0])  # the largest |α_j| + β_{j−1} + β_j so far
         self.step = 0
 
     def record(self, alpha: torch.Tensor, beta: torch.Tensor) -> None:
         """The scalars (n_v,) of one step more."""
-        self.alphas[:, self.step], self.betas[:, self.step] = alpha, beta
-        self.alive &= beta > self.share * self._norm_estimate().amax(1)
+        j = self.step
+        self.alphas[:, j], self.betas[:, j] = alpha, beta
+        size = alpha.abs() + self.betas[:, j - 1] + beta if j else alpha.abs() + beta
+        torch.maximum(self.scale, size, out=self.scale)
+        self.alive &= beta > self.share * self.scale
         self.step += 1
 
     def _norm_estimate(self) -> torch.Tensor:
