@@ -3,6 +3,7 @@ and what the theme gets wrong for it.
 """
 
 import inspect
+import json
 import platform
 import re
 import shutil
@@ -189,12 +190,19 @@ class TellSeconds(SphinxTransform):
     default_priority = 800
 
     def apply(self, **_):
-        seconds = read_seconds(Path(self.env.srcdir))
+        seconds, own = read_seconds(Path(self.env.srcdir)), _own_run(self.document["source"])
         for block in self.document.findall(nodes.literal_block):
             if block.get("language") == "bash":
-                text = with_seconds(block.astext(), seconds)
+                text = with_seconds(block.astext(), seconds, own)
                 block.rawsource, block.children = text, []
                 block += nodes.Text(text)
+
+
+def _own_run(source):
+    """The record of a chapter's run, from its executed notebook; None where the page is none."""
+    if not source.endswith(".ipynb"):
+        return None
+    return json.loads(Path(source).read_text(encoding="utf-8"))["metadata"].get("hspec")
 
 
 def _within(node, kinds):

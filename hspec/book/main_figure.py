@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from hspec.chapters.bulk_and_outliers.figures import bulk_with_spikes
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.experiments import Record, Store
+from hspec.experiments.scale import net_name
 from hspec.figures.style import panels, set_style
 from hspec.linalg import KERNEL_WIDTHS
 
@@ -36,7 +37,7 @@ def main_figure(record: Record) -> Figure:
     figure, (axis,) = panels(1, 1, width=8.4, height=3.2)
     bulk_with_spikes(axis, record.spectrum("deflated_"), record["outliers"], width)
     axis.set_title(
-        f"Hessian of the training loss: {record.setting.model} with {record.num_parameters:,} "
+        f"Hessian of the training loss: {net_name(record)}, with {record.num_parameters:,} "
         "parameters, "
         f"{record.setting.dataset}, {record.num_examples} images"
     )

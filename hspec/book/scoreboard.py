@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hspec.book.evidence import judged
 from hspec.book.judged import Judged
 from hspec.book.scales import where_scales_differ
-from hspec.experiments import CLAIMS, Store
+from hspec.experiments import CLAIMS, Record, Store
+from hspec.experiments.scale import counted, trained_for
 from hspec.figures.tables import typeset
 
 
@@ -67,29 +68,51 @@ ORIGINS = {
 def scoreboard_page(store: Store) -> str:
     """The Markdown of the page: one line a claim."""
     results = judged(store)
-    decided = sum(bool(found) for found in results.values())
+    waiting = sum(not found for found in results.values())
     head = ["claim", "full width", "narrower", "the number", "published"]
     rows = [_row(claim, results[claim]) for claim in CLAIMS]
     return "\n".join(
         [
             "# Scoreboard",
             "",
-            INTRODUCTION.format(decided=decided, claims=len(CLAIMS)),
+            INTRODUCTION.format(waiting=f"; {waiting} are not judged yet" if waiting else ""),
             "",
             f"| {' | '.join(head)} |",
             "|" + "---|" * len(head),
             *rows,
             "",
             where_scales_differ(results, store),
+            "",
+            *_every_net(results),
         ]
     )
 
 
+def _every_net(results: dict[str, list[Judged]]) -> list[str]:
+    """A section with a row for each claim and net, also those that the lines above leave out."""
+    rows = [
+        f"| {claim} | {result.chip} | {_named(result)}{_trained(result.record)} |"
+        for claim, found in results.items()
+        for result in found
+    ]
+    if not rows:
+        return []
+    head = ["| claim | verdict | net |", "|---|---|---|"]
+    return [
+        "## Every net by itself",
+        "",
+        ":::{dropdown} One row a claim and net",
+        *head,
+        *rows,
+        ":::",
+    ]
+
+
 INTRODUCTION = """\
-What the results that come with this book say of every claim, one line each; {decided} of the
-{claims} claims are decided by stored results so far, the others by a run of their chapter. A claim
-is decided by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
-does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold. The criteria are
+What the results that come with this book say of every claim, one line each{waiting}. A claim is
+judged by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
+does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold; the number shown
+is the one that decides, of the first net that the line names. The criteria are
 this book's own, and the chapter says them beside each number. *Full width* is a net of the papers
 on their data; `--profile paper` behind a command runs its chapter so. *Toy* is a narrow net on
 scanned digits, the scale of the chapters' own runs: the answer where nothing larger was measured.
@@ -117,6 +140,10 @@ def _row(claim: str, found: list[Judged]) -> str:
 
 def _named(result: Judged) -> str:
     return f"{'toy: ' * result.toy}{result.net}"
+
+
+def _trained(record: Record) -> str:
+    return f", {counted(*trained_for([record]))}" if record.setting else ""
 
 
 def _number(result: Judged) -> str:

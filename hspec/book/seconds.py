@@ -15,7 +15,9 @@ from hspec.book.repository import Repository
 
 FILE = "seconds.json"
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TOLD = re.compile(r"^# (?:(?:more than )?\d[\d mins]* on one core|not timed: .*)\n", re.MULTILINE)
+TOLD = re.compile(
+    r"^# (?:(?:more than )?\d[\d mins]* on one core|not timed[:;] .*)\n", re.MULTILINE
+)
 TRAILING = re.compile(r"\s{2,}#.*| \\\n\s*")  # a comment behind a command; a line that goes on
 # What is not timed, and why not: the first pattern that is found in the command.
 REASONS = {
@@ -45,9 +47,14 @@ def _lines(block: str) -> Iterator[tuple[str, str]]:
             yield ("" if command.startswith("#") else command, line)
 
 
-def with_seconds(block: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
+def with_seconds(
+    block: str, seconds: Mapping[str, Mapping[str, Any]], own: Mapping[str, Any] | None = None
+) -> str:
     """The text of a block with a comment above each command: how long it takes, or why that is not
-    known.
+    known, which is said once of commands that follow each other.
+
+    own: the record of the page's run (`hspec.book.staging.stage_chapter`), where it is one of a
+    chapter: how long its own parameters take says something of others.
 
     Example:
         >>> print(with_seconds("brew tea\\nfetch milk\\n", {"brew tea": {"seconds": 260}}))
@@ -56,10 +63,13 @@ def with_seconds(block: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
         fetch milk
         <BLANKLINE>
     """
-    lines = []
+    lines, said = [], ""
     for command, line in _lines(TOLD.sub("", block)):
-        if command and (comment := told(command, seconds)):
-            lines.append(f"# {comment}\n")
+        if command:
+            comment = told(command, seconds, own)
+            if comment and not (comment == said and command not in seconds):
+                lines.append(f"# {comment}\n")
+            said = comment
         lines.append(line)
     return "".join(lines)
 
@@ -68,14 +78,23 @@ def with_seconds(block: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
 UNTIMED = "the end of its page says what its own parameters take"
 
 
-def told(command: str, seconds: Mapping[str, Mapping[str, Any]]) -> str:
+def told(
+    command: str,
+    seconds: Mapping[str, Mapping[str, Any]],
+    own: Mapping[str, Any] | None = None,
+) -> str:
     """What stands above a command: its seconds, or why there are none."""
     if command in seconds:
         known = seconds[command]
         more = "more than " if known.get("ended") else ""
         return f"{more}{spoken(known['seconds'])} on one core"
-    why = reason(command) or (UNTIMED if re.match("hspec run|papermill", command) else "")
-    return f"not timed: {why}" if why else ""
+    if why := reason(command):
+        return f"not timed: {why}"
+    if not re.match("hspec run|papermill", command):
+        return ""
+    if own and own.get("measuring"):
+        return f"not timed; measuring this page's own results took {spoken(own['measuring'])}"
+    return f"not timed: {UNTIMED}"
 
 
 def spoken(seconds: float) -> str:

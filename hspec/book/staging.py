@@ -173,7 +173,7 @@ Download {{download}}`this page as an executed notebook <{chapter}.ipynb>`. Thes
 clone of the repository, run it again with the parameters of this page, and build the page again.
 {how_long}
 
-```bash
+```sh
 {rerun_command(chapter, record["parameters"])}
 hspec book --profile {record["profile"]} --only {chapter}
 ```

@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,8 @@ def take_time(repository: Repository, command: str, most: int | None = None) -> 
         )
         after = os.times()
     spent = sum(after[2:4]) - sum(before[2:4])  # of all processes that it started
-    ended = bool(done.returncode and most and spent > 0.9 * most)
+    killed = done.returncode == -signal.SIGKILL  # itself; else its kernel was, and it says so
+    ended = bool(done.returncode and most and (killed or spent > 0.9 * most))
     if done.returncode and not ended:
         print(done.stderr.decode(), file=sys.stderr)
         done.check_returncode()

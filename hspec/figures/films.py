@@ -13,6 +13,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
+from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import (
     SMOOTHING,
@@ -156,10 +157,8 @@ def published(films: list[list[Frame]]) -> Figure | None:
 def describe(frames: list[Frame]) -> str:
     """One line on the net and the images of a film."""
     record, setting = frames[0], frames[0].setting
-    net = f"{setting.model} at width {setting.width:g}"
-    norm = "" if setting.norm == "batch" else " without norm"
     images = f"Hessian of {record.num_examples:,} images"
-    return f"{net}{norm} ({record.num_parameters:,} parameters), {setting.dataset}, {images}"
+    return f"{net_name(record)} ({record.num_parameters:,} parameters), {setting.dataset}, {images}"
 
 
 def by_norm(films: list[list[Frame]]) -> dict[str, list[Frame]]:

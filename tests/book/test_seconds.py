@@ -11,7 +11,13 @@ import pytest
 from hspec.book import seconds
 from hspec.book.pages import timed_text
 from hspec.book.repository import Repository
-from hspec.book.seconds import all_commands, commands_of, read_seconds, with_seconds
+from hspec.book.seconds import (
+    UNTIMED,
+    all_commands,
+    commands_of,
+    read_seconds,
+    with_seconds,
+)
 from hspec.book.timing import take_time
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +56,24 @@ def test_seconds_are_told_once_and_anew():
     assert with_seconds("hspec run a --profile paper\n", {}).startswith(
         "# not timed: wants a large"
     )
+
+
+def test_a_reason_is_said_once_and_seconds_of_each():
+    block = "hspec run a --profile paper\nhspec run b --profile paper\nhspec run c -p d 1\n"
+    seconds = {"hspec run a": {"seconds": 3}, "hspec run b": {"seconds": 3}}
+    lines = with_seconds(f"{block}hspec run a\nhspec run b\n", seconds).splitlines()
+    assert [line for line in lines if line.startswith("#")] == [
+        "# not timed: wants a large GPU",
+        f"# not timed: {UNTIMED}",
+        "# 3 s on one core",
+        "# 3 s on one core",
+    ]
+
+
+def test_of_what_is_not_timed_a_page_says_what_its_own_results_took():
+    told = with_seconds("hspec run a -p b 1\n", {}, {"measuring": 150.0, "seconds": 40.0})
+    assert told.startswith("# not timed; measuring this page's own results took 2 min 30 s\n")
+    assert with_seconds(told, {}).startswith("# not timed: the end of its page")
 
 
 def test_a_command_is_timed_with_its_output_elsewhere(toy, monkeypatch):

@@ -17,6 +17,7 @@ from hspec.chapters.averaging.verdict import (
     steps_for,
 )
 from hspec.experiments import Record
+from hspec.experiments.scale import net_name
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
@@ -33,9 +34,9 @@ DOTS = {"G0": ("G0", "o"), "G1": ("G1", "D"), "G2": ("G2", "v"), "G12": ("G1+2",
 ZERO = 1e-6
 
 
-def net_name(record: Record) -> str:
-    """ "vgg11, 50 per class"."""
-    return f"{record.setting.model}, {record.num_examples // record.num_classes} per class"
+def net_and_sample(record: Record) -> str:
+    """ "VGG11 at 1/16 of the width, 50 per class"."""
+    return f"{net_name(record)}, {record.num_examples // record.num_classes} per class"
 
 
 def scree_plots(records: Sequence[Record], columns: int = 2) -> Figure:
@@ -64,7 +65,7 @@ def draw_scree(axis: Axes, record: Record) -> None:
             rank, values, marker + "-", color=COLOURS[name], markersize=4, linewidth=0.8, label=name
         )
     axis.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
-    axis.set_title(net_name(record))
+    axis.set_title(net_and_sample(record))
     axis.set_xlabel("rank k (dashed: C)")
     axis.set_ylabel("eigenvalue λ_k")
 
@@ -181,7 +182,7 @@ def approximation_row(record: Record) -> dict[str, object]:
     ratios = {part: eigenvalue_ratios(record, part) for part in NAMES}
     captured = {"captured by δ_c": "delta", "by g_c": "weighted", "by G1+2": "cross"}
     return {
-        "net": net_name(record),
+        "net": net_and_sample(record),
         "training error": record.error_rate,
         **{f"{NAMES[part]} / G": (found.min(), found.max()) for part, found in ratios.items()},
         "δ_c, G": overlap(record, "delta", "G"),
@@ -220,7 +221,7 @@ def price_row(record: Record, space: str) -> dict[str, object]:
     captured = float(record[f"{space}_captured"])
     steps = steps_for(record, captured)
     return {
-        "net": net_name(record),
+        "net": net_and_sample(record),
         "averages": SPACES[space][0],
         "in products": float(record[f"{space}_products"]),
         "in seconds": float(record[f"{space}_seconds"]),

@@ -86,7 +86,11 @@ def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]
     settled = verdict_settling(film, epoch)
     told = [
         _negative(film, later),
-        finding(f"The mean change of the spectrum over an epoch is {settled[0].value}.", *settled),
+        finding(
+            f"{net_name(film[0])}, {film[0].setting.dataset}: the mean change of the spectrum over "
+            f"an epoch is {settled[0].value}.",
+            *settled,
+        ),
     ]
     if not stored:
         return told

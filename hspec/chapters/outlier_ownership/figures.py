@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hspec.chapters.outlier_ownership.verdict import verdict_ownership
 from hspec.experiments import Record
+from hspec.experiments.claims import MARKS
+from hspec.experiments.scale import counted, net_name, trained_for
 from hspec.figures.densities import MARGIN, density_band, density_floor
 from hspec.figures.style import COLOURS, LINE_STYLES, LINE_WIDTHS, SEQUENTIAL, panels, rank_axis
 from hspec.figures.tables import named_values, tabulated
@@ -160,6 +163,27 @@ def energy_table(record: Record) -> pd.DataFrame:
         "‖H‖_F² over the energy of the bulk up to λ_max(H)": (of_h / (whole - beyond), ".2f"),
     }
     return named_values("energy", values)
+
+
+def every_net(records: list[Record]) -> pd.DataFrame:
+    """A row a net: the four numbers of the claim, each with its verdict."""
+    return pd.DataFrame(_row(record) for record in records)
+
+
+def _row(record: Record) -> dict[str, object]:
+    told = [f"{MARKS[v.outcome]} {v.value.partition(';')[0]}" for v in verdict_ownership(record)]
+    names = (
+        "overlap of the top C",
+        "λ_max(H) / λ_C(Hess)",
+        "left after the knock-out, over λ_C",
+        "H's share of the bulk's energy",
+    )
+    return {
+        "net": net_name(record),
+        "data": f"{record.setting.dataset}, N = {record.num_examples:,}",
+        "trained": counted(*trained_for([record])),
+        **dict(zip(names, told, strict=True)),
+    }
 
 
 def _moment(measure: SpectralMeasure, k: int, above: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.outliers import TOLERANCE
 from hspec.experiments.records import Record
-from hspec.experiments.scale import net_name
+from hspec.experiments.scale import by_net, net_name
 from hspec.experiments.uncertainty import ONE_NET, bounded, marked, repeated
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
@@ -120,15 +120,28 @@ def findings(record: Record) -> list[str]:
     ]
 
 
+def _bulk_share(record: Record) -> float:
+    return energy_ratio(record.spectrum("h_"), record.spectrum("hess_"))[0]
+
+
+def _spread(shares: Sequence[float]) -> str:
+    ends = sorted({f"{share:.2f}" for share in shares})
+    return " to ".join(dict.fromkeys((ends[0], ends[-1])))
+
+
 def across_scales(records: Sequence[Record]) -> str:
     """On which side of the threshold H's share of the bulk's energy lies in each net."""
-    shares = {net_name(r): energy_ratio(r.spectrum("h_"), r.spectrum("hess_"))[0] for r in records}
-    if len(shares) < 2:
+    nets = [
+        (f"{net_name(of[0])} ({of[0].setting.dataset})", [_bulk_share(record) for record in of])
+        for of in by_net(records)
+    ]
+    if len(nets) < 2:
         return ""
-    told = ", ".join(f"{share:.2f} in {name}" for name, share in shares.items())
-    if len({share >= OWNER for share in shares.values()}) > 1:
+    told = ", ".join(f"{_spread(shares)} in {name}" for name, shares in nets)
+    shares = [share for _, found in nets for share in found]
+    if len({share >= OWNER for share in shares}) > 1:
         return f"$H$ makes {told} of the bulk's energy: the reason is not found."
-    side = "at least" if min(shares.values()) >= OWNER else "less than"
+    side = "at least" if min(shares) >= OWNER else "less than"
     return (
         f"$H$ makes {told} of the bulk's energy, {side} {OWNER:g} in each: the verdicts differ "
         "where the probes of one net are too few to decide, not because the nets do."

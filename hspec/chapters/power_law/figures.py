@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
 from hspec.experiments import Record
 from hspec.experiments.fits import RADII, Branch, Fit, branch, floors
+from hspec.experiments.scale import model_name
 from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
@@ -87,7 +88,7 @@ def title(record: Record) -> str:
     setting = record.setting
     if setting is None:
         return f"control: {record.options['law']}"
-    return f"H: {setting.model}, {setting.dataset}"
+    return f"H: {model_name(setting.model)}, {setting.dataset}"
 
 
 def law_fits(records: list[Record]) -> Figure:
