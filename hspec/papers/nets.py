@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hspec.experiments.records import Record
 from hspec.experiments.store import Store
 from hspec.papers.films import FILMS
 from hspec.papers.net import PublishedNet
@@ -25,6 +26,15 @@ PUBLISHED_NETS: dict[str, PublishedNet] = {
     **FILMS,
     "vgg11-mnist-1351": POWER_LAW,
 }
+
+
+def stored_of(kind: str, experiment: str, store: Store | None = None) -> list[Record]:
+    """What is stored of one experiment of all nets whose names begin with ``kind``,
+    in the order of :data:`PUBLISHED_NETS`.
+    """
+    nets = [net for name, net in PUBLISHED_NETS.items() if name.startswith(kind)]
+    found = (net.records(store).get(experiment) for net in nets)
+    return [record for record in found if record is not None]
 
 
 class Comparison(NamedTuple):

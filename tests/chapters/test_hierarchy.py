@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import silhouette_samples
 
-from hspec.chapters.hierarchy.figures import map_of_means
+from hspec.chapters.hierarchy.figures import clusters_of_nets, map_of_means, maps_of_nets
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
 from hspec.curvature import class_means
@@ -19,6 +19,7 @@ from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.clusters import distances, inner_products, silhouettes
 from hspec.experiments.records import Record
+from hspec.papers.nets import stored_of
 
 ROOT = Path(__file__).parents[2]
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
@@ -42,6 +43,19 @@ def test_a_legend_has_the_names_of_classes_that_a_reader_knows():
         plt.close(figure)
     assert "0  tench" in legends and "9  parachute" in legends
     assert not [text for text in legends if re.search(r"n\d{8}", text)]
+
+
+def test_nets_stand_side_by_side():
+    """In the order of the papers' list; the table says what each map is of."""
+    dense = stored_of("densenet40", "geometry", Store(published=ROOT / "data/results"))
+    assert dense and all(record.setting.model == "densenet40" for record in dense)
+    figure, frame = maps_of_nets(dense), clusters_of_nets(dense)
+    titles = [axis.get_title() for axis in figure.axes]
+    plt.close(figure)
+    assert titles == [
+        f"{net}, {data}" for net, data in zip(frame["net"], frame["data"], strict=True)
+    ]
+    assert titles[0] == "DenseNet40, MNIST"
 
 
 def test_distances_are_those_of_the_vectors():

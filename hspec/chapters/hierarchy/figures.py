@@ -4,13 +4,15 @@ and the log-spectra of G's parts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from hspec.chapters.hierarchy.verdict import FLOORS, nearest_share, silhouette_summary
 from hspec.experiments import Record
-from hspec.experiments.scale import class_names
+from hspec.experiments.scale import class_names, net_name
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.kernels import note_kernel
 from hspec.figures.maps import MOST_LABELS, class_colours, draw_map
@@ -22,6 +24,13 @@ METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
 DECADES = 400  # grid points of a log-spectrum
 KERNEL = 0.12  # decades: narrower than the bulks, wider than the spacing of the outer nodes
 
+CLUSTERS = {
+    "silhouette by c": "{:.2f} ± {:.2f}",
+    "by c'": ".2f",
+    "shuffled": ".2f",
+    "p": ".2g",
+    "nearest class mean is g_c": ".0%",
+}
 LEVELS = {
     "A1": "class means g_c",
     "A2": "means g_{c,c}",
@@ -44,6 +53,34 @@ def map_of_means(record: Record) -> Figure:
         discs = [axes[0].plot([], [], "o", color=colour)[0] for colour in class_colours(len(names))]
         figure.legend(discs, names, loc="outside right center")
     return figure
+
+
+def maps_of_nets(records: Sequence[Record]) -> Figure:
+    """The map by distances of each net, side by side; which net and data above it.
+
+    Source: P19, figure 3, whose maps are of squared distances.
+    """
+    figure, axes = panels(1, len(records), width=3.6, height=4.0)
+    for axis, record in zip(axes, records, strict=True):
+        draw_map(axis, record, record["euclidean_map"])
+        axis.set_title(f"{net_name(record)}, {record.setting.dataset}")
+    return figure
+
+
+def clusters_of_nets(records: Sequence[Record]) -> pd.DataFrame:
+    """One row a net: how many of its images it takes for another class,
+    and how its means cluster by distances.
+    """
+    rows = (
+        {
+            "net": net_name(record),
+            "data": record.setting.dataset,
+            "misclassified": record.error_rate,
+            **cluster_row(record, "euclidean"),
+        }
+        for record in records
+    )
+    return tabulated(rows, {"misclassified": ".1%", **CLUSTERS}).drop(columns="metric")
 
 
 def map_frame(record: Record) -> pd.DataFrame:
@@ -96,16 +133,7 @@ def silhouettes(record: Record) -> Figure:
 
 def cluster_frame(record: Record) -> pd.DataFrame:
     """The numbers of both metrics side by side; errors over classes."""
-    return tabulated(
-        (cluster_row(record, metric) for metric in METRICS),
-        {
-            "silhouette by c": "{:.2f} ± {:.2f}",
-            "by c'": ".2f",
-            "shuffled": ".2f",
-            "p": ".2g",
-            "nearest class mean is g_c": ".0%",
-        },
-    )
+    return tabulated((cluster_row(record, metric) for metric in METRICS), CLUSTERS)
 
 
 def cluster_row(record: Record, metric: str) -> dict[str, object]:
