@@ -14,7 +14,7 @@ from hspec.curvature.data import Batch
 from hspec.curvature.engine import differences
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.layers import Plain
-from hspec.curvature.engine.memory import free_memory, is_out_of_memory
+from hspec.curvature.engine.memory import SavedBytes, free_memory, is_out_of_memory, resident
 from hspec.curvature.engine.padding import HeldPadding
 from hspec.curvature.loss import WholeTerms
 
@@ -45,6 +45,8 @@ class Attempt:
     compared_in: torch.dtype | None = None
     not_compared: str = ""  # why, where nothing is said
     differs: bool = False  # from the same products in float64, more than PyTorch's own layers do
+    num_bytes: float = 0.0  # of a graph of the examples
+    copy: Objective | None = None  # the network's, in its own dtype, for whoever moves it next
 
     @property
     def faults(self) -> list[str]:
@@ -74,18 +76,36 @@ def attempt(objective: Objective, rung: Rung, check: bool) -> Attempt:
     few = FEW if objective.network.num_parameters <= LARGE else FEWER
     for batch in objective.data.first_few(few):
         try:
-            graph = BatchGraph.build(objective, batch, rung)
+            tried.num_bytes = weight(objective, batch, rung)
         except Exception as error:
             raise_if_out_of_memory(error)
             tried.errors = {"all": error}
             continue
         tried.batch, tried.errors = batch, {}
         if not (check and _compare(tried, objective)):
+            graph = BatchGraph.build(objective, batch, rung)
             generator = torch.Generator().manual_seed(1)
             v = differences.direction(objective.network.parameters, generator)
             _, tried.errors = _products(graph, v)
         break
     return tried
+
+
+def weight(objective: Objective, batch: Batch, rung: Rung) -> float:
+    """Bytes that a graph of the batch holds beside the parameters."""
+    network = objective.network
+    saved = SavedBytes(besides=network.parameters)
+    try:
+        with saved:
+            graph = BatchGraph.build(objective, batch, rung)
+    except RuntimeError as error:
+        raise_if_out_of_memory(error)
+        before = resident(
+            network.device
+        )  # torch.func inside the net knows no hooks on what is saved
+        graph = BatchGraph.build(objective, batch, rung)
+        saved.total = max(0, resident(network.device) - before)
+    return float(saved.total + sum(g.nbytes for g in graph.gradient if g is not None))
 
 
 def _products(graph: BatchGraph, v: list[Tensor]) -> tuple[Products, dict[str, Exception]]:
@@ -120,13 +140,15 @@ def _compare(tried: Attempt, objective: Objective) -> bool:
             batch = objective.data.in_dtype(tried.batch, dtype)
             near = _nearby(tried.rung, other, batch, network.parameters)
             findings = _against_differences(near, other, batch)
-            differs = dtype != network.dtype and _differs(tried, objective, near)
+            same = other if dtype == network.dtype else objective.in_dtype(network.dtype)
+            differs = same is not other and _differs(tried, same, near)
         except Exception as error:  # the net cannot be computed in this dtype
             raise_if_out_of_memory(error)
             tried.not_compared = first_line(error)
             continue
         tried.not_compared = ""
         tried.findings, tried.compared_in, tried.differs = findings, dtype, differs
+        tried.copy = same
         tried.errors |= near.errors
         return True
     return False
@@ -171,17 +193,16 @@ def _slope(gradient: Sequence[Tensor | None], v: list[Tensor]) -> tuple[Tensor, 
     return slope, size
 
 
-def _differs(tried: Attempt, objective: Objective, near: _Nearby) -> bool:
-    """Whether products in the net's own dtype are farther from these than PyTorch's own
-    layers give them; errors on the way are noted.
+def _differs(tried: Attempt, same: Objective, near: _Nearby) -> bool:
+    """Whether products in the net's own dtype, by a copy of it, are farther from these than
+    PyTorch's own layers give them; errors on the way are noted.
     """
-    same = objective.in_dtype(objective.network.dtype)
     same.network.move_to(near.theta)
     v = [t.to(q.dtype) for t, q in zip(near.v, same.network.parameters, strict=True)]
     products, errors = _products(BatchGraph.build(same, tried.batch, tried.rung), v)
     tried.errors |= errors
     off = relative(products, near.products)
-    if off <= AGREES[objective.network.dtype] or tried.rung is Plain:
+    if off <= AGREES[same.network.dtype] or tried.rung is Plain:
         return False
     plain, errors = _products(BatchGraph.build(same, tried.batch, Plain), v)
     return not errors and relative(plain, near.products) < off / 2

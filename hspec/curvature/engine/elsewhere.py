@@ -20,15 +20,17 @@ COPY_BYTES = 12  # a parameter's share of the memory of a copy that is moved
 RELATIVE = {"least": 0.0}  # two outputs are compared relative to their size, however small
 
 
-def elsewhere(objective: Objective, batch: Batch) -> Objective | None:
-    """A copy, moved to a θ nearby where no parameter is zero;
+def elsewhere(
+    objective: Objective, batch: Batch, other: Objective | None = None
+) -> Objective | None:
+    """A copy, `other` where there is one already, moved to a θ nearby where no parameter is zero;
     None where the net fails or memory lacks.
     """
     network = objective.network
-    if network.num_parameters * COPY_BYTES > free_memory(network.device):
+    if other is None and network.num_parameters * COPY_BYTES > free_memory(network.device):
         return None
     try:
-        other = objective.in_dtype(network.dtype)
+        other = other or objective.in_dtype(network.dtype)
         theta = network.parameters
         v = differences.direction(theta, torch.Generator().manual_seed(2), share=1.0)
         other.network.move_to(theta, v, STEP)
@@ -38,10 +40,11 @@ def elsewhere(objective: Objective, batch: Batch) -> Objective | None:
         return None
 
 
-def refuse_randomness(objective: Objective, batch: Batch) -> None:
-    """Raise ValueError where two evaluations of a batch differ elsewhere,
-    whatever they do at θ."""
-    other = elsewhere(objective, batch)
+def refuse_randomness(objective: Objective, batch: Batch, copy: Objective | None = None) -> None:
+    """Raise ValueError where two evaluations of a batch differ elsewhere, whatever they do at θ;
+    copy: of the network, which may be moved, where there is one.
+    """
+    other = elsewhere(objective, batch, copy)
     if other is not None and not same(_outputs(other, batch), _outputs(other, batch), **RELATIVE):
         raise changed(where_passes_differ(other.network, other.data, batch, **RELATIVE))
 

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from hspec.curvature.data import Batch
 from hspec.curvature.engine import differences
-from hspec.curvature.engine.attempt import AGREES, raise_if_out_of_memory, relative
+from hspec.curvature.engine.attempt import AGREES, raise_if_out_of_memory, relative, weight
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
-from hspec.curvature.engine.memory import SavedBytes, resident
 from hspec.curvature.engine.network import flat
 
 MAX_BLOCK = 16  # vectors in one sweep: bounds the memory of a sweep to this many times that of one
@@ -72,33 +71,20 @@ def _is_narrowing(parameters: list[Tensor]) -> bool:
     return sum(d for _, d in shapes) >= NARROWING * sum(k for k, _ in shapes)
 
 
-def graph_bytes(objective: Objective, batch: Batch, rung: Rung) -> tuple[float, float]:
-    """(bytes of a graph whatever the batch, bytes by entry of the batch)."""
-    whole = _weight(objective, batch, rung)
+def graph_bytes(
+    objective: Objective, batch: Batch, rung: Rung, whole: float
+) -> tuple[float, float]:
+    """(bytes of a graph whatever the batch, bytes by entry of the batch); that of this batch holds
+    `whole`.
+    """
     if objective.data.is_paired and len(batch.content[1]) > 1:
         x, y = batch.content
         half = replace(batch, content=(x[: len(y) // 2], y[: len(y) // 2]))
         try:
-            less = _weight(objective, half, rung)
+            less = weight(objective, half, rung)
         except Exception as error:  # it takes batches of one size only
             raise_if_out_of_memory(error)
         else:
             slope = max(0.0, (whole - less) / (batch.num_numbers - half.num_numbers))
             return max(0.0, whole - slope * batch.num_numbers), slope
     return 0.0, whole / max(1, batch.num_numbers)
-
-
-def _weight(objective: Objective, batch: Batch, rung: Rung) -> float:
-    network = objective.network
-    saved = SavedBytes(besides=network.parameters)
-    try:
-        with saved:
-            graph = BatchGraph.build(objective, batch, rung)
-    except RuntimeError as error:
-        raise_if_out_of_memory(error)
-        before = resident(
-            network.device
-        )  # torch.func inside the net knows no hooks on what is saved
-        graph = BatchGraph.build(objective, batch, rung)
-        saved.total = max(0, resident(network.device) - before)
-    return float(saved.total + sum(g.nbytes for g in graph.gradient if g is not None))

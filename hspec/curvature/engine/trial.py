@@ -51,16 +51,17 @@ def make_plan(objective: Objective, check: bool) -> Plan:
         tried.append(attempt(objective, rung, check))
         if tried[-1].is_right:
             break
+        tried[-1].copy = None
     usable = [one for one in tried if one.batch is not None]
     if not usable:
         raise tried[-1].errors["all"]
     chosen = min(usable, key=lambda one: len(one.faults))  # the first of the best
     if check:
-        refuse_randomness(objective, chosen.batch)
+        refuse_randomness(objective, chosen.batch, chosen.copy)
     wrong = _refusals(objective, chosen)
     rung = chosen.rung
     note = "" if rung is FastLayers else f"by {rung.name}, since {tried[0].why}"
-    fixed, slope = graph_bytes(objective, chosen.batch, rung)
+    fixed, slope = graph_bytes(objective, chosen.batch, rung, chosen.num_bytes)
     checks = {kind: _said(kind, finding, chosen) for kind, finding in chosen.findings.items()}
     if chosen.not_compared:
         checks = dict.fromkeys(KINDS, f"not compared with differences: {chosen.not_compared}")
