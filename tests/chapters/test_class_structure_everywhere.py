@@ -1,6 +1,7 @@
 """Layers of a tiny perceptron: knock-outs against dense matrices, every outcome of verdicts."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,14 +16,17 @@ from hspec.chapters.class_structure_everywhere.figures import (
     spectra_before_and_after,
     with_depth,
 )
+from hspec.chapters.class_structure_everywhere.gradients import (
+    InnerProducts,
+    gradient_knock_outs,
+    outside_of,
+)
 from hspec.chapters.class_structure_everywhere.measure import (
     cross_beyond_chance,
     cross_trace,
     depth_numbers,
     drawn,
-    gradient_table,
     kept_ranks,
-    knock_outs,
     layer_structure,
     moment_eigenvalues,
     shuffled_wrong_labels,
@@ -35,7 +39,7 @@ from hspec.chapters.class_structure_everywhere.verdict import (
     verdict_depth,
     verdict_structure,
 )
-from hspec.curvature import A1, Risk, class_means, gauss_newton, layer_data
+from hspec.curvature import A1, B1, B2, LayerData, Risk, class_means, gauss_newton, layer_data
 from hspec.curvature.classes.levels import WEIGHTINGS, Levels
 from hspec.curvature.layers import (
     error_moment,
@@ -113,28 +117,49 @@ def test_features_and_errors_are_those_of_the_dense_matrices(record, layers, tas
         assert record["start_cosine"][place] == pytest.approx(float(angle), rel=1e-5) and angle < 1
 
 
+def gradients_of(data):
+    """The layer's gradients as a table (d, N, C), one by one."""
+    return torch.einsum("nco,ni->oinc", data.errors[:, :, 0], data.features[:, 0]).flatten(0, 1)
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["all", "largest"])
 @pytest.mark.parametrize("name", ["1", "7"], ids=["more vectors", "more coordinates"])
-def test_gradients_keep_the_spectra_of_the_layers_block(task, name):
-    """G of the layer, G − A1, and G outside of the span of the g_c, from a risk of its own."""
+def test_gradients_keep_the_spectra_of_the_layers_block(task, name, exact, monkeypatch):
+    """G of the layer, G − A1, B1, B2, and G outside of the span of the g_c, from a risk of its own:
+    by a dense solver, or the largest alone.
+    """
+    if not exact:
+        monkeypatch.setattr("hspec.chapters.class_structure_everywhere.gradients.EXACT", 1)
+        monkeypatch.setattr("hspec.chapters.class_structure_everywhere.gradients.RANKS", 6)
     own = task("own")
     options = {"per_class": 2 if name == "1" else 4, "dtype": torch.float64}
     data = layer_data(own.risk(**options), name)[name]
-    table = gradient_table(data)
-    assert len(table) == min(data.weight.numel(), 10 * len(data.features))
-    found = knock_outs(table, data.error_levels, torch.Generator().manual_seed(0))
+    found = gradient_knock_outs(data, torch.Generator().manual_seed(0))
     risk = own.risk(**options, parameters=[f"{name}.weight"])
     means, G = class_means(risk), gauss_newton(risk).to_dense()
-    exact = {
+    expected = {
         "all": G,
         "subtracted": G - A1(means).to_dense(),
+        "cross": B1(means).to_dense(),
+        "within": B2(risk, means).to_dense(),
         "projected": without(G, means.class_vectors.T),
     }
-    for which, matrix in exact.items():
+    for which, matrix in expected.items():
         values = largest_first(matrix)[: len(found[which])]
-        np.testing.assert_allclose(
-            found[which][: len(values)], values, atol=1e-9 * largest_first(G)[0]
-        )
-    assert 0 < found["random"][0] <= found["all"][0] * (1 + 1e-12)
+        size = (1e-9 if exact else 1e-4) * largest_first(G)[0]
+        np.testing.assert_allclose(found[which][: len(values)], values, atol=size)
+        assert which == "cross" or len(found[which]) == (10 * len(risk.labels) if exact else 6)
+    assert 0 < found["random"][0] <= found["all"][0] * (1 + 1e-9)
+
+
+def test_directions_are_taken_out_of_the_weights_space(task):
+    """K − (Vᵀ Q)(Vᵀ Q)ᵀ has the eigenvalues of (I − QQᵀ) G (I − QQᵀ), whatever Q."""
+    data = layer_data(task("own").risk(per_class=2, dtype=torch.float64), "4")["4"]
+    Z = torch.randn(data.weight.numel(), 3, dtype=torch.float64)
+    V = (data.error_levels.root * gradients_of(data)).flatten(1) / len(data.features) ** 0.5
+    exact = largest_first(without(V @ V.T, Z))[:50]
+    found = largest_first(outside_of(InnerProducts(data), data, Z).to_dense())[:50]
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-12 * exact[0])
 
 
 def trace_by_definition(table, levels):
@@ -157,7 +182,7 @@ def test_the_trace_of_the_cross_class_part_and_its_chance(record, layers):
         exact = float(error_part(data, "cross").trace())
         assert trace_by_definition(data.error_table, levels) == pytest.approx(exact, rel=1e-10)
         assert cross_trace(data, torch.ones_like(h[:, :1]), as_is) == pytest.approx(exact, rel=1e-9)
-        exact = trace_by_definition(gradient_table(data), levels)
+        exact = trace_by_definition(gradients_of(data), levels)
         assert cross_trace(data, h, as_is) == pytest.approx(exact, rel=1e-9)
         assert cross_trace(data, h[:, :2], as_is) > 0  # fewer coordinates than examples
         order = shuffled_wrong_labels(levels, generator)
@@ -216,7 +241,27 @@ def test_positions_are_refused():
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.Flatten(), torch.nn.Linear(8, 3))
     risk = Risk.from_module(net, [(torch.ones(3, 1, 3, 3), torch.arange(3))], 3)
     with pytest.raises(ValueError, match="layer '0' has 4 positions an example: take a perceptron"):
-        gradient_table(layer_data(risk)["0"])
+        InnerProducts(layer_data(risk)["0"])
+
+
+@pytest.mark.parametrize(
+    ("N", "budget", "matrix"),
+    [(4, 1e9, True), (4, 0, False), (12, 1e9, False)],
+    ids=["few", "few that do not fit", "many"],
+)
+def test_inner_products_are_multiplied_either_way(N, budget, matrix, monkeypatch):
+    """As a matrix, where that takes fewer operations and fits; else through the weights' space."""
+    monkeypatch.setattr("hspec.chapters.class_structure_everywhere.gradients.ANY_BUDGET", 0)
+    generator = torch.Generator().manual_seed(0)
+    logits, W, h, e = (
+        torch.randn(shape, generator=generator, dtype=torch.float64)
+        for shape in ((N, 3), (5, 4), (N, 1, 4), (N, 3, 1, 5))
+    )
+    risk = SimpleNamespace(memory_budget=budget, labels=torch.arange(N) % 3, logits=lambda: logits)
+    K = InnerProducts(data := LayerData(risk, "1", W, h, e))
+    V = (logits.softmax(1).sqrt() * gradients_of(data)).flatten(1) / N**0.5
+    torch.testing.assert_close(K.to_dense(), V.T @ V)
+    assert (K.matrix is not None) == matrix
 
 
 def made(left, random, trend, layers=8, beyond=5.0):

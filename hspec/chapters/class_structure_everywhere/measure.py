@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hspec.chapters.class_structure_everywhere.gradients import gradient_knock_outs
 from hspec.curvature import LayerData, layer_data
 from hspec.curvature.classes.levels import Levels
 from hspec.curvature.layers import error_means, feature_means, knocked_out_weight
@@ -14,28 +15,29 @@ from hspec.experiments.measure import measure
 from hspec.experiments.task import Task
 from hspec.linalg.deflation import orthonormal_basis
 
-KINDS = ("features", "errors", "gradients")  # tables, which weights are not
+KINDS = ("features", "errors", "gradients")  # of vectors, which weights are not
 SHUFFLES = 10  # of the wrong labels, over which chance is averaged
 ALL_RANKS, PER_OCTAVE = 64, 16  # of a spectrum's ranks: kept up to this one, and so many beyond
 
 
-@measure(version=4)
+@measure(version=5)
 def layer_structure(
-    task: Task, *, split: str = "train", gradient_per_class: int = 8, seed: int = 0
+    task: Task, *, split: str = "train", gradient_per_class: int | None = None, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Spectra of every layer's second moments and weights, and of what class means leave of them.
 
-    gradient_per_class: images per class for the spectra of gradients, of matrices of N·C rows.
+    gradient_per_class: images per class for the spectra of gradients, of matrices of N·C rows; None
+        for all of the split. Few images overstate what is left within classes.
 
     Arrays, with L layers: layers (L,) names; sizes (L, 2), d_out and d_in. For layer l and each of
     :data:`KINDS`, l0_features_… and so on, eigenvalues at the ranks (R,) that :func:`kept_ranks`
-    names, of which a shorter spectrum has the first: all; subtracted, of what is left of the second
-    moment without the part that class means make; where there is a label c', which features have
-    not, cross, of the part that cross-class means make, and within, of what is left without all
-    parts that means make; projected, of the second moment outside of the span of the
-    class means; random, outside of a random subspace of the same dimension. l0_weights_all,
-    _projected, _random: singular values, likewise. errors_cross, gradients_cross (L,), see
-    :func:`cross_beyond_chance`.
+    names, of which a shorter spectrum has the first (of gradients the largest alone, see
+    :func:`gradient_knock_outs`): all; subtracted, of what is left of the second moment without the
+    part that class means make; where there is a label c', which features have not, cross, of the
+    part that cross-class means make, and within, of what is left without all parts that means
+    make; projected, of the second moment outside of the span of the class means; random, outside
+    of a random subspace of the same dimension. l0_weights_all, _projected, _random: singular
+    values, likewise. errors_cross, gradients_cross (L,), see :func:`cross_beyond_chance`.
     global_cosine (L,), of the first eigenvector of the features' moment and their global mean;
     without_global (L,), its largest eigenvalue outside of the global mean. Of features and errors
     class_within, ratio and cosines (L,), see :func:`depth_numbers`. start_cosine (L,), of a layer's
@@ -43,19 +45,18 @@ def layer_structure(
     Source: P20, sections 3 and 7, figures 7 to 10 and 13.
     """
     risk = task.risk(split)
-    small = layer_data(task.risk(split, per_class=gradient_per_class))
+    small = layer_data(task.risk(split, per_class=gradient_per_class)) if gradient_per_class else {}
     results, rows = {}, {}
     generator = task.generator(seed)
     layers, start = layer_data(risk), task.new_model().state_dict()
     with task.counting("layers", len(layers)) as advance:
         for place, (name, data) in enumerate(layers.items()):
-            few = small[name]
             tables = {
                 "features": (data.feature_table, data.feature_levels),
                 "errors": (data.error_table, data.error_levels),
-                "gradients": (gradient_table(few), few.error_levels),
             }
             spectra = {kind: knock_outs(*of, generator) for kind, of in tables.items()}
+            spectra["gradients"] = gradient_knock_outs(small.get(name, data), generator)
             spectra["weights"] = weight_knock_outs(data, generator)
             for kind, of in spectra.items():
                 results |= {f"l{place}_{kind}_{which}": values for which, values in of.items()}
@@ -92,28 +93,6 @@ def kept_ranks(longest: int) -> np.ndarray:
 def drawn(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     """Of a descending spectrum the values at these ranks, as far as it has them, in float32."""
     return values[ranks[ranks <= len(values)] - 1].astype(np.float32)
-
-
-def gradient_table(data: LayerData) -> Tensor:
-    """The layer's gradients γ_{n,c'} = vec(ε hᵀ) as a table (d, N, C), up to a rotation.
-
-    No spectrum changes when vectors are rotated: where they have more coordinates than there are
-    vectors, the square root of their Gram matrix, (εᵀε')(hᵀh'), stands for them.
-
-    Raises:
-        ValueError: for a layer with several positions an example, such as a convolution.
-    """
-    h, e = data.features.double(), data.errors.double()
-    (N, T, d_in), (C, d_out) = h.shape, (e.shape[1], e.shape[3])
-    if T > 1:
-        raise ValueError(
-            f"layer {data.name!r} has {T} positions an example: take a perceptron, model='mlp:…'"
-        )
-    if d_in * d_out <= N * C:
-        return torch.einsum("nco,ni->oinc", e[:, :, 0], h[:, 0]).flatten(0, 1)
-    h, e = h[:, 0].repeat_interleave(C, 0), e.flatten(0, 2)
-    values, vectors = torch.linalg.eigh((e @ e.T) * (h @ h.T))
-    return ((vectors * values.clamp(min=0).sqrt()) @ vectors.T).view(N * C, N, C)
 
 
 def knock_outs(table: Tensor, levels: Levels, generator: torch.Generator) -> dict[str, np.ndarray]:

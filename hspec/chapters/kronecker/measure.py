@@ -105,7 +105,7 @@ def top_pairs(task: Task, A: LinearOperator, count: int, name: str, seed: int) -
             count,
             tol=TOLERANCE,
             generator=task.generator(seed),
-            checkpoint=task.folder / f"top-{name}",
+            checkpoint=task.folder / f"pairs-{name}",
             callback=advance,
         )
 
