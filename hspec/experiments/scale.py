@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hspec.data import spoken_class
 from hspec.experiments.records import Record
-from hspec.models.mlp import hidden_widths
+from hspec.models.mlp import hidden_widths, is_perceptron
 
 NAMES = {
     "vgg11": "VGG11",
@@ -74,7 +74,7 @@ def model_name(model: str) -> str:
         >>> model_name("mlp:2048x8")
         'MLP of eight layers of 2048'
     """
-    if not model.startswith("mlp:"):
+    if not is_perceptron(model):
         return NAMES.get(model, model)
     widths = hidden_widths(model)
     if len(widths) == 1:

@@ -9,7 +9,7 @@ from torch import nn
 
 from hspec.models.densenet import densenet40
 from hspec.models.layers import ACTIVATIONS, INITS, NORMS, Shape, initialise
-from hspec.models.mlp import hidden_widths, mlp
+from hspec.models.mlp import hidden_widths, is_perceptron, mlp
 from hspec.models.resnet import (
     resnet18,
     resnet18_imagenet,
@@ -75,7 +75,7 @@ def build(
     Raises ValueError for an unknown name, norm, activation or init, a width that is not positive,
     or too small an image.
     """
-    is_mlp = name.startswith("mlp:")
+    is_mlp = is_perceptron(name)
     if norm is None:
         norm = MODELS[name].norm if name in MODELS else "none"
     check_net(name, image_size, width, norm, init)
@@ -102,7 +102,7 @@ def check_net(name: str, image_size: int, width: float, norm: str, init: str) ->
     Raises ValueError for an unknown name, norm or init, a width that is not a positive number, or
     too small an image.
     """
-    is_mlp = name.startswith("mlp:")
+    is_mlp = is_perceptron(name)
     if not is_mlp and name not in MODELS:
         raise ValueError(
             f"unknown model {name!r}: choose one of {', '.join(MODELS)}, or 'mlp:' and hidden "

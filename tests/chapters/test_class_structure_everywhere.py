@@ -50,7 +50,7 @@ from hspec.curvature.layers import (
 )
 from hspec.experiments import Recipe, Record, Setting
 from hspec.experiments.claims import OUTCOMES
-from hspec.experiments.one_thing import one_thing_apart, updates_of, width_of
+from hspec.experiments.one_thing import named_by, one_thing_apart, updates_of, width_of
 from hspec.keys import canonical
 
 HOLDS, FAILS, OPEN = OUTCOMES
@@ -237,6 +237,13 @@ def test_a_record_keeps_the_top_and_thins_what_no_figure_shows(record):
         assert record[name].dtype == np.float32 and len(record[name]) <= len(record["ranks"])
 
 
+def test_a_net_with_convolutions_is_refused_before_it_is_trained(measured, store):
+    setting = replace(SETTING, model="resnet20", image_size=8)
+    with pytest.raises(ValueError, match=r"resnet20 has convolutions, .* take a perceptron"):
+        measured(layer_structure, setting)
+    assert not (store.root / "training" / setting.training_key).exists()
+
+
 def test_positions_are_refused():
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 2), torch.nn.Flatten(), torch.nn.Linear(8, 3))
     risk = Risk.from_module(net, [(torch.ones(3, 1, 3, 3), torch.arange(3))], 3)
@@ -334,6 +341,20 @@ def test_width_and_training_are_told_apart():
     frame = scales_table(every)
     assert list(frame["updates"]) == [16, 160, 16, 16, 360]
     assert frame["weights' cosine with their start"][0] == 0.8
+
+
+def test_any_net_has_a_width():
+    """A factor of a net with convolutions, units of a perceptron; layers keep their proportions."""
+
+    def widths(*nets):
+        settings = (replace(SETTING, model=m, width=w, image_size=32) for m, w in nets)
+        records = [Record({}, {"setting": canonical(setting)}) for setting in settings]
+        return [width_of(net[0]) for net in one_thing_apart(records, "width")]
+
+    assert widths(("vgg11", 0.25), ("resnet18", 1.0), ("vgg11", 0.125)) == [0.125, 0.25]
+    assert widths(("mlp:20", 0.5), ("mlp:40", 1.0), ("mlp:40x2", 1.0)) == [10, 40]
+    assert widths(("mlp:80-40", 1.0), ("mlp:80x2", 1.0), ("mlp:40-20", 1.0)) == [40, 80]
+    assert named_by([[Record({}, {"setting": canonical(SETTING)})]], "width") == "digits, width 13"
 
 
 def test_figures_and_tables(record):

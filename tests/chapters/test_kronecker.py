@@ -1,10 +1,11 @@
 """Layers of a tiny perceptron: numbers against dense matrices,
 and every outcome of the verdict."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from hspec.chapters.kronecker.figures import (
     approximation_table,
@@ -12,9 +13,9 @@ from hspec.chapters.kronecker.figures import (
     misses_by_layer,
     trace_table,
 )
-from hspec.chapters.kronecker.measure import APPROXIMATIONS, layer_curvature, linear_layers
+from hspec.chapters.kronecker.measure import APPROXIMATIONS, layer_curvature
 from hspec.chapters.kronecker.verdict import findings, misses, verdict_kronecker
-from hspec.curvature import Risk, class_means, layer_gauss_newton
+from hspec.curvature import class_means, layer_data, layer_gauss_newton
 from hspec.experiments import Recipe, Record, Setting
 from hspec.experiments.claims import OUTCOMES
 from hspec.linalg import subspace_cosines
@@ -38,7 +39,7 @@ def record(measured):
 
 @pytest.fixture(scope="module")
 def layers(risk):
-    return linear_layers(risk)
+    return layer_data(risk)
 
 
 def test_numbers_are_those_of_the_dense_matrices(record, layers):
@@ -84,11 +85,11 @@ def test_class_products_are_held_against_the_class_means(record, risk, layers):
                 assert record[key][place, c] == pytest.approx(float(off), abs=1e-4)
 
 
-def test_layers_with_positions_are_refused():
-    net = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 3))
-    risk = Risk.from_module(net, [(torch.ones(3, 1, 3, 3), torch.arange(3))], 3)
-    with pytest.raises(ValueError, match="layer '0' has 4 positions an example: take a perceptron"):
-        linear_layers(risk)
+def test_a_net_with_convolutions_is_refused_before_it_is_trained(measured, store):
+    setting = replace(SETTING, model="vgg11", image_size=32)
+    with pytest.raises(ValueError, match=r"vgg11 has convolutions, .* take a perceptron"):
+        measured(layer_curvature, setting)
+    assert not (store.root / "training" / setting.training_key).exists()
 
 
 def made(kfac, cfac):

@@ -14,6 +14,7 @@ from hspec.experiments.facts import performance
 from hspec.experiments.measure import measure
 from hspec.experiments.task import Task
 from hspec.linalg.deflation import orthonormal_basis
+from hspec.models.mlp import require_perceptron
 
 KINDS = ("features", "errors", "gradients")  # of vectors, which weights are not
 SHUFFLES = 10  # of the wrong labels, over which chance is averaged
@@ -42,8 +43,10 @@ def layer_structure(
     without_global (L,), its largest eigenvalue outside of the global mean. Of features and errors
     class_within, ratio and cosines (L,), see :func:`depth_numbers`. start_cosine (L,), of a layer's
     weights and those that it began with. Facts of the risk.
+    Raises ValueError for a net with convolutions.
     Source: P20, sections 3 and 7, figures 7 to 10 and 13.
     """
+    require_perceptron(task.setting.model)
     risk = task.risk(split)
     small = layer_data(task.risk(split, per_class=gradient_per_class)) if gradient_per_class else {}
     results, rows = {}, {}

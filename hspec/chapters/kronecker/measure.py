@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hspec.curvature import LayerData, Risk, cfac, kfac, layer_data, layer_gauss_newton
+from hspec.curvature import LayerData, cfac, kfac, layer_data, layer_gauss_newton
 from hspec.curvature.kronecker_distance import frobenius_error
 from hspec.curvature.kronecker_factors import LayerGaussNewton, best_kronecker, cross_class_factors
 from hspec.curvature.layer_coordinates import coordinates
@@ -19,6 +19,7 @@ from hspec.experiments.quadrature import quadrature
 from hspec.experiments.task import Task
 from hspec.linalg import EigenPairs, Kronecker, LinearOperator, eigsh, subspace_cosines
 from hspec.linalg.kronecker import kronecker_terms
+from hspec.models.mlp import require_perceptron
 
 APPROXIMATIONS: dict[str, Callable[[LayerData], LinearOperator]] = {
     "kfac": kfac,
@@ -49,10 +50,12 @@ def layer_curvature(
     top (L, 5, C), the C largest eigenvalues of G and of the four; products (L, K) and
     weighted_products (L, K), see :func:`class_products`; quadratures l0_g_, l0_kfac_, …, of layer
     0 and on; facts of the risk.
+    Raises ValueError for a net with convolutions.
     Source: P20, section 7, definitions 7.1 and 7.2.
     """
+    require_perceptron(task.setting.model)
     risk = task.risk(split, per_class=sample_per_class)
-    layers, rows = linear_layers(risk), {}
+    layers, rows = layer_data(risk), {}
     for place, (name, layer) in enumerate(layers.items()):
         few = coordinates(layer)
         data = few.data
@@ -77,22 +80,6 @@ def layer_curvature(
             rows |= quadrature(task, of_all, title, prefix, num_steps, num_probes, seed)
     stacked = {key: np.stack(v) if isinstance(v, list) else v for key, v in rows.items()}
     return stacked | {"layers": np.array(list(layers))} | risk_facts(risk)
-
-
-def linear_layers(risk: Risk) -> dict[str, LayerData]:
-    """Features and errors of every layer, each linear in one vector an example.
-
-    Raises:
-        ValueError: for a layer with several positions an example, such as a convolution.
-    """
-    layers = layer_data(risk)
-    for name, data in layers.items():
-        if (positions := data.features.shape[1]) > 1:
-            raise ValueError(
-                f"layer {name!r} has {positions} positions an example: take a perceptron, "
-                "model='mlp:…'; P20's definitions are of its layers"
-            )
-    return layers
 
 
 def top_pairs(task: Task, A: LinearOperator, count: int, name: str, seed: int) -> EigenPairs:
