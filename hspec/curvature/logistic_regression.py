@@ -74,8 +74,11 @@ def expected_fisher(num_classes: int, dimension: int, t: float, alpha: float) ->
     Source: P20, lemma 8.1.
     """
     C = _checked(num_classes, dimension, alpha)
-    p = torch.full((C, C), alpha / (C - 1), dtype=torch.float64).fill_diagonal_(1 - alpha)
-    U = torch.diag_embed(p) - p[:, :, None] * p[:, None]
+    beta = alpha / (C - 1)
+    p = torch.full((C, C), beta, dtype=torch.float64).fill_diagonal_(1 - alpha)
+    rest = torch.full_like(p, 1 - beta).fill_diagonal_(alpha)  # 1 − p, without its rounding
+    U = -p[:, :, None] * p[:, None]
+    U.diagonal(dim1=1, dim2=2).copy_(p * rest)
     total = torch.kron(torch.eye(dimension, dtype=torch.float64), U.mean(0))
     total[: C * C, : C * C] += t**2 / C * torch.block_diag(*U)
     return total

@@ -16,7 +16,9 @@ from hspec.curvature.logistic_regression import (
 
 
 @pytest.mark.parametrize(("C", "D"), [(2, 2), (2, 5), (3, 3), (4, 7), (10, 30)])
-@pytest.mark.parametrize(("t", "alpha"), [(0.0, 0.5), (1.0, 0.7), (3.0, 0.1), (10.0, 1e-3)])
+@pytest.mark.parametrize(
+    ("t", "alpha"), [(0.0, 0.5), (1.0, 0.7), (3.0, 0.1), (10.0, 1e-3), (8.0, 1e-9)]
+)
 def test_theorem(C, D, t, alpha):
     exact = torch.linalg.eigvalsh(expected_fisher(C, D, t, alpha)).flip(0).numpy()
     found = fisher_spectrum(C, D, t, alpha)

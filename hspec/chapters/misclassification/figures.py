@@ -92,7 +92,7 @@ def ratio_table(record: Record) -> pd.DataFrame:
         },
         {
             "t": "g",
-            "error, best possible": ".4f",
+            "error, best possible": ".3g",
             "error, fits": "{:.4f} ± {:.4f}",
             "theorem": ".2f",
             "true posterior": ".2f",

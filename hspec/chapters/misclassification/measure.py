@@ -21,6 +21,7 @@ from hspec.experiments.task import Task
 BATCH = 4096  # examples of a risk's batch, and of a class among the draws of a mean
 GRADIENT = 1e-7  # to which a fit's gradient must vanish, per weight
 MAX_ITERATIONS = 10_000
+IN_DOUBT = 100  # draws that are misclassified, of those that the true posterior's matrix is of
 
 
 @measure(version=1)
@@ -49,9 +50,12 @@ def logistic_fisher(
     of the true posterior; fits (T, R, C·D); fit_error and fit_alpha (T, R); groups_theorem and
     groups_posterior (T, 3), groups_fits (T, R, 3): means of the outliers, the mini-bulk and the
     bulk at the theorem's multiplicities; multiplicities (3,).
+    Raises ValueError for fewer than three classes, as many dimensions or fewer, one signal, or too
+    few draws for a signal.
     Source: P20, section 8; cases two and three are ours.
     """
     C, D = num_classes, dimension
+    refuse_what_has_no_ratio(C, D, signals, posterior_examples)
     if not weight_decay > 0:
         raise ValueError(
             f"weight_decay must be positive: no fit ends without it; got {weight_decay}"
@@ -85,6 +89,26 @@ def logistic_fisher(
         "num_examples": C * per_class,
         "num_parameters": C * D,
     }
+
+
+def refuse_what_has_no_ratio(
+    C: int, D: int, signals: tuple[float, ...], posterior_examples: int
+) -> None:
+    """Raise ValueError where there is no bulk, no order of problems, or no doubt in the draws."""
+    if not 3 <= C < D:
+        raise ValueError(
+            f"num_classes={C}, dimension={D}: take three classes or more, and more dimensions than "
+            "classes, or there is no bulk to compare outliers with"
+        )
+    if len(set(signals)) < 2:
+        raise ValueError(f"signals={list(signals)}: an order needs two different ones or more")
+    for t in signals:
+        if (wrong := posterior_examples * misclassification(C, t)) < IN_DOUBT:
+            raise ValueError(
+                f"of posterior_examples={posterior_examples} draws at t = {t:g} the best "
+                f"classifier errs on {wrong:.2g} or so, and the examples in doubt make the matrix: "
+                f"take {IN_DOUBT / misclassification(C, t):.1g} draws or a smaller signal"
+            )
 
 
 def posterior_fisher(
@@ -151,8 +175,6 @@ def fitted(x: Tensor, y: Tensor, num_classes: int, weight_decay: float) -> Tenso
         max_iter=MAX_ITERATIONS,
     )
     W = torch.from_numpy(model.fit(x.numpy(), y.numpy()).coef_.copy())
-    if len(W) != num_classes:
-        raise ValueError("two classes are fitted by one logit: take three or more")
     off = (x @ W.T).softmax(1) - torch.eye(num_classes, dtype=torch.float64)[y]
     gradient = off.T @ x / len(x) + weight_decay * W
     if gradient.abs().max() > GRADIENT:
