@@ -234,7 +234,7 @@ def _scale(record: Record) -> dict[str, object]:
         "examples": record.num_examples,
         "device": record.device,
         "seconds": meta["seconds"],
-        "measured": meta["written"][:10],
+        "measured": meta["written"][:10].replace("-", "\u2011"),  # a date breaks in no line
     }
 
 

@@ -47,9 +47,11 @@ class Told:
         return dict(self.data), dict(self.metadata)
 
 
-def shown(figure: Figure | None, records: Iterable[Record] = ()) -> Told | None:
+def shown(figure: Figure | None, records: Iterable[Record] = (), about: str = "") -> Told | None:
     """The figure with the rest of its caption and its alternative text, made from the records and
     from what is drawn; without records with its text alone.
+
+    about: what the caption says in the place of records, of what is measured without any.
 
     None where there is no figure.
     """
@@ -58,7 +60,7 @@ def shown(figure: Figure | None, records: Iterable[Record] = ()) -> Told | None:
     smoothed = f"Kernel σ = {', '.join(widths)}; " if (widths := kernels(figure)) else ""
     records = list(records)
     notes = {
-        "caption": f"{smoothed}{provenance(records)}" if records else "",
+        "caption": f"{smoothed}{about or provenance(records)}" if about or records else "",
         "alt": described(figure),
         "seconds": {r.meta["key"]: r.meta["seconds"] for r in records if "key" in r.meta},
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
@@ -21,7 +22,40 @@ def side_by_side(spectra: Mapping[str, Spectrum], scale: str = "linear") -> Figu
     for axis, (name, found) in zip(axes, spectra.items(), strict=True):
         found.plot(scale, axes=axis)
         axis.set_title(f"{name}, p = {found.facts['num_parameters']:,}")
+        _below(axis, scale)
     return figure
+
+
+def _below(axis: Axes, scale: str) -> None:
+    """The legend under its panel where it has shares to tell, and would lie on the curves."""
+    if scale == "log":
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
+
+
+def about_nets(spectra: Mapping[str, Spectrum], seed: int) -> str:
+    """What a caption says of these spectra."""
+    nets = [
+        f"{name} (p = {found.facts['num_parameters']:,}, N = {found.facts['num_examples']:,})"
+        for name, found in spectra.items()
+    ]
+    first = next(iter(spectra.values())).facts
+    return f"{', '.join(nets)}; m = {first['steps']}, probes = {first['probes']}, seed {seed}."
+
+
+def about_encoder(record: Record) -> str:
+    """What a caption says of the encoder's record."""
+    of = record.options
+    return (
+        f"{encoder_name(record)} ({record.num_parameters:,} parameters), TREC, N = "
+        f"{record.num_examples:,}, m = {of['num_steps']}, probes = {of['num_probes']}, seed "
+        f"{of['seed']}; measured in {record.meta['seconds']:,.0f} s."
+    )
+
+
+def encoder_name(record: Record) -> str:
+    return (
+        "MiniLM-L6" if record.options["pretrained"] else "a small stand-in (MiniLM-L6 is not here)"
+    )
 
 
 def layer_bars(edges: Mapping[str, np.ndarray]) -> Figure:
@@ -57,6 +91,7 @@ def encoder(record: Record) -> Figure:
     figure, axes = panels(1, 2, width=4.6, height=3.2)
     for scale, axis in zip(("linear", "log"), axes, strict=True):
         record.spectra.plot(scale, axes=axis)
+        _below(axis, scale)
     return figure
 
 
@@ -79,11 +114,8 @@ def encoder_facts(record: Record) -> pd.DataFrame:
         }
         for name, one in found.matrices.items()
     ]
-    net = (
-        "MiniLM-L6" if record.options["pretrained"] else "a small stand-in (MiniLM-L6 is not here)"
-    )
     about = (
-        f"{net}: p = {record.num_parameters:,}, N = {record.num_examples}, error "
+        f"{encoder_name(record)}: p = {record.num_parameters:,}, N = {record.num_examples}, error "
         f"{record.error_rate:.0%}"
     )
     return pd.DataFrame(rows).set_index("matrix").rename_axis(about)
