@@ -25,6 +25,7 @@ GROUND_FLOOR = {
     "fields",
     "files",
     "keys",
+    "parameters",
     "statistics",
     "words",
 }  # single files that every layer may import
@@ -44,6 +45,7 @@ LAYERS = {
     "fields": (set(), set()),
     "files": (set(), set()),
     "keys": (set(), set()),
+    "parameters": (set(), set()),
     "statistics": (set(), {"numpy", "scipy"}),
     "words": (set(), set()),
     "linalg": (set(), {"torch", "numpy", "scipy"}),

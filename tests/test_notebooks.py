@@ -102,11 +102,7 @@ def test_parameters_are_typed_and_commented(path, notebook):
 
 
 def test_parameters_are_checked_before_anything_else_happens(path, notebook):
-    """Also under plain papermill, which takes any name and any type;
-    the primer goes without `hspec.experiments`.
-    """
-    if path.stem.startswith(PRIMER):
-        pytest.skip("its parameters are checked by `hspec run` alone")
+    """Also under plain papermill, which takes any name and any type."""
     cells = code_cells(notebook)
     statements_behind = [
         ast.unparse(node)
@@ -150,6 +146,7 @@ def test_imports_only_its_own_chapter_and_what_chapters_share(path, notebook):
     allowed = ("hspec.experiments", "hspec.figures", "hspec.papers", f"hspec.chapters.{path.stem}")
     if path.stem.startswith(PRIMER):
         allowed = ("hspec.primer", "hspec.plotting")
+    allowed += ("hspec.parameters",)
     for cell in code_cells(notebook):
         for node in ast.walk(statements(cell)):
             if isinstance(node, ast.ImportFrom):

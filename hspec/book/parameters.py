@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import io
 import math
-import re
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from nbformat import NotebookNode
 
 from hspec.book.errors import BookError
 from hspec.book.plain_yaml import parse_yaml
+from hspec.parameters import too_few
 
 SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
-# Names of numbers of things, of which there is at least one.
-COUNTS = re.compile(r"num_\w+|(\w+_)?per_class|repeats|(\w+_)?batch_size|image_size")
 
 
 @dataclass(frozen=True)
@@ -81,21 +79,11 @@ def check_parameters(known: Mapping[str, Parameter], given: Mapping[str, Any]) -
         except (ValueError, OverflowError, RecursionError, yaml.YAMLError):
             problems.append(f"{name} must be {known[name].annotation}, not {given[name]!r}")
         else:
-            problems += _too_few(known[name], values[name])
+            problems += too_few(name, values[name], known[name].default)
     if problems:
         listing = "\n".join(f"    {parameter}" for parameter in known.values())
         raise BookError("; ".join(problems) + f".\n  The notebook's parameters:\n{listing}")
     return {name: values[name] for name in known if name in values}
-
-
-def _too_few(parameter, value):
-    """What is wrong with a number of things, or with a list of such numbers; where the notebook's
-    own is zero, zero means something.
-    """
-    least = 0 if parameter.default == 0 else 1
-    numbers = [n for n in (value if isinstance(value, list) else [value]) if type(n) is int]
-    if COUNTS.fullmatch(parameter.name) and any(number < least for number in numbers):
-        yield f"{parameter.name} must be at least {least}, not {value}"
 
 
 def _declared(source):

@@ -142,8 +142,8 @@ def test_numbers_and_deviations():
 
 def test_the_primer_needs_neither_data_nor_torchvision():
     code = (
-        "import sys, hspec.primer.products, hspec.primer.recurrence, hspec.primer.means, "
-        "hspec.primer.variation\n"
+        "import sys, hspec.parameters, hspec.primer.products, hspec.primer.recurrence, "
+        "hspec.primer.means, hspec.primer.variation\n"
         "assert not {'torchvision', 'sklearn', 'hspec.data'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -63,7 +63,8 @@ def findings(records: list[Frame], trained: list[Frame]) -> list[str]:
     ends = ", ".join(f"{record.top[0]:.3g}" for record in records)
     told = [
         _finding(records),
-        f"The largest eigenvalue is then {ends}, at a loss of "
+        f"{net_name(records[0])}, {records[0].setting.dataset}, {moment(records[0])}: the largest "
+        f"eigenvalue is {ends}, at a loss of "
         f"{', '.join(f'{r.loss:.2g}' for r in records)}.",
     ]
     return [*(_finding([record]) for record in trained[:2]), *told]

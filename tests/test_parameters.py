@@ -7,13 +7,16 @@ from pathlib import Path
 import papermill
 import pytest
 
-from hspec.experiments.parameters import check_parameters
+from hspec.parameters import check_parameters
 
 NOTEBOOK = """\
 steps: int = 90
 rate: float = 0.1
 datasets: list[str] = ["digits"]
 limit: int | None = None
+num_probes: int = 3
+per_class: list[int] = [10]
+sample_per_class: int = 0
 """
 
 
@@ -27,7 +30,14 @@ def run(injected, *, heading="# Parameters"):
 
 
 @pytest.mark.parametrize(
-    "injected", ["", "steps = 3", "rate = 2\ndatasets = ['MNIST', 'digits']", "limit = 4"]
+    "injected",
+    [
+        "",
+        "steps = 3",
+        "sample_per_class = 0",
+        "rate = 2\ndatasets = ['MNIST', 'digits']",
+        "limit = 4",
+    ],
 )
 def test_what_fits_passes(injected):
     check_parameters(run(injected))
@@ -44,6 +54,8 @@ def test_what_fits_passes(injected):
             "datasets = '[MNIST]'",
             r"got '\[MNIST\]' \(str\): papermill's -p takes it for text; write -y 'datasets: \[M",
         ),
+        ("num_probes = 0", "num_probes must be at least 1, not 0"),
+        ("per_class = [10, -3]", r"per_class must be at least 1, not \[10, -3\]"),
         ("limit = 'some'", r"limit must be int or NoneType, got 'some'"),
         (
             "stepz = 3\nrate = None",
@@ -61,7 +73,7 @@ def test_cells_that_a_reader_adds_are_nobodys_business():
 
 
 def test_papermill_ends_with_the_error(tmp_path):
-    notebook = Path(__file__).parents[2] / "notebooks" / "instrument.ipynb"
+    notebook = Path(__file__).parents[1] / "notebooks" / "instrument.ipynb"
     with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'epoch'"):
         papermill.execute_notebook(
             notebook, tmp_path / "out.ipynb", {"epoch": 2}, kernel_name="python3"

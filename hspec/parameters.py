@@ -8,11 +8,15 @@ would become a variable that nobody reads, and the notebook would run to its end
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from hspec.fields import coerced
+
+# Names of numbers of things, of which there is at least one.
+COUNTS = re.compile(r"num_\w+|(\w+_)?per_class|repeats|(\w+_)?batch_size|image_size")
 
 # how papermill begins the cell that it puts behind the notebook's own parameters
 INJECTED = "# Parameters"
@@ -27,11 +31,11 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
                 it injected.
 
     Raises:
-        ValueError: A parameter that was injected is none of the notebook's, or a value is not of
-            its type; with the name, the remedy, and all parameters.
+        ValueError: A parameter that was injected is none of the notebook's, a value is not of its
+            type, or a number of things is below one; with the name, the remedy, and all parameters.
     """
     cells = namespace.get("In", ())
-    declared = declared_types(cells)
+    declared, defaults = declared_types(cells), declared_values(cells)
     problems = [
         f"unknown parameter {name!r}{_suggestion(name, declared)}"
         for name in injected_names(cells)
@@ -42,6 +46,8 @@ def check_parameters(namespace: Mapping[str, Any]) -> None:
             coerced(name, namespace[name], kind)
         except TypeError as error:
             problems.append(f"{error}{_remedy(name, namespace[name])}")
+        else:
+            problems += too_few(name, namespace[name], defaults[name])
     if problems:
         listing = "\n".join(f"    {name}: {_spelled(kind)}" for name, kind in declared.items())
         raise ValueError("; ".join(problems) + f".\n  The notebook's parameters:\n{listing}")
@@ -58,6 +64,39 @@ def declared_types(cells: Iterable[str]) -> dict[str, Any]:
         for node in _statements(cell)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }
+
+
+def declared_values(cells: Iterable[str]) -> dict[str, object]:
+    """The annotated variables of the cells that have run, with the values written there; None where
+    that is no plain value.
+    """
+    return {
+        node.target.id: _plain(node.value)
+        for cell in cells
+        for node in _statements(cell)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+
+def _plain(value: ast.expr | None) -> object:
+    try:
+        return value and ast.literal_eval(value)
+    except ValueError:
+        return None
+
+
+def too_few(name: str, value: object, default: object) -> list[str]:
+    """What is wrong with a number of things, or with a list of such numbers; where the notebook's
+    own is zero, zero means something.
+
+    Example:
+        >>> too_few("num_steps", 0, 90), too_few("sample_per_class", 0, 0)
+        (['num_steps must be at least 1, not 0'], [])
+    """
+    least = 0 if default == 0 else 1
+    numbers = [n for n in (value if isinstance(value, list) else [value]) if type(n) is int]
+    wrong = COUNTS.fullmatch(name) and any(number < least for number in numbers)
+    return [f"{name} must be at least {least}, not {value}"] if wrong else []
 
 
 def injected_names(cells: Iterable[str]) -> list[str]:
