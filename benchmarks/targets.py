@@ -115,8 +115,10 @@ def _time_to_error(net: str, result: dict) -> Outcome:
     closest = min(faster, key=faster.get)
     figure = "seconds to the best peer's W1 at m = 90, five probes: times faster than every peer"
     last = result["hspec"][-1]
+    said = "".join(f", {name}={value}" for name, value in result.get("settings", {}).items())
     note = (
-        f"closest: {closest}; m = {last['num_steps']}, {several(last['num_probes'], 'probe')}: "
+        f"closest: {closest}; m = {last['num_steps']}, "
+        f"{several(last['num_probes'], 'probe')}{said}: "
         f"{last['seconds']:.2g} s, "
         f"{beside_the_steps(result['hspec']):.2g} s of them beside the steps"
     )

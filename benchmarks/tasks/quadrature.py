@@ -2,6 +2,7 @@
 with the same m and probes for all.
 """
 
+from benchmarks import floors
 from benchmarks.nets import SPECS, Net, fresh_net
 from benchmarks.options import Measurements, Options
 from benchmarks.peers import all_peers
@@ -26,14 +27,16 @@ def measure(options: Options) -> Measurements:
 def _one_net(net: Net, steps: int, probes: int, rounds: int) -> dict:
     peers = all_peers()[0]
     calls = {peer.name: lambda peer=peer: peer.quadrature(net, steps, probes, 0) for peer in peers}
-    times = interleaved(calls, rounds, net.device, warm_up=False, min_seconds=0.0)
+    bare = floors.of_quadrature(net, steps, probes)
+    times = interleaved(calls | bare, rounds, net.device, warm_up=False, min_seconds=0.0)
     return {
         "title": net.title,
         "num_parameters": net.num_parameters,
         "num_examples": net.num_examples,
         "num_steps": steps,
         "num_probes": probes,
-        "seconds": times.seconds,
+        "seconds": {name: times.seconds[name] for name in calls},
+        "floor": {name: times.seconds[name] for name in bare},
         "reorthogonalizes": {peer.name: peer.reorthogonalizes for peer in peers},
         "over_hspec": {
             peer.name: {

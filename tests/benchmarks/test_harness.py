@@ -3,6 +3,7 @@ every task ends in a table. No timings.
 """
 
 import re
+import time
 from functools import partial
 from types import SimpleNamespace
 
@@ -162,7 +163,7 @@ def test_contenders_take_turns():
 def test_a_measurement_that_is_cut_off_goes_on_where_it_was(tmp_path, monkeypatch):
     calls, cuts = [], [KeyboardInterrupt]
     facts = {"key": "z", "title": "three numbers", "inputs": "none"}
-    net = SimpleNamespace(num_parameters=3, num_examples=1, **facts)
+    net = SimpleNamespace(num_parameters=3, num_examples=1, device="cpu", **facts)
 
     def quadrature(name, net, m, probes, seed, **settings):
         calls.append(name)
@@ -175,6 +176,8 @@ def test_a_measurement_that_is_cut_off_goes_on_where_it_was(tmp_path, monkeypatc
         for name in ("hspec", "first", "cut off", "last")
     ]
     monkeypatch.setattr(time_to_error, "all_peers", lambda: (contenders, []))
+    monkeypatch.setattr(time_to_error, "TURN", 0.0)
+    monkeypatch.setattr(time_to_error, "bare_products", lambda net, m, probes: time.perf_counter)
     results = Results(tmp_path)
     options = Options(report=lambda line: None, part=partial(results.part, "cpu"))
     exact = SpectralMeasure.from_eigenvalues(np.array([1.0, 2.0, 3.0]))
