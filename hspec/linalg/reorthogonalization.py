@@ -96,8 +96,8 @@ class Partial:
 
     As long as |ω| < √eps the tridiagonal matrix is that of full reorthogonalisation to rounding
     (Simon, Math. Comp. 42, 1984). Two vectors in a row have to be orthogonal for the next one to
-    be; they are projected together, which reads the basis once for both, and the next step
-    subtracts the projected q_j. They are projected against the first vectors only, up to the last
+    be; they are projected together, which reads the basis once for both; the next step subtracts
+    the projected q_j, and the basis has it. They are projected against the first vectors only, up to the last
     one of which |ω| > eps^(3/4): what comes back are outliers, and those are made of the first
     vectors. The decision needs the scalars on the host: one synchronisation a step on a GPU.
 
@@ -125,6 +125,7 @@ class Partial:
             lost = np.maximum(np.abs(omega), np.abs(self.omega[1]))[:, 1 : j + 1].max(0)
             n = int(np.flatnonzero(lost > self.eps**0.75)[-1]) + 1
             correction, share = self._restore(w, q, V[:, :n])
+            V[:, -1] = q[:, self.ranks.rows(q.shape[1])]
             left, remains = norms(w), self.eps + self.eps**0.5 * share
             omega[:, 1 : n + 1] = self.omega[1, :, 1 : n + 1] = remains
         self.omega = np.stack([self.omega[1], omega])
