@@ -22,6 +22,12 @@ from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.trace import draw_probe
 from hspec.statistics import mean_and_error
 
+# Standard errors of the k probes' estimates, by which the standard error of their mean is their
+# spread over √k times this. Probe i's estimate is random by ω_i, and by the others, whose range it
+# uses; a part that is made of pairs is in the estimates of both, and its share in the variance of
+# the mean is twice that in spread²/k. All of it is of this kind where the range holds little.
+PAIRS = 2**0.5
+
 
 def trace(
     A: LinearOperator | Tensor, num_products: int, *, generator: torch.Generator
@@ -32,7 +38,9 @@ def trace(
     signs (`hutchinson_trace`): at 30 products a quarter for a net-like spectrum, half for
     λ_i = 1/i. Where they do not (a flat or an indefinite spectrum without outliers) it is one and a
     half times as large, and signs are the better choice. Exact for a matrix of rank below
-    num_products/2.
+    num_products/2, and for one of num_products rows or fewer. The error that is stated lies
+    between the true one and √2 times it (see `PAIRS`), so that Student's interval with k − 1
+    degrees of freedom, k = num_products/2, holds what it says.
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the trace of what
@@ -52,6 +60,9 @@ def trace(
     Source: Epperly, Tropp and Webber 2024, algorithm 2 (XTrace).
     """
     A = aslinearoperator(A)
+    random_source(generator)
+    if A.shape[0] <= _number_of(num_products):
+        return float(A.to_dense().trace()), 0.0
     f = _left_out(A, num_products, "gaussian", generator)
     n = A.shape[0] - (0 if A.removed_basis is None else A.removed_basis.shape[1])
     outside, products = (
@@ -63,7 +74,7 @@ def trace(
     rank = f.Q.shape[1] - (f.s != 0).any(0).long()
     guess = torch.where(squares > 0, (n - rank) * forms / squares, 0.0)
     mean, error = mean_and_error((known + guess).cpu().numpy())
-    return float(mean), float(error)
+    return float(mean), PAIRS * float(error)
 
 
 def diagonal(
@@ -71,7 +82,8 @@ def diagonal(
 ) -> tuple[Tensor, Tensor]:
     """The diagonal of A and its standard errors, two vectors (p,), from an even number of products.
 
-    The mean of its entries over a layer is that layer's share of the trace.
+    The mean of its entries over a layer is that layer's share of the trace. Exact, and the errors
+    up to √2 times the true ones, as in `trace`.
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p).
@@ -84,12 +96,20 @@ def diagonal(
     Source: Epperly, Tropp and Webber 2024, section 5 (XDiag).
     """
     A = aslinearoperator(A)
+    random_source(generator)
+    if A.shape[0] <= _number_of(num_products):
+        found = A.to_dense().diagonal().clone()
+        return found, torch.zeros_like(found)
     f = _left_out(A, num_products, "rademacher", generator)
     Qs, AQs = f.Q @ f.s, f.AQ @ f.s
     # what the others' range leaves of A ω_i, times the signs
     outside = f.Y - f.Q @ f.inside_products
     found = (f.Q * f.AQ).sum(1, keepdim=True) - Qs * AQs + f.probes * outside
-    return found.mean(1), found.std(1) / found.shape[1] ** 0.5
+    return found.mean(1), PAIRS * found.std(1) / found.shape[1] ** 0.5
+
+
+def _number_of(num_products: int) -> int:
+    return whole_number(num_products, "The number of products", least=4)
 
 
 @dataclass(frozen=True)
@@ -111,9 +131,7 @@ class _LeftOut:
 def _left_out(
     A: LinearOperator, num_products: int, kind: str, generator: torch.Generator
 ) -> _LeftOut:
-    k = whole_number(num_products, "The number of products", least=4) // 2
-    random_source(generator)
-    probes = torch.stack([draw_probe(A, generator, kind) for _ in range(min(k, A.shape[0]))], dim=1)
+    probes = torch.stack([draw_probe(A, generator, kind) for _ in range(num_products // 2)], dim=1)
     Y = A @ probes
     if not torch.isfinite(Y).all():
         raise FloatingPointError(

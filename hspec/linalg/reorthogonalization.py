@@ -97,9 +97,10 @@ class Partial:
     As long as |ω| < √eps the tridiagonal matrix is that of full reorthogonalisation to rounding
     (Simon, Math. Comp. 42, 1984). Two vectors in a row have to be orthogonal for the next one to
     be; they are projected together, which reads the basis once for both; the next step subtracts
-    the projected q_j, and the basis has it. They are projected against the first vectors only, up to the last
-    one of which |ω| > eps^(3/4): what comes back are outliers, and those are made of the first
-    vectors. The decision needs the scalars on the host: one synchronisation a step on a GPU.
+    the projected q_j, and the basis has it. They are projected against the first vectors only, up
+    to the last one of which |ω| > eps^(3/4): what comes back are outliers, and those are made of
+    the first vectors. The decision needs the scalars on the host: one synchronisation a step on a
+    GPU.
 
     Rounding is that of the recurrence, eps (β_i + β_j), and that of the products, which is of the
     size of eps ‖A‖ or worse, however small β is: it is measured, as the largest

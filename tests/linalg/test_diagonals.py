@@ -6,6 +6,7 @@ import torch
 
 from hspec.linalg import LowRank, aslinearoperator, deflate, hutchinson_trace, identity, scaled, slq
 from hspec.linalg.diagonals import diagonal, trace
+from hspec.statistics import student_factor
 
 NET_LIKE = np.r_[
     np.geomspace(1, 0.1, 10),
@@ -81,6 +82,41 @@ def test_a_diagonal_is_nearer_than_that_of_signs(prescribed):
         errors.append([(x - right).square().mean() for x in (ours, signs)])
     ours, signs = np.mean(errors, 0)
     assert ours < signs / 2
+
+
+@pytest.mark.parametrize("num_products", [8, 58])
+@pytest.mark.parametrize("name", ["falling", "flat", "net-like"])
+def test_students_intervals_of_traces_and_diagonals_hold_what_they_say(
+    name, num_products, prescribed
+):
+    """Over 40 draws of 60 rows, up to as many products as there are rows: 95 % intervals, of which
+    a spread over √k alone would hold down to 83.
+    """
+    values = {
+        "falling": np.geomspace(1, 1e-3, 60),
+        "flat": np.linspace(0.2, 1, 60),
+        "net-like": NET_LIKE[::5],
+    }[name]
+    A, factor = prescribed(values), student_factor(num_products // 2)
+    inside = []
+    for seed in range(40):
+        found, errors = diagonal(A, num_products, generator=seeded(seed))
+        value, error = trace(A, num_products, generator=seeded(seed))
+        inside.append(
+            [
+                float(((found - A.diagonal()).abs() < factor * errors).double().mean()),
+                abs(value - values.sum()) < factor * error,
+            ]
+        )
+    of_diagonals, of_traces = np.mean(inside, axis=0)
+    assert 0.92 < of_diagonals < 0.985 and of_traces > 0.84  # 0.95 less three standard errors
+
+
+def test_as_many_products_as_rows_give_all_of_it(prescribed):
+    A = prescribed(np.linspace(-1, 1, 12) + 0.3)
+    found, errors = diagonal(A, 12, generator=seeded())
+    assert torch.equal(found, A.diagonal()) and not errors.any()
+    assert trace(A, 13, generator=seeded()) == (pytest.approx(3.6, rel=1e-13), 0.0)
 
 
 def test_refusals(prescribed, wrapped):
