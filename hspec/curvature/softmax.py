@@ -21,17 +21,19 @@ class Softmax:
     log_p: Tensor  # (n, C)
     p: Tensor  # (n, C)
     top: Tensor  # (n, C) bool, one True a row: the largest probability
+    at: Tensor  # (n, 1): its class
 
     @classmethod
     def of(cls, logits: Tensor) -> "Softmax":
         """Softmax of logits (n, C); no gradient flows through it."""
         log_p = logits.detach().log_softmax(-1)
         classes = torch.arange(log_p.shape[-1], device=log_p.device)
-        return cls(log_p, log_p.exp(), log_p.argmax(-1, keepdim=True) == classes)
+        at = log_p.argmax(-1, keepdim=True)
+        return cls(log_p, log_p.exp(), at == classes, at)
 
     def __getitem__(self, rows) -> "Softmax":
         """The same of some of the rows."""
-        return Softmax(self.log_p[rows], self.p[rows], self.top[rows])
+        return Softmax(self.log_p[rows], self.p[rows], self.top[rows], self.at[rows])
 
     def surprise(self) -> Tensor:
         """−log p (n, C), of the largest as −log(1 − Σ of the others):
@@ -41,7 +43,7 @@ class Softmax:
 
     def centre(self, t: Tensor) -> Tensor:
         """(e_{c'} − p)ᵀ t for every c': the slope t_{c'} − Σ_j p_j t_j seen by label c'."""
-        t = t - (t * self.top).sum(-1, keepdim=True)
+        t = t - t.gather(-1, self.at.expand(*t.shape[:-1], 1))
         return t - (self.p * t).sum(-1, keepdim=True)
 
     def spread(self, a: Tensor) -> Tensor:
