@@ -112,9 +112,8 @@ class Partial:
 
     def __init__(self, num_probes: int, num_steps: int, eps: float, ranks: Alone = ALONE):
         self.eps, self.ranks = eps, ranks
-        self.omega = np.zeros(
-            (2, num_probes, num_steps + 2)
-        )  # ω_{j,·} and ω_{j+1,·}, entry i + 1 for vector i
+        # ω_{j,·} and ω_{j+1,·}, entry i + 1 for vector i
+        self.omega = [np.zeros((num_probes, num_steps + 2)) for _ in range(2)]
         self.noise = np.zeros(num_probes)  # of the products, in A's units
 
     def __call__(self, w, V, q, before, alphas, betas):
@@ -128,8 +127,8 @@ class Partial:
             correction, share = self._restore(w, q, V[:, :n])
             V[:, -1] = q[:, self.ranks.rows(q.shape[1])]
             left, remains = norms(w), self.eps + self.eps**0.5 * share
-            omega[:, 1 : n + 1] = self.omega[1, :, 1 : n + 1] = remains
-        self.omega = np.stack([self.omega[1], omega])
+            omega[:, 1 : n + 1] = self.omega[1][:, 1 : n + 1] = remains
+        self.omega = [self.omega[1], omega]
         return correction, left
 
     def _restore(self, w, q, V):
@@ -156,7 +155,6 @@ class Partial:
         betas[:, i] couples vectors i and i + 1.
         """
         previous, current = self.omega
-        current = current.copy()
         current[:, j + 1] = 1.0  # q_j · q_j
         new = np.zeros_like(current)
         if j:
@@ -174,7 +172,6 @@ class Partial:
             new[:, 1 : j + 1] = value
         new[:, j + 1] = self.eps
         new[beta == 0] = 0.0  # a run that has stopped asks for nothing
-        self.omega[1] = current
         return new
 
 

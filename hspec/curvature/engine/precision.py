@@ -56,7 +56,9 @@ class numerics:
     def __enter__(self) -> None:
         grad = torch.is_grad_enabled()  # leaving inference mode would switch it on
         _PROCESS.enter(self.settings)
-        off = torch.inference_mode(False), torch.autocast(self.device_type, enabled=False)
+        off = []
+        if torch.is_inference_mode_enabled() or torch.is_autocast_enabled(self.device_type):
+            off = [torch.inference_mode(False), torch.autocast(self.device_type, enabled=False)]
         for context in off:
             context.__enter__()
         torch.set_grad_enabled(grad)
