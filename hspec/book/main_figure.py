@@ -37,8 +37,7 @@ def main_figure(record: Record) -> Figure:
     figure, (axis,) = panels(1, 1, width=8.4, height=3.2)
     bulk_with_spikes(axis, record.spectrum("deflated_"), record["outliers"], width)
     axis.set_title(
-        f"Hessian of the training loss: {net_name(record)}, with {record.num_parameters:,} "
-        "parameters, "
+        f"Hessian of a {net_name(record)} ({record.num_parameters:,} parameters), "
         f"{record.setting.dataset}, {record.num_examples} images"
     )
     axis.set(xlabel="eigenvalue λ", ylabel="spectral density")
