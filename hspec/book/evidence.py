@@ -65,7 +65,10 @@ def _by_claim(judged: Iterable[tuple[Record, list[Verdict]]]) -> dict[str, list[
         for verdict in verdicts:
             earlier = found[verdict.claim].get(net, Judged(record, ()))
             found[verdict.claim][net] = Judged(earlier.record, (*earlier.verdicts, verdict))
-    return {claim: sorted(results.values(), key=_by_scale) for claim, results in found.items()}
+    return {
+        claim: sorted(results.values(), key=_by_scale, reverse=True)
+        for claim, results in found.items()
+    }
 
 
 def net_of(record: Record) -> str:
@@ -76,12 +79,8 @@ def net_of(record: Record) -> str:
     return digest(of | {"recipe": of["recipe"] | {"seed": None}})
 
 
-def _by_scale(result: Judged) -> tuple[bool, int, int]:
-    return (
-        not result.of_the_papers,
-        -result.record.num_parameters,
-        -result.record.num_examples,
-    )
+def _by_scale(result: Judged) -> tuple[bool, int, int, float]:
+    return result.of_the_papers, *result.record.evidence
 
 
 def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:

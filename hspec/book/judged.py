@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hspec.experiments import Record, Verdict
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import drawn_model, net_name
+from hspec.experiments.scale import drawn_model, misfit, net_name
 
 
 @dataclass(frozen=True)
@@ -47,4 +47,4 @@ class Judged:
         of, p, n = self.record.setting, self.record.num_parameters, self.record.num_examples
         if of is None:
             return drawn_model([self.record])
-        return f"{net_name(self.record)}, {of.dataset}, p = {p:,}, N = {n:,}"
+        return f"{net_name(self.record)}, {of.dataset}, p = {p:,}, N = {n:,}{misfit([self.record])}"

@@ -104,6 +104,14 @@ class Record:
         return float(self["error_rate"])
 
     @property
+    def evidence(self) -> tuple[int, int, float]:
+        """By which nets are ordered, the best evidence last: p, N and, of one size, the share of
+        these examples that the net gets right (1 where that was not kept).
+        """
+        right = 1 - self.error_rate if "error_rate" in self else 1.0
+        return self.num_parameters, self.num_examples, right
+
+    @property
     def device(self) -> str:
         """The GPU's model, or the CPU and its threads; older records say "1 threads"."""
         return re.sub(r"\b1 threads", "1 thread", self.meta["device"])

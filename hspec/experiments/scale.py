@@ -21,6 +21,7 @@ NAMES = {
     "squeezenet1_1": "SqueezeNet 1.1",
 }
 NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+UNFIT = 0.1  # of the images, misclassified
 MOST = 3  # nets or samples that a caption names one by one
 
 
@@ -115,6 +116,15 @@ def trained_for(records: Sequence[Record]) -> tuple[int, str]:
     if recipe.epochs is None:
         return recipe.steps, "steps"
     return max(recipe.epochs if epoch is None else epoch for epoch in epochs), "epochs"
+
+
+def misfit(records: Sequence[Record]) -> str:
+    """ ", 82% of them misclassified": what to say after N of a net that does not fit these images;
+    "" of one that misses at most a tenth of them, and of several moments or seeds.
+    """
+    rates = [record.error_rate for record in records if "error_rate" in record]
+    unfit = len(records) == len(rates) == 1 and rates[0] > UNFIT
+    return f", {rates[0]:.0%} of them misclassified" if unfit else ""
 
 
 def of_the_papers(record: Record) -> bool:

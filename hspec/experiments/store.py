@@ -103,10 +103,10 @@ class Store:
         return _of_today(folders, measure)
 
     def largest_published(self, measure: Measure, besides: Iterable[Record] = ()) -> Record | None:
-        """The published record of the net with most parameters (then of most examples);
-        None where there is none.
+        """The published record of the net with most parameters (then of most examples, then with
+        fewest errors); None where there is none.
         """
-        size = operator.attrgetter("num_parameters", "num_examples")
+        size = operator.attrgetter("evidence")
         return max(self.published_records(measure, besides), key=size, default=None)
 
     def publish(self, measure: Measure) -> list[Path]:

@@ -11,7 +11,7 @@ from IPython.display import HTML, Markdown
 
 from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import net_name, several
+from hspec.experiments.scale import misfit, net_name, several
 from hspec.experiments.uncertainty import KINDS
 from hspec.words import VERDICTS, signed
 
@@ -171,7 +171,7 @@ def what_was_measured(records: list[Record]) -> str:
         kind = f"a model on drawn data, {p}" if of is None else f"{net_name(record)}, {p}"
         kinds.setdefault(kind if of is None else f"{kind}; {of.dataset}", []).append(record)
     return "; ".join(
-        f"**{kind}, N = {several(r.num_examples for r in of)}**; {_seeds(of)}"
+        f"**{kind}, N = {several(r.num_examples for r in of)}{misfit(of)}**; {_seeds(of)}"
         for kind, of in kinds.items()
     )
 

@@ -10,7 +10,7 @@ from IPython.display import Markdown
 from hspec.experiments.experiment import Experiment
 from hspec.experiments.records import Record
 from hspec.experiments.store import Store
-from hspec.figures.tables import table, tabulated
+from hspec.figures.tables import table, tabulated, typeset
 from hspec.papers.net import PublishedNet
 from hspec.papers.nets import PUBLISHED_NETS, Comparison, compared
 from hspec.papers.small_samples import VGG11_NUMBERS
@@ -39,7 +39,39 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
     drawn = table(
         tabulated(rows, {"published": ".4g", "measured": ".4g", "measured / published": ".3g"})
     )
-    return Markdown(f"{drawn.data}\n\n{net.title}; printed: {net.source}. {_apart(found)}".rstrip())
+    rate = _rate(net, store)
+    fit = "" if rate is None else f" As it is used, it misclassifies {rate:.1%} of its images."
+    told = f"{net.title}; printed: {net.source}. {_apart(found)}{fit}"
+    return Markdown(f"{drawn.data}\n\n{told}".rstrip())
+
+
+def _rate(net: PublishedNet, store: Store | None) -> float | None:
+    """The share of its own images that the net misclassifies; None where no record says."""
+    records = [record for record in net.records(store).values() if record is not None]
+    return next((record.error_rate for record in records if "error_rate" in record), None)
+
+
+def which_is_nearer(one: PublishedNet, other: PublishedNet, store: Store | None = None) -> Markdown:
+    """Of two nets with the same printed numbers, to which of them each number is nearer, in ratio.
+
+    A sentence; "" until both are measured.
+    """
+    pairs = zip(compared(one, store), compared(other, store), strict=True)
+    sizes = {
+        mine.quantity: (abs(np.log(abs(mine.ratio))), abs(np.log(abs(its.ratio))))
+        for mine, its in pairs
+        if np.isfinite(mine.ratio) and np.isfinite(its.ratio)
+    }
+    if not sizes:
+        return Markdown("")
+    nearer = [quantity for quantity, (mine, its) in sizes.items() if mine < its]
+    farther = [typeset(quantity) for quantity in sizes if quantity not in nearer]
+    names = (net.title.rpartition(", ")[2] for net in (one, other))
+    told = (
+        "Of the {} printed numbers {} are nearer, in ratio, to those of {} than to those of {}{}."
+    )
+    others = f"; the others are {', '.join(farther)}" if nearer and farther else ""
+    return Markdown(told.format(len(sizes), len(nearer), *names, others))
 
 
 def _apart(rows: Sequence[Comparison]) -> str:
@@ -55,6 +87,48 @@ def _apart(rows: Sequence[Comparison]) -> str:
         f"In size, measured over published lies between {sizes.min():.2g} and "
         f"{sizes.max():.2g}{signs}."
     )
+
+
+# What does not change where a net is scaled: a number over another.
+SHAPES = {
+    "A1's largest / Hess's": ("largest of A1", "λ_1(Hess)"),
+    "B1's largest / A1's": ("largest of B1", "largest of A1"),
+    "H's largest / 10th of Hess": ("largest of H", "λ_10(Hess)"),
+}
+
+
+def shapes_table(store: Store | None = None) -> Markdown:
+    """Who makes the outliers: ratios of the printed numbers, and of those of each net that was
+    measured beside them; below, for each ratio, which net comes nearest.
+    """
+    nets = [PUBLISHED_NETS[name] for name in ("vgg11-merged", "vgg11-left-over")]
+    nets += [narrow_net(stretch) for stretch in LADDER]
+    rows = [{"net": "printed", **_shapes({n.quantity: n.value for n in VGG11_NUMBERS})}]
+    for net in nets:
+        found = {row.quantity: row.measured for row in compared(net, store)}
+        if any(np.isfinite(value) for value in found.values()):
+            title = net.title.replace(", CIFAR-10, 13 images per class", "")
+            rows.append({"net": title, **_shapes(found), "misclassified": _rate(net, store)})
+    drawn = table(tabulated(rows, dict.fromkeys(SHAPES, ".2g") | {"misclassified": ".0%"}))
+    return Markdown(f"{drawn.data}\n\n{_nearest_shapes(rows)}".rstrip())
+
+
+def _shapes(found: Mapping[str, float]) -> dict[str, float | None]:
+    ratios = {name: found[top] / found[bottom] for name, (top, bottom) in SHAPES.items()}
+    return {name: ratio if np.isfinite(ratio) else None for name, ratio in ratios.items()}
+
+
+def _nearest_shapes(rows: Sequence[Mapping]) -> str:
+    printed, *measured = rows
+    told = []
+    for name in SHAPES:
+        known = [row for row in measured if row[name] is not None]
+        if known:
+            net = min(known, key=lambda row: abs(np.log(row[name] / printed[name])))
+            told.append(
+                f"{name}: {net['net']}, {net[name] / printed[name]:.3g} times what is printed"
+            )
+    return f"Nearest to the printed ratios are, for {typeset('; for '.join(told))}." if told else ""
 
 
 def updates_table(store: Store | None = None) -> Markdown:

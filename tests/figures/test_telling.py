@@ -62,6 +62,12 @@ def test_every_net_has_a_name_that_a_reader_knows():
     assert scale.badge([dense]).startswith("the papers’ net: DenseNet40, 1,019,434 parameters; ")
 
 
+def test_a_net_that_does_not_fit_its_images_is_said_to():
+    assert scale.misfit([record({"error_rate": 0.823})]) == ", 82% of them misclassified"
+    assert scale.misfit([record({"error_rate": 0.1})]) == scale.misfit([record()]) == ""
+    assert scale.misfit([record({"error_rate": rate}) for rate in (0.9, 0.4)]) == ""  # a film
+
+
 def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
     seeds = [
         record(

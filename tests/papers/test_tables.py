@@ -8,9 +8,11 @@ from hspec.papers.nets import PUBLISHED_NETS
 from hspec.papers.tables import (
     growth_table,
     published_table,
+    shapes_table,
     stopped_table,
     stored_nets,
     updates_table,
+    which_is_nearer,
 )
 from hspec.papers.updates import Stretch, narrow_net
 
@@ -46,6 +48,39 @@ def test_a_net_that_is_not_measured_has_a_sentence_and_no_table(tmp_path):
     net = PUBLISHED_NETS["vgg11-left-over"]
     said = published_table(net, Store(tmp_path, tmp_path / "none")).data
     assert said == f"{net.title}: not measured yet. Printed: {net.source}."
+
+
+def stored(store, experiment, arrays):
+    store.put(Record(arrays, experiment.configuration | {"key": experiment.key}))
+
+
+def test_each_printed_number_is_nearer_to_one_of_two_nets(tmp_path):
+    store = Store(tmp_path, tmp_path / "none")
+    left_over, merged = (PUBLISHED_NETS[f"vgg11-{cut}"] for cut in ("left-over", "merged"))
+    assert which_is_nearer(left_over, merged, store).data == ""
+    for net, largest, cross in ((left_over, 400.0, 3.0), (merged, 1.0, 0.3)):
+        arrays = {"A1": np.full(10, largest), "B1": np.array([cross])}
+        stored(store, net.experiments["levels"], arrays)
+    assert which_is_nearer(left_over, merged, store).data == (
+        "Of the 3 printed numbers 2 are nearer, in ratio, to those of mini-batches of 128 and 2 "
+        "than to those of all 130 in one mini-batch; the others are largest of B1."
+    )
+
+
+def test_shapes_are_ratios_and_the_nearest_net_is_named(tmp_path):
+    """Also what misfits: it is told how many of its own images a net gets wrong."""
+    store = Store(tmp_path, tmp_path / "none")
+    assert rows(shapes_table(store))[2][:2] == ["printed", "0.99"]
+    for cut, cross, rate in (("merged", 0.3, 0.0), ("left-over", 0.0003, 0.5)):
+        arrays = {"A1": np.full(10, 3.0), "B1": np.array([cross]), "error_rate": np.array(rate)}
+        stored(store, PUBLISHED_NETS[f"vgg11-{cut}"].experiments["levels"], arrays)
+    drawn = shapes_table(store)
+    found = {row[0]: row[1:] for row in rows(drawn) if len(row) == 5}
+    assert found["VGG11, epoch 256, all 130 in one mini-batch"] == ["–", "0.1", "–", "0%"]
+    assert drawn.data.endswith(
+        "Nearest to the printed ratios are, for B1's largest / A1's: VGG11, epoch 256, "
+        "mini-batches of 128 and 2, 27.3 times what is printed."
+    )
 
 
 def test_what_a_process_is_at_is_running(tmp_path):

@@ -4,6 +4,8 @@ with what is certain and what is sampled as bands.
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -166,8 +168,9 @@ def energy_table(record: Record) -> pd.DataFrame:
 
 
 def every_net(records: list[Record]) -> pd.DataFrame:
-    """A row a net: the four numbers of the claim, each with its verdict."""
-    return pd.DataFrame(_row(record) for record in records)
+    """A row a net, the best evidence first: the claim's four numbers, each with its verdict."""
+    ordered = sorted(records, key=operator.attrgetter("evidence"), reverse=True)
+    return pd.DataFrame(_row(record) for record in ordered)
 
 
 def _row(record: Record) -> dict[str, object]:
@@ -182,6 +185,7 @@ def _row(record: Record) -> dict[str, object]:
         "net": net_name(record),
         "data": f"{record.setting.dataset}, N = {record.num_examples:,}",
         "trained": counted(*trained_for([record])),
+        "misclassified": f"{record.error_rate:.1%}",
         **dict(zip(names, told, strict=True)),
     }
 
