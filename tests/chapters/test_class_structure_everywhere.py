@@ -359,7 +359,8 @@ def test_any_net_has_a_width():
 
 def test_figures_and_tables(record):
     assert len(spectra_before_and_after(record).axes) == 8
-    assert len(left_by_layer([record]).axes) == 4
+    left = left_by_layer([record])
+    assert len(left.axes) == 4 and len(left.legends[0].texts) == 4  # each line drawn has a name
     assert [len(axis.lines) for axis in with_depth([record, record]).axes] == [2] * 6
     for frame in (left_table([record]), mean_table(record), depth_table([record])):
         assert len(frame) == 3

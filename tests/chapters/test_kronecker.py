@@ -18,6 +18,7 @@ from hspec.chapters.kronecker.verdict import findings, misses, verdict_kronecker
 from hspec.curvature import class_means, layer_data, layer_gauss_newton
 from hspec.experiments import Recipe, Record, Setting
 from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.task import Task
 from hspec.linalg import subspace_cosines
 
 HOLDS, FAILS, OPEN = OUTCOMES
@@ -67,6 +68,25 @@ def test_numbers_are_those_of_the_dense_matrices(record, layers):
                 assert record["overlap"][place, column] == pytest.approx(
                     np.mean(cosines**2), abs=2e-3
                 )
+
+
+def test_a_wide_layer_of_few_examples_has_the_numbers_of_its_dense_matrices(measured, store):
+    """It is measured in 10 coordinates of 16 features; its spectra are those of all weights."""
+    setting = replace(SETTING, model="mlp:30", norm="none", per_class=1)
+    wide = measured(layer_curvature, setting, num_steps=6, num_probes=1)
+    risk = Task(setting, store, "wide", progress=False).risk(dtype=torch.float64)
+    for place, data in enumerate(layer_data(risk).values()):
+        assert len(data.features) == 10 < data.weight.shape[1]
+        assert list(wide["sizes"][place]) == list(data.weight.shape)
+        G, A = (make(data).to_dense() for make in (layer_gauss_newton, APPROXIMATIONS["cfac"]))
+        for row, matrix in ((0, G), (3, A)):
+            exact = torch.linalg.eigvalsh(matrix).flip(0)[:10]
+            np.testing.assert_allclose(wide["top"][place, row], exact, rtol=2e-3)
+        error = float((A - G).norm() / G.norm())
+        assert wide["frobenius"][place, 2] == pytest.approx(error, abs=1e-4)
+        spectrum = wide.spectrum(f"l{place}_g_")
+        assert spectrum.dimension == data.weight.numel()
+        assert np.nanmax(spectrum.nodes) == pytest.approx(float(wide["top"][place, 0, 0]), rel=0.2)
 
 
 def test_class_products_are_held_against_the_class_means(record, risk, layers):

@@ -45,12 +45,17 @@ def spectra_before_and_after(record: Record) -> Figure:
         row[0].set_ylabel("singular value" if kind == "weights" else "eigenvalue")
     for axis in grid[-1]:
         axis.set_xlabel("rank")
-    named = {}  # features have no cross-class part, weights have neither part
-    for axis in grid[:, 0]:
+    _one_legend(figure)
+    return figure
+
+
+def _one_legend(figure: Figure) -> None:
+    """Of all panels together: features have no cross-class part, weights have neither part."""
+    named = {}
+    for axis in figure.axes:
         named |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     shown = {label: named[label] for _, _, label in LOOKS.values() if label in named}
     figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3, fontsize=8)
-    return figure
 
 
 def _by_rank(axis, record: Record, place: int, kind: str) -> None:
@@ -79,7 +84,7 @@ def left_by_layer(records: list[Record]) -> Figure:
         axis.set_title(name.split(" (")[0], fontsize=9)
         axis.set_xlabel("layer")
     axes[0].set_ylabel("largest after / C-th before")
-    axes[0].legend(fontsize=7)
+    _one_legend(figure)
     return figure
 
 
