@@ -152,6 +152,12 @@ def test_gradients_keep_the_spectra_of_the_layers_block(task, name, exact, monke
     assert 0 < found["random"][0] <= found["all"][0] * (1 + 1e-9)
 
 
+def test_one_example_of_each_class_leaves_nothing_within(task):
+    data = layer_data(task("own").risk(per_class=1, dtype=torch.float64), "4")["4"]
+    found = gradient_knock_outs(data, torch.Generator().manual_seed(0))
+    assert not found["within"].any() and found["projected"][0] > 0
+
+
 def test_directions_are_taken_out_of_the_weights_space(task):
     """K − (Vᵀ Q)(Vᵀ Q)ᵀ has the eigenvalues of (I − QQᵀ) G (I − QQᵀ), whatever Q."""
     data = layer_data(task("own").risk(per_class=2, dtype=torch.float64), "4")["4"]

@@ -32,11 +32,12 @@ def gradient_knock_outs(data: LayerData, generator: torch.Generator) -> dict[str
     K, cells = InnerProducts(data), cell_functions(data.error_levels)
     of_class, cross = level_coefficients(data.error_levels)
     means = class_gradients(data)
+    several = cells.shape[0] > cells.shape[1]  # examples of some class: one is its own mean
     drawn = torch.randn(means.shape, generator=generator, dtype=means.dtype).to(means.device)
     matrices = {
         "all": K,
         "subtracted": deflate(K, cells @ of_class),
-        "within": deflate(K, cells),
+        "within": deflate(K, cells) if several else 0.0 * K,
         "projected": outside_of(K, data, means),
         "random": outside_of(K, data, drawn),
     }
