@@ -92,6 +92,8 @@ def test_parameters_are_typed_and_commented(path, notebook):
     assert known
     for parameter in known.values():
         assert parameter.help, f"{parameter.name} has no comment"
+        promised = "0 takes" in parameter.help  # of a count, whose zero means something
+        assert not promised or parameter.default == 0, f"{parameter.name}=0 would be refused"
     defaults = {name: parameter.default for name, parameter in known.items()}
     assert check_parameters(known, defaults) == defaults
     # papermill's own listing does not read "int | None".

@@ -36,10 +36,10 @@ def set_style() -> None:
     keep_whole_figures()
 
 
-def rank_axis(axis: Axes) -> None:
-    """An abscissa of ranks, which are whole numbers."""
+def rank_axis(axis: Axes, label: str = "rank k") -> None:
+    """An abscissa of ranks, or of layers, which are whole numbers."""
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("rank k")
+    axis.set_xlabel(label)
 
 
 def spikes(

@@ -132,6 +132,8 @@ def test_measures_of_error_and_every_outcome():
 
 def test_figures_and_tables(record):
     assert len(layer_spectra(record).axes) == 3
-    assert [len(axis.lines) for axis in misses_by_layer(record).axes] == [4, 4, 4]
+    misses = misses_by_layer(record).axes
+    assert [len(axis.lines) for axis in misses] == [4, 4, 4]
+    assert all(tick == round(tick) for tick in misses[0].get_xticks())
     assert len(findings(record)) == 2
     assert len(approximation_table(record)) == len(trace_table(record)) == 3

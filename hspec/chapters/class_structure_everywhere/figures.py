@@ -17,7 +17,7 @@ from hspec.chapters.class_structure_everywhere.verdict import (
 from hspec.experiments import Record
 from hspec.experiments.one_thing import Net, nets_of, updates_of, width_of
 from hspec.experiments.scale import net_name
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, panels, rank_axis
 from hspec.figures.tables import tabulated
 
 LOOKS = {
@@ -82,7 +82,7 @@ def left_by_layer(records: list[Record]) -> Figure:
             axis.semilogy(layers, left, f"{marker}-", ms=3.5, color=COLOURS[colour], label=label)
         axis.axhline(1, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_title(name.split(" (")[0], fontsize=9)
-        axis.set_xlabel("layer")
+        rank_axis(axis, "layer")
     axes[0].set_ylabel("largest after / C-th before")
     _one_legend(figure)
     return figure
@@ -99,7 +99,7 @@ def with_depth(records: list[Record]) -> Figure:
                 options = {"ms": 3.5, "lw": 1.2, "color": COLOURS["A1" if place else "Hess"]}
                 axis.semilogy(layers, values, "o-", **options, label=f"seed {seed}", alpha=0.75)
             axis.set_title(f"{kind}: {name}", fontsize=9)
-            axis.set_xlabel("layer")
+            rank_axis(axis, "layer")
     return figure
 
 

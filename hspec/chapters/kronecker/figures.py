@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from hspec.chapters.kronecker.verdict import NAMES, SHORT, misses, products_off
 from hspec.experiments import Record
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, panels, rank_axis
 from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 
@@ -84,7 +84,7 @@ def misses_by_layer(record: Record) -> Figure:
             )
         axis.set_title(SHORT[key], fontsize=9)
         axis.set_ylim(bottom=0)
-        axis.set_xlabel("layer")
+        rank_axis(axis, "layer")
     axes[0].legend(fontsize=8)
     return figure
 
