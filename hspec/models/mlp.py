@@ -14,17 +14,6 @@ def is_perceptron(name: str) -> bool:
     return name.startswith("mlp:")
 
 
-def require_perceptron(name: str) -> None:
-    """Raise ValueError for a net with convolutions, before it is trained, where every layer must
-    see one vector an example.
-    """
-    if not is_perceptron(name):
-        raise ValueError(
-            f"{name} has convolutions, which see an example at many positions: take a perceptron, "
-            "model='mlp:64x8', say; P20's definitions are of its layers"
-        )
-
-
 def hidden_widths(name: str) -> list[int]:
     """Widths of the hidden layers in a name: "mlp:800-450" → [800, 450],
     "mlp:2048x8" → eight times 2048.

@@ -16,11 +16,6 @@ from hspec.chapters.class_structure_everywhere.figures import (
     spectra_before_and_after,
     with_depth,
 )
-from hspec.chapters.class_structure_everywhere.gradients import (
-    InnerProducts,
-    gradient_knock_outs,
-    outside_of,
-)
 from hspec.chapters.class_structure_everywhere.measure import (
     cross_beyond_chance,
     cross_trace,
@@ -41,6 +36,11 @@ from hspec.chapters.class_structure_everywhere.verdict import (
 )
 from hspec.curvature import A1, B1, B2, LayerData, Risk, class_means, gauss_newton, layer_data
 from hspec.curvature.classes.levels import WEIGHTINGS, Levels
+from hspec.curvature.layer_gradients import (
+    InnerProducts,
+    gradient_knock_outs,
+    outside_of,
+)
 from hspec.curvature.layers import (
     error_moment,
     error_part,
@@ -129,8 +129,8 @@ def test_gradients_keep_the_spectra_of_the_layers_block(task, name, exact, monke
     by a dense solver, or the largest alone.
     """
     if not exact:
-        monkeypatch.setattr("hspec.chapters.class_structure_everywhere.gradients.EXACT", 1)
-        monkeypatch.setattr("hspec.chapters.class_structure_everywhere.gradients.RANKS", 6)
+        monkeypatch.setattr("hspec.curvature.layer_gradients.EXACT", 1)
+        monkeypatch.setattr("hspec.curvature.layer_gradients.RANKS", 6)
     own = task("own")
     options = {"per_class": 2 if name == "1" else 4, "dtype": torch.float64}
     data = layer_data(own.risk(**options), name)[name]
@@ -264,7 +264,7 @@ def test_positions_are_refused():
 )
 def test_inner_products_are_multiplied_either_way(N, budget, matrix, monkeypatch):
     """As a matrix, where that takes fewer operations and fits; else through the weights' space."""
-    monkeypatch.setattr("hspec.chapters.class_structure_everywhere.gradients.ANY_BUDGET", 0)
+    monkeypatch.setattr("hspec.curvature.layer_gradients.ANY_BUDGET", 0)
     generator = torch.Generator().manual_seed(0)
     logits, W, h, e = (
         torch.randn(shape, generator=generator, dtype=torch.float64)

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hspec.chapters.class_structure_everywhere.gradients import gradient_knock_outs
 from hspec.curvature import LayerData, layer_data
 from hspec.curvature.classes.levels import Levels
+from hspec.curvature.layer_gradients import gradient_knock_outs
 from hspec.curvature.layers import error_means, feature_means, knocked_out_weight
 from hspec.experiments.facts import performance
 from hspec.experiments.measure import measure
+from hspec.experiments.perceptrons import require_perceptron
 from hspec.experiments.task import Task
 from hspec.linalg.deflation import orthonormal_basis
-from hspec.models.mlp import require_perceptron
 
 KINDS = ("features", "errors", "gradients")  # of vectors, which weights are not
 SHUFFLES = 10  # of the wrong labels, over which chance is averaged
@@ -46,7 +46,7 @@ def layer_structure(
     Raises ValueError for a net with convolutions.
     Source: P20, sections 3 and 7, figures 7 to 10 and 13.
     """
-    require_perceptron(task.setting.model)
+    require_perceptron(task.setting)
     risk = task.risk(split)
     small = layer_data(task.risk(split, per_class=gradient_per_class)) if gradient_per_class else {}
     results, rows = {}, {}

@@ -15,11 +15,11 @@ from hspec.curvature.layer_coordinates import coordinates
 from hspec.curvature.layers import error_means, feature_means
 from hspec.experiments.facts import risk_facts
 from hspec.experiments.measure import measure
+from hspec.experiments.perceptrons import require_perceptron
 from hspec.experiments.quadrature import quadrature
 from hspec.experiments.task import Task
 from hspec.linalg import EigenPairs, Kronecker, LinearOperator, eigsh, subspace_cosines
 from hspec.linalg.kronecker import kronecker_terms
-from hspec.models.mlp import require_perceptron
 
 APPROXIMATIONS: dict[str, Callable[[LayerData], LinearOperator]] = {
     "kfac": kfac,
@@ -53,7 +53,7 @@ def layer_curvature(
     Raises ValueError for a net with convolutions.
     Source: P20, section 7, definitions 7.1 and 7.2.
     """
-    require_perceptron(task.setting.model)
+    require_perceptron(task.setting)
     risk = task.risk(split, per_class=sample_per_class)
     layers, rows = layer_data(risk), {}
     for place, (name, layer) in enumerate(layers.items()):

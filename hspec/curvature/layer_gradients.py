@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hspec.curvature import LayerData
 from hspec.curvature.classes.levels import Levels
 from hspec.curvature.engine.memory import ANY_BUDGET
-from hspec.linalg import LinearOperator, LowRank, deflate, eigsh
-from hspec.linalg.deflation import orthonormal_basis
+from hspec.curvature.layers import LayerData
+from hspec.linalg.deflation import deflate, orthonormal_basis
+from hspec.linalg.eigsh import eigsh
+from hspec.linalg.low_rank import LowRank
+from hspec.linalg.operator import LinearOperator
 
 RANKS = 32  # largest eigenvalues of each spectrum, of matrices of more rows than EXACT
 EXACT = 500  # rows up to which all are found
