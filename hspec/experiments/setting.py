@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from hspec.data import SUBSETS
@@ -114,17 +113,3 @@ class Setting:
     def training_key(self) -> str:
         """Names the training run: settings with the same key share it."""
         return digest({"training": TRAINING_VERSION, "setting": self})
-
-    def describe(self) -> str:
-        """One line for captions and tables."""
-        sample = "all images" if self.per_class is None else f"{self.per_class} images per class"
-        norm = "" if self.norm == "batch" else f", norm {self.norm}"
-        budget = (
-            f"{self.recipe.epochs} epochs"
-            if self.recipe.steps is None
-            else f"{self.recipe.steps} steps"
-        )
-        start = "" if self.weights is None else f" from {Path(self.weights).name}"
-        return (
-            f"{self.model} at width {self.width:g}{norm}, {self.dataset}, {sample}, {budget}{start}"
-        )

@@ -46,7 +46,6 @@ def film(
     curves: Record | None = None,
     *,
     drops: Iterable[int] = (),
-    title: str = "",
     rank: int | None = None,
 ) -> Figure:
     """The spectrum over training at a glance: the loss above, below it the density as colours and
@@ -72,7 +71,7 @@ def film(
             axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2, label=label)
     step_axis(below, steps)
     above.legend(loc="upper right", ncols=3)
-    above.set_title(title)
+    above.set_title(describe(frames))
     return figure
 
 
@@ -146,12 +145,12 @@ def draw_ends(axis: Axes, frames: list[Frame], steps: np.ndarray, rank: int) -> 
 
 
 def published(films: list[list[Frame]]) -> Figure | None:
-    """The first of the stored films, under its own title; None where there is none."""
+    """The first of the stored films; None where there is none."""
     if not films:
         return None
     drops = films[0][0].setting.recipe.drops
     steps = [d for d in drops if isinstance(d, int)]
-    return film(films[0], drops=steps, title=describe(films[0]))
+    return film(films[0], drops=steps)
 
 
 def describe(frames: list[Frame]) -> str:

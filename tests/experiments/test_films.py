@@ -216,9 +216,9 @@ def test_a_net_that_came_trained_is_no_film(tmp_path, frames):
 
 def test_film_shows_every_frame_the_drop_and_the_ends(store, frames):
     (curves,) = loss_records([TINY], store=store)
-    figure = pictures.film(frames, curves, drops=[3], title="a film")
+    figure = pictures.film(frames, curves, drops=[3])
     above, below = figure.axes[:2]
-    assert above.get_title() == "a film"
+    assert above.get_title() == pictures.describe(frames) and TINY.dataset in above.get_title()
     lines = {line.get_label(): line for line in below.get_lines()}
     has_converged = any(np.isfinite(frame.top[10:11]).any() for frame in frames)
     assert {r"$\lambda_1$", r"$\lambda_{\min}$"} <= lines.keys()
