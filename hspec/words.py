@@ -11,7 +11,16 @@ SYMBOLS = {
     **{"alpha": "α", "beta": "β", "delta": "δ", "varepsilon": "ε", "theta": "θ", "lambda": "λ"},
     **{"pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "Delta": "Δ", "Sigma": "Σ", "ell": "ℓ"},
     **{"cdot": "·", "le": "≤", "leq": "≤", "ge": "≥", "approx": "≈", "times": "×", "top": "ᵀ"},
-    **{"nabla": "∇", "sum": "Σ", "mathrm": "", "text": "", "operatorname": ""},
+    **{
+        "dots": "…",
+        "ldots": "…",
+        "sqrt": "√",
+        "nabla": "∇",
+        "sum": "Σ",
+        "mathrm": "",
+        "text": "",
+        "operatorname": "",
+    },
 }
 CODE_OR_MATHEMATICS = re.compile(r"(\$[^$]*\$|`[^`]*`)")
 

@@ -59,7 +59,10 @@ def _in_words(line: str) -> str:
 
 
 def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:
-    return [out.metadata[TOLD] for out in cell.outputs if TOLD in out.get("metadata", {})]
+    """Of every output that says something of itself, or of the numbers beside its figure."""
+    said = [out.get("metadata", {}) for out in cell.outputs]
+    found = [notes.get(TOLD) or notes.get("text/csv", {}).get(TOLD) for notes in said]
+    return [notes for notes in found if notes]
 
 
 def _caption(cell: NotebookNode, notes: Mapping[str, Any]) -> None:

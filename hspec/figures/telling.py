@@ -26,8 +26,8 @@ from hspec.experiments.scale import (
     provenance,
     short_names,
 )
-from hspec.figures.descriptions import described
 from hspec.figures.kernels import kernels
+from hspec.plotting.descriptions import described
 from hspec.words import TOLD, signed
 
 MOST_FINDINGS = 4

@@ -1,14 +1,24 @@
-"""What a notebook keeps of a figure: SVG, PDF, the plotted numbers, and the panels stacked."""
+"""What a notebook keeps of a figure: SVG, PDF, the plotted numbers, what they show in words, and
+the panels stacked.
+"""
 
 from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from hspec.plotting.descriptions import described
 from hspec.plotting.numbers import plotted_numbers
 from hspec.plotting.stacked import stacked_svg
+from hspec.words import TOLD
+
+
+def numbers_in_words(figure: Figure) -> tuple[str, dict[str, dict[str, str]]]:
+    """The plotted numbers, and what a page says of them: the alternative text."""
+    return plotted_numbers(figure), {TOLD: {"caption": "", "alt": described(figure)}}
+
 
 # beside the pictures, by the name under which an output has it
-KEPT = {"text/csv": plotted_numbers, "image/x-stacked-svg": stacked_svg}
+KEPT = {"text/csv": numbers_in_words, "image/x-stacked-svg": stacked_svg}
 
 
 def keep_whole_figures() -> None:

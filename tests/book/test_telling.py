@@ -2,9 +2,11 @@
 
 import nbformat
 import pytest
+from matplotlib.figure import Figure
 
 from hspec.book.errors import BookError
 from hspec.book.telling import tell, told
+from hspec.plotting.notebook import numbers_in_words
 from hspec.words import TOLD
 
 v4 = nbformat.v4
@@ -47,6 +49,19 @@ def test_a_figure_has_the_caption_and_text_of_its_run():
     settings = notebook.cells[1].metadata["mystnb"]
     assert settings["figure"]["caption"] == "A line. *N = 3.*"
     assert settings["image"]["alt"] == "1 at 2."
+
+
+def test_a_plain_figure_is_told_by_its_numbers():
+    """Of a notebook that stores nothing: the text is read off what is drawn."""
+    figure = Figure()
+    figure.subplots().plot([0, 1], [2, 5], label="growth")
+    numbers, notes = numbers_in_words(figure)
+    drawn = {"image/svg+xml": "<svg/>", "text/csv": numbers}
+    notebook = page(v4.new_output("display_data", drawn, metadata={"text/csv": notes}))
+    tell(notebook)
+    settings = notebook.cells[1].metadata["mystnb"]
+    assert settings["figure"]["caption"] == "A line."
+    assert "growth: 2 at 0" in settings["image"]["alt"]
 
 
 def test_a_figure_that_tells_nothing_is_refused():

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 
 from hspec import words
 from hspec.experiments import Record, Setting, scale
-from hspec.figures import best_first, descriptions, in_this_run, shown, telling
+from hspec.figures import best_first, in_this_run, shown, telling
 from hspec.figures.densities import density_line
-from hspec.figures.descriptions import described
 from hspec.keys import canonical
 from hspec.linalg import SpectralMeasure
 from hspec.models import MODELS
+from hspec.plotting import descriptions
+from hspec.plotting.descriptions import described
 from hspec.training import Recipe
 from hspec.words import TOLD
 
