@@ -11,6 +11,8 @@ from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.class_structure_everywhere.verdict import across_scales as why_layers
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import across_scales as why_clusters
+from hspec.chapters.kronecker.measure import layer_curvature
+from hspec.chapters.kronecker.verdict import across_scales as why_products
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import across_scales as why_owners
 from hspec.experiments import Record, Store, Verdict
@@ -24,6 +26,7 @@ REASONS: dict[str, tuple[Measure, Callable[[Sequence[Record]], str]]] = {
     "P18-6": (class_geometry, why_clusters),
     "P19-1": (averaging, why_averages),
     "P20-2": (layer_structure, why_layers),
+    "P20-4": (layer_curvature, why_products),
 }
 NOT_FOUND = "The reason is not found, and nothing was tried."
 HEADING = """\

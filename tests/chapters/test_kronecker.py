@@ -14,11 +14,12 @@ from hspec.chapters.kronecker.figures import (
     trace_table,
 )
 from hspec.chapters.kronecker.measure import APPROXIMATIONS, layer_curvature
-from hspec.chapters.kronecker.verdict import findings, misses, verdict_kronecker
+from hspec.chapters.kronecker.verdict import across_scales, findings, misses, verdict_kronecker
 from hspec.curvature import class_means, layer_data, layer_gauss_newton
 from hspec.experiments import Recipe, Record, Setting
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.task import Task
+from hspec.keys import canonical
 from hspec.linalg import subspace_cosines
 
 HOLDS, FAILS, OPEN = OUTCOMES
@@ -128,6 +129,22 @@ def test_measures_of_error_and_every_outcome():
         for errors in ((0.6, 0.1), (0.6, 0.7), (0.1, 0.01), (0.6, 0.25))
     ]
     assert outcomes == [[HOLDS] * 3, [FAILS] * 3, [FAILS] * 3, [OPEN] * 3]
+
+
+def test_what_cfac_leaves_goes_with_what_its_premise_misses():
+    def net(width, off, frobenius):
+        setting = replace(SETTING, model=f"mlp:{width}x2")
+        arrays = {"products": np.tile(off, (3, 1)).T, "weighted_products": np.tile(off, (3, 1)).T}
+        arrays |= {"frobenius": np.stack([np.ones(3), np.ones(3), frobenius, frobenius], 1)}
+        return Record(arrays, {"setting": canonical(setting)})
+
+    off = np.array([0.5, 0.3, 0.1])
+    told = across_scales([net(64, off, off), net(8, off / 2, off / 2)])
+    assert "by 30% in MLP of two layers of 64 (digits), where it leaves 30%" in told
+    assert told.endswith("Spearman's ρ = 1.00: it fails where its premise does.")
+    other = across_scales([net(64, off, off), net(8, off / 2, 1 - off)])
+    assert other.endswith("the reason is not found.")
+    assert across_scales([net(64, off, off)]) == ""
 
 
 def test_figures_and_tables(record):
