@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hspec.data import spoken_class
 from hspec.experiments.records import Record
 from hspec.models.mlp import hidden_widths, is_perceptron
+from hspec.training import PUBLISHED_EPOCHS
 
 NAMES = {
     "vgg11": "VGG11",
@@ -171,12 +172,15 @@ def badge(records: Sequence[Record]) -> str:
             counted(images, "images"),
         )
         return f"no net of the papers: {', '.join((*facts, counted(time, unit)))}"
+    whole = papers.training
+    if papers.unit == "epochs":  # fewer on some data sets
+        whole = PUBLISHED_EPOCHS.get(record.setting.dataset, whole)
     parameters = own if of_the_papers(record) else f"{own} of {papers.parameters:,}"
     return (
         f"{'the papers’ net' if of_the_papers(record) else 'toy'}: {net_name(record)}, "
         f"{parameters} parameters; "
         f"{record.setting.dataset}, {counted(images, 'images', papers.images)}, "
-        f"{counted(time, unit, papers.training if unit == papers.unit else None)}"
+        f"{counted(time, unit, whole if unit == papers.unit else None)}"
     )
 
 

@@ -51,6 +51,9 @@ def test_a_badge_says_how_far_a_net_is_from_the_papers():
     assert scale.badge([papers]).startswith(
         "the papers’ net: ResNet-32, 464,154 parameters; CIFAR10, 100 of"
     )
+    of = {"dataset": "MNIST", "recipe": Recipe(epochs=200), "checkpoints": (0,)}
+    mnist = record(model="vgg11", width=1.0, **of)
+    assert scale.badge([mnist]).endswith("MNIST, 100 of 50,000 images, 200 of 200 epochs")
     other = record(model="mlp:16", width=1.0)
     assert scale.badge([other]).startswith(
         "no net of the papers: MLP with 16 hidden units, 29,574 parameters, digits"
