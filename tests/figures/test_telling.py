@@ -54,6 +54,8 @@ def test_a_badge_says_how_far_a_net_is_from_the_papers():
     of = {"dataset": "MNIST", "recipe": Recipe(epochs=200), "checkpoints": (0,)}
     mnist = record(model="vgg11", width=1.0, **of)
     assert scale.badge([mnist]).endswith("MNIST, 100 of 50,000 images, 200 of 200 epochs")
+    perceptron = record(model="mlp:2048x8", width=1.0, **of | {"recipe": Recipe(epochs=350)})
+    assert scale.badge([perceptron]).endswith("350 of 350 epochs")
     other = record(model="mlp:16", width=1.0)
     assert scale.badge([other]).startswith(
         "no net of the papers: MLP with 16 hidden units, 29,574 parameters, digits"
