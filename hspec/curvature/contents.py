@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
-# kinds of numbers that PyTorch finds the least and the largest of
 REAL = (torch.float32, torch.float64)
+# kinds of numbers that PyTorch finds the least and the largest of
 ORDERED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -45,11 +45,17 @@ def equal(a: object, b: object) -> bool:
 
 def _equal(s: Tensor, t: Tensor) -> bool:
     """By NumPy where it can be: in a third of the time that torch.equal takes on a CPU."""
-    if all(
-        x.dtype in REAL and x.device.type == "cpu" and x.layout is torch.strided for x in (s, t)
-    ):
+    if _is_an_array(s) and _is_an_array(t):
         return np.array_equal(s.detach().numpy(), t.detach().numpy())
     return torch.equal(s, t)
+
+
+def _is_an_array(t: Tensor) -> bool:
+    """Whether NumPy can look at its memory: not that of a subclass, nor numbers whose signs are
+    still to be changed, such as imaginary parts of a conjugate.
+    """
+    plain = type(t) is Tensor and t.dtype in REAL and t.device.type == "cpu"
+    return plain and t.layout is torch.strided and not t.is_neg()
 
 
 def moved(content: T, device: torch.device, dtype: torch.dtype, *, anew: bool = False) -> T:

@@ -63,8 +63,8 @@ def slq(
         check: the guard "symmetry", as in `lanczos`.
         node: a point that is known to carry much of the spectrum, such as the 0 of a singular
             matrix: one node of each probe is put there (see `radau`), at no product. A Hessian of
-            weights that do nothing is singular: with node=0.0 the error of a quadrature falls
-            steadily with m, and is that of a Gauss rule of up to half as many steps again.
+            weights that do nothing is singular: a Gauss rule has a node at its zeros or two that
+            straddle them, by turns from one m to the next; with node=0.0 it has one there always.
 
     Returns:
         Nodes and weights, one row a probe. Weights are converged-Ritz weights (see `ritz_weights`);

@@ -70,7 +70,7 @@ def which_is_nearer(one: PublishedNet, other: PublishedNet, store: Store | None 
     told = (
         "Of the {} printed numbers {} are nearer, in ratio, to those of {} than to those of {}{}."
     )
-    others = f"; the others are {', '.join(farther)}" if nearer and farther else ""
+    others = f"; not so {', '.join(farther)}" if nearer and farther else ""
     return Markdown(told.format(len(sizes), len(nearer), *names, others))
 
 

@@ -425,3 +425,15 @@ def test_numbers_that_are_not_finite_are_found_in_every_precision(dtype):
     assert is_finite(numbers)
     numbers[5] = float("nan")
     assert not is_finite(numbers)
+
+
+def test_imaginary_parts_of_a_conjugate_are_numbers_like_others():
+    """PyTorch changes their signs when they are read, and NumPy cannot read them."""
+    z = torch.randn(6, 4, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    x, y = torch.imag(z.conj()), torch.arange(6) % 3
+    assert x.is_neg()
+    net, v = nn.Linear(4, 3).double(), torch.ones(15, dtype=torch.float64)
+    found, right = (
+        hessian(Risk.from_module(net, [(inputs, y)])) @ v for inputs in (x, x.resolve_neg())
+    )
+    assert torch.equal(found, right)

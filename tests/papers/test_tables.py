@@ -63,7 +63,7 @@ def test_each_printed_number_is_nearer_to_one_of_two_nets(tmp_path):
         stored(store, net.experiments["levels"], arrays)
     assert which_is_nearer(left_over, merged, store).data == (
         "Of the 3 printed numbers 2 are nearer, in ratio, to those of mini-batches of 128 and 2 "
-        "than to those of all 130 in one mini-batch; the others are largest of B1."
+        "than to those of all 130 in one mini-batch; not so largest of B1."
     )
 
 

@@ -10,8 +10,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hspec.chapters.hierarchy.verdict import FLOORS, nearest_share, silhouette_summary
+from hspec.chapters.hierarchy.verdict import (
+    FLOORS,
+    nearest_share,
+    silhouette_summary,
+    verdict_clusters,
+)
 from hspec.experiments import Record
+from hspec.experiments.claims import MARKS
 from hspec.experiments.scale import class_names, net_name
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.kernels import note_kernel
@@ -77,6 +83,7 @@ def clusters_of_nets(records: Sequence[Record]) -> pd.DataFrame:
             "data": record.setting.dataset,
             "misclassified": record.error_rate,
             **cluster_row(record, "euclidean"),
+            "P18-6": " ".join(MARKS[verdict.outcome] for verdict in verdict_clusters(record)),
         }
         for record in records
     )
