@@ -27,6 +27,7 @@ GROUND_FLOOR = {
     "keys",
     "parameters",
     "statistics",
+    "stopwatch",
     "words",
 }  # single files that every layer may import
 LOADERS = {"__import__", "import_module", "resolve_name"}
@@ -47,6 +48,7 @@ LAYERS = {
     "keys": (set(), set()),
     "parameters": (set(), set()),
     "statistics": (set(), {"numpy", "scipy"}),
+    "stopwatch": (set(), set()),
     "words": (set(), set()),
     "linalg": (set(), {"torch", "numpy", "scipy"}),
     "curvature": ({"linalg"}, {"torch", "numpy"}),

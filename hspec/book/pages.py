@@ -129,6 +129,13 @@ were stopped; a cost of 1 takes two cores two to six hours.
 """
 
 
+# Until then seconds were counted from where a measure went on, and no record says whether it did.
+SECONDS = (
+    "Seconds are the clock's, beside whatever else the machine did. A result of before 27 November "
+    "2026 that was interrupted and gone on with has those of its last part only."
+)
+
+
 def _stored_results(store):
     """What lies in data/results and data/laptop: one row for each measure, data set and net."""
     groups = {}
@@ -150,6 +157,8 @@ def _stored_results(store):
             "| measure | data | net | records | measured in | on | last |",
             "|---|---|---|---|---|---|---|",
             *rows,
+            "",
+            SECONDS,
         ]
     )
 

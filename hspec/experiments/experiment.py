@@ -25,6 +25,7 @@ from hspec.experiments.setting import Setting
 from hspec.experiments.store import Held, Store
 from hspec.experiments.task import Task, load_images
 from hspec.keys import canonical, digest, distinguishing
+from hspec.stopwatch import Stopwatch
 
 POLL = 1.0  # seconds between two rounds through experiments that are all held by others
 
@@ -174,9 +175,9 @@ def load_or_run_all(
 
 def run(experiment: Experiment, task: Task) -> Record:
     """Measure now, whatever the store holds, and store the record."""
-    start = time.perf_counter()
     try:
-        results = experiment.measure(task, **experiment.options)
+        with Stopwatch(task.seconds_file) as watch:
+            results = experiment.measure(task, **experiment.options)
     except BaseException:
         task.forget_empty_folder()
         raise
@@ -186,7 +187,7 @@ def run(experiment: Experiment, task: Task) -> Record:
         "packages": package_versions(),
         "revision": git_revision(),
         "device": device_name(task.device, task.store.ranks.size),
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(watch.seconds, 2),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     folder = task.store.put(

@@ -181,11 +181,9 @@ class Store:
                     f"{folder} is a file where records belong in a folder: remove it"
                 )
 
-    def working_folder(self, *parts: str) -> Path:
-        """A folder for the checkpoints of unfinished work, kept until the work is done."""
-        folder = self.root.joinpath("unfinished", *parts)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def unfinished(self, name: str) -> Path:
+        """The folder for the checkpoints of unfinished work, kept until the work is done."""
+        return self.root / "unfinished" / name
 
     @contextmanager
     def claimed(self, name: str, *, wait: bool = True) -> Iterator[None]:

@@ -82,12 +82,21 @@ class Task:
     @cached_property
     def folder(self) -> Path:
         """For checkpoints of this measure; removed when its record is written."""
-        return self.store.working_folder(self.name)
+        folder = self.store.unfinished(self.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def seconds_file(self) -> Path | None:
+        """Where the seconds of this measure are kept, those before interruptions too; of several
+        ranks the first keeps them.
+        """
+        return self.store.unfinished(self.name) / "seconds" if self.store.ranks.rank == 0 else None
 
     def forget_empty_folder(self) -> None:
         """Remove the folder where nothing was put into it: a refused measure leaves no trace."""
         with suppress(OSError):  # there is none, or it holds checkpoints
-            (self.store.root / "unfinished" / self.name).rmdir()
+            self.store.unfinished(self.name).rmdir()
 
     def images(self, split: str, per_class: int | None = None) -> data.ImageSet:
         """The setting's images of ``split``, or a balanced subset of them."""

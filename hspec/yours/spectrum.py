@@ -2,7 +2,6 @@
 
 import os
 import platform
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 from hspec.curvature import Risk
 from hspec.curvature.fingerprint import fingerprint
 from hspec.linalg import EigenPairs, LinearOperator, SpectralMeasure, deflate, eigsh, slq
+from hspec.stopwatch import Stopwatch
 from hspec.yours.class_structure import class_values
 from hspec.yours.plan import Plan, forecast
 from hspec.yours.progress import Report, reporting
@@ -130,33 +130,33 @@ def spectrum_of(
 def _measured(
     A: LinearOperator, name: str, settings: Settings, folder: Path | None, report: Report
 ) -> MatrixSpectrum:
-    start, p = time.perf_counter(), A.shape[0]
-    if settings.is_dense(p):
-        measure, pairs = _dense(A, settings.pairs(p))
-        products = p
-    else:
-        pairs = _top(A, name, settings, folder, report)
-        measure = slq(
-            A if pairs is None else deflate(A, pairs),
-            settings.steps,
-            settings.probes,
-            generator=torch.Generator().manual_seed(settings.seed + 1),
-            checkpoint=folder and folder / "quadrature",
-            callback=lambda done, total: report(f"{name}: quadrature", done, total),
-        )
-        products = settings.steps * settings.probes
-        if pairs is None:
-            pairs = EigenPairs(np.empty(0), torch.empty(p, 0), np.empty(0))
+    p, own = A.shape[0], folder is not None and A.risk.ranks.rank == 0
+    with Stopwatch(folder / "seconds" if own else None) as watch:
+        if settings.is_dense(p):
+            measure, pairs = _dense(A, settings.pairs(p))
+            products = p
         else:
-            measure, products = measure.with_spikes(pairs.values), products + pairs.num_products
-    seconds = time.perf_counter() - start
+            pairs = _top(A, name, settings, folder, report)
+            measure = slq(
+                A if pairs is None else deflate(A, pairs),
+                settings.steps,
+                settings.probes,
+                generator=torch.Generator().manual_seed(settings.seed + 1),
+                checkpoint=folder and folder / "quadrature",
+                callback=lambda done, total: report(f"{name}: quadrature", done, total),
+            )
+            products = settings.steps * settings.probes
+            if pairs is None:
+                pairs = EigenPairs(np.empty(0), torch.empty(p, 0), np.empty(0))
+            else:
+                measure, products = measure.with_spikes(pairs.values), products + pairs.num_products
     return MatrixSpectrum(
         measure,
         pairs.values,
         pairs.residuals,
         pairs.vectors,
         products,
-        seconds,
+        watch.seconds,
         is_exact=settings.is_dense(p),
         is_semidefinite=name == "G" and A.risk.loss_function.convex,
     )
