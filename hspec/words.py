@@ -18,6 +18,7 @@ SYMBOLS = {
         "nabla": "∇",
         "sum": "Σ",
         "mathrm": "",
+        "mathdefault": "",
         "text": "",
         "operatorname": "",
     },

@@ -43,12 +43,13 @@ def told(notebook: NotebookNode) -> str:
 
 
 def seconds_of_records(notebook: NotebookNode, published: Path) -> float:
-    """What measuring took of the records that an executed notebook draws; those that lie under
-    `published`, which no run of it measures, are left out.
+    """What measuring took of the records that an executed notebook draws. Those that lie under
+    `published` are left out, since no run of it measures them, unless they are the run's own.
     """
     notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
     found = {key: s for note in notes for key, s in note.get("seconds", {}).items()}
-    return sum(s for key, s in found.items() if not any(published.glob(f"*/{key}")))
+    own = {key for note in notes for key in note.get("own", ())}
+    return sum(s for k, s in found.items() if k in own or not any(published.glob(f"*/{k}")))
 
 
 def _in_words(line: str) -> str:

@@ -91,13 +91,22 @@ def falling_loss_axis(axis: Axes, frames: list[Frame]) -> None:
 
 
 def plain_log(axis: Axes) -> None:
-    """A logarithmic ordinate with plain numbers, for ranges of about a decade."""
+    """A logarithmic ordinate with plain numbers; :func:`few_labels` between powers of ten, as long
+    as there are few of these.
+    """
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter(few_labels)
+    axis.yaxis.set_minor_formatter(lambda value, _: few_labels(value, axis.get_ylim()))
 
 
-def few_labels(value: float, _: int | None = None) -> str:
-    """Between powers of ten only 2 and 5 are named."""
-    digit = f"{value:e}"[0]
-    return f"{value:g}" if digit in "25" else ""
+def few_labels(value: float, limits: tuple[float, float]) -> str:
+    """Between powers of ten, on an axis with these limits, 2 and 5 are named; within one decade 3
+    too, over more than two none.
+
+    Example:
+        >>> [few_labels(value, (0.1, 4)) for value in (0.2, 0.3, 0.5)]
+        ['0.2', '', '0.5']
+    """
+    decades = abs(np.log10(limits[1] / limits[0])) if min(limits) > 0 else np.inf
+    digits = "235" if decades <= 1 else "25" if decades <= 2 else ""
+    return f"{value:g}" if f"{value:e}"[0] in digits else ""

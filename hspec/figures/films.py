@@ -22,6 +22,7 @@ from hspec.figures.film_axes import (
     column,
     column_edges,
     eigenvalue_ticks,
+    plain_log,
     step_axis,
     straight,
 )
@@ -83,7 +84,7 @@ def draw_losses(axis: Axes, frames: list[Record], curves: Record | None) -> None
         line = {"color": COLOURS["neutral"], "linewidth": 1, "label": "mini-batches"}
         axis.plot(curves["step"][seen], curves["step_loss"][seen], **line)
     axis.plot(steps, [r.loss for r in frames], "o", color=COLOURS["Hess"], label="at the frames")
-    axis.set_yscale("log")
+    plain_log(axis)
     axis.set_ylabel("loss")
 
 

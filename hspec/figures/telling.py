@@ -164,6 +164,7 @@ def in_this_run(
     notes = {
         "heading": heading,
         "findings": told,
+        "own": [key for key in own if key],
         "badges": [{"text": text, "papers": papers} for text, papers in badges],
     }
     text = f"**{heading}**\n\n{told}\n\n{'; '.join(text for text, _ in badges)}"

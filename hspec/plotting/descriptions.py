@@ -17,6 +17,7 @@ from hspec.words import plain
 
 MOST_PANELS = 9  # that are described one by one
 MOST_SERIES = 6  # of a panel
+SAME = "the same"  # as in the panel before it
 
 
 def described(figure: Figure) -> str:
@@ -38,6 +39,10 @@ def described(figure: Figure) -> str:
         axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"
     ]
     told = [_panel(axes, alone=len(panels) == 1) for axes in panels[:MOST_PANELS]]
+    told = [
+        text.replace(f"{SAME} against", "against") if n == 0 else text
+        for n, text in enumerate(told)
+    ]
     if len(panels) > 1:
         told = [f"Panel {number}: {text}" for number, text in enumerate(told, 1)]
     if len(panels) > MOST_PANELS:
@@ -61,17 +66,33 @@ def _panel(axes: Axes, *, alone: bool) -> str:
 
 def _axes(axes: Axes, alone: bool) -> str:
     """What is drawn against what; what a panel of several does not name it shares with others."""
-    other = "" if alone else "the same"
+    other = "" if alone else SAME
     of, along = _name(axes.get_ylabel()) or other, _name(axes.get_xlabel()) or _in_words(axes)
+    along = along or _name(_below(axes).get_xlabel())
     if not along and not alone:
         along = "the same axis"
     return f"{of} against {along}" if of and along else of or f"along {along}"
 
 
+def _below(axes: Axes) -> Axes:
+    """The lowest panel of the same column that names its abscissa, or this one."""
+    place = axes.get_subplotspec()
+    column = [
+        other
+        for other in axes.figure.axes
+        if place is not None
+        and (its := other.get_subplotspec()) is not None
+        and its.get_gridspec() is place.get_gridspec()
+        and its.colspan == place.colspan
+        and other.get_xlabel()
+    ]
+    return max(column, key=lambda other: other.get_subplotspec().rowspan.start, default=axes)
+
+
 def _in_words(axes: Axes) -> str:
     """The places of an axis that are named, not numbered."""
-    names = [label.get_text() for label in axes.get_xticklabels()]
-    return ", ".join(map(plain, names)) if any(re.search("[a-z]{3}", n) for n in names) else ""
+    names = [plain(label.get_text()) for label in axes.get_xticklabels()]
+    return ", ".join(names) if any(re.search("[a-z]{3}", name) for name in names) else ""
 
 
 def _places(axes: Axes) -> list[float]:
@@ -108,10 +129,17 @@ def _points(line: Line2D) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _seen(axes: Axes, line: Line2D) -> tuple[np.ndarray, np.ndarray]:
-    """The points within the axes; what lies below them or above is at their edge."""
+    """The points within the axes; what lies below them or above is at their edge.
+
+    On a logarithmic axis what lies below is left out where the line ends there: it is seen to end
+    where it leaves the axes.
+    """
     x, y = _points(line)
+    low, high = sorted(axes.get_ylim())
     inside = (min(axes.get_xlim()) <= x) & (x <= max(axes.get_xlim()))
-    return x[inside], np.clip(y[inside], *sorted(axes.get_ylim()))
+    if axes.get_yscale() == "log" and (seen := np.flatnonzero(inside & (y >= low))).size:
+        inside[: seen[0]] = inside[seen[-1] + 1 :] = False
+    return x[inside], np.clip(y[inside], low, high)
 
 
 def _run(x: np.ndarray, y: np.ndarray) -> str:

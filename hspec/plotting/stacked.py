@@ -51,8 +51,19 @@ def _at_size(figure: Figure, size: tuple[float, float]) -> str:
 
 
 def _svg(figure: Figure) -> str:
+    """Titles go on in another line where they are wider than the figure, which would else be drawn
+    smaller for their sake.
+    """
+    titles = [title for axes in figure.axes for title in (axes.title, axes._left_title)]
+    wrapped = [title.get_wrap() for title in titles]
     text = io.StringIO()
-    figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    try:
+        for title in titles:
+            title.set_wrap(True)
+        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    finally:
+        for title, before in zip(titles, wrapped, strict=True):
+            title.set_wrap(before)
     return text.getvalue()
 
 

@@ -114,6 +114,27 @@ def test_a_description_follows_the_curves():
     assert "1 at 2 (smallest)" in described(figure)  # what lies below the axis is not seen
 
 
+def test_panels_of_a_grid_are_told_by_the_labels_at_its_edges():
+    """The upper panels name no abscissa, and powers of ten on its ticks are no names."""
+    figure = Figure()
+    (above, _), (below, beside) = figure.subplots(2, 2)
+    for axes in figure.axes:
+        axes.loglog([1, 10, 100], [1.0, 0.1, 1e-6], label="G")
+        axes.set_ylim(1e-3, 1)
+    above.set_ylabel("eigenvalue")
+    below.set(xlabel="rank k", ylabel="density")
+    beside.set_xlabel("step")
+    figure.draw_without_rendering()
+    assert described(figure) == (
+        "Panel 1: eigenvalue against rank k, 1 to 10. G: 1 at 1, 0.1 at 10. "
+        "Panel 2: the same against step, 1 to 10. G: 1 at 1, 0.1 at 10. "
+        "Panel 3: density against rank k, 1 to 10. G: 1 at 1, 0.1 at 10. "
+        "Panel 4: the same against step, 1 to 10. G: 1 at 1, 0.1 at 10."
+    )
+    above.set(ylabel="", title="features")
+    assert described(figure).startswith("Panel 1: features, against rank k, 1 to 10.")
+
+
 def test_what_a_single_panel_does_not_name_is_not_said_to_be_the_same():
     figure = Figure()
     axes = figure.subplots()

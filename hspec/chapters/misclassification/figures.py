@@ -67,7 +67,7 @@ def ratio_and_error(record: Record) -> Figure:
         right.loglog(found.ravel(), np.maximum(missed.ravel(), 1e-5), style, **options)
     plain_log(left)
     right.xaxis.set_major_formatter("{x:g}")
-    right.xaxis.set_minor_formatter(few_labels)
+    right.xaxis.set_minor_formatter(lambda value, _: few_labels(value, right.get_xlim()))
     left.set_xlabel("t, the distance of a class mean from zero")
     left.set_ylabel("outliers / bulk")
     right.set_xlabel("outliers / bulk")
