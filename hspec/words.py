@@ -41,6 +41,17 @@ def signed(text: str) -> str:
     return "".join(parts)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, which has an s unless there is one of it.
+
+    Example:
+        >>> counted(1, "pair"), counted(1234, "probe"), counted(2, "class")
+        ('1 pair', '1,234 probes', '2 classes')
+    """
+    many = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{many}"
+
+
 def plain(text: str) -> str:
     r"""A label without the marks of typesetting.
 

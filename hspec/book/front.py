@@ -25,11 +25,15 @@ from hspec.experiments.claims import typeset
 from hspec.experiments.film_quantities import depth
 from hspec.experiments.films import published_films
 from hspec.experiments.scale import net_name
+from hspec.words import counted
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN, END = "<!-- results: python -m hspec.book.front -->", "<!-- end of results -->"
 KNOWN = 0.05  # of a ratio of two eigenvalues: with a larger residual it is not told
-LEGEND = "✓ holds, ✗ fails, ? open, – not decided yet; toy: in a narrow net on digits"
+LEGEND = (
+    "✓ holds, ✗ fails, ? open, – not decided yet; 2 of 4: two of the four numbers that judge it "
+    "hold; toy: in a narrow net on digits"
+)
 CLASSES = {"✓": "holds", "✗": "fails", "?": "open", "–": "waiting"}
 
 
@@ -59,15 +63,21 @@ def _instrument(store: Store) -> str:
 
 
 def _outliers(store: Store) -> str:
-    found = [r for r in store.published_records(bulk_and_outliers) if r.options["split"] == "train"]
+    found = store.published_records(bulk_and_outliers)
     if not found:
         return ""
-    record = max(found, key=lambda record: record.num_parameters)
-    count, ratio = outlier_count(record["top"], record.num_classes)
+    largest = max(found, key=lambda record: record.num_parameters)
+    both = [r for r in found if r.setting == largest.setting]
+    gaps = ", ".join(
+        f"on {images} images after number {count}, where λ falls by a factor of {ratio:.2f}"
+        for split, images in (("train", "its training"), ("test", "test"))
+        for record in both
+        if record.options["split"] == split
+        for count, ratio in [outlier_count(record["top"], record.num_classes)]
+    )
     return (
-        f"On {record.setting.dataset} ({record.num_classes} classes) the largest gap among the top "
-        f"eigenvalues of {_net(record)} comes after number {count}, where λ falls by a factor of "
-        f"{ratio:.2f}."
+        f"Among the top eigenvalues of {_net(largest)} on {largest.setting.dataset} "
+        f"({largest.num_classes} classes) the largest gap is {gaps}."
     )
 
 
@@ -91,7 +101,8 @@ def _means(store: Store) -> str:
     return (
         f"In {_net(record)} on {record.setting.dataset} the class means make "
         f"{a1_share(record):.0%} of the sum of G's top {record.num_classes} eigenvalues; with the "
-        f"means taken out, {left} eigenvalues still exceed G's {record.num_classes}th, where G "
+        f"means taken out, {counted(left, 'eigenvalue')} still "
+        f"{'exceeds' if left == 1 else 'exceed'} G's {record.num_classes}th, where G "
         f"has {record.num_classes - 1}."
     )
 

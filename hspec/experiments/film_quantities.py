@@ -11,9 +11,10 @@ import numpy as np
 
 from hspec.experiments.records import Record
 from hspec.experiments.training_spectrum import Frame
-from hspec.experiments.uncertainty import marked, repeated
+from hspec.experiments.uncertainty import marked
 from hspec.linalg import SpectralMeasure, wasserstein
 from hspec.statistics import interval, mean_and_error, mean_and_interval
+from hspec.words import counted
 
 ROUNDING = (
     1e-6  # relative to ‖Hess‖: what products in single precision leave uncertain in any eigenvalue
@@ -166,7 +167,7 @@ def epoch_changes(film: list[Frame], epoch: int) -> list[tuple[float, float]]:
 
 def seeds(runs: Sequence) -> str:
     """How many there are, one for each seed."""
-    return repeated("seed", len(runs))
+    return counted(len(runs), "seed")
 
 
 def compared_ratios(

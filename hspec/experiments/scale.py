@@ -165,8 +165,8 @@ def short_names(records: Iterable[Record]) -> str:
 
 
 def badge(records: Sequence[Record]) -> str:
-    """How far one net is from the papers': "toy: 29,574 of 464,154 parameters, …",
-    or "the papers' net: …".
+    """How far one net is from the papers': "toy: 29,574 of 464,154 parameters, …" on the digits,
+    "narrower: …" on the papers' data, or "the papers' net: …".
     """
     record, papers = records[0], PAPERS_NETS.get(records[0].setting.model)
     images = max(r.num_examples for r in records)
@@ -182,8 +182,9 @@ def badge(records: Sequence[Record]) -> str:
         return f"no net of the papers: {', '.join((*facts, counted(time, unit)))}"
     whole = papers.otherwise.get(record.setting.dataset, papers.training)
     parameters = own if of_the_papers(record) else f"{own} of {papers.parameters:,}"
+    scale = "toy" if record.setting.dataset == "digits" else "narrower"
     return (
-        f"{'the papers’ net' if of_the_papers(record) else 'toy'}: {net_name(record)}, "
+        f"{'the papers’ net' if of_the_papers(record) else scale}: {net_name(record)}, "
         f"{parameters} parameters; "
         f"{record.setting.dataset}, {counted(images, 'images', papers.images)}, "
         f"{counted(time, unit, whole if unit == papers.unit else None)}"

@@ -40,6 +40,14 @@ def separation_of(
     return value, 0.0 if exact else error
 
 
+def resolved_from(record: Record) -> float:
+    """How small an eigenvalue of B2 may be that the record's quadrature resolves, relative to the
+    largest of all parts: :func:`resolution`.
+    """
+    nodes = record["B2_nodes"]
+    return resolution(nodes) / max(record["A1"].max(), record["B1"].max(), np.nanmax(nodes))
+
+
 def check_reading(by: str) -> str:
     """``by`` itself, if it is a key of :data:`READINGS`; ValueError otherwise."""
     if by not in READINGS:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hspec.experiments.claims import Verdict, outcome
+from hspec.words import counted
 
 PERMUTATIONS = 9999
 
@@ -85,7 +86,7 @@ def one_trend(claim: str, quantity: str, table: np.ndarray, name: str, sign: int
     return Verdict(
         claim,
         text,
-        f"τ = {found.tau:+.2f}, p = {found.p:.2g}; {found.comparisons} comparisons",
+        f"τ = {found.tau:+.2f}, p = {found.p:.2g}; {counted(found.comparisons, 'comparison')}",
         OVER,
         criterion,
         outcome(found.tau * sign > 0, decided=found.p <= SIGNIFICANT),

@@ -13,6 +13,7 @@ import re
 from numpy.typing import ArrayLike
 
 from hspec.statistics import mean_and_interval
+from hspec.words import counted
 
 # kind: how it is written, and what that means
 KINDS = {
@@ -26,6 +27,7 @@ KINDS = {
     "timing": ("x", "one timing on one machine"),
     "exact": ("x", "nothing is drawn or iterated: exact, for this net and these images"),
 }
+MOST_DIGITS = 6  # of the ends of an interval, which are seldom known to more
 BRACKETS = {"quadrature": "⟨⟩", "probe": "()", "seed": "[]", "sample": "{}"}
 
 
@@ -34,14 +36,18 @@ def marked(kind: str, value: float, low: float, high: float, how: str = ".2f") -
     not known, as those of a single probe are not, which coincide.
 
     Args:
-        how: Format of all three.
+        how: Format of all three, ending as ".2f" does; digits are added until the ends differ.
 
     Example:
         >>> marked("seed", 0.62, 0.51, 0.73)
         '0.62 [0.51 … 0.73]'
+        >>> marked("probe", 0.1718, 0.1712, 0.1724)
+        '0.172 (0.171 … 0.172)'
     """
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return f"{value:{how}}"
+    while f"{low:{how}}" == f"{high:{how}}" and (digits := int(how[-2])) < MOST_DIGITS:
+        how = f"{how[:-2]}{digits + 1}{how[-1]}"
     opening, closing = BRACKETS[kind]
     return f"{value:{how}} {opening}{low:{how}} … {high:{how}}{closing}"
 
@@ -67,17 +73,7 @@ def bounded(value: float, bound: float, how: str = ".3f") -> str:
     return f"{value:{how}} ± {bound:.0e}" if math.isfinite(bound) else f"{value:{how}}"
 
 
-def repeated(kind: str, number: int) -> str:
-    """The name of a kind with how many there are: "5 seeds".
-
-    Example:
-        >>> repeated("seed", 1), repeated("probe", 3)
-        ('1 seed', '3 probes')
-    """
-    return f"{number} {kind}{'' if number == 1 else 's'}"
-
-
-ONE_NET = repeated("seed", 1)  # of a single training: what another would give is not known
+ONE_NET = counted(1, "seed")  # of a single training: what another would give is not known
 NAMED = re.compile(r"(?:\d+ )?(seed|probe)s?|sample of [\d,]+ .+|\w+")
 
 

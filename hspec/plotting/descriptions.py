@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -57,9 +58,10 @@ def _panel(axes: Axes, *, alone: bool) -> str:
     frame, maps = _axes(axes, alone), list(_maps(axes))
     if (places := _places(axes)) and not maps and not _in_words(axes):
         frame += f", {number(min(places))} to {number(max(places))}"
+    rows = list(_rows(axes)) if not maps else []
     parts = [
         f"{title}, {frame}" if title else frame,
-        *(maps or list(_series(axes))[:MOST_SERIES]),
+        *(maps or rows or list(_series(axes))[:MOST_SERIES]),
     ]
     return " ".join(f"{part}." for part in parts)
 
@@ -95,6 +97,44 @@ def _in_words(axes: Axes) -> str:
     return ", ".join(names) if any(re.search("[a-z]{3}", name) for name in names) else ""
 
 
+def _rows(axes: Axes) -> Iterator[str]:
+    """Of an axis whose rows are named, not numbered: the lengths of each label's bars, or from
+    where to where each row's marks and bars reach.
+    """
+    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=False)
+    names = {y: plain(text.get_text()) for y, text in ticks if text.get_text()}
+    if not any(re.search("[A-Za-z]", name.replace("mathdefault", "")) for name in names.values()):
+        return
+    bars = [found for found in axes.containers if isinstance(found, BarContainer)]
+    for found in bars:
+        lengths = [
+            f"{name} {number(bar.get_width())}"
+            for bar in found.patches
+            for y, name in names.items()
+            if abs(bar.get_y() + bar.get_height() / 2 - y) < 0.5
+        ]
+        if not str(found.get_label()).startswith("_"):
+            yield f"{plain(found.get_label())}: {', '.join(lengths)}"
+    if any(not str(found.get_label()).startswith("_") for found in bars):
+        return
+    marks = [_points(line) for line in axes.lines if line.get_transform() == axes.transData]
+    marks += [_offsets(found) for found in axes.collections if isinstance(found, PathCollection)]
+    marks += [
+        (np.array([end]), np.array([bar.get_y() + bar.get_height() / 2]))
+        for bar in axes.patches
+        for end in (bar.get_x(), bar.get_x() + bar.get_width())
+    ]
+    x, y = (np.concatenate([mark[i] for mark in marks] or [[]]) for i in range(2))
+    for place, name in names.items():
+        if len(here := x[np.abs(y - place) < 0.5]):
+            ends = dict.fromkeys((number(here.min()), number(here.max())))
+            yield f"{name}: {' to '.join(ends)}"
+
+
+def _offsets(points: PathCollection) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(np.ma.getdata(points.get_offsets()).astype(float).T)
+
+
 def _places(axes: Axes) -> list[float]:
     """Where the curves begin and end."""
     places = [_seen(axes, line)[0] for line in axes.lines if line.get_transform() == axes.transData]
@@ -102,7 +142,9 @@ def _places(axes: Axes) -> list[float]:
 
 
 def _series(axes: Axes) -> Iterator[str]:
-    """Every labelled line, or the only unlabelled one; labelled bars by their heights."""
+    """Every labelled line, or the only unlabelled one, or the points of all; labelled bars by
+    their heights, rules across the panel by their places.
+    """
     handles, labels = axes.get_legend_handles_labels()
     found = [
         (h[0] if isinstance(h, ErrorbarContainer) else h, label)
@@ -110,16 +152,37 @@ def _series(axes: Axes) -> Iterator[str]:
     ]
     if not found:
         found = [(line, "") for line in axes.lines[:1]]
+    if not any(isinstance(mark, BarContainer) for mark, _ in found):
+        found += [(bars, "") for bars in axes.containers if isinstance(bars, BarContainer)]
+    if points := _scattered(axes):
+        yield points
     for line, label in found:
         if isinstance(line, Line2D) and line.get_transform() == axes.transData:
             x, y = _seen(axes, line)
             if len(x):
                 yield f"{plain(label)}: {_run(x, y)}" if label else _run(x, y)
-        elif isinstance(line, BarContainer) and len(line.patches) and label:
+        elif isinstance(line, BarContainer) and len(line.patches):
             boxes = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in line.patches]
-            yield f"{plain(label)}: {_run(*np.array(boxes).T)}"
+            yield f"{plain(label) or 'bars'}: {_run(*np.array(boxes).T)}"
+        elif isinstance(line, Line2D) and line.get_transform() == axes.get_xaxis_transform():
+            yield f"{plain(label)}, at {number(float(line.get_xdata()[0]))}"
+        elif isinstance(line, Line2D) and line.get_transform() == axes.get_yaxis_transform():
+            yield f"{plain(label)}, at {number(float(line.get_ydata()[0]))}"
         elif label:
             yield plain(label)
+
+
+def _scattered(axes: Axes) -> str:
+    """Points with error bars that no label names: the first and the last, and the extremes."""
+    alone = [
+        _points(bars[0])
+        for bars in axes.containers
+        if isinstance(bars, ErrorbarContainer) and bars.get_label().startswith("_")
+    ]
+    if not alone or any(len(x) != 1 for x, _ in alone):
+        return ""
+    x, y = np.array(sorted((float(x[0]), float(y[0])) for x, y in alone)).T
+    return f"{len(x)} points: {_run(x, y)}"
 
 
 def _points(line: Line2D) -> tuple[np.ndarray, np.ndarray]:

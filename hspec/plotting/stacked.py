@@ -12,7 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
+from hspec.words import plain
+
 NARROW = 4.6  # inches: on a telephone letters of nine points are then nine pixels high
+LETTERS, HANDLE = 52, 7  # of a legend: so many on a line, as many as a handle takes
 SIDES = {"x": "labelbottom", "y": "labelleft"}
 
 
@@ -36,7 +39,10 @@ def stacked_svg(figure: Figure) -> str | None:
     if columns == 1:
         return _at_size(figure, (NARROW, height)) if width > NARROW else None
     rows = max(axes.get_subplotspec().get_gridspec().nrows for axes in placed)
-    with _in_one_column(figure, placed, (width / columns, height / rows)):
+    with (
+        _in_one_column(figure, placed, (width / columns, height / rows)),
+        _legends_above(figure),
+    ):
         return _svg(figure)
 
 
@@ -45,9 +51,33 @@ def _at_size(figure: Figure, size: tuple[float, float]) -> str:
     before = figure.get_size_inches().copy()
     figure.set_size_inches(size)
     try:
-        return _svg(figure)
+        with _legends_above(figure):
+            return _svg(figure)
     finally:
         figure.set_size_inches(before)
+
+
+@contextmanager
+def _legends_above(figure: Figure) -> Iterator[None]:
+    """The legends of the figure above its panels, in as many columns as there is room for: beside
+    them or in one line they would leave the panels none.
+    """
+    before = list(figure.legends)
+    figure.legends.clear()
+    try:
+        for legend in before:
+            names = [text.get_text() for text in legend.get_texts()]
+            longest = max(len(plain(name)) for name in names)
+            figure.legend(
+                legend.legend_handles,
+                names,
+                title=legend.get_title().get_text() or None,
+                loc="outside upper center",
+                ncols=max(1, min(len(names), LETTERS // (longest + HANDLE))),
+            )
+        yield
+    finally:
+        figure.legends[:] = before
 
 
 def _svg(figure: Figure) -> str:

@@ -134,5 +134,15 @@ def test_verdict_of_clusters(record, outcomes):
     [(2.0, 0.01, HOLDS), (0.2, 0.01, FAILS), (1.0, 0.3, INCONCLUSIVE)],
 )
 def test_verdict_of_bulks(level_record, decades, scatter, outcome):
-    verdicts = verdict_bulks(level_record(decades, scatter=scatter))
-    assert [v.outcome for v in verdicts] == [outcome] * 2
+    by_trace, by_number = verdict_bulks(level_record(decades, scatter=scatter))
+    assert by_trace.outcome == outcome
+    assert by_number.outcome == INCONCLUSIVE and "above other floors" not in by_number.value
+
+
+@pytest.mark.parametrize(("decades", "outcome"), [(2.0, HOLDS), (0.2, FAILS)])
+def test_by_number_only_exact_spectra_decide(level_record, decades, outcome):
+    record = level_record(decades)
+    exact = Record({**record.arrays, "exact_B2": np.logspace(-1, 1, 41)}, {})
+    _, by_number = verdict_bulks(exact)
+    assert by_number.outcome == outcome
+    assert "above other floors" in by_number.value

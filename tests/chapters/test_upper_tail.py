@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hspec.chapters.upper_tail.measure import check_tail, padded, rayleigh_quotients, tail_of
-from hspec.chapters.upper_tail.verdict import tail_share, verdict_upper_tail
+from hspec.chapters.upper_tail.verdict import fit_alone, tail_share, verdict_upper_tail
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
@@ -129,6 +129,20 @@ def test_a_net_that_has_not_learnt_is_no_evidence():
     first, last, *_ = verdict_upper_tail(*synthetic(FALLING, error=0.41), 0.01)
     assert [first.outcome, last.outcome] == [INCONCLUSIVE] * 2
     assert first.margin == "a net with 41% training error has not learnt its sample"
+
+
+def test_cells_of_one_loss_and_different_shares_refute_that_fit_alone_decides():
+    _, records = synthetic(FALLING, 0.001)
+    for record in records.values():
+        record.arrays["loss"] = np.array(0.5)
+    told = fit_alone(records, 0.01)
+    assert told.endswith("So fit alone does not decide whose the tail is.")
+    assert "$G$'s shares are 0.90 and 0.30." in told
+    _, records = synthetic(np.full((4, 4), 0.4), 0.1)
+    for record in records.values():
+        record.arrays["loss"] = np.array(0.5)
+    assert "nothing here speaks against fit deciding" in fit_alone(records, 0.01)
+    assert "do not tell" in fit_alone({}, 0.01)
 
 
 @pytest.mark.parametrize("tail", [0.0, 1.0, -0.1, 0.02])

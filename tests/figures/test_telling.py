@@ -51,6 +51,8 @@ def test_a_badge_says_how_far_a_net_is_from_the_papers():
     assert scale.badge([papers]).startswith(
         "the papers’ net: ResNet-32, 464,154 parameters; CIFAR10, 100 of"
     )
+    narrow = record(model="vgg11", width=0.125, dataset="MNIST")
+    assert scale.badge([narrow]).startswith("narrower: VGG11 at 1/8 of the width, 29,574 of 28")
     of = {"dataset": "MNIST", "recipe": Recipe(epochs=200), "checkpoints": (0,)}
     mnist = record(model="vgg11", width=1.0, **of)
     assert scale.badge([mnist]).endswith("MNIST, 100 of 50,000 images, 200 of 200 epochs")
@@ -189,6 +191,34 @@ def test_bars_are_told_by_their_heights_and_axes_without_notes_on_lines():
     assert described(figure) == (
         "share against rank k. A1: 0.5 at 1, 0.25 at 2 (smallest), 0.75 at 3."
     )
+
+
+def test_rows_that_have_names_are_told_by_them():
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    left.plot([1, 2, 3], [0, 1, 1.1], "o")
+    left.set(xlabel="λ", yticks=[0, 1], yticklabels=["exact", "bare"])
+    for offset, name in ((-0.2, "Hess"), (0.2, "G")):
+        right.barh(np.arange(2) + offset, [2.0, 3.0 + offset], 0.38, label=name)
+    right.set(xlabel="λ", yticks=[0, 1], yticklabels=["first  (20)", "all"])
+    assert described(figure) == (
+        "Panel 1: the same against λ, 1 to 3. exact: 1. bare: 2 to 3. "
+        "Panel 2: the same against λ. Hess: first  (20) 2, all 2.8. G: first  (20) 2, all 3.2."
+    )
+
+
+def test_histograms_rules_and_points_with_errors_are_told_by_numbers():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.hist([1, 1, 2, 3, 3, 3], bins=2)
+    axes.axvline(2.5, label="edge")
+    assert described(figure).endswith("edge, at 2.5. bars: 2 at 1.5, 4 at 2.5.")
+    axes.clear()
+    for loss, share in ((3.0, 0.1), (1.0, 0.2), (2.0, 0.5)):
+        axes.errorbar(loss, share, yerr=0.01)
+    axes.plot([], [], "o", label="10 per class")
+    axes.set(xlabel="loss", ylabel="share")
+    assert "3 points: 0.2 at 1, 0.5 at 2 (largest), 0.1 at 3." in described(figure)
 
 
 def test_maps_are_told_by_their_values_and_not_by_lines_drawn_over_them():

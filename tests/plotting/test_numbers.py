@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from hspec.plotting import panels
 from hspec.plotting.numbers import plotted_numbers
-from hspec.plotting.stacked import NARROW, stacked_svg
+from hspec.plotting.stacked import NARROW, _legends_above, stacked_svg
 
 
 def rows(figure):
@@ -88,6 +88,21 @@ def test_a_stacked_figure_is_narrow_and_the_figure_stays_as_it_was():
     assert (figure.get_size_inches() == size).all()
     assert axes[1].get_subplotspec() is place
     assert axes[1].yaxis.get_tick_params()["labelleft"] is shown
+
+
+@pytest.mark.parametrize("place", ["outside lower center", "outside right center"])
+def test_a_legend_of_a_stacked_figure_leaves_its_panels_their_width(place):
+    figure, (axis,) = panels(1, 1, width=4.6, height=3)
+    names = [f"a law, fitted: {k}" for k in range(7)]
+    lines = [axis.plot([0, 1], [k, 1])[0] for k in range(7)]
+    legend = figure.legend(lines, names, loc=place, ncols=7)
+    with _legends_above(figure):
+        figure.draw_without_rendering()
+        assert axis.get_position().width > 0.75
+        (above,) = figure.legends
+        assert [text.get_text() for text in above.get_texts()] == names
+        assert above.get_window_extent().width < figure.bbox.width
+    assert figure.legends == [legend]
 
 
 def test_a_wide_figure_in_one_column_is_narrower_with_letters_of_the_same_size():

@@ -96,12 +96,11 @@ def findings(records: list[Record]) -> list[str]:
 
 def _finding(record: Record, verdict: Verdict) -> str:
     count, ratio = outlier_count(record["top"], record.num_classes)
-    inside, _ = best_gaps(record["top"], record.num_classes, _slack(record.num_classes))
-    near = (
-        f"; near $C = {record.num_classes}$ it is {inside[1]:.2f} at $k = {inside[0]}$"
-        if inside[0]
-        else ""
-    )
+    inside, outside = best_gaps(record["top"], record.num_classes, _slack(record.num_classes))
+    where, (other, gap) = f"near $C = {record.num_classes}$", inside
+    if inside[0] == count:
+        where, (other, gap) = f"not {where}", outside
+    near = f"; {where} it is at most {gap:.2f}, at $k = {other}$" if other else ""
     return finding(
         f"{net_name(record)}, {record.setting.dataset}, {record.options['split']}: "
         f"$\\lambda_k / \\lambda_{{k+1}}$ is largest at $k = {count}$, where it is "

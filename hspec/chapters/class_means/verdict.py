@@ -7,6 +7,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
 from hspec.experiments.uncertainty import ONE_NET
+from hspec.words import counted
 
 NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
 MOST = 0.5  # of the outliers' sum
@@ -92,9 +93,10 @@ def findings(record: Record) -> list[str]:
             *rows[:-1],
         ),
         finding(
-            f"$G - A_1$ has {left} eigenvalues above $\\lambda_{{{classes}}}(G)$, where $G$ has "
+            f"$G - A_1$ has {counted(left, 'eigenvalue')} above "
+            f"$\\lambda_{{{classes}}}(G)$, where $G$ has "
             f"{classes - 1}; the largest is {largest:.2f} times that one. With the cross-class "
-            f"means $B_1$ taken away too, {means} are left above it.",
+            f"means $B_1$ taken away too, {means} {'is' if means == 1 else 'are'} left above it.",
             rows[-1],
         ),
     ]

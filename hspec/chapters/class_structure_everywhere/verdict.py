@@ -11,8 +11,9 @@ from hspec.experiments.claims import Verdict, both, finding, judge, outcome
 from hspec.experiments.one_thing import Net, named_by, one_thing_apart
 from hspec.experiments.records import Record
 from hspec.experiments.trends import OVER, SIGNIFICANT, Trend, trend
-from hspec.experiments.uncertainty import marked, repeated
+from hspec.experiments.uncertainty import marked
 from hspec.statistics import mean_and_interval
+from hspec.words import counted
 
 KINDS = {
     "features": "features",
@@ -79,7 +80,7 @@ def verdict_structure(records: list[Record]) -> list[Verdict]:
                 f"{name}: the largest outside of the class means' span, over the C-th before, in "
                 "the median layer; the same without random directions",
                 f"{told}; {control:.2f}",
-                (repeated("seed", len(records)),),
+                (counted(len(records), "seed"),),
                 f"≤ {LEFT:g}, where random directions leave more; both are ours",
                 *both(
                     judge(middle, LEFT, interval=ends),
@@ -111,7 +112,7 @@ def verdict_cross_classes(records: list[Record]) -> list[Verdict]:
                 f"{KINDS[kind]}: trace of the cross-class part B1, over the same with the wrong "
                 "labels of each example shuffled, in the median layer",
                 told,
-                (repeated("seed", len(records)),),
+                (counted(len(records), "seed"),),
                 f"≥ {BEYOND:g}, a threshold of ours",
                 *judge(middle, BEYOND, above=True, interval=ends),
             )
@@ -131,8 +132,9 @@ def verdict_depth(records: list[Record]) -> list[Verdict]:
                 Verdict(
                     "P20-2",
                     f"{KINDS[kind]}: {name}; first → last layer, and Kendall's τ with depth",
-                    f"{ends}; τ = {found.tau:+.2f}, p = {found.p:.2g}, {found.comparisons} pairs",
-                    (*OVER, repeated("seed", len(records))),
+                    f"{ends}; τ = {found.tau:+.2f}, p = {found.p:.2g}, "
+                    f"{counted(found.comparisons, 'pair')}",
+                    (*OVER, counted(len(records), "seed")),
                     f"τ {'>' if sign > 0 else '<'} 0, p ≤ {SIGNIFICANT:g}",
                     *decided(found, sign),
                 )

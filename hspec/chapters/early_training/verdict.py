@@ -15,8 +15,9 @@ from hspec.experiments.film_quantities import (
 )
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
-from hspec.experiments.uncertainty import ONE_NET, averaged, bounded, marked, repeated
+from hspec.experiments.uncertainty import ONE_NET, averaged, bounded, marked
 from hspec.statistics import mean_and_error, student_factor
+from hspec.words import counted
 
 PAPER_STEP = 515  # GKX19's frame at which the large negative eigenvalues are gone
 LARGE = 0.1  # of λ_max: a negative eigenvalue larger than this is large
@@ -44,7 +45,7 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
             "GKX-2",
             f"number of eigenvalues below −{LARGE:g} λ_max at the same steps",
             ", then ".join(marked("quadrature", *count, ".3g") for count in counts),
-            ("quadrature", repeated("probe", start.hess.num_probes), ONE_NET),
+            ("quadrature", counted(start.hess.num_probes, "probe"), ONE_NET),
             "at least one, then less than one",
             *both(
                 *(
@@ -70,9 +71,9 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
         Verdict(
             "GKX-3",
             "Wasserstein-1 distance of the spectra one epoch apart, normalised: mean of the "
-            f"{repeated('epoch', len(later))} after the first",
+            f"{counted(len(later), 'epoch')} after the first",
             f"{averaged('sample', changed, '.3f')}; first epoch {of_first}",
-            (f"sample of {repeated('epoch', len(later))}", repeated("probe", probes), ONE_NET),
+            (f"sample of {counted(len(later), 'epoch')}", counted(probes, "probe"), ONE_NET),
             f"at most {SETTLED:.2f} of the first epoch's, a threshold of ours",
             *judge(value, SETTLED * first[0], interval=(value - half, value + half)),
         )
@@ -133,6 +134,6 @@ def _negative(film: list[Frame], later: int) -> str:
         f"{net_name(start)}, {start.setting.dataset}: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is "
         f"{depth(start)[0]:.2f} at step {start.step} and {depth(after)[0]:.3f} at step "
         f"{after.step:,}; "
-        f"below $-\\lambda_{{\\max}}/{1 / LARGE:g}$ lie {rows[1].value} eigenvalues.",
+        f"the number of eigenvalues below $-\\lambda_{{\\max}}/{1 / LARGE:g}$ is {rows[1].value}.",
         *rows,
     )

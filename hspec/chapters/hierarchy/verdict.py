@@ -9,9 +9,10 @@ import numpy as np
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
 from hspec.experiments.records import Record
 from hspec.experiments.scale import net_name
-from hspec.experiments.separation import READINGS, separation_of
-from hspec.experiments.uncertainty import ONE_NET, marked, repeated
+from hspec.experiments.separation import READINGS, resolved_from, separation_of
+from hspec.experiments.uncertainty import ONE_NET, marked
 from hspec.statistics import interval, mean_and_error, normal_factor
+from hspec.words import counted
 
 SIGNIFICANT = 0.01  # of the permutation test
 FLOORS = (1e-6, 1e-5, 1e-4, 1e-3)  # of the largest eigenvalue: from where on they are counted
@@ -53,7 +54,7 @@ def silhouette_verdict(record: Record) -> Verdict:
         "silhouette of the g_{c,c'} under label c, Euclidean distance",
         f"{marked('sample', found['true'], *ends)}, p = {found['p']:.2g}; under label c' "
         f"{found['other']:.2f}",
-        (f"sample of {record.num_classes} classes", "permutation", ONE_NET),
+        (f"sample of {counted(record.num_classes, 'class')}", "permutation", ONE_NET),
         f"positive, more than under label c', p ≤ {SIGNIFICANT:g} under shuffled labels",
         outcome(ahead > 0 and found["p"] <= SIGNIFICANT, decided=abs(ahead) > half),
         f"ahead by {ahead:.2f}, {'more' if abs(ahead) > half else 'less'} than the uncertainty",
@@ -74,7 +75,7 @@ def nearest_verdict(record: Record) -> Verdict:
         "share of the g_{c,c'} whose nearest class mean is g_c",
         f"{marked('sample', share, share - half, min(1.0, share + half))}, by chance "
         f"{1 / record.num_classes:.2f}",
-        (f"sample of {count} means", ONE_NET),
+        (f"sample of {counted(count, 'mean')}", ONE_NET),
         "more than one half, a threshold of ours",
         *judge(share, 0.5, above=True, interval=(share - half, share + half), share=True),
     )
@@ -93,24 +94,23 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
     ends = None if exact else interval(value, error, len(record["B2_nodes"]))
     probes = len(record["B2_nodes"])
     judged = judge(value, APART, above=True, interval=ends)
-    others = (
-        [separation_of(record, "B1", by, floor)[0] for floor in FLOORS] if by == "count" else []
-    )
-    others = [
-        other for other in others if np.isfinite(other)
-    ]  # above some floors there is nothing to separate
-    if any((other > APART) != (value > APART) for other in others):
-        judged = OUTCOMES[2], "the answer hangs on the floor from which eigenvalues count"
+    about = ""
+    if by == "count" and exact:
+        others = [separation_of(record, "B1", by, floor)[0] for floor in FLOORS]
+        # above some floors there is nothing to separate
+        others = [other for other in others if np.isfinite(other)]
+        if any((other > APART) != (value > APART) for other in others):
+            judged = OUTCOMES[2], "the answer hangs on the floor from which eigenvalues count"
+        if others:
+            about = f"; above other floors {', '.join(f'{other:.2f}' for other in others)}"
+    elif by == "count":  # under other floors it would show the instrument
+        about = f", above {resolved_from(record):.2g} of the largest eigenvalue"
+        judged = OUTCOMES[2], "smaller eigenvalues would count too, and a quadrature merges them"
     return Verdict(
         "P18-7",
         f"separation of B1 from B2, {READINGS[by]}",
-        (f"{value:.2f}" if exact else marked("probe", value, *ends))
-        + (
-            f"; above other floors {', '.join(f'{other:.2f}' for other in others)}"
-            if others
-            else ""
-        ),
-        ("exact" if exact else repeated("probe", probes), ONE_NET),
+        (f"{value:.2f}" if exact else marked("probe", value, *ends)) + about,
+        ("exact" if exact else counted(probes, "probe"), ONE_NET),
         f"more than {APART:g}, a threshold of ours",
         *judged,
     )

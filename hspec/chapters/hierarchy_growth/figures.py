@@ -16,6 +16,7 @@ from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.separation import READINGS, log_quartiles, resolution, separation_of
 from hspec.figures.grids import grid_frame, heat_map, mean_over_repeats, ordered_colours
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
+from hspec.words import counted
 
 PARTS = {"B1": "B1 from B2", "A1": "A1 from B2"}
 
@@ -117,7 +118,7 @@ def part_ranges(grid: Grid, records: Mapping[Cell, Record | None], by: str = "tr
             axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)
         else:
             draw_ranges(axis, record, by)
-        axis.set_title(f"{size} per class, {epoch} epochs", fontsize=9)
+        axis.set_title(f"{size} per class, {counted(epoch, 'epoch')}", fontsize=9)
     for axis in axes[-len(grid.per_class) :]:
         axis.set_xlabel("eigenvalue λ")
     return figure

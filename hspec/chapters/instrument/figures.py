@@ -118,13 +118,17 @@ def error_frame(record: Record) -> pd.DataFrame:
         "ks": ("KS outside the atom", ".4f"),
         "w1": ("W1 / range", ".1e"),
         "w1_plain": ("W1 / range, plain weights", ".1e"),
-        "top": ("top ten eigenvalues", ".0e"),
-        "bottom": ("smallest eigenvalue", ".0e"),
+        "top": ("relative error of the top ten", ".0e"),
+        "bottom": ("of the smallest", ".0e"),
     }
     found = {"float64": errors(record, "double"), "float32": errors(record, "single")}
     return tabulated(
         (
-            {"products in": label, **{heading: of[name] for name, (heading, _) in headings.items()}}
+            {
+                "products in": label,
+                "probes": record.spectrum("double_").num_probes,
+                **{heading: of[name] for name, (heading, _) in headings.items()},
+            }
             for label, of in found.items()
         ),
         dict(headings.values()),
@@ -142,11 +146,13 @@ def ghost_frame(record: Record) -> pd.DataFrame:
             {
                 "reorthogonalisation": label,
                 "copies of λ₁": copies,
-                "error of the “top ten”": np.abs(np.sort(values)[::-1][:10] / exact - 1).max(),
+                "largest relative error of the “top ten”": np.abs(
+                    np.sort(values)[::-1][:10] / exact - 1
+                ).max(),
             }
             for (label, values), copies in zip(found.items(), ghost_copies(record), strict=True)
         ),
-        {"error of the “top ten”": ".0e"},
+        {"largest relative error of the “top ten”": ".0e"},
     )
 
 

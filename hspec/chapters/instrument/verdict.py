@@ -6,9 +6,10 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, both, finding, judge, outcome, typeset
 from hspec.experiments.records import Record
-from hspec.experiments.uncertainty import averaged, repeated
+from hspec.experiments.uncertainty import averaged
 from hspec.linalg import SpectralMeasure, kolmogorov_smirnov, wasserstein
 from hspec.statistics import interval, mean_and_error
+from hspec.words import counted
 
 # relative to |λ|max: inside lies a huge atom, which a Kolmogorov-Smirnov distance would only see
 NEAR_ZERO = 1e-3
@@ -25,8 +26,8 @@ def errors(record: Record, precision: str) -> dict[str, float]:
     ks          Kolmogorov-Smirnov distance outside |λ| < 1e-3 |λ|max
     w1          Wasserstein-1 distance over the range of the spectrum
     w1_plain    the same with the Gauss rule's own weights
-    top         largest relative error of the ten largest eigenvalues, best probe
-    bottom      relative error of the smallest eigenvalue, best probe
+    top         largest relative error of the ten largest eigenvalues, worst probe
+    bottom      relative error of the smallest eigenvalue, worst probe
     """
     exact = SpectralMeasure.from_eigenvalues(record["eigenvalues"])
     measure = record.spectrum(f"{precision}_")
@@ -38,8 +39,8 @@ def errors(record: Record, precision: str) -> dict[str, float]:
         "ks": kolmogorov_smirnov(measure, exact, outside=NEAR_ZERO),
         "w1": wasserstein(measure, exact) / width,
         "w1_plain": wasserstein(plain, exact) / width,
-        "top": float(top_errors(record, measure).max(axis=1).min()),
-        "bottom": float(np.abs(measure.nodes[:, 0] / record["eigenvalues"][0] - 1).min()),
+        "top": float(top_errors(record, measure).max()),
+        "bottom": float(np.abs(measure.nodes[:, 0] / record["eigenvalues"][0] - 1).max()),
     }
 
 
@@ -140,7 +141,7 @@ def verdict_instrument(record: Record) -> list[Verdict]:
     mean, sem = mean_and_error(corrected)
     probes, steps = record.spectrum("double_").nodes.shape
     plain_mean, plain_sem = mean_and_error(plain)
-    over = (repeated("probe", probes),)
+    over = (counted(probes, "probe"),)
     sampling, quadrature = theory_bar(record)
     scale = np.sqrt(TARGET_PARAMETERS / len(record["eigenvalues"]))
     distance = (

@@ -9,8 +9,9 @@ import numpy as np
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
-from hspec.experiments.uncertainty import marked, repeated
+from hspec.experiments.uncertainty import marked
 from hspec.statistics import interval, mean_and_error
+from hspec.words import counted
 
 METRICS = {"euclidean": "Euclidean distance", "cosine": "cosine distance"}
 Records = Mapping[Cell, Record | None]
@@ -55,7 +56,7 @@ def sign_verdict(quantity: str, values: np.ndarray, more: str) -> Verdict:
         "P19-3",
         quantity,
         f"{marked('seed', float(mean), low, high)}{more}",
-        (repeated("seed", len(values)),),
+        (counted(len(values), "seed"),),
         "positive",
         *judged_sign(low, high),
     )

@@ -18,6 +18,7 @@ from hspec.figures.film_axes import few_labels, plain_log
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
 from hspec.statistics import mean_and_error
+from hspec.words import counted
 
 LOOKS = {"theorem": ("exact", "o-"), "posterior": ("Hess", "s--"), "fits": ("G", "^")}
 ZERO = 1e-9  # of the largest: an eigenvalue below it is one of the zeros
@@ -131,7 +132,7 @@ def within_table(record: Record) -> pd.DataFrame:
                 "fits compared": "of one and the same t",
                 "measure of order": "Kendall's τ",
                 "value": within.tau,
-                "uncertainty": f"p = {within.p:.2g}, {within.comparisons} pairs",
+                "uncertainty": f"p = {within.p:.2g}, {counted(within.comparisons, 'pair')}",
             }
         )
     return tabulated(rows, {"value": "+.3f"})

@@ -13,6 +13,7 @@ from hspec.experiments.claims import Verdict, finding, judge, outcome, typeset
 from hspec.experiments.records import Record
 from hspec.experiments.trends import Trend, trend
 from hspec.experiments.uncertainty import marked
+from hspec.words import counted
 
 ROUNDING = 1e-12  # relative to the largest eigenvalue, of a theorem held against a dense solve
 CHANCE = 0.05  # of an order of all pairs: with a larger one nothing is decided
@@ -76,12 +77,12 @@ def _told(found: Correlation) -> tuple[str, tuple[str, ...]]:
     if found.same_order:
         return f"{found.rho:+.3f}, p = {found.p:.2g}", ("permutation",)
     value = marked("sample", found.rho, found.low, found.high, "+.3f")
-    return value, (f"sample of {found.n} pairs",)
+    return value, (f"sample of {counted(found.n, 'pair')}",)
 
 
 def _judged(found: Correlation) -> tuple[str, str]:
     if found.same_order:
-        margin = f"p = {found.p:.2g}: {found.n} pairs in one order"
+        margin = f"p = {found.p:.2g}: {counted(found.n, 'pair')} in one order"
         return outcome(found.rho < 0, decided=found.p <= CHANCE), margin
     ends = (-found.high, -found.low)
     return judge(-found.rho, STRONG, above=True, interval=ends, share=True)
@@ -154,6 +155,6 @@ def findings(record: Record) -> list[str]:
         told.append(
             "Among fits of one and the same t, Kendall's τ of ratio and error is "
             f"{within.tau:+.2f} "
-            f"(p = {within.p:.2g}, {within.comparisons} pairs)."
+            f"(p = {within.p:.2g}, {counted(within.comparisons, 'pair')})."
         )
     return told

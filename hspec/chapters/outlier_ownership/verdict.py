@@ -9,10 +9,11 @@ import numpy as np
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.outliers import TOLERANCE
 from hspec.experiments.records import Record
-from hspec.experiments.scale import by_net, net_name
-from hspec.experiments.uncertainty import ONE_NET, bounded, marked, repeated
+from hspec.experiments.scale import by_net, misfit, net_name
+from hspec.experiments.uncertainty import ONE_NET, bounded, marked
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
+from hspec.words import counted
 
 SAME_SPACE = 0.9  # mean squared cosine between two eigenspaces that are called the same
 FAR_BELOW = (
@@ -63,7 +64,7 @@ def verdict_ownership(record: Record) -> list[Verdict]:
             "P18-2",
             "bulk energy that is H's, ‖H‖_F² / ‖Hess − top C‖_F²",
             marked("probe", ratio, *ends),
-            (repeated("probe", probes), ONE_NET),
+            (counted(probes, "probe"), ONE_NET),
             f"≥ {OWNER:g}, a threshold of ours",
             *judge(ratio, OWNER, above=True, interval=ends),
         ),
@@ -132,8 +133,10 @@ def _spread(shares: Sequence[float]) -> str:
 def across_scales(records: Sequence[Record]) -> str:
     """On which side of the threshold H's share of the bulk's energy lies in each net."""
     nets = [
-        (f"{net_name(of[0])} ({of[0].setting.dataset})", [_bulk_share(record) for record in of])
-        for of in by_net(records)
+        (f"{net_name(of[0])} ({of[0].setting.dataset}{note})", [_bulk_share(r) for r in of])
+        for same in by_net(records)
+        for note in dict.fromkeys(misfit([r]) for r in same)
+        for of in [[r for r in same if misfit([r]) == note]]
     ]
     if len(nets) < 2:
         return ""

@@ -9,8 +9,9 @@ import numpy as np
 from hspec.experiments.claims import OUTCOMES, Verdict, both, finding, judge
 from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
 from hspec.experiments.records import Record
-from hspec.experiments.uncertainty import ONE_NET, marked, repeated
+from hspec.experiments.uncertainty import ONE_NET, marked
 from hspec.statistics import mean_and_interval
+from hspec.words import counted
 
 FOLLOWS = 0.1  # Kolmogorov-Smirnov distance up to which a law is said to describe the branch
 SAME = 0.5  # exponents of the two halves of a window that differ by less are called one
@@ -108,7 +109,7 @@ def exponent(power: Fit) -> str:
 
 
 def over_probes(power: Fit) -> tuple[str, ...]:
-    return repeated("probe", len(power.parameters)), ONE_NET
+    return counted(len(power.parameters), "probe"), ONE_NET
 
 
 def findings(record: Record, controls: list[Record]) -> list[str]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 import numpy as np
 
-from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge, outcome
+from hspec.experiments.claims import FACTOR, OUTCOMES, Verdict, finding, judge, odds, outcome
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.experiments.trends import trend_verdicts
-from hspec.experiments.uncertainty import ONE_NET, marked, repeated
+from hspec.experiments.uncertainty import ONE_NET, marked
 from hspec.statistics import interval, mean_and_error, ratio_and_error
+from hspec.words import counted
 
 # training error above which a net has not learnt its sample: no evidence for the claim or against
 LEARNT = 0.1
+SAME_LOSS = 1.25  # a factor within which two training losses are called the same
 
 
 def verdict_upper_tail(
@@ -67,7 +70,7 @@ def corner_verdict(
         "P18-4",
         quantity,
         marked(kind, float(share), *ends),
-        (repeated(kind, number), *([] if kind == "seed" else [ONE_NET])),
+        (counted(number, kind), *([] if kind == "seed" else [ONE_NET])),
         criterion,
         *judged,
     )
@@ -96,6 +99,43 @@ def tail_share(
     part = (inside * np.nan_to_num(g_parts)).sum(1)
     whole = (inside * np.nan_to_num(nodes)).sum(1)
     return ratio_and_error(part, whole)
+
+
+def fit_alone(records: Mapping[Cell, Record | None], tail: float) -> str:
+    """Whether cells of one training loss have one share of G, whatever their column: a sentence
+    on the two of different sample sizes that differ most among those of nearly the same loss.
+    """
+    found = [
+        (
+            cell,
+            record.loss,
+            *tail_share(record["nodes"], record["g_parts"], record["weights"], tail),
+        )
+        for cell, record in records.items()
+        if record is not None
+    ]
+    alike = [
+        (one, other)
+        for one, other in combinations(found, 2)
+        if one[0].per_class != other[0].per_class
+        and max(one[1], other[1]) <= SAME_LOSS * min(one[1], other[1])
+    ]
+    if not alike:
+        return (
+            f"No two cells of different columns have losses within a factor {SAME_LOSS:g}: these "
+            "runs do not tell whether fit alone decides."
+        )
+    most = max(alike, key=lambda pair: abs(pair[0][2] - pair[1][2]))
+    (one, loss, high, error), (other, near, low, slack) = sorted(most, key=lambda of: -of[2])
+    apart = high - low > 2 * np.hypot(error, slack) and odds(high) >= FACTOR * odds(low)
+    told = "fit alone does not decide" if apart else "nothing here speaks against fit deciding"
+    return (
+        f"Of the cells of different columns whose losses agree within a factor {SAME_LOSS:g} the "
+        f"two that differ most are {one.per_class} images a class after "
+        f"{counted(one.epoch, 'epoch')} and {other.per_class} after "
+        f"{counted(other.epoch, 'epoch')}: with losses of {loss:.2g} and {near:.2g}, $G$'s shares "
+        f"are {high:.2f} and {low:.2f}. So {told} whose the tail is."
+    )
 
 
 def findings(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> list[str]:

@@ -4,6 +4,7 @@ and the error of finite differences.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,8 @@ from matplotlib.figure import Figure
 from hspec.experiments import Record
 from hspec.figures.style import COLOURS, panels
 from hspec.yours import Spectrum
+
+ROUNDING = 1e-7  # of float32, relative to the largest eigenvalue
 
 
 def side_by_side(spectra: Mapping[str, Spectrum], scale: str = "linear") -> Figure:
@@ -108,8 +111,8 @@ def encoder_facts(record: Record) -> pd.DataFrame:
             "λ_C": f"{one.values[record.num_classes - 1]:.3g}"
             if len(one.values) >= record.num_classes
             else "–",
-            "λ_min": f"{one.ends[0]:.3g}",
-            "trace": "{:.3g} ± {:.2g}".format(*one.trace),
+            "λ_min": _smallest(one.ends),
+            "trace": _with_error(*one.trace),
             "largest of A1": f"{part:.3g}",
         }
         for name, one in found.matrices.items()
@@ -121,6 +124,19 @@ def encoder_facts(record: Record) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("matrix").rename_axis(about)
 
 
+def _with_error(value: float, error: float) -> str:
+    """Both to the second digit of the error; alone where the error is not known."""
+    if not error > 0:
+        return f"{value:.3g}"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def _smallest(ends: tuple[float, float]) -> str:
+    """The lower end of a spectrum; what float32 cannot tell from zero is said to be so."""
+    return f"{ends[0]:.3g}" if abs(ends[0]) > ROUNDING * abs(ends[1]) else "0, to rounding"
+
+
 def seen(spectra: Mapping[str, Spectrum], errors: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """What was seen: one row a net, and the smallest error of differences."""
     rows = [
@@ -129,8 +145,8 @@ def seen(spectra: Mapping[str, Spectrum], errors: Mapping[str, np.ndarray]) -> p
             "loss": found.facts["loss"],
             "λ_max of Hess": f"{found['Hess'].values[0]:.3g}",
             "λ_max of G": f"{found['G'].values[0]:.3g}",
-            "λ_min of Hess": f"{found['Hess'].ends[0]:.3g}",
-            "tr Hess": "{:.3g} ± {:.2g}".format(*found["Hess"].trace),
+            "λ_min of Hess": _smallest(found["Hess"].ends),
+            "tr Hess": _with_error(*found["Hess"].trace),
             "class means (A1)": f"{found.class_values['A1'][0]:.3g}"
             if found.class_values
             else "none",
