@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from hspec.experiments.uncertainty import kind_of
@@ -143,6 +144,8 @@ def judge(
         ('inconclusive at this scale', 'within a factor 1.5 of the threshold, which is ours')
         >>> judge(0.3, 0.1, interval=(0.05, 0.5))
         ('inconclusive at this scale', 'the threshold is within the uncertainty')
+        >>> judge(0.153, 0.1)  # not to be taken for the 1.5 that would decide nothing
+        ('fails', 'by a factor 1.53')
     """
     low, high = interval or (value, value)
     if not all(map(math.isfinite, (value, low, high))):
@@ -155,7 +158,8 @@ def judge(
         return OUTCOMES[2], f"within a factor {FACTOR:g} of the threshold, which is ours"
     margin = "by more than a factor 1000"
     if times < 1000:
-        margin = f"by a factor {times:.0f}" if times >= 10 else f"by a factor {times:.2g}"
+        digits = ".0f" if times >= 10 else ".2g" if times >= 2 else ".3g"
+        margin = f"by a factor {times:{digits}}"
     return outcome(value >= threshold if above else value <= threshold), margin + " in odds" * share
 
 
@@ -165,15 +169,23 @@ def odds(share: float) -> float:
 
 
 def both(*judged: tuple[str, str]) -> tuple[str, str]:
-    """Outcome and margin of a criterion of several parts: one that fails decides,
-    then one that is open.
+    """Outcome and margin of a criterion of several parts: one that fails decides, then one that is
+    open. Where all hold, the margin is that of the nearest to its threshold.
+
+    Example:
+        >>> both(("holds", "by a factor 30"), ("holds", "by a factor 5.2"))
+        ('holds', 'by a factor 5.2')
     """
-    return next(
-        part
-        for name in (OUTCOMES[1], OUTCOMES[2], OUTCOMES[0])
-        for part in judged
-        if part[0] == name
-    )
+    for name in (OUTCOMES[1], OUTCOMES[2]):
+        if parts := [part for part in judged if part[0] == name]:
+            return parts[0]
+    return min(judged, key=_factor)
+
+
+def _factor(judged: tuple[str, str]) -> float:
+    """By which a part holds; infinite where its margin is something else."""
+    found = re.match(r"by a factor ([\d.]+)", judged[1])
+    return float(found[1]) if found else math.inf
 
 
 def outcome(holds: bool, *, decided: bool = True) -> str:

@@ -5,7 +5,7 @@ and the gradient's place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import combinations, count, pairwise, takewhile
 
 import numpy as np
 
@@ -152,15 +152,18 @@ def depth(record: Frame) -> tuple[float, float]:
 
 
 def epoch_changes(film: list[Frame], epoch: int) -> list[tuple[float, float]]:
-    """:func:`spectral_change` from each multiple of ``epoch`` to the next,
-    as far as the film has both.
+    """:func:`spectral_change` from each multiple of ``epoch`` to the next, from the start on and up
+    to the first that the film does not have.
+
+    Raises:
+        ValueError: fewer than three in a row.
     """
     frames = {r.step: r.hess for r in film}
-    steps = [k * epoch for k in range(max(frames) // epoch + 1)]
-    missing = [s for s in steps if s not in frames]
-    if missing or len(steps) < 3:
+    steps = list(takewhile(frames.__contains__, count(0, epoch)))
+    if len(steps) < 3:
         raise ValueError(
-            f"change per epoch needs frames every {epoch} steps, three at least: no {missing}"
+            f"change per epoch needs frames every {epoch} steps, three at least: "
+            f"no {len(steps) * epoch}"
         )
     return [spectral_change(frames[a], frames[b]) for a, b in pairwise(steps)]
 

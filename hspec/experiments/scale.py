@@ -40,6 +40,7 @@ class PapersNet:
     unit: str  # of the training: "steps" or "epochs"
     source: str
     otherwise: Mapping[str, int] = field(default_factory=dict)  # trained, by data set
+    without_norm: int | None = None  # its parameters, where the paper has it without norm too
 
 
 PAPERS_NETS = {
@@ -53,7 +54,9 @@ PAPERS_NETS = {
     ),
     "resnet18": PapersNet(11_173_962, 50_000, 350, "epochs", "P20, section 2", PUBLISHED_EPOCHS),
     "densenet40": PapersNet(1_019_722, 50_000, 350, "epochs", "P19, section 4", PUBLISHED_EPOCHS),
-    "resnet32": PapersNet(464_154, 50_000, 100_000, "steps", "GKX19, section 3"),
+    "resnet32": PapersNet(
+        464_154, 50_000, 100_000, "steps", "GKX19, section 3", without_norm=463_018
+    ),
     "mlp:20": PapersNet(15_910, None, None, "epochs", "GKX19, section 3: MNIST"),
     "mlp:2048x8": PapersNet(31_510_538, None, 350, "epochs", "P20, section 7: MNIST at 32 × 32"),
 }
@@ -62,12 +65,14 @@ PAPERS_NETS = {
 def net_name(record: Record) -> str:
     """ "VGG11 at 1/8 of the width", "ResNet-32 without norm"."""
     of = record.setting
-    without = (
-        " without norm"
-        if of.norm == "none" and of.model in PAPERS_NETS and "net" in of.model
-        else ""
-    )
+    without = " without norm" if lacks_norm(record) else ""
     return f"{model_name(of.model)}{narrowed(of.width)}{without}"
+
+
+def lacks_norm(record: Record) -> bool:
+    """Whether the net is one that the papers have with batch normalisation, without it."""
+    of = record.setting
+    return of.norm == "none" and of.model in PAPERS_NETS and "net" in of.model
 
 
 def class_names(record: Record) -> list[str]:
@@ -181,7 +186,8 @@ def badge(records: Sequence[Record]) -> str:
         )
         return f"no net of the papers: {', '.join((*facts, counted(time, unit)))}"
     whole = papers.otherwise.get(record.setting.dataset, papers.training)
-    parameters = own if of_the_papers(record) else f"{own} of {papers.parameters:,}"
+    theirs = papers.without_norm if lacks_norm(record) else papers.parameters
+    parameters = own if of_the_papers(record) or theirs is None else f"{own} of {theirs:,}"
     scale = "toy" if record.setting.dataset == "digits" else "narrower"
     return (
         f"{'the papers’ net' if of_the_papers(record) else scale}: {net_name(record)}, "

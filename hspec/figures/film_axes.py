@@ -14,6 +14,11 @@ from hspec.figures.style import COLOURS
 from hspec.linalg import SpectralMeasure
 
 SMOOTHING = 0.12  # of a heat map's kernel, in units of its axis
+STATISTICS = {
+    "batch": "batch statistics",
+    "eval": "running statistics",
+    "population": "population statistics",
+}
 LOOKS = [
     (COLOURS["Hess"], "o"),
     (COLOURS["G"], "s"),

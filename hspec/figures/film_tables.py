@@ -10,6 +10,7 @@ from hspec.experiments.training_spectrum import KNOWN, Frame
 from hspec.figures.tables import tabulated
 
 BOUNDED = "{:.3f} [{:.3f}, {:.3f}]"  # an estimate and its rigorous bounds
+HALF = 0.5  # test error below which a net is said to have learnt
 
 
 def frame_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
@@ -81,3 +82,30 @@ def learning_rate_row(record: Record) -> dict[str, object]:
         "training loss, last epoch": "diverged" if diverged else record["train_loss"][-1],
         "test error": None if diverged else record["test_error"][-1],
     }
+
+
+def rates_that_train(records: list[Record]) -> str:
+    """Of each net that was trained at several learning rates, as a sentence: the best of them, and
+    up to which it learns to classify more than half of the test images.
+    """
+    rows = [learning_rate_row(record) | {"told": trained_as(record)} for record in records]
+    told = []
+    for name in dict.fromkeys(row["told"] for row in rows):
+        mine = [row for row in rows if row["told"] == name and row["test error"] is not None]
+        if not mine:
+            told.append(f"{name}, every rate diverges")
+            continue
+        best = min(mine, key=lambda row: row["training loss, last epoch"])
+        learnt = [row["learning rate"] for row in mine if row["test error"] < HALF]
+        upto = f"up to the rate {max(learnt):g}" if learnt else "at no rate"
+        told.append(
+            f"{name}, the training loss ends lowest at the rate {best['learning rate']:g}, at "
+            f"{best['training loss, last epoch']:.3g}, and more than half of the test images are "
+            f"classified rightly {upto}"
+        )
+    return f"Of the rates tried: {'; '.join(told)}."
+
+
+def trained_as(record: Record) -> str:
+    setting = record.setting
+    return f"with {setting.recipe.batch_norm} statistics" if setting.norm == "batch" else "without"

@@ -17,6 +17,7 @@ from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
 from hspec.figures.film_axes import (
     SMOOTHING,
+    STATISTICS,
     bending,
     bent,
     column,
@@ -34,11 +35,6 @@ ROWS = 400  # of a heat map
 LINEAR_UNIT = (
     100  # a heat map's axis is linear within 1/LINEAR_UNIT of the median λ_1, logarithmic beyond
 )
-STATISTICS = {
-    "batch": "batch statistics",
-    "eval": "running statistics",
-    "population": "population statistics",
-}
 OUTLINE = [effects.Stroke(linewidth=3.2, foreground="white"), effects.Normal()]
 
 
@@ -177,3 +173,14 @@ def by_mode(*films: list[Frame]) -> dict[str, list[Frame]]:
         if frames:
             named.setdefault(STATISTICS[frames[0].options["batch_norm"]], frames)
     return named
+
+
+def by_seed(groups: dict[str, list[Frame]]) -> dict[str, list[Frame]]:
+    """Each frame under the name of its group and its seed: "with, seed 0"; "seed 0" in a group
+    without a name.
+    """
+    return {
+        ", ".join(filter(None, (name, f"seed {frame.setting.init_seed}"))): [frame]
+        for name, frames in groups.items()
+        for frame in frames
+    }

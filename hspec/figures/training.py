@@ -10,28 +10,30 @@ from matplotlib.figure import Figure
 from hspec.experiments.film_quantities import moment
 from hspec.experiments.training_spectrum import Frame, known
 from hspec.figures.densities import density_floor, density_line
-from hspec.figures.film_axes import LOOKS, plain_log
+from hspec.figures.film_axes import LOOKS, STATISTICS, plain_log
 from hspec.figures.style import COLOURS, panels
 from hspec.linalg import KERNEL_WIDTHS
 
 
 def stills(frames: list[Frame], *, columns: int = 3, preset: str = "P20") -> Figure:
-    """The density at single steps, one panel each with its own axis;
+    """The density at single steps, or in several modes at one, one panel each with its own axis;
     negative eigenvalues on a grey ground.
     """
     rows = -(-len(frames) // columns)
     figure, axes = panels(rows, min(columns, len(frames)), width=3.2, height=2.5)
     for axis in axes[len(frames) :]:
         axis.set_visible(False)
+    several = len({record.options["batch_norm"] for record in frames}) > 1
     for axis, record in zip(axes, frames, strict=False):
-        measure = record.hess
+        measure, mode = record.hess, STATISTICS[record.options["batch_norm"]]
         width = KERNEL_WIDTHS[preset](measure, measure.num_steps)
         density_line(axis, measure, width, COLOURS["Hess"], "Hess")
         density_floor(axis, measure.dimension, width)
         left = min(axis.get_xlim()[0], -1e-12)
         axis.axvspan(left, 0, color="#EEEEEE", zorder=0)
         axis.set_xlim(left=left)
-        axis.set_title(f"{moment(record)}: loss {record.loss:.3g}", fontsize=9)
+        when = mode if several else moment(record)
+        axis.set_title(f"{when}: loss {record.loss:.3g}", fontsize=9)
         axis.set_xlabel("eigenvalue λ")
     for axis in axes[::columns]:
         axis.set_ylabel("spectral density")

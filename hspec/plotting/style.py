@@ -22,6 +22,9 @@ COLOURS = {
     "G1": "#FF9F1C",
     "G2": "#C1121F",
     "G1+2": "#2A9134",
+    "KFAC": "#8C564B",
+    "CFAC": "#AA3377",
+    "cross-class sum": "#7A7A1E",
     "exact": "#222222",
     "neutral": "#6E6E6E",
     "pale": "#BDBDBD",  # what lies under another line

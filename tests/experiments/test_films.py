@@ -158,6 +158,7 @@ def test_a_training_that_is_stopped_has_the_weights_of_the_whole(store):
 
 def test_stills_are_one_frame_each(store, frames):
     (record,) = stills([TINY], 2, store=store, **OPTIONS)
+    assert list(pictures.by_seed({"with": [record], "": [record]})) == ["with, seed 0", "seed 0"]
     assert record.meta["key"] == frames[1].meta["key"]
 
 
@@ -171,6 +172,11 @@ def test_a_diverged_training_is_a_result(store):
     assert len(bad["step_loss"]) == 0
     table = film_tables.learning_rate_table([good, bad])
     assert list(table["training loss, last epoch"])[1] == "diverged"
+    told = film_tables.rates_that_train([good, bad])
+    best, right = good["train_loss"][-1], good["test_error"][-1] < 0.5
+    assert f"without, the training loss ends lowest at the rate 0.001, at {best:.3g}" in told
+    assert told.endswith("up to the rate 0.001." if right else "at no rate.")
+    assert film_tables.rates_that_train([bad]).endswith("without, every rate diverges.")
 
 
 def test_loss_curves_average_stretches(store):

@@ -102,6 +102,11 @@ def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
     assert shown(None, []) is None
 
 
+def test_a_net_without_norm_is_compared_with_the_papers_without_norm():
+    plain = record({"num_parameters": 29_290}, model="resnet32", width=0.25, norm="none")
+    assert "29,290 of 463,018 parameters" in scale.badge([plain])
+
+
 def test_a_description_follows_the_curves():
     figure = Figure()
     left, right = figure.subplots(1, 2)

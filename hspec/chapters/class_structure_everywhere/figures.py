@@ -17,6 +17,7 @@ from hspec.chapters.class_structure_everywhere.verdict import (
 from hspec.experiments import Record
 from hspec.experiments.one_thing import Net, nets_of, updates_of, width_of
 from hspec.experiments.scale import net_name
+from hspec.figures.film_axes import plain_log
 from hspec.figures.style import COLOURS, panels, rank_axis
 from hspec.figures.tables import tabulated
 
@@ -79,7 +80,8 @@ def left_by_layer(records: list[Record]) -> Figure:
                 continue
             left = layers_judged(records, kind, which).mean(0)
             layers = np.arange(1, len(left) + 1)
-            axis.semilogy(layers, left, f"{marker}-", ms=3.5, color=COLOURS[colour], label=label)
+            axis.plot(layers, left, f"{marker}-", ms=3.5, color=COLOURS[colour], label=label)
+        plain_log(axis)
         axis.axhline(1, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_title(name.split(" (")[0], fontsize=9)
         rank_axis(axis, "layer")
@@ -97,7 +99,8 @@ def with_depth(records: list[Record]) -> Figure:
             for seed, values in enumerate(table_of(records, kind, key)):
                 layers = np.arange(1, len(values) + 1)
                 options = {"ms": 3.5, "lw": 1.2, "color": COLOURS["A1" if place else "Hess"]}
-                axis.semilogy(layers, values, "o-", **options, label=f"seed {seed}", alpha=0.75)
+                axis.plot(layers, values, "o-", **options, label=f"seed {seed}", alpha=0.75)
+            plain_log(axis)
             axis.set_title(f"{kind}: {name}", fontsize=9)
             rank_axis(axis, "layer")
     return figure

@@ -27,11 +27,12 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
     error = max(float(np.nan_to_num(factor * sem)), *slacks)
     shares, lows, highs = np.transpose([negative_share(r.hess) for r in records])
     low, high = (_end(bounds, factor, sign) for bounds, sign in ((lows, -1), (highs, +1)))
+    mode = f"{records[0].options['batch_norm']} statistics"
     when, runs = moment(records[0]), seeds(records)
     return [
         Verdict(
             "GKX-5",
-            f"|λ_min|/λ_max, {when}, {runs}",
+            f"|λ_min|/λ_max, {when}, {mode}, {runs}",
             bounded(value, error, ".4f")
             if len(records) == 1
             else marked("seed", value, value - error, value + error, ".4f"),
@@ -41,7 +42,7 @@ def verdict_end(records: list[Frame]) -> list[Verdict]:
         ),
         Verdict(
             "GKX-5",
-            f"share of the curvature that is negative, {when}, {runs}",
+            f"share of the curvature that is negative, {when}, {mode}, {runs}",
             marked("quadrature" if len(records) == 1 else "seed", shares.mean(), low, high, ".3f"),
             (runs, "quadrature"),
             f"at most {LITTLE:g}, a threshold of ours",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hspec.experiments.claims import typeset
 from hspec.experiments.film_quantities import share
 from hspec.experiments.scale import net_name
@@ -12,8 +14,29 @@ def findings(films: dict[str, list[Frame]], stored: dict[str, list[Frame]]) -> l
     """In this run: the share of each net over the frames;
     of stored films at their last frame."""
     told = [_over_frames(label, frames) for label, frames in films.items()]
-    told += [_at(label, frames[-1]) for label, frames in stored.items()]
+    told += [_compared(films)] if len(films) == 2 else []
+    if stored:
+        told.append(" ".join(_at(label, frames) for label, frames in stored.items()))
     return told
+
+
+def _compared(films: dict[str, list[Frame]]) -> str:
+    """Both nets at the steps at which the share is known of both, beside what GKX19 found."""
+    (name, one), (other, two) = films.items()
+    shares = [
+        {f.step: share(f, f.num_classes)[0] for f in frames if f.step > 0} for frames in (one, two)
+    ]
+    common = [step for step, value in shares[0].items() if value == value]
+    common = [step for step in common if np.isfinite(shares[1].get(step, np.nan))]
+    if not common:
+        return f"There is no step at which the share is known {name} and {other}."
+    means = [float(np.mean([of[step] for step in common])) for of in shares]
+    more = sum(shares[1][step] > shares[0][step] for step in common)
+    return (
+        f"Over the {len(common)} steps at which it is known of both nets the mean share is "
+        f"{means[0]:.0%} {name} and {means[1]:.0%} {other}; larger {other}, as Ghorbani et al. "
+        f"found it, at {more} of them. It is one training of each."
+    )
 
 
 def _over_frames(label: str, frames: list[Frame]) -> str:
@@ -39,12 +62,20 @@ def _named(label: str, frame: Frame) -> str:
     return name if "without norm" in name else f"{name}, {label}"
 
 
-def _at(label: str, frame: Frame) -> str:
-    value, lower, upper = share(frame, frame.num_classes)
-    name = f"{_named(label, frame)}, {frame.setting.dataset} (stored), step {frame.step:,}"
-    if value != value:
+def _at(label: str, frames: list[Frame]) -> str:
+    """Of a stored film, at the last frame at which it is known."""
+    classes = frames[0].num_classes
+    known = [frame for frame in frames if share(frame, classes)[0] == share(frame, classes)[0]]
+    frame = (known or frames)[-1]
+    value, lower, upper = share(frame, classes)
+    name = f"{_named(label, frame)}, {frame.setting.dataset} (stored)"
+    if not known:
         return (
-            f"{name}: which eigenvectors are the top {frame.num_classes} is not known, they "
-            "have not converged."
+            f"{name}: which eigenvectors are the top {classes} is known at none of "
+            f"{len(frames)} frames, they have not converged."
         )
-    return f"{name}: {value:.0%} of it, rigorously between {lower:.0%} and {upper:.0%}."
+    last = "" if frame is frames[-1] else ", the last frame at which they have converged"
+    return (
+        f"{name}, step {frame.step:,}{last}: {value:.0%} of it, rigorously between {lower:.0%} and "
+        f"{upper:.0%}."
+    )

@@ -13,11 +13,11 @@ from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 
 LOOKS = {
-    "g": ("exact", "-", "G"),
-    "kfac": ("Hess", "--", "KFAC"),
-    "cfac": ("G", "-", "CFAC"),
-    "cross": ("H", ":", "cross-class sum"),
-    "best": ("B1", "-.", "best single product"),
+    "g": ("G", "-", "G"),
+    "kfac": ("KFAC", "--", "KFAC"),
+    "cfac": ("CFAC", "-", "CFAC"),
+    "cross": ("cross-class sum", ":", "cross-class sum"),
+    "best": ("neutral", "-.", "best single product"),
 }
 DRAWN = ("g", "kfac", "cfac")  # in pictures of spectra, as in the paper's
 POINTS = 400

@@ -17,7 +17,7 @@ from hspec.experiments import Record
 from hspec.figures.film_axes import few_labels, plain_log
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
-from hspec.statistics import mean_and_error
+from hspec.statistics import mean_and_interval
 from hspec.words import counted
 
 LOOKS = {"theorem": ("exact", "o-"), "posterior": ("Hess", "s--"), "fits": ("G", "^")}
@@ -52,7 +52,7 @@ def fisher_by_rank(record: Record) -> Figure:
         axis.set_xlabel("rank k")
     axes[0].set_ylabel("eigenvalue / mean of the bulk")
     axes[0].set_ylim(bottom=0.3)
-    axes[0].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
 
 
@@ -78,28 +78,36 @@ def ratio_and_error(record: Record) -> Figure:
 
 
 def ratio_table(record: Record) -> pd.DataFrame:
-    """A row a t: errors, and the ratio of outliers to bulk in the three cases."""
+    """A row a t: errors, and the ratio of outliers to bulk in the three cases; of the fits the mean
+    and its 95 % interval by Student's t.
+    """
     fits, fit_errors = (
-        mean_and_error(of.T) for of in (ratios(record, "fits"), record["fit_error"])
+        [_with_ends(values) for values in of]
+        for of in (ratios(record, "fits"), record["fit_error"])
     )
     return tabulated(
         {
             "t": record["signals"],
             "error, best possible": record["error"],
-            "error, fits": list(zip(*fit_errors, strict=True)),
+            "error, fits": fit_errors,
             "theorem": ratios(record, "theorem"),
             "true posterior": ratios(record, "posterior"),
-            "fits": list(zip(*fits, strict=True)),
+            "fits": fits,
         },
         {
             "t": "g",
             "error, best possible": ".3g",
-            "error, fits": "{:.4f} ± {:.4f}",
+            "error, fits": "{:.3g} [{:.3g} … {:.3g}]",
             "theorem": ".2f",
             "true posterior": ".2f",
-            "fits": "{:.2f} ± {:.2f}",
+            "fits": "{:.2f} [{:.2f} … {:.2f}]",
         },
     )
+
+
+def _with_ends(values: np.ndarray) -> tuple[float, float, float]:
+    mean, half = mean_and_interval(values)
+    return float(mean), float(mean - half), float(mean + half)
 
 
 def gap_table(record: Record) -> pd.DataFrame:
