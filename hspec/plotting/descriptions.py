@@ -40,8 +40,9 @@ def described(figure: Figure) -> str:
         axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"
     ]
     told = [_panel(axes, alone=len(panels) == 1) for axes in panels[:MOST_PANELS]]
+    named = next((n for n, axes in enumerate(panels) if axes.get_ylabel()), MOST_PANELS)
     told = [
-        text.replace(f"{SAME} against", "against") if n == 0 else text
+        text.replace(f"{SAME} against", "against") if n < named else text
         for n, text in enumerate(told)
     ]
     if len(panels) > 1:
