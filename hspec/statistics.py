@@ -1,5 +1,7 @@
 """Means over repetitions and how far they may be off: the same four lines everywhere."""
 
+from __future__ import annotations
+
 import numpy as np
 import scipy  # its parts are loaded when they are first used
 from numpy.typing import ArrayLike

@@ -245,7 +245,8 @@ def _show_both_tones(app, page, template, context, doctree):
 
     def both(found):
         figure, image = found["figure"], found["image"]
-        stacked = folder / f"{figure}{STACKED}"
+        picture = Path(app.srcdir, "_static", Path(found["source"]).name).with_suffix(STACKED)
+        stacked = folder / f"{figure}{STACKED}" if figure else picture
         narrow = (
             f"{Path(found['source']).parent}/{folder.name}-{stacked.name}"
             if stacked.is_file()

@@ -26,7 +26,7 @@ class Entry:
     """One public function, class or method whose docstring names its source."""
 
     name: str  # "lanczos", "SpectralMeasure.cdf_bounds"
-    summary: str  # the docstring's first line
+    summary: str  # the docstring's first sentence
     source: str  # "P20, section 4, equation 6"
     where: str  # "linalg/lanczos.py"
 
@@ -40,8 +40,20 @@ def entries(root: Path, layer: str) -> list[Entry]:
         for name, docstring in _public_docstrings(tree):
             if source := SOURCE_LINE.search(docstring):
                 said = " ".join(source[1].split()).rstrip(".")
-                found.append(Entry(name, docstring.strip().splitlines()[0], said, where))
+                found.append(Entry(name, first_sentence(docstring), said, where))
     return found
+
+
+def first_sentence(docstring: str) -> str:
+    """As far as the first full stop of the first paragraph, whole lines or not; without its source.
+
+    Example:
+        >>> first_sentence("A without these directions, by\\nprojection. It is lazy.\\n\\nMore.")
+        'A without these directions, by projection.'
+    """
+    paragraph = " ".join(docstring.strip().partition("\n\n")[0].split())
+    paragraph = re.split(r"\bSources?:", paragraph)[0].strip()
+    return re.match(r".*?\.(?=\s+[A-ZΑ-Ω`‖(]|$)|.*", paragraph)[0]
 
 
 def concordance_page(root: Path) -> str:

@@ -1,5 +1,5 @@
 """The picture on the README: `python -m hspec.book.main_figure` draws it from a record that
-comes with the book.
+comes with the book; beside it the same for narrow screens.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hspec.book.figure_files import STACKED
 from hspec.chapters.bulk_and_outliers.figures import bulk_with_spikes
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
 from hspec.experiments import Record, Store
 from hspec.experiments.scale import net_name
-from hspec.figures.style import panels, set_style
+from hspec.figures.style import panels, set_style, stacked_svg
 from hspec.linalg import KERNEL_WIDTHS
 
 DATASET, SPLIT = "MNIST", "train"
@@ -47,4 +48,6 @@ def main_figure(record: Record) -> Figure:
 
 if __name__ == "__main__":
     set_style()
-    main_figure(main_record()).savefig(TARGET, metadata={"Date": None})
+    figure = main_figure(main_record())
+    figure.savefig(TARGET, metadata={"Date": None})
+    TARGET.with_suffix(STACKED).write_text(stacked_svg(figure) or "", encoding="utf-8")

@@ -67,13 +67,18 @@ def reason(claim: str, store: Store) -> str:
 
 def _rows(claim: str, papers: Judged, narrower: Judged) -> list[str]:
     """The numbers of both nets that were decided differently; the nets above them."""
-    nets = [claim, "", f"{papers.chip}<br>{papers.net}", f"{narrower.chip}<br>{narrower.net}"]
+    nets = [
+        claim,
+        "all its numbers",
+        f"{papers.chip}<br>{papers.net}",
+        f"{narrower.chip}<br>{narrower.net}",
+    ]
     theirs = {verdict.quantity: verdict for verdict in narrower.verdicts}
     rows = [nets]
     for row in papers.verdicts:
         other = theirs.get(row.quantity)
         if other is not None and other.outcome != row.outcome:
-            rows.append(["", typeset(row.quantity), _cell(row), _cell(other)])
+            rows.append([claim, typeset(row.quantity), _cell(row), _cell(other)])
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in rows]
 
 

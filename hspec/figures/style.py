@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from hspec.plotting.notebook import keep_whole_figures
+from hspec.plotting.stacked import stacked_svg
 from hspec.plotting.style import COLOURS, DIVERGING, LINE_STYLES, RC, SEQUENTIAL, panels
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "rank_axis",
     "set_style",
     "spikes",
+    "stacked_svg",
 ]
 
 

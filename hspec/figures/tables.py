@@ -60,7 +60,10 @@ def written(value: object, how: str = "") -> str:
         places = places[: places.index("}") + 1]
     if "± {" in places and 0 < numbers[1] < 1:
         places = _until_the_error_shows(places, numbers)
-    return places.format(*numbers).replace("nan%", "–").replace("nan", "–")
+    text = places.format(*numbers)
+    if numbers[0] > 0 and re.fullmatch(r"0\.?0*%", text):  # a share that is not zero
+        return f"< {text[:-2]}1%"
+    return text.replace("nan%", "–").replace("nan", "–")
 
 
 def _until_the_error_shows(places: str, numbers: tuple[float, ...]) -> str:

@@ -1,5 +1,7 @@
 """A spectrum as a measure: nodes and weights, kilobytes; pictures are drawn from it later."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -64,7 +66,7 @@ class SpectralMeasure:
             raise ValueError("The weights of each probe must be non-negative and sum to one.")
 
     @classmethod
-    def from_eigenvalues(cls, values: ArrayLike) -> "SpectralMeasure":
+    def from_eigenvalues(cls, values: ArrayLike) -> SpectralMeasure:
         """The exact measure of known eigenvalues (p,): one row, weights 1/p."""
         values = np.sort(np.asarray(values, dtype=np.float64).ravel())
         if not len(values) or not np.isfinite(values).all():
@@ -72,7 +74,7 @@ class SpectralMeasure:
         weights = np.full((1, len(values)), 1.0 / len(values))
         return cls(values[None], weights, weights, len(values), np.ones((1, len(values)), bool))
 
-    def with_spikes(self, values: ArrayLike) -> "SpectralMeasure":
+    def with_spikes(self, values: ArrayLike) -> SpectralMeasure:
         """(1 − k/p) · self + (1/p) Σ δ(t − λ_i): the k deflated eigenvalues put back, p =
         self.dimension + k.
 
@@ -257,7 +259,7 @@ class SpectralMeasure:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "SpectralMeasure":
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> SpectralMeasure:
         """The measure that `to_arrays` wrote."""
         names = ("nodes", "weights", "plain_weights", "dimension", "exact")
         missing = [name for name in names if name not in arrays]

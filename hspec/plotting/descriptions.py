@@ -69,7 +69,7 @@ def _panel(axes: Axes, *, alone: bool) -> str:
 
 def _axes(axes: Axes, alone: bool) -> str:
     """What is drawn against what; what a panel of several does not name it shares with others."""
-    other = "" if alone else SAME
+    other = "" if alone or _row_names(axes) else SAME
     of, along = _name(axes.get_ylabel()) or other, _name(axes.get_xlabel()) or _in_words(axes)
     along = along or _name(_below(axes).get_xlabel())
     if not along and not alone:
@@ -98,13 +98,19 @@ def _in_words(axes: Axes) -> str:
     return ", ".join(names) if any(re.search("[a-z]{3}", name) for name in names) else ""
 
 
+def _row_names(axes: Axes) -> dict[float, str]:
+    """The rows of an axis that are named, by their places; none where numbers name them."""
+    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=False)
+    names = {y: plain(text.get_text()) for y, text in ticks if text.get_text()}
+    named = any(re.search("[A-Za-z]", name.replace("mathdefault", "")) for name in names.values())
+    return names if named else {}
+
+
 def _rows(axes: Axes) -> Iterator[str]:
     """Of an axis whose rows are named, not numbered: the lengths of each label's bars, or from
     where to where each row's marks and bars reach.
     """
-    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=False)
-    names = {y: plain(text.get_text()) for y, text in ticks if text.get_text()}
-    if not any(re.search("[A-Za-z]", name.replace("mathdefault", "")) for name in names.values()):
+    if not (names := _row_names(axes)):
         return
     bars = [found for found in axes.containers if isinstance(found, BarContainer)]
     for found in bars:

@@ -1,7 +1,9 @@
 """The concordance finds every sourced docstring and shows it as it stands."""
 
+import doctest
 from pathlib import Path
 
+from hspec.book import concordance
 from hspec.book.concordance import concordance_page, entries
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,15 @@ def test_finds_public_functions_and_methods_with_their_source(tmp_path):
         ("Measure.cdf", "CTU21, eq. 1", "linalg/measure.py"),
     ]
     assert r"| φ(t) = \|a\|\_k, with `x|y`. |" in concordance_page(tmp_path)
+
+
+def test_what_it_is_is_said_in_whole_sentences():
+    """Not as far as the first line of the docstring reaches."""
+    assert doctest.testmod(concordance).failed == 0
+    for layer in concordance.LAYERS:
+        for entry in entries(ROOT, layer):
+            assert entry.summary[-1] in ".:", f"{entry.where}, {entry.name}: {entry.summary}"
+            assert "Source" not in entry.summary
 
 
 def test_covers_both_layers_of_mathematics_in_this_package():

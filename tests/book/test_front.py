@@ -101,6 +101,8 @@ def test_where_scales_differ_both_numbers_and_a_reason_are_said():
     assert found.keys() <= REASONS.keys(), "say what was tried: hspec/book/scales.py"
     page = where_scales_differ(judged(STORE), STORE)
     for claim, (papers, narrower) in found.items():
-        assert f"| {claim} |  | {papers.chip}<br>{papers.net} | {narrower.chip}" in page
+        assert (
+            f"| {claim} | all its numbers | {papers.chip}<br>{papers.net} | {narrower.chip}" in page
+        )
         assert len(page.partition(f"**{claim}.** ")[2].partition("\n\n")[0]) > 100
     assert where_scales_differ({claim: of[:1] for claim, of in judged(STORE).items()}, STORE) == ""

@@ -67,7 +67,7 @@ def draw_scree(axis: Axes, record: Record) -> None:
     axis.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     axis.set_title(net_and_sample(record))
     axis.set_xlabel("rank k (dashed: C)")
-    axis.set_ylabel("eigenvalue λ_k")
+    axis.set_ylabel(r"eigenvalue $\lambda_k$")
 
 
 def density_and_dots(record: Record, preset: str = "P20") -> Figure:
@@ -138,7 +138,7 @@ def curvature_and_price(records: Sequence[Record]) -> Figure:
         axis.set_xscale("log")
         axis.set_xlabel(f"price in {unit}" + (" with G" if unit == "products" else ""))
         axis.set_ylim(0, 1.03)
-    axes[0].set_ylabel("share of Σ λ_i(G), i ≤ C")
+    axes[0].set_ylabel(r"share of $\sum\lambda_i$(G), i ≤ C")
     axes[1].legend(loc="lower right")
     return figure
 

@@ -74,7 +74,7 @@ def largest_eigenvalues(records: list[Record]) -> Figure:
         count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}"
     )
     rank_axis(axis)
-    axis.set_ylabel("eigenvalue λ_k of Hess")
+    axis.set_ylabel(r"eigenvalue $\lambda_k$ of Hess")
     axis.legend()
     return figure
 

@@ -52,7 +52,7 @@ def outliers_and_means(record: Record) -> Figure:
         left.semilogy(rank, values, marker, color=COLOURS[name], markersize=4.5, label=name)
     left.axvline(classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     rank_axis(left)
-    left.set_ylabel("eigenvalue λ_k")
+    left.set_ylabel(r"eigenvalue $\lambda_k$")
     left.legend(ncols=2)
     _stack_shares(right, record["shares"])
     right.set_xlabel("eigenvector of G, by rank")
@@ -93,7 +93,7 @@ def knock_outs(record: Record, preset: str = "P20") -> Figure:
         axis.axvline(edge, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_ylabel("density")
         axis.legend(loc="upper right")
-    axes[-1].set_xlabel("eigenvalue λ (dashed: λ_C of G)")
+    axes[-1].set_xlabel(r"eigenvalue λ (dashed: $\lambda_C$ of G)")
     return figure
 
 
@@ -127,7 +127,7 @@ def exact_knock_outs(record: Record) -> Figure:
         )
     left.axvline(classes, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     left.set_xlabel("rank k (dashed: C)")
-    left.set_ylabel("exact eigenvalue λ_k")
+    left.set_ylabel(r"exact eigenvalue $\lambda_k$")
     left.legend()
     exact, quadrature = exact_measure(record), record.spectrum("g_")
     t = np.geomspace(1e-4 * top, 1.2 * top, 800)

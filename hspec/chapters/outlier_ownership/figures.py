@@ -20,7 +20,8 @@ from hspec.figures.tables import named_values, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 
 GRID_POINTS = 4096
-ZOOM = 3.0  # the close-up ends at so many times λ_C: the first outliers and all of the bulk
+ZOOM = 3.0  # an axis that ends at so many times λ_C has the first outliers and all of the bulk
+CLOSE_UP = 1.5  # and one of the bulk has the last outlier
 
 
 def whole_spectra(record: Record) -> dict[str, SpectralMeasure]:
@@ -43,7 +44,7 @@ def three_spectra(record: Record, preset: str = "P20") -> Figure:
     spectra = whole_spectra(record)
     width = KERNEL_WIDTHS[preset](record.spectrum("hess_"), record.options["num_steps"])
     low = min(measure.support[0] for measure in spectra.values())
-    ends = record["hess_top"][0], ZOOM * record["hess_top"][record.num_classes - 1]
+    ends = record["hess_top"][0], CLOSE_UP * record["hess_top"][record.num_classes - 1]
     figure, axes = panels(1, 2, width=4.8, height=3.4, sharey=True)
     for axis, high, title in zip(
         axes, ends, ("the whole spectrum", "the bulk, close up"), strict=True
@@ -110,10 +111,12 @@ def eigenspace_overlap(record: Record) -> Figure:
     rank = np.arange(1, len(record["hess_top"]) + 1)
     for name, marker in (("Hess", "o"), ("G", "x")):
         left.semilogy(rank, record[f"{name.lower()}_top"], marker, color=COLOURS[name], label=name)
-    left.axhline(record["h_ends"][0], color=COLOURS["H"], linestyle="-.", label="λ_max(H)")
+    left.axhline(
+        record["h_ends"][0], color=COLOURS["H"], linestyle="-.", label=r"$\lambda_{\max}$(H)"
+    )
     left.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--")
     rank_axis(left)
-    left.set_ylabel("eigenvalue λ_k")
+    left.set_ylabel(r"eigenvalue $\lambda_k$")
     left.legend()
     classes = len(record["overlaps"])
     extent = (0.5, classes + 0.5, classes + 0.5, 0.5)

@@ -116,7 +116,7 @@ def _draw_fits(axis: Axes, of: Branch, fits: dict[str, Fit]) -> None:
         label = f"{law}: {one.distance:.3f}"
         axis.semilogx(of.size, 1 - one.cdf, "--", color=LAW_COLOURS[law], label=label)
     axis.set_ylim(-0.02, 1.05)
-    axis.legend(title="distance", loc="best", fontsize=8)
+    axis.legend(title="distance", loc="best", fontsize=8, title_fontsize=8)
 
 
 def law_fit_table(records: list[Record]) -> pd.DataFrame:
@@ -124,10 +124,10 @@ def law_fit_table(records: list[Record]) -> pd.DataFrame:
     distance.
     """
     formats = {
-        "window": "{:.2g} … {:.2g}",
+        "window": "{:#.2g} … {:#.2g}",
         "share of all eigenvalues": ".2g",
-        "its a, or R": ".3g",
-        "95 % over probes": "{:.3g} … {:.3g}",
+        "its a, or R": "#.3g",
+        "95 % over probes": "{:#.3g} … {:#.3g}",
         "KS distance": ".3f",
     }
     return tabulated((row for record in records for row in _fit_rows(record)), formats)

@@ -49,7 +49,7 @@ def centred_spectra(record: Record, preset: str = "P20") -> Figure:
     for axis, way in zip(axes, WAYS.values(), strict=False):
         axis.set_title(f"means {way}")
     for axis in axes[-len(WAYS) :]:
-        axis.set_xlabel("eigenvalue λ (dashed: λ_C of G)")
+        axis.set_xlabel(r"eigenvalue λ (dashed: $\lambda_C$ of G)")
     for axis in axes[:: len(WAYS)]:
         axis.set_ylabel("density")
     return figure
