@@ -2,12 +2,13 @@
 the book shows them as they are.
 """
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import floors, plots
+from benchmarks import behind, floors, plots
 from benchmarks.machine import PACKAGES
 from benchmarks.process_tables import asleep, killed, sharded
 from benchmarks.results import FOLDER, Results
@@ -56,7 +57,12 @@ def write_report(results: Results) -> Path:
     }
     sentences = {
         "quadrature": floors.about_quadratures(results, FASTER_THAN_REORTHOGONALIZED),
-        "time_to_error": floors.about_time_to_error(results, TO_ERROR),
+        "time_to_error": [
+            *floors.about_time_to_error(results, TO_ERROR),
+            *behind.without_the_node(results),
+        ],
+        "products": behind.slower_products(results),
+        "errors": behind.farther_products(results),
     }
     for name, rows in tables.items():
         text = _markdown(rows) + "".join(f"\n{line}\n" for line in sentences.get(name, ()))
@@ -292,7 +298,7 @@ def _provenance(results: Results) -> list[dict]:
     return [
         {
             "measured": date,
-            "machine": machine,
+            "machine": re.sub("^1 cores ", "1 core ", machine),  # as earlier revisions wrote it
             "load at the end": " to ".join(
                 f"{load:.1f}" for load in sorted({min(loads), max(loads)})
             ),

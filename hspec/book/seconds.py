@@ -28,7 +28,8 @@ REASONS = {
     r"^make test": "pytest says it at the end",
     r"FRESH=1": "the sum of what the chapters say at their ends",
     r"^(pip|uv|git|python3? -m venv|source|conda)\b": "as long as the downloads take",
-    r"^(python -m benchmarks|hspec (sweep|measure|merge|publish|verify))": "its page says how long",
+    r"^python -m benchmarks": "hours, and a quiet machine",
+    r"^hspec (sweep|measure|merge|publish|verify)": "its page says how long",
     r"torchrun": "its page says how long",
 }
 
