@@ -38,10 +38,9 @@ FIGURE = re.compile(
     r'(?P<before><figure[^>]* id="(?P<figure>[\w-]+)">\s*(?:<a [^>]*>)?)?'
     r'(?P<image><img [^>]*src="(?P<source>[^"]+\.svg)"[^>]*>)'
 )
-VERDICT_COLUMNS = {
-    "verdict",
-    "full width",
-}  # a table with one of these says what became of a claim
+# A table with one of these says what became of a claim, or much of each of its rows.
+CARD_COLUMNS = {"verdict", "full width", "rule", "what it is", "what happens"}
+MARKED = re.compile(r"[✓✗?] ")  # a cell that does
 
 
 def setup(app):
@@ -224,10 +223,10 @@ def _pieces(text, found):
 
 
 def _mark_verdicts(app, doctree):
-    """Tables of verdicts get a class: on a narrow screen their rows become cards."""
+    """Tables of verdicts, and of text, get a class: on a narrow screen their rows become cards."""
     for table in doctree.findall(nodes.table):
-        head = next(iter(table.findall(nodes.thead)), None)
-        if head is not None and VERDICT_COLUMNS & {e.astext() for e in head.findall(nodes.entry)}:
+        cells = [entry.astext() for entry in table.findall(nodes.entry)]
+        if CARD_COLUMNS & set(cells) or any(map(MARKED.match, cells)):
             table["classes"].append("verdicts")
 
 

@@ -120,7 +120,7 @@ def test_three_spectra_share_one_axis(measured, drawn):
     found = measured(ownership, num_steps=30, num_probes=2)
     left, right = drawn(three_spectra(found)).axes
     assert {"Hess", "G", "H"} <= lines(left).keys()
-    assert right.get_xlim()[1] == pytest.approx(3 * found["hess_top"][9], rel=0.2)
+    assert right.get_xlim()[1] == pytest.approx(1.5 * found["hess_top"][9], rel=0.2)
     assert lines(left)["G"].get_color() == COLOURS["G"]
 
 
@@ -140,7 +140,13 @@ def test_overlap_knock_out_and_tables_of_ownership(measured, drawn):
     assert any("projected out" in name for name in lines(drawn(knocked_out(found)).axes[0]))
     assert len(ownership_table(found)) == 13
     energies = dict(energy_table(found).itertuples(index=False))
-    assert float(energies["energy of H, ‖H‖_F²"]) > 0
+    h = found.spectrum("h_")
+    energy = h.dimension * np.nansum(h.weights * h.nodes**2, axis=1).mean()
+    assert float(energies["energy of H, ‖H‖_F²"].split(" (")[0]) == pytest.approx(energy, rel=1e-2)
+    bulk, reach = found.spectrum("hess_"), found["h_ends"][0]
+    above = bulk.dimension * np.nansum(bulk.weights * (bulk.nodes > reach), axis=1).mean()
+    count = energies["eigenvalues of the bulk above λ_max(H)"]
+    assert float(count.split(" (")[0]) == pytest.approx(above, abs=0.5)
 
 
 def test_one_probe_is_drawn_without_a_band(measured, drawn):

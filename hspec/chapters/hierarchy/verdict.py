@@ -104,7 +104,7 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
         if others:
             about = f"; above other floors {', '.join(f'{other:.2f}' for other in others)}"
     elif by == "count":  # under other floors it would show the instrument
-        about = f", above {resolved_from(record):.2g} of the largest eigenvalue"
+        about = f", of eigenvalues above {resolved_from(record):.2g} of the largest"
         judged = OUTCOMES[2], "smaller eigenvalues would count too, and a quadrature merges them"
     return Verdict(
         "P18-7",

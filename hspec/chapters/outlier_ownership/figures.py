@@ -14,10 +14,12 @@ from hspec.chapters.outlier_ownership.verdict import verdict_ownership
 from hspec.experiments import Record
 from hspec.experiments.claims import MARKS
 from hspec.experiments.scale import counted, net_name, trained_for
+from hspec.experiments.uncertainty import averaged, marked
 from hspec.figures.densities import MARGIN, density_band, density_floor
 from hspec.figures.style import COLOURS, LINE_STYLES, LINE_WIDTHS, SEQUENTIAL, panels, rank_axis
-from hspec.figures.tables import named_values, tabulated
+from hspec.figures.tables import tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
+from hspec.statistics import interval, ratio_and_error
 
 GRID_POINTS = 4096
 ZOOM = 3.0  # an axis that ends at so many times λ_C has the first outliers and all of the bulk
@@ -155,19 +157,19 @@ def knocked_out(record: Record, preset: str = "P20") -> Figure:
 
 def energy_table(record: Record) -> pd.DataFrame:
     """Where the energy Σ λ² of the Hessian's bulk sits: beyond λ_max(H),
-    where only G can have put it, and within.
+    where only G can have put it, and within; each with its interval over probes.
     """
     bulk, h = record.spectrum("hess_"), record.spectrum("h_")
     reach = float(record["h_ends"][0])
     whole, beyond, of_h = _moment(bulk, 2, -np.inf), _moment(bulk, 2, reach), _moment(h, 2, -np.inf)
     values = {
-        "energy of the bulk, ‖Hess − top C‖_F²": (whole, ".3g"),
-        "eigenvalues of the bulk above λ_max(H)": (_moment(bulk, 0, reach), ".0f"),
-        "their share of the bulk's energy": (beyond / whole, ".2f"),
-        "energy of H, ‖H‖_F²": (of_h, ".3g"),
-        "‖H‖_F² over the energy of the bulk up to λ_max(H)": (of_h / (whole - beyond), ".2f"),
+        "energy of the bulk, ‖Hess − top C‖_F²": averaged("probe", whole, ".3g"),
+        "eigenvalues of the bulk above λ_max(H)": averaged("probe", _moment(bulk, 0, reach), ".0f"),
+        "their share of the bulk's energy": _ratio(beyond, whole),
+        "energy of H, ‖H‖_F²": averaged("probe", of_h, ".3g"),
+        "‖H‖_F² over the energy of the bulk up to λ_max(H)": _ratio(of_h, whole - beyond),
     }
-    return named_values("energy", values)
+    return pd.DataFrame({"energy": values.keys(), "value, 95 % over probes": values.values()})
 
 
 def every_net(records: list[Record]) -> pd.DataFrame:
@@ -193,9 +195,16 @@ def _row(record: Record) -> dict[str, object]:
     }
 
 
-def _moment(measure: SpectralMeasure, k: int, above: float) -> float:
-    """Σ λ^k over the eigenvalues above a bound, mean over probes."""
-    return measure.dimension * measure.mean_and_sem(lambda t: np.where(t > above, t**k, 0.0))[0]
+def _moment(measure: SpectralMeasure, k: int, above: float) -> np.ndarray:
+    """Σ λ^k over the eigenvalues above a bound, of each probe."""
+    powers = np.where(measure.nodes > above, measure.nodes**k, 0.0)
+    return measure.dimension * np.nansum(measure.weights * powers, axis=1)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> str:
+    """Of two moments by the same probes, with its interval."""
+    ratio, error = ratio_and_error(part, whole)
+    return marked("probe", ratio, *interval(ratio, error, len(part)))
 
 
 def ownership_table(record: Record) -> pd.DataFrame:

@@ -135,7 +135,7 @@ def across_scales(records: Sequence[Record]) -> str:
     nets = [
         (f"{net_name(of[0])} ({of[0].setting.dataset}{note})", [_bulk_share(r) for r in of])
         for same in by_net(records)
-        for note in dict.fromkeys(misfit([r]) for r in same)
+        for note in sorted({misfit([r]) for r in same})  # that fits first
         for of in [[r for r in same if misfit([r]) == note]]
     ]
     if len(nets) < 2:
