@@ -62,8 +62,8 @@ def vgg11_on_13_per_class(dataset: str, *, epochs: int, smallest_batch: int) -> 
 
 
 def spectra_and_levels(setting: Setting, epoch: int) -> dict[str, Experiment]:
-    """How it trained; Hess, G and H, and the levels of G, after ``epoch``; few steps,
-    for a product takes seconds.
+    """How it trained; Hess, G and H, the levels of G, and its averages beside an eigensolver, after
+    ``epoch``; few steps, for a product takes seconds.
 
     Vectors of 28 million entries fill memory: the ownership takes 16 GB, the levels 5.
     """
@@ -72,6 +72,7 @@ def spectra_and_levels(setting: Setting, epoch: int) -> dict[str, Experiment]:
         "training": Experiment(loss_curves, setting),
         "ownership": Experiment(ownership, setting, few),
         "levels": Experiment(level_spectra, setting, few),
+        "averaging": Experiment(averaging, setting, {"epoch": epoch, "num_steps": 24}),
     }
 
 

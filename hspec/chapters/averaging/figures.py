@@ -35,8 +35,9 @@ ZERO = 1e-6
 
 
 def net_and_sample(record: Record) -> str:
-    """ "VGG11 at 1/16 of the width, 50 per class"."""
-    return f"{net_name(record)}, {record.num_examples // record.num_classes} per class"
+    """ "VGG11 at 1/16 of the width, MNIST, 50 per class"."""
+    sample = f"{record.setting.dataset}, {record.num_examples // record.num_classes} per class"
+    return f"{net_name(record)}, {sample}"
 
 
 def scree_plots(records: Sequence[Record], columns: int = 2) -> Figure:
