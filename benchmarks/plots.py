@@ -13,6 +13,7 @@ from hspec.figures.style import COLOURS, panels
 MARKERS = "os^vDP*X"
 LAW = {"color": COLOURS["neutral"], "linestyle": "--", "linewidth": 1.0}
 MEBI = 2**20
+ROW = 3  # panels
 # The files are committed: small, and the same bytes for the same figures.
 FILES = {
     "svg.fonttype": "none",
@@ -37,7 +38,7 @@ def draw_all(results: Results) -> None:
 
 def _products(records: dict):
     """Dots: time of a product over time of a gradient, by peer; bars mark the targets."""
-    figure, axes = panels(1, len(records), width=2.9, height=3.4, sharey=True)
+    figure, axes = _a_panel_a_net(records, height=3.0)
     names = sorted(next(iter(records.values()))["result"]["per_gradient"], key=_by_matrix)
     for axis, (net, record) in zip(axes, records.items(), strict=True):
         ratios = record["result"]["per_gradient"]
@@ -57,13 +58,20 @@ def _products(records: dict):
             axis.vlines(
                 target, min(rows) - 0.4, max(rows) + 0.4, color=COLOURS["exact"], linewidth=1.2
             )
-        axis.set(
-            xscale="log", title=f"{net}: {record['result']['title']}", xlabel="product / gradient"
-        )
-        _plain_ticks(axis.xaxis, [0.5, 1, 2, 4, 8])
+        axis.set_title(f"{net}: {record['result']['title']}", loc="left", fontsize=9)
+        axis.set(xscale="log", xlabel="product / gradient")
+        _plain_ticks(axis.xaxis, [0.5, 1, 1.5, 2, 3, 4, 8])
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
     return figure
+
+
+def _a_panel_a_net(records: dict, height: float):
+    """In rows of three, so that their letters can be read in the width of a page."""
+    figure, axes = panels(-(-len(records) // ROW), ROW, width=2.9, height=height, sharey=True)
+    for axis in axes[len(records) :]:
+        axis.set_visible(False)
+    return figure, axes[: len(records)]
 
 
 def _by_matrix(name: str) -> int:
@@ -72,7 +80,7 @@ def _by_matrix(name: str) -> int:
 
 def _quadrature(records: dict):
     """Bars: time of the whole quadrature over hspec's."""
-    figure, axes = panels(1, len(records), width=2.9, height=2.2, sharey=True)
+    figure, axes = _a_panel_a_net(records, height=2.2)
     for axis, (net, record) in zip(axes, records.items(), strict=True):
         result = record["result"]
         names = list(result["over_hspec"])
@@ -84,9 +92,8 @@ def _quadrature(records: dict):
         axis.axvline(1, color=COLOURS["exact"], linewidth=1.2)
         for row, value in enumerate(values):
             axis.text(value, row, f" {value:.1f}", va="center", fontsize=8)
-        axis.set(
-            title=f"{net}: {result['title']}", xlabel="time / hspec's", xlim=(0, 1.2 * max(values))
-        )
+        axis.set_title(f"{net}: {result['title']}", loc="left", fontsize=9)
+        axis.set(xlabel="time / hspec's", xlim=(0, 1.2 * max(values)))
     axes[0].invert_yaxis()
     return figure
 

@@ -186,14 +186,16 @@ def _outliers(results: Results) -> list[dict]:
         return {
             "trained on": f"{result['num_examples']} of {result['inputs']}",
             "papers: 128·C + 64 + 256 products": result["papers"],
-            "largest residual of their subspace iteration, over λ_C": (
+            "largest residual of their subspace iteration, over $\\lambda_C$": (
                 f"{result[residual]:.1e}" if residual in result else "–"
             ),
             "one Lanczos run: top C converged after": result["converged_after"],
             "products for these, the range and the bulk": result["one_run"],
-            "its largest residual, recomputed, over λ_C": f"{result['one_run_residual']:.1e}",
+            "its largest residual, recomputed, over $\\lambda_C$": (
+                f"{result['one_run_residual']:.1e}"
+            ),
             "eigsh from the class means, products": result["eigsh"],
-            "its largest residual over λ_C": f"{result['eigsh_residual']:.1e}",
+            "its largest residual over $\\lambda_C$": f"{result['eigsh_residual']:.1e}",
             "with the deflated bulk, products": result["eigsh_and_bulk"],
         }
 

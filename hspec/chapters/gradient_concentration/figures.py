@@ -19,10 +19,10 @@ from hspec.figures.tables import tabulated
 
 def gradient_shares(films: dict[str, list[Frame]], *, drops: Iterable[int] = ()) -> Figure | None:
     """The gradient's share in the top C eigenvectors over the steps, with its rigorous band; None
-    where it is known at no frame.
+    where it is known at fewer than two frames, which make no curve.
     """
     rank = beyond_classes(frames[0] for frames in films.values()) - 1
-    if not any(np.isfinite(share(r, rank)[0]) for frames in films.values() for r in frames):
+    if sum(np.isfinite(share(r, rank)[0]) for frames in films.values() for r in frames) < 2:
         return None
     figure, (axis,) = panels(1, 1, width=6.8, height=3.5)
     for (label, frames), (colour, marker) in zip(films.items(), LOOKS, strict=False):

@@ -15,9 +15,12 @@ def findings(films: dict[str, list[Frame]], stored: dict[str, list[Frame]]) -> l
     of stored films at their last frame."""
     told = [_over_frames(label, frames) for label, frames in films.items()]
     told += [_compared(films)] if len(films) == 2 else []
-    if stored:
-        told.append(" ".join(_at(label, frames) for label, frames in stored.items()))
-    return told
+    return [*told, *([stored_shares(stored)] if stored else [])]
+
+
+def stored_shares(films: dict[str, list[Frame]]) -> str:
+    """Of each stored film, at the last frame at which the share is known."""
+    return " ".join(_at(label, frames) for label, frames in films.items())
 
 
 def _compared(films: dict[str, list[Frame]]) -> str:
