@@ -141,7 +141,10 @@ def test_what_cfac_leaves_goes_with_what_its_premise_misses():
     off = np.array([0.5, 0.3, 0.1])
     told = across_scales([net(64, off, off), net(8, off / 2, off / 2)])
     assert "by 30% in MLP of two layers of 64 (digits), where it leaves 30%" in told
-    assert "ρ = 1.00 in MLP of two layers of 64, 1.00 in MLP of two layers of 8; but" in told
+    assert (
+        "ρ of the two is 1.00 in MLP of two layers of 64, 1.00 in MLP of two layers of 8; but"
+        in told
+    )
     assert "leaves more in 3 of 3 layers" in told
     assert told.endswith("it fails where its premise does.")
     other = across_scales([net(64, off, off), net(8, off / 2, 1 - off)])

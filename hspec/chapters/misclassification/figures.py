@@ -97,7 +97,7 @@ def ratio_table(record: Record) -> pd.DataFrame:
         {
             "t": "g",
             "error, best possible": ".3g",
-            "error, fits": "{:.3g} [{:.3g} … {:.3g}]",
+            "error, fits": "{:#.3g} [{:#.3g} … {:#.3g}]",
             "theorem": ".2f",
             "true posterior": ".2f",
             "fits": "{:.2f} [{:.2f} … {:.2f}]",
