@@ -61,6 +61,19 @@ def test_outliers_are_found_and_ghosts_come_without_reorthogonalisation():
     assert (ritz_values(A, 80, seed=0, again=False)[-1] > 3.9).sum() > 1
 
 
+def test_what_the_pages_expect_of_their_exercises_happens():
+    A, exact = bulk_with_outliers(600, [1.02, 4.0], seed=0)
+    second = [values[-2].item() for values in ritz_values(A, 40, seed=0)[1:]]
+    off = [abs(value - 1.02) for value in second]  # after 2, 3, … products
+    assert exact.sort().values[-3].item() == pytest.approx(0.96, abs=0.005)
+    assert off[13] > 1e-2 > off[18] and off[28] < 1e-4
+    assert abs(ritz_values(A, 9, seed=0)[-1][-1].item() - 4.0) < 1e-4
+    few = eigenvalues(clustered(10, 10, 500, strength=3.0, seed=0)[0])
+    assert round(bulk_edge(500, 100), 1) == 10.5
+    assert round(expected_outlier(3.0, 500, 100), 1) == 10.7
+    assert (few > bulk_edge(500, 100)).sum() == 4
+
+
 def test_products_are_counted_by_parameters_and_agree_with_differences():
     (cost,) = costs([8], num_examples=16)
     assert cost.parameters == (FEATURES + 1) * 8 + 9 * 8 + 9 * CLASSES

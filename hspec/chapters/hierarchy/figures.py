@@ -132,6 +132,7 @@ def silhouettes(record: Record) -> Figure:
     )
     right.axvline(found["other"], color=COLOURS["H"], linestyle="--", label="label c'")
     right.axvline(found["true"], color=COLOURS["G"], label="label c")
+    right.locator_params(axis="x", nbins=5)
     right.set_xlabel("mean silhouette")
     right.set_ylabel("permutations")
     right.legend()
