@@ -102,7 +102,7 @@ def across_scales(records: Sequence[Record]) -> str:
     why = "it fails where its premise does" if alike else "the reason is not found"
     return (
         f"CFAC stands on $g_c \\approx \\varepsilon_c h_c^\\top$. In the median layer $g_c$ "
-        f"differs from that {told} of KFAC's Frobenius error. Over the layers of one net Spearman's "
+        f"differs from that {told} of KFAC's Frobenius error. Over layers of one net Spearman's "
         f"ρ of the two is {ranks}; but both change with depth, which by itself could do that. From "
         f"net to net, at one and the same layer, the one that is farther from the premise leaves "
         f"more in {agree} of {len(pairs)} layers, which is one difference of two nets: as far as "
