@@ -16,6 +16,28 @@ document.addEventListener("DOMContentLoaded", () => {
     if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
 });
 
+// The snippets of search results have formulas as they are in the source: say them in letters.
+const LETTERS = {
+  alpha: "α", beta: "β", delta: "δ", varepsilon: "ε", theta: "θ", lambda: "λ", pi: "π", rho: "ρ",
+  sigma: "σ", tau: "τ", Delta: "Δ", Sigma: "Σ", cdot: "·", le: "≤", ge: "≥", approx: "≈",
+  times: "×", top: "ᵀ", dots: "…", sqrt: "√", nabla: "∇", sum: "Σ", int: "∫", frac: "",
+};
+const spelled = (tex) =>
+  tex.replace(/\\([A-Za-z]+) ?/g, (_, name) => LETTERS[name] ?? "").replace(/[{}]|\\[,;!]/g, "");
+const inLetters = (text) => text.replace(/\\\((.*?)(\\\)|$)/gs, (_, tex) => spelled(tex));
+document.addEventListener("DOMContentLoaded", () => {
+  const results = document.querySelector("#search-results");
+  if (!results) return;
+  new MutationObserver(() => {
+    for (const snippet of results.querySelectorAll("p.context")) {
+      const texts = document.createTreeWalker(snippet, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode())
+        if (/\\/.test(texts.currentNode.data))
+          texts.currentNode.data = inLetters(texts.currentNode.data);
+    }
+  }).observe(results, { childList: true, subtree: true });
+});
+
 let asOnScreen = () => {};
 window.addEventListener("beforeprint", () => {
   const page = document.documentElement;

@@ -186,3 +186,7 @@ def test_the_search_finds_the_chapter_of_a_claim_first(browser, repository, page
     browser.implicitly_wait(10)
     first = browser.find_element("css selector", "#search-results li a")
     assert "class_means" in first.get_attribute("href")
+    told = browser.execute_script(
+        "return inLetters('of \\\\(\\\\lambda_{1}\\\\): 0.3 {0.2 … 0.4}, and \\\\(c\\'')"
+    )
+    assert told == "of λ_1: 0.3 {0.2 … 0.4}, and c'"
