@@ -67,7 +67,7 @@ def film(
             label = "learning rate drops" if number == 0 and axis is above else None
             axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2, label=label)
     step_axis(below, steps)
-    above.legend(loc="upper right", ncols=3)
+    above.legend(loc="lower left", ncols=3)  # where a loss that falls is not
     above.set_title(describe(frames))
     return figure
 
