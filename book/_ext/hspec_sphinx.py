@@ -39,7 +39,7 @@ FIGURE = re.compile(
     r'(?P<image><img [^>]*src="(?P<source>[^"]+\.svg)"[^>]*>)'
 )
 # A table with one of these says what became of a claim, or much of each of its rows.
-CARD_COLUMNS = {"verdict", "full width", "rule", "what it is", "what happens"}
+CARD_COLUMNS = {"verdict", "full width", "what it is", "what happens", "derivative: first"}
 MARKED = re.compile(r"[✓✗?] ")  # a cell that does
 
 

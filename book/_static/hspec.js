@@ -1,6 +1,9 @@
 // Tables of verdicts become cards on a narrow screen: each cell then shows its column's name.
 // Verdicts are coloured by the word in their cell. On paper the book is light and complete.
 document.addEventListener("DOMContentLoaded", () => {
+  // A table of rules is made by a notebook as HTML, which the build leaves as it is.
+  for (const name of document.querySelectorAll("table.dataframe thead th"))
+    if (name.textContent === "rule") name.closest("table").classList.add("verdicts");
   for (const table of document.querySelectorAll("table.verdicts")) {
     const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
     for (const row of table.querySelectorAll("tbody tr")) {

@@ -30,10 +30,11 @@ BROKEN_IMAGES = (
     "e.naturalWidth))"
     ".map(e => e.src)"
 )
-ASIDE = "return document.documentElement.scrollWidth - window.innerWidth"
+NARROW = 390  # not window.innerWidth, which on a telephone grows with what sticks out
+ASIDE = f"return document.documentElement.scrollWidth - {NARROW}"
 VERDICTS_ASIDE = (
     "return [...document.querySelectorAll('table.verdicts')]"
-    ".filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 || e.scrollWidth > "
+    f".filter(e => e.getBoundingClientRect().right > {NARROW} + 1 || e.scrollWidth > "
     "e.clientWidth + 1)"
     ".length"
 )
@@ -164,7 +165,7 @@ def look_at(browser, address):
         found["closed on paper"] = browser.execute_script(CLOSED)
         found["cut on paper"] = browser.execute_script(CUT_ON_PAPER)
         found["dark on paper"] = browser.execute_script(BACKGROUND) != "rgb(255, 255, 255)"
-    resize(browser, 390)
+    resize(browser, NARROW)
     found["verdicts aside"] = browser.execute_script(VERDICTS_ASIDE)
     found["page aside"] = browser.execute_script(ASIDE) > 0
     return found
