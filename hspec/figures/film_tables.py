@@ -108,4 +108,5 @@ def rates_that_train(records: list[Record]) -> str:
 
 def trained_as(record: Record) -> str:
     setting = record.setting
-    return f"with {setting.recipe.batch_norm} statistics" if setting.norm == "batch" else "without"
+    with_norm = f"with {setting.recipe.batch_norm} statistics"
+    return with_norm if setting.norm == "batch" else "without normalisation"

@@ -174,9 +174,14 @@ def test_a_diverged_training_is_a_result(store):
     assert list(table["training loss, last epoch"])[1] == "diverged"
     told = film_tables.rates_that_train([good, bad])
     best, right = good["train_loss"][-1], good["test_error"][-1] < 0.5
-    assert f"without, the training loss ends lowest at the rate 0.001, at {best:.3g}" in told
+    assert (
+        f"without normalisation, the training loss ends lowest at the rate 0.001, at {best:.3g}"
+        in told
+    )
     assert told.endswith("up to the rate 0.001." if right else "at no rate.")
-    assert film_tables.rates_that_train([bad]).endswith("without, every rate diverges.")
+    assert film_tables.rates_that_train([bad]).endswith(
+        "without normalisation, every rate diverges."
+    )
 
 
 def test_loss_curves_average_stretches(store):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hspec.chapters.gradient_concentration.figures import gradient_shares
+from hspec.chapters.gradient_concentration.verdict import findings
 from hspec.experiments.film_quantities import rank_ratio
 from hspec.experiments.store import Store
 from hspec.experiments.training_spectrum import training_spectrum
@@ -12,6 +13,7 @@ from hspec.figures.films import film
 from hspec.figures.nets import outlier_ratios
 from hspec.figures.tables import table
 from hspec.figures.training import ends
+from hspec.words import counted
 
 FRAMES = sorted(Store().published_records(training_spectrum), key=lambda frame: frame.step)
 
@@ -59,6 +61,19 @@ def test_tables_have_a_dash_and_the_residual_that_is_the_reason(frames, unknown)
     reasons = numbers.iloc[:, -1]
     assert [residuals[1] > 0.01 for residuals in reasons] == unknown
     assert table(numbers).data.count(" – ") >= 3 * sum(unknown)
+
+
+def test_the_gradients_share_is_told_where_it_is_known_and_compared_there(frames):
+    film = [frame for frame in frames if frame.num_examples == frames[0].num_examples]
+    known = [f.step for f in film if f.step and np.isfinite(f.top[9:11]).all()]
+    told = findings({"with": film, "without": film}, {"with": film})
+    assert f"step {known[-1]:,}, the last frame at which they are known: the top 10" in told[-1]
+    assert f"Over the {counted(len(known), 'step')} at which it is known" in told[2]
+    assert "found it, at 0 of them" in told[2]
+    start = [frame for frame in film if frame.step == 0]
+    nowhere = findings({"with": start, "without": start}, {"with": start})
+    assert "no step at which the share is known" in nowhere[2]
+    assert "at none of 1 frame," in nowhere[-1]
 
 
 def test_figures_draw_gaps(frames, unknown):

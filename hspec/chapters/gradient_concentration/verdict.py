@@ -8,6 +8,7 @@ from hspec.experiments.claims import typeset
 from hspec.experiments.film_quantities import share
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
+from hspec.words import counted
 
 
 def findings(films: dict[str, list[Frame]], stored: dict[str, list[Frame]]) -> list[str]:
@@ -36,8 +37,8 @@ def _compared(films: dict[str, list[Frame]]) -> str:
     means = [float(np.mean([of[step] for step in common])) for of in shares]
     more = sum(shares[1][step] > shares[0][step] for step in common)
     return (
-        f"Over the {len(common)} steps at which it is known of both nets the mean share is "
-        f"{means[0]:.0%} {name} and {means[1]:.0%} {other}; larger {other}, as Ghorbani et al. "
+        f"Over the {counted(len(common), 'step')} at which it is known of both nets the mean share "
+        f"is {means[0]:.0%} {name} and {means[1]:.0%} {other}; larger {other}, as Ghorbani et al. "
         f"found it, at {more} of them. It is one training of each."
     )
 
@@ -75,10 +76,10 @@ def _at(label: str, frames: list[Frame]) -> str:
     if not known:
         return (
             f"{name}: which eigenvectors are the top {classes} is known at none of "
-            f"{len(frames)} frames, they have not converged."
+            f"{counted(len(frames), 'frame')}, they have not converged."
         )
-    last = "" if frame is frames[-1] else ", the last frame at which they have converged"
+    last = "" if frame is frames[-1] else ", the last frame at which they are known"
     return (
-        f"{name}, step {frame.step:,}{last}: {value:.0%} of it, rigorously between {lower:.0%} and "
-        f"{upper:.0%}."
+        f"{name}, step {frame.step:,}{last}: the top {classes} eigenvectors hold {value:.0%} of "
+        f"the gradient's energy, rigorously between {lower:.0%} and {upper:.0%}."
     )

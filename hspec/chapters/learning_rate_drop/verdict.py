@@ -71,5 +71,5 @@ def findings(before: list[Frame], after: list[Frame], control: list[Frame]) -> l
         ),
         f"At step {step} the loss is no lower with the drop than without it in {higher} of "
         f"{len(after)} seeds, and "
-        f"$\\lambda_1$ is higher with it in {above}.",
+        f"$\\lambda_1$ is higher with it in {above} of them.",
     ]
