@@ -73,13 +73,14 @@ def eigenvalue_ticks(low: float, high: float, unit: float) -> np.ndarray:
 
 
 def step_axis(axis: Axes, steps: np.ndarray) -> None:
-    """Steps on a logarithmic axis after the first frame where the film begins at the start,
-    else on a linear one.
+    """Steps on a logarithmic axis after the first frame where the film begins at the start, with
+    its last one named, else on a linear one.
     """
     positive = steps[steps > 0]
     if steps[0] == 0 and len(positive):
         axis.set_xscale("symlog", linthresh=int(positive[0]), linscale=0.5)
-        ticks = [0, *(10**k for k in range(8) if positive[0] <= 10**k <= steps[-1])]
+        ticks = [0, *(10**k for k in range(8) if positive[0] <= 10**k <= steps[-1] / 2)]
+        ticks.append(int(steps[-1]))
         axis.set_xticks(ticks, [f"{t:,}" for t in ticks])
     axis.set_xlim(column_edges(steps)[[0, -1]])
     axis.set_xlabel("step")
