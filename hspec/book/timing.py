@@ -39,7 +39,7 @@ def take_time(repository: Repository, command: str, most: int | None = None) -> 
     with tempfile.TemporaryDirectory(prefix="hspec-seconds-") as folder:
         words, root = _elsewhere(shlex.split(command), repository.root, Path(folder))
         own = {"HSPEC_STORE": f"{folder}/store", "OMP_NUM_THREADS": "1"}
-        before = os.times()
+        before, started = os.times(), time.monotonic()
         done = subprocess.run(
             words,
             cwd=root,
@@ -51,7 +51,10 @@ def take_time(repository: Repository, command: str, most: int | None = None) -> 
         )
         after = os.times()
     spent = sum(after[2:4]) - sum(before[2:4])  # of all processes that it started
-    killed = done.returncode == -signal.SIGKILL  # itself; else its kernel was, and it says so
+    # Itself, or its kernel, of whose time it may not know then.
+    killed = done.returncode == -signal.SIGKILL or (
+        b"DeadKernelError" in done.stderr and time.monotonic() - started > (most or 0)
+    )
     ended = bool(done.returncode and most and (killed or spent > 0.9 * most))
     if done.returncode and not ended:
         print(done.stderr.decode(), file=sys.stderr)

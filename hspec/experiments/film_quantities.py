@@ -148,7 +148,7 @@ def depth(record: Frame) -> tuple[float, float]:
     """
     largest, smallest = float(record.top[0]), float(record["bottom"][0])
     rounding = ROUNDING * max(largest, -smallest)
-    return max(-smallest, 0.0) / largest, max(record.bottom_residual, rounding) / largest
+    return max(0.0, -smallest) / largest, max(record.bottom_residual, rounding) / largest
 
 
 def epoch_changes(film: list[Frame], epoch: int) -> list[tuple[float, float]]:

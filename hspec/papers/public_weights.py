@@ -7,8 +7,10 @@ from __future__ import annotations
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.experiments.experiment import Experiment
+from hspec.experiments.scale import net_name
 from hspec.experiments.setting import Setting
-from hspec.experiments.training_spectrum import training_spectrum
+from hspec.experiments.store import Store
+from hspec.experiments.training_spectrum import Frame, training_spectrum
 from hspec.papers.net import Number, PublishedNet
 from hspec.training import Recipe
 
@@ -112,3 +114,12 @@ PUBLIC_WEIGHTS: dict[str, PublishedNet] = {
         {"geometry": Experiment(class_geometry, SQUEEZENET)},
     ),
 }
+
+
+def other_depths(store: Store | None = None) -> dict[str, list[Frame]]:
+    """What is stored of the public ResNets but the paper's ResNet-32, in either meaning of batch
+    norm: {"ResNet-20, eval": [its frame]}.
+    """
+    nets = [PUBLIC_WEIGHTS[model] for model in CIFAR_RESNETS if model != "resnet32"]
+    found = ((net.records(store)[mode], mode) for net in nets for mode in ("eval", "batch"))
+    return {f"{net_name(record)}, {mode}": [record] for record, mode in found if record is not None}

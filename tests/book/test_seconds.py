@@ -102,6 +102,21 @@ def test_a_command_that_wants_too_much_is_ended_and_one_that_fails_is_no_time(to
         )
 
 
+def test_a_kernel_that_wants_too_much_is_told_from_one_that_dies_early(toy, monkeypatch):
+    """Papermill does not wait for it, and so does not know of its seconds."""
+    program = toy.root / "program"
+    monkeypatch.setattr(sys, "executable", str(program))
+    for asleep in (1.1, 0):
+        text = f"import sys, time; time.sleep({asleep}); sys.exit('DeadKernelError: Kernel died')"
+        program.write_text(f"#!{PYTHON}\n{text}\n")
+        program.chmod(0o755)
+        if asleep:
+            assert take_time(toy, "papermill one.ipynb out.ipynb", most=1)["ended"]
+        else:
+            with pytest.raises(subprocess.CalledProcessError):
+                take_time(toy, "papermill one.ipynb out.ipynb", most=1)
+
+
 def test_the_status_page_says_where_and_when(tmp_path):
     assert timed_text(tmp_path) == "None was timed yet."
     entries = {

@@ -6,7 +6,7 @@ import pytest
 
 from hspec.chapters.batch_norm.verdict import verdict_outliers
 from hspec.chapters.early_training.verdict import verdict_negative_start, verdict_settling
-from hspec.chapters.end_of_training.verdict import verdict_end
+from hspec.chapters.end_of_training.verdict import by_depth, verdict_end
 from hspec.chapters.learning_rate_drop.verdict import verdict_drop
 from hspec.chapters.population_batch_norm.verdict import verdict_modes, verdict_population
 from hspec.experiments import Setting
@@ -17,7 +17,7 @@ from hspec.keys import canonical
 from hspec.linalg import SpectralMeasure
 
 
-def frame(eigenvalues, step=0, residual=0.0, classes=2):
+def frame(eigenvalues, step=0, residual=0.0, classes=2, model="vgg11"):
     values = np.sort(np.asarray(eigenvalues, dtype=float))
     rows = np.stack([values, values])
     weights = np.full(rows.shape, 1 / len(values))
@@ -31,7 +31,7 @@ def frame(eigenvalues, step=0, residual=0.0, classes=2):
         "num_classes": np.array(classes),
         **{f"hess_{k}": v for k, v in measure.to_arrays().items()},
     }
-    meta = {"measure": "training_spectrum", "setting": canonical(Setting())}
+    meta = {"measure": "training_spectrum", "setting": canonical(Setting(model=model, width=1.0))}
     return Frame(arrays, meta | {"options": {"batch_norm": "batch"}})
 
 
@@ -97,6 +97,18 @@ def test_end_needs_a_small_and_a_sharp_smallest_eigenvalue():
     assert outcomes(verdict_end(good)) == [HOLDS, HOLDS]
     assert outcomes(verdict_end([frame([-0.5, -0.5, 1.0])] * 2)) == [FAILS, FAILS]
     assert outcomes(verdict_end([frame([-0.001, 1.0], residual=0.1)] * 2))[0] == OPEN
+
+
+def test_depths_are_compared_where_their_ends_have_converged():
+    """An unsharp smallest eigenvalue is not shown."""
+    nets = {"resnet56": -0.25, "resnet20": -0.5, "resnet44": 0.0}
+    trained = [frame([end, 0.5, 1.0], model=model) for model, end in nets.items()]
+    unsharp = frame([-0.125, 1.0], residual=0.1, model="resnet32")
+    assert by_depth([*trained, unsharp]) == (
+        "With batch statistics $|\\lambda_{\\min}|/\\lambda_{\\max}$ is 0.5000 ± 1e-06 in "
+        "ResNet-20, 0.0000 ± 1e-06 in ResNet-44, 0.2500 ± 1e-06 in ResNet-56."
+    )
+    assert by_depth([trained[0], unsharp]) == by_depth([]) == ""
 
 
 def test_outliers_of_two_nets():

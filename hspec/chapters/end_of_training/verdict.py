@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.film_quantities import depth, moment, negative_share, seeds
 from hspec.experiments.scale import net_name
-from hspec.experiments.training_spectrum import Frame
+from hspec.experiments.training_spectrum import KNOWN, Frame
 from hspec.experiments.uncertainty import bounded, marked
 from hspec.statistics import mean_and_error, student_factor
 
@@ -80,3 +82,22 @@ def _finding(records: list[Frame]) -> str:
         f"{rows[1].value} of the curvature is negative.",
         *rows,
     )
+
+
+def by_depth(trained: Sequence[Frame]) -> str:
+    """How |λ_min|/λ_max goes with the number of layers, in either meaning of batch norm.
+
+    A sentence for each in which several nets came fully trained and their ends have converged; ""
+    where there is none.
+    """
+    told = []
+    for mode in ("eval", "batch"):
+        nets = {net_name(r): depth(r) for r in trained if r.options["batch_norm"] == mode}
+        sharp = {name: found for name, found in nets.items() if found[1] <= KNOWN * (found[0] or 1)}
+        if len(sharp) > 1:
+            ratios = (f"{bounded(*sharp[name], '.4f')} in {name}" for name in sorted(sharp))
+            told.append(
+                f"With {mode} statistics $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is "
+                f"{', '.join(ratios)}."
+            )
+    return " ".join(told)
