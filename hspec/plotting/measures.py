@@ -139,8 +139,8 @@ def _logarithmic(
     axes.set_xscale("symlog", linthresh=floor, linscale=0.3)
     top = int(np.floor(np.log10(largest or 1.0)))
     ticks = 10.0 ** np.arange(
-        top, np.log10(floor) + 1, -2
-    )  # every second decade, none beside the zero
+        top, np.log10(floor) + 1, -3
+    )  # every third decade, none beside the zero: more would touch in a narrow panel
     axes.set_xticks([*-ticks, 0, *ticks])
     axes.minorticks_off()
     axes.set(xlabel="eigenvalue λ", ylabel="share of eigenvalues per decade")
