@@ -44,6 +44,7 @@ from hspec.experiments import CLAIMS, Record, Store, Verdict
 from hspec.experiments.films import published_films
 from hspec.experiments.grid import present, published_grid
 from hspec.experiments.level_spectra import level_spectra
+from hspec.experiments.scale import of_the_papers
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.keys import digest
 
@@ -61,6 +62,8 @@ def judged(store: Store) -> dict[str, list[Judged]]:
 def _by_claim(judged: Iterable[tuple[Record, list[Verdict]]]) -> dict[str, list[Judged]]:
     found: dict[str, dict[str, Judged]] = {claim: {} for claim in CLAIMS}
     for record, verdicts in judged:
+        if _of_others(record):
+            continue
         net = net_of(record)  # its training and its test sample are judged together
         for verdict in verdicts:
             earlier = found[verdict.claim].get(net, Judged(record, ()))
@@ -69,6 +72,14 @@ def _by_claim(judged: Iterable[tuple[Record, list[Verdict]]]) -> dict[str, list[
         claim: sorted(results.values(), key=_by_scale, reverse=True)
         for claim, results in found.items()
     }
+
+
+def _of_others(record: Record) -> bool:
+    """Whether the net is neither one of the papers' nor narrower than one, as of public weights of
+    other depths: its chapter tells of it.
+    """
+    of = record.setting
+    return of is not None and of.dataset != "digits" and of.width == 1 and not of_the_papers(record)
 
 
 def net_of(record: Record) -> str:

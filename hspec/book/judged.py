@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hspec.experiments import Record, Verdict
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import drawn_model, misfit, net_name
+from hspec.experiments.scale import drawn_model, misfit, net_name, of_the_papers
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Judged:
     @property
     def of_the_papers(self) -> bool:
         """Whether the net is one of the papers', at full width and on their data."""
-        of = self.record.setting
-        return of is not None and of.width == 1.0 and of.dataset != "digits"
+        return self.record.setting is not None and of_the_papers(self.record)
 
     @property
     def toy(self) -> bool:

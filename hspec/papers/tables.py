@@ -40,7 +40,8 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
         tabulated(rows, {"published": ".4g", "measured": ".4g", "measured / published": ".3g"})
     )
     rate = _rate(net, store)
-    fit = "" if rate is None else f" As it is used, it misclassifies {rate:.1%} of its images."
+    share = f"{rate:.1%}" if rate else "none"
+    fit = "" if rate is None else f" As it is used, it misclassifies {share} of its images."
     told = f"{net.title}; printed: {net.source}. {_apart(found)}{fit}"
     return Markdown(f"{drawn.data}\n\n{told}".rstrip())
 

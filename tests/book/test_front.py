@@ -15,6 +15,7 @@ from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import single_probe_distances
 from hspec.experiments import CLAIMS, Store, Verdict
 from hspec.experiments.claims import MARKS
+from hspec.experiments.training_spectrum import training_spectrum
 from hspec.figures.tables import typeset
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +61,17 @@ def test_the_papers_nets_come_first():
         order = [result.of_the_papers for result in results]
         assert order == sorted(order, reverse=True)
         assert all(result.chip[0] in MARKS.values() for result in results)
+
+
+def test_nets_of_no_paper_are_told_in_their_chapters_only():
+    """SqueezeNet and ResNet-20 came trained, at full width: no paper has them."""
+    named = {
+        result.net.partition(",")[0] for results in judged(STORE).values() for result in results
+    }
+    assert {"VGG11", "ResNet-32"} <= named
+    assert not named & {"SqueezeNet 1.1", "ResNet-20"}
+    models = {r.setting.model for r in STORE.published_records(training_spectrum)}
+    assert "resnet20" in models  # is stored, and was judged
 
 
 def test_the_numbers_are_those_of_the_records():
