@@ -1,10 +1,12 @@
 """The trends of separations: every outcome of a verdict."""
 
+import numpy as np
 import pytest
 
-from hspec.chapters.hierarchy_growth.verdict import verdict_growth
+from hspec.chapters.hierarchy_growth.verdict import separation_table, verdict_growth
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid
+from hspec.experiments.records import Record
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
 
@@ -27,3 +29,18 @@ def test_verdict_of_an_empty_grid_is_inconclusive():
     records = {Cell(0, 10, 1): None, Cell(0, 10, 2): None}
     verdicts = verdict_growth(Grid((0,), (10,), (1, 2), {}), records)
     assert [v.outcome for v in verdicts] == [INCONCLUSIVE] * 8
+
+
+def test_finer_quadratures_are_no_trend():
+    """By number all cells count from one floor on; with the quadrature's own in each, the medians
+    of one and the same spectrum would move with its steps.
+    """
+    steps, records = (20, 40, 80, 160), {}
+    for epoch, m in enumerate(steps):
+        values = np.logspace(-2, 0, m)
+        arrays = {"A1": values * 1e3, "B1": values * 10}
+        arrays |= {"B2_nodes": np.stack([values] * 2), "B2_weights": np.full((2, m), 1 / m)}
+        records[Cell(0, 10, epoch)] = Record(arrays, {})
+    grid = Grid((0,), (10,), tuple(range(len(steps))), {})
+    assert np.ptp(separation_table(grid, records, "B1", "count")) < 0.1
+    assert np.ptp(separation_table(grid, records, "B1", "trace")) < 0.1

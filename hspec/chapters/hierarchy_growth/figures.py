@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hspec.chapters.hierarchy_growth.verdict import separation_table
+from hspec.chapters.hierarchy_growth.verdict import common_floor, separation_table
 from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
-from hspec.experiments.separation import READINGS, log_quartiles, resolution, separation_of
+from hspec.experiments.separation import READINGS, log_quartiles, separation_of
 from hspec.figures.grids import grid_frame, heat_map, mean_over_repeats, ordered_colours
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
 from hspec.words import counted
@@ -47,9 +47,9 @@ def tables(
     """
     values = separation_table(grid, records, part, by)
     if len(grid.repeats) == 1:
-        return values[0], grid.table(records, lambda r: separation_of(r, part, by, exact=False)[1])[
-            0
-        ]
+        floor = common_floor(records, by)
+        errors = grid.table(records, lambda r: separation_of(r, part, by, floor, exact=False)[1])
+        return values[0], errors[0]
     count = np.isfinite(values).sum(0)
     mean = mean_over_repeats(values)
     squares = mean_over_repeats((values - mean) ** 2)
@@ -111,23 +111,25 @@ def part_ranges(grid: Grid, records: Mapping[Cell, Record | None], by: str = "tr
         len(grid.epochs), len(grid.per_class), width=2.7, height=1.3, sharex=True, sharey=True
     )
     cells = [(epoch, size) for epoch in reversed(grid.epochs) for size in grid.per_class]
+    floor = common_floor(records, by) or 0.0
     for axis, (epoch, size) in zip(axes, cells, strict=True):
         record = records[Cell(grid.repeats[0], size, epoch)]
         if record is None:
             axis.set_facecolor("#F2F2F2")
             axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)
         else:
-            draw_ranges(axis, record, by)
+            draw_ranges(axis, record, by, floor)
         axis.set_title(f"{size} per class, {counted(epoch, 'epoch')}", fontsize=9)
     for axis in axes[-len(grid.per_class) :]:
         axis.set_xlabel("eigenvalue λ")
     return figure
 
 
-def draw_ranges(axis: Axes, record: Record, by: str) -> None:
-    floor = resolution(record["B2_nodes"]) if by == "count" else 0.0
+def draw_ranges(axis: Axes, record: Record, by: str, floor: float) -> None:
+    """floor: from where eigenvalues count, relative to the largest of all parts."""
     groups = {name: (record[name], np.ones(len(record[name]))) for name in ("A1", "B1")}
     groups["B2"] = (np.nan_to_num(record["B2_nodes"]).ravel(), record["B2_weights"].ravel())
+    floor *= max(values.max() for values, _ in groups.values())
     for height, (name, (values, weights)) in enumerate(reversed(groups.items())):
         counted = np.where(values > floor, weights * (values if by == "trace" else 1), 0.0)
         low, median, high = 10 ** log_quartiles(values, counted)
@@ -146,10 +148,11 @@ def separation_frame(records: Mapping[Cell, Record | None]) -> pd.DataFrame:
     with their standard errors over probes."""
     quantities = {}
     for part, by in product(PARTS, READINGS):
+        floor = common_floor(records, by)
         for place, suffix in enumerate(("", "_standard_error")):
             quantities[f"{part}_from_B2_by_{by}{suffix}"] = (
-                lambda r, part=part, by=by, place=place: separation_of(r, part, by, exact=False)[
-                    place
-                ]
+                lambda r, part=part, by=by, floor=floor, place=place: separation_of(
+                    r, part, by, floor, exact=False
+                )[place]
             )
     return grid_frame(records, quantities)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from hspec.experiments.claims import Verdict, finding
-from hspec.experiments.grid import Cell, Grid
+from hspec.experiments.grid import Cell, Grid, present
 from hspec.experiments.records import Record
-from hspec.experiments.separation import READINGS, separation_of
+from hspec.experiments.separation import READINGS, resolved_from, separation_of
 from hspec.experiments.trends import trend_verdicts
 
 
@@ -42,7 +42,17 @@ def separation_table(
     grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str
 ) -> np.ndarray:
     """Separations from B2's quadrature, (repeats, epochs, sample sizes)."""
-    return grid.table(records, lambda r: separation_of(r, part, by, exact=False)[0])
+    floor = common_floor(records, by)
+    return grid.table(records, lambda r: separation_of(r, part, by, floor, exact=False)[0])
+
+
+def common_floor(records: Mapping[Cell, Record | None], by: str) -> float | None:
+    """By number, the share of the largest eigenvalue that the quadratures of all cells resolve:
+    with a floor of its own in each cell, a trend could be one of floors. None by trace.
+    """
+    if by != "count":
+        return None
+    return max((resolved_from(record) for record in present(records)), default=None)
 
 
 def findings(grid: Grid, records: Mapping[Cell, Record | None]) -> list[str]:
