@@ -232,18 +232,26 @@ def test_prose_names_parameters_that_exist(notebook):
         assert name in read_parameters(notebook)
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", *(f"book/{page.name}" for page in REPOSITORY.book.glob("*.md"))]
-)
+# Pixels along an edge, as they come: no image is cut, so that a run on them needs as many.
+NATIVE = {"MNIST": 28, "FashionMNIST": 28, "CIFAR10": 32, "CIFAR100": 32}
+PAGES = [REPOSITORY.root / "README.md", *sorted(REPOSITORY.book.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES + NOTEBOOKS, ids=lambda path: path.stem)
 def test_commands_in_print_can_be_run(page):
-    """`hspec run NAME -p …` and `papermill notebooks/NAME.ipynb … -p …`,
-    as a reader would paste them.
+    """`hspec run NAME -p …` and `papermill notebooks/NAME.ipynb … -p …`, as a reader would paste
+    them: parameters of the right names and types, and images as large as the net takes them.
     """
-    text = (REPOSITORY.root / page).read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    if page in NOTEBOOKS:
+        text = "\n".join(prose(nbformat.read(page, as_version=4)))
     for line in re.findall(r"^\S*(?:hspec run|papermill) .+$", text, re.MULTILINE):
         words = shlex.split(line)
         name = Path(next(word for word in words[1:] if word != "run")).stem
         given = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
-        check_parameters(
-            read_parameters(nbformat.read(REPOSITORY.source(name), as_version=4)), given
-        )
+        profile = words[words.index("--profile") + 1] if "--profile" in words else None
+        base = REPOSITORY.profile(profile).get(name, {}) if profile else {}
+        known = read_parameters(nbformat.read(REPOSITORY.source(name), as_version=4))
+        found = {k: p.default for k, p in known.items()} | check_parameters(known, base | given)
+        for dataset in [found.get("dataset", ""), *found.get("datasets", [])]:
+            assert found.get("image_size", 32) >= NATIVE.get(dataset, 0), line
