@@ -17,11 +17,16 @@ from hspec.chapters.outlier_ownership.figures import (
     three_spectra,
 )
 from hspec.chapters.outlier_ownership.measure import ownership
-from hspec.chapters.outlier_ownership.verdict import energy_ratio, verdict_ownership
+from hspec.chapters.outlier_ownership.verdict import (
+    across_scales,
+    energy_ratio,
+    verdict_ownership,
+)
 from hspec.curvature import gauss_newton, hessian, residual
-from hspec.experiments import Recipe, Setting
+from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
+from hspec.experiments.scale import of_the_papers
 from hspec.figures.style import COLOURS
 from hspec.linalg import SpectralMeasure
 
@@ -153,3 +158,23 @@ def test_one_probe_is_drawn_without_a_band(measured, drawn):
     found = measured(ownership, num_steps=30, num_probes=1)
     assert not drawn(three_spectra(found)).axes[0].collections
     drawn(eigenvalue_counts(found))
+
+
+def test_shares_are_told_by_the_sample_where_they_grow_with_it():
+    """VGG11 on 130 and on 1,360 images of MNIST; with their sizes exchanged the share falls."""
+    stored = Store().published_records(ownership)
+    small, large = sorted(
+        (r for r in stored if of_the_papers(r) and r.setting.dataset == "MNIST"),
+        key=lambda record: record.num_examples,
+    )
+    shares = [energy_ratio(r.spectrum("h_"), r.spectrum("hess_"))[0] for r in (small, large)]
+    assert shares[0] < shares[1]
+    others = [record for record in stored if record.num_examples == 500]
+    told = across_scales([large, small, *others])
+    assert f"VGG11 on MNIST {shares[0]:.2f} over 130, {shares[1]:.2f} over 1,360 images" in told
+    exchanged = [
+        Record(one.arrays | {"num_examples": other["num_examples"]}, one.meta)
+        for one, other in ((small, large), (large, small))
+    ]
+    told = across_scales([*exchanged, *others])
+    assert "VGG11 (MNIST)" in told and "grows" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -142,10 +143,32 @@ def across_scales(records: Sequence[Record]) -> str:
         return ""
     told = ", ".join(f"{_spread(shares)} in {name}" for name, shares in nets)
     shares = [share for _, found in nets for share in found]
+    grown = _by_sample(records)
     if len({share >= OWNER for share in shares}) > 1:
-        return f"$H$ makes {told} of the bulk's energy: the reason is not found."
+        reason = f". {grown}The rest of the reason" if grown else ": the reason"
+        return f"$H$ makes {told} of the bulk's energy{reason} is not found."
     side = "at least" if min(shares) >= OWNER else "less than"
     return (
         f"$H$ makes {told} of the bulk's energy, {side} {OWNER:g} in each: the verdicts differ "
-        "where the probes of one net are too few to decide, not because the nets do."
+        f"where the probes of one net are too few to decide, not because the nets do. {grown}"
+    ).rstrip()
+
+
+def _by_sample(records: Sequence[Record]) -> str:
+    """H's share in nets that were trained on samples of several sizes, each by itself, and that fit
+    them; "" where it does not grow with the sample in all of them.
+    """
+    told, grows = [], []
+    for same in by_net(r for r in records if not misfit([r])):
+        shares = {r.num_examples: _bulk_share(r) for r in same}
+        if len(shares) > 1:
+            ordered = [shares[size] for size in sorted(shares)]
+            grows += [a < b for a, b in pairwise(ordered)]
+            numbers = ", ".join(f"{shares[size]:.2f} over {size:,}" for size in sorted(shares))
+            told.append(f"{net_name(same[0])} on {same[0].setting.dataset} {numbers}")
+    if not grows or not all(grows):
+        return ""
+    return (
+        f"It grows with the sample, where a net was trained on several: {'; '.join(told)} images, "
+        "one training each. So small samples are a part of the reason. "
     )
