@@ -68,3 +68,13 @@ def test_a_spectrum_that_goes_on_has_the_seconds_of_its_products(tmp_path):
     again = spectrum(net, batches, checkpoint=tmp_path, **options)["G"]
     assert first.products == again.products
     assert again.seconds > first.seconds
+
+
+def test_a_dense_spectrum_starts_anew_and_counts_anew(tmp_path, monkeypatch):
+    """It keeps no products, so that a second call spends all of them again."""
+    monkeypatch.setattr(stopwatch, "EVERY", 0.001)
+    net, x = nn.Linear(4, 3), torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):
+        found = spectrum(net, [(x, torch.arange(9) % 3)], checkpoint=tmp_path, matrices=("G",))["G"]
+        assert found.is_exact
+        assert not list(tmp_path.rglob("seconds"))

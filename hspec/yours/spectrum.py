@@ -130,9 +130,11 @@ def spectrum_of(
 def _measured(
     A: LinearOperator, name: str, settings: Settings, folder: Path | None, report: Report
 ) -> MatrixSpectrum:
-    p, own = A.shape[0], folder is not None and A.risk.ranks.rank == 0
-    with Stopwatch(folder / "seconds" if own else None) as watch:
-        if settings.is_dense(p):
+    p, dense = A.shape[0], settings.is_dense(A.shape[0])
+    # Of a dense matrix nothing is kept that could be gone on with.
+    kept = folder is not None and not dense and A.risk.ranks.rank == 0
+    with Stopwatch(folder / "seconds" if kept else None) as watch:
+        if dense:
             measure, pairs = _dense(A, settings.pairs(p))
             products = p
         else:
@@ -157,7 +159,7 @@ def _measured(
         pairs.vectors,
         products,
         watch.seconds,
-        is_exact=settings.is_dense(p),
+        is_exact=dense,
         is_semidefinite=name == "G" and A.risk.loss_function.convex,
     )
 
