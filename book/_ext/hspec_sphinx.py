@@ -20,6 +20,7 @@ from sphinx import addnodes
 from sphinx.errors import ExtensionError
 from sphinx.transforms import SphinxTransform
 
+from hspec.book.expected import FOLDER, with_expected
 from hspec.book.figure_files import STACKED
 from hspec.book.provenance import revision
 from hspec.book.seconds import read_seconds, with_seconds
@@ -50,6 +51,7 @@ def setup(app):
     app.add_transform(IndexClaims)
     app.add_transform(TypesetPowers)
     app.add_transform(TellSeconds)
+    app.connect("source-read", _fold_what_is_expected)
     app.connect("doctree-read", _mark_verdicts)
     app.connect("html-page-context", _show_both_tones)
     app.connect("html-page-context", _list_citations)
@@ -197,6 +199,22 @@ class TellSeconds(SphinxTransform):
                 block += nodes.Text(text)
 
 
+def _fold_what_is_expected(app, page, source):
+    """Below the commands of a page, what they show, in dropdowns."""
+    if page.startswith("_generated"):
+        return
+    book = Path(app.srcdir)
+    told = partial(with_expected, entries=read_seconds(book), book=book)
+    if not page.startswith("notebooks/"):
+        source[0] = told(source[0])
+        return
+    notebook = json.loads(source[0])
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = told("".join(cell["source"]))
+    source[0] = json.dumps(notebook)
+
+
 def _own_run(source):
     """The record of a chapter's run, from its executed notebook; None where the page is none."""
     if not source.endswith(".ipynb"):
@@ -240,17 +258,19 @@ def _show_both_tones(app, page, template, context, doctree):
     """Each figure twice, of one file: as it is, and its dark tone.
     The style sheet hides one of them.
     """
-    folder = Path(app.srcdir) / page  # of the figures' files, where the page is a chapter
+    book = Path(app.srcdir)
+    folder = book / page  # of the figures' files, where the page is a chapter
 
     def both(found):
         figure, image = found["figure"], found["image"]
-        picture = Path(app.srcdir, "_static", Path(found["source"]).name).with_suffix(STACKED)
-        stacked = folder / f"{figure}{STACKED}" if figure else picture
-        narrow = (
-            f"{Path(found['source']).parent}/{folder.name}-{stacked.name}"
-            if stacked.is_file()
-            else None
+        name = Path(found["source"]).with_suffix(STACKED).name
+        beside = (
+            [folder / f"{figure}{STACKED}"]
+            if figure
+            else [book / "_static" / name, book / FOLDER / name]
         )
+        stacked = next(filter(Path.is_file, beside), None)
+        narrow = stacked and f"{Path(found['source']).parent}/{folder.name}-{stacked.name}"
         if narrow:
             images = Path(app.outdir) / "_images"
             images.mkdir(exist_ok=True)

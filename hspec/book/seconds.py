@@ -75,6 +75,7 @@ def with_seconds(
     return "".join(lines)
 
 
+RUNS = re.compile("hspec run|papermill")  # a notebook
 # Of a chapter's command that has not been timed yet.
 UNTIMED = "the end of its page says what its own parameters take"
 
@@ -91,7 +92,7 @@ def told(
         return f"{more}{spoken(known['seconds'])} on one core"
     if why := reason(command):
         return f"not timed: {why}"
-    if not re.match("hspec run|papermill", command):
+    if not RUNS.match(command):
         return ""
     if own and own.get("measuring"):
         return f"not timed; measuring this page's own results took {spoken(own['measuring'])}"
@@ -118,7 +119,8 @@ def reason(command: str) -> str:
 
 def read_seconds(book: Path) -> dict[str, dict[str, Any]]:
     """{command: {"seconds", "machine", "load", "date", "revision"}} of the folder book/; with
-    "ended" where the command was ended after those seconds.
+    "ended" where the command was ended after those seconds, with what `hspec.book.expected` keeps
+    where it draws something.
     """
     file = book / FILE
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -24,7 +24,7 @@ def tell(notebook: NotebookNode) -> None:
     """
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            for notes in _notes(cell):
+            for notes in filter(None, map(notes_of, cell.outputs)):
                 if "findings" in notes:
                     _open(notebook.cells[0], notes)
                 else:
@@ -36,17 +36,28 @@ def told(notebook: NotebookNode) -> str:
     """The findings of an executed notebook under their heading, without Markdown's and TeX's marks;
     "" without any.
     """
-    notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
-    found = [f"{n['heading']}:\n{n['findings']}" for n in notes if "findings" in n]
+    found = [f"{n['heading']}:\n{n['findings']}" for n in notes_in(notebook) if "findings" in n]
     lines = (_in_words(line.replace("* ", "• ", 1)) for line in "\n".join(found).splitlines())
     return "\n".join(lines).replace("*", "")
+
+
+def notes_in(notebook: NotebookNode) -> list[Mapping[str, Any]]:
+    """What the outputs of an executed notebook say of themselves, in their order."""
+    outputs = [out for cell in notebook.cells if cell.cell_type == "code" for out in cell.outputs]
+    return [notes for notes in map(notes_of, outputs) if notes]
+
+
+def notes_of(output: NotebookNode) -> Mapping[str, Any] | None:
+    """What an output says of itself, or of the numbers beside its figure; None of others."""
+    notes = output.get("metadata", {})
+    return notes.get(TOLD) or notes.get("text/csv", {}).get(TOLD)
 
 
 def seconds_of_records(notebook: NotebookNode, published: Path) -> float:
     """What measuring took of the records that an executed notebook draws. Those that lie under
     `published` are left out, since no run of it measures them, unless they are the run's own.
     """
-    notes = [note for cell in notebook.cells if cell.cell_type == "code" for note in _notes(cell)]
+    notes = notes_in(notebook)
     found = {key: s for note in notes for key, s in note.get("seconds", {}).items()}
     own = {key for note in notes for key in note.get("own", ())}
     return sum(s for k, s in found.items() if k in own or not any(published.glob(f"*/{k}")))
@@ -57,13 +68,6 @@ def _in_words(line: str) -> str:
     parts = CODE_OR_MATHEMATICS.split(line)
     parts[1::2] = [plain(part) for part in parts[1::2]]
     return "".join(parts)
-
-
-def _notes(cell: NotebookNode) -> list[Mapping[str, Any]]:
-    """Of every output that says something of itself, or of the numbers beside its figure."""
-    said = [out.get("metadata", {}) for out in cell.outputs]
-    found = [notes.get(TOLD) or notes.get("text/csv", {}).get(TOLD) for notes in said]
-    return [notes for notes in found if notes]
 
 
 def _caption(cell: NotebookNode, notes: Mapping[str, Any]) -> None:

@@ -134,6 +134,10 @@ def of_net(sentence: str, records: Iterable[Record]) -> str:
     return f"{start}{names}: {told}" if names else sentence
 
 
+def _bullets(findings: Iterable[str]) -> str:
+    return "\n".join(f"* {signed(finding)}" for finding in findings)
+
+
 THIS_RUN = "In this run"
 WITH_STORED = "In runs that come with the book, and in this one"
 
@@ -157,13 +161,15 @@ def in_this_run(
     heading = WITH_STORED if stored else THIS_RUN
     if not 1 <= len(findings) <= MOST_FINDINGS:
         raise ValueError(f"tell 1 to {MOST_FINDINGS} findings; got {len(findings)}")
-    told = "\n".join(f"* {signed(finding)}" for finding in findings)
+    names = short_names(records)
+    of_own = [finding for finding in findings if names in finding] or findings
     badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records + stored)]
     if not badges and (model := drawn_model(records)):
         badges = [(f"no net: {model}", False)]
     notes = {
         "heading": heading,
-        "findings": told,
+        "findings": (told := _bullets(findings)),
+        "findings of its own nets": _bullets(of_own),
         "own": [key for key in own if key],
         "badges": [{"text": text, "papers": papers} for text, papers in badges],
     }
