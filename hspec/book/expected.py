@@ -13,9 +13,10 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from hspec.book.figure_files import PICTURE, STACKED, figure_name
+from hspec.book.figure_files import PICTURE, STACKED, STACKED_PICTURE, figure_name
 from hspec.book.seconds import BLOCK, commands_of
 from hspec.book.telling import notes_in, notes_of
+from hspec.book.two_tone import two_toned
 from hspec.files import write_whole
 
 FOLDER = "expected"
@@ -36,13 +37,14 @@ def keep_expected(executed: NotebookNode, command: str, book: Path) -> dict[str,
     found = next((notes for notes in notes_in(executed) if "findings" in notes), {})
     for notes, data in _figures(executed):
         drawn, own = notes.get("seconds", {}), found.get("own", ())
-        if (drawn and not drawn.keys() & set(own)) or len(data[PICTURE]) > LARGEST:
+        picture = two_toned(data[PICTURE])
+        if (drawn and not drawn.keys() & set(own)) or len(picture) > LARGEST:
             continue
         file = picture_file(book, command)
-        _write(file, data[PICTURE])
-        stacked = data.get("image/x-stacked-svg", "")
-        if _size(stacked) != _size(data[PICTURE]):  # as with one panel
-            _write(file.with_suffix(STACKED), stacked)
+        _write(file, picture)
+        stacked = data.get(STACKED_PICTURE, "")
+        if stacked and _size(stacked) != _size(picture):  # as with one panel
+            _write(file.with_suffix(STACKED), two_toned(stacked))
         return {
             "alt": notes["alt"],
             "caption": notes["caption"],

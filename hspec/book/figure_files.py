@@ -13,14 +13,14 @@ from nbformat import NotebookNode
 
 from hspec.files import write_whole
 
-PICTURE = "image/svg+xml"
+PICTURE, STACKED_PICTURE = "image/svg+xml", "image/x-stacked-svg"
 STACKED = ".stacked.svg"
 # what an executed cell holds of a figure: the file's ending, and the words of its link
 KINDS = {
     PICTURE: (".svg", "SVG"),
     "application/pdf": (".pdf", "PDF"),
     "text/csv": (".csv", "the plotted numbers (CSV)"),
-    "image/x-stacked-svg": (STACKED, ""),  # for narrow screens; the page shows it there
+    STACKED_PICTURE: (STACKED, ""),  # for narrow screens; the page shows it there
 }
 
 

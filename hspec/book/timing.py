@@ -103,16 +103,22 @@ def main() -> None:
     repository = Repository.find()
     commands = all_commands(repository)
     known = {c: entry for c, entry in read_seconds(repository.book).items() if c in commands}
-    started = time.monotonic()
+    started, failed = time.monotonic(), []
     for command in commands:
         named = any(word in command for word in options.words)
         if not (named or (not options.words and _lacking(command, known))) or reason(command):
             continue
         if time.monotonic() - started > 60 * options.minutes:
             break
-        known[command] = take_time(repository, command, options.most)
+        try:
+            known[command] = take_time(repository, command, options.most)
+        except subprocess.CalledProcessError:
+            failed.append(command)
+            continue
         print(f"{told(command, known)}: {command}", flush=True)
         _keep(repository.book, known)
+    if failed:
+        sys.exit("These failed, as is said above:\n" + "\n".join(failed))
 
 
 def _lacking(command: str, known: Mapping[str, Mapping[str, Any]]) -> bool:

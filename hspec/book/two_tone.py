@@ -42,6 +42,7 @@ def two_toned(svg: str) -> str:
     for element in _inked(root):
         style = element.get("style", "")
         element.set("style", COLOUR.sub(lambda found: _variable(found, colours), style))
+    _hoist_styles(root)
     # Text that names no colour is black, and inherits.
     root.set("style", f"fill: var(--ink); {root.get('style', '')}")
     tones = "".join(f"--{name[1:]}:{in_the_dark(name)};" for name in sorted(colours))
@@ -72,6 +73,18 @@ def _inked(element: ET.Element) -> Iterator[ET.Element]:
         yield element
     for child in element:
         yield from _inked(child)
+
+
+def _hoist_styles(root: ET.Element) -> None:
+    """Markers of one style get it from their group, once: half of a file of many dots."""
+    for group in root.iter(f"{{{SVG}}}g"):
+        styles = {(child.tag, child.get("style")) for child in group}
+        if len(styles) == 1 and "style" not in group.attrib:
+            tag, style = styles.pop()
+            if tag == f"{{{SVG}}}use" and style:
+                group.set("style", style)
+                for child in group:
+                    del child.attrib["style"]
 
 
 def _simplified(outline: str) -> str:

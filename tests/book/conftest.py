@@ -2,6 +2,7 @@
 made once.
 """
 
+import importlib.util
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -125,3 +126,14 @@ def pages(repository, tmp_path_factory):
         for path in html.rglob("*.html")
         if "_static" not in path.parts
     }
+
+
+@pytest.fixture(scope="module")
+def extension():
+    """The book's own Sphinx extension, as a module."""
+    spec = importlib.util.spec_from_file_location(
+        "hspec_sphinx", ROOT / "book" / "_ext" / "hspec_sphinx.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

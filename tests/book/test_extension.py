@@ -1,6 +1,5 @@
 """The book's own Sphinx extension: which remotes give repository buttons; numbers typeset."""
 
-import importlib.util
 import json
 import tomllib
 from pathlib import Path
@@ -12,16 +11,6 @@ from packaging.specifiers import SpecifierSet
 from sphinx_book_theme.header_buttons.launch import add_launch_buttons
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def extension():
-    spec = importlib.util.spec_from_file_location(
-        "hspec_sphinx", ROOT / "book" / "_ext" / "hspec_sphinx.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,15 @@ def paths(svg, colour):
         for found in re.findall(r'<path d="([^"]+)"[^>]*stroke: [^"]*' + colour, svg)
         if "L" in found
     ]
+
+
+def test_markers_get_their_style_once():
+    figure, (axes,) = panels(1, 1, width=4.0)
+    axes.plot(range(50), "o", color=COLOURS["G"])
+    file = io.StringIO()
+    figure.savefig(file, format="svg")
+    drawn, toned = file.getvalue(), two_toned(file.getvalue())
+    markers = re.findall(r"<use [^>]*>", toned)
+    styled = re.findall(r'<g[^>]* style="fill: var[^>]*>\s*<use', toned)
+    assert len(markers) == drawn.count("<use ") > 50 and len(styled) == 1
+    assert len(re.findall(r"<use [^>]*style", toned)) < 20 < drawn.count("<use ")

@@ -173,6 +173,17 @@ def test_the_heading_says_whether_stored_runs_are_told_of():
         assert len(notes["badges"]) == len(stored)
 
 
+def test_of_stored_and_own_findings_the_own_ones_are_known():
+    own, other = record(), record(model="vgg11", width=1.0, dataset="MNIST")
+    own.meta["key"], other.meta["key"] = "a", "b"
+    told = best_first(lambda one: [f"It is {one.num_examples}."], (own,), (other,))
+    notes = in_this_run(told, [own], [other]).metadata[TOLD]
+    assert notes["findings"].count("* ") == 2
+    assert notes["findings of its own nets"].splitlines() == notes["findings"].splitlines()[1:]
+    notes = in_this_run(["It is 3."], [own]).metadata[TOLD]
+    assert notes["findings of its own nets"] == notes["findings"] == "* It is 3."
+
+
 def test_stored_evidence_comes_first_and_names_its_net():
     def sentences(one, other=None):
         return [f"✓ **P18-1.** {k} of {one.num_examples}." for k in range(3)]

@@ -1,0 +1,125 @@
+"""What a command shows is kept when it is timed, and folded below it on its page."""
+
+import json
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from hspec.book import expected
+from hspec.book.expected import keep_expected, picture_file, with_expected
+from hspec.book.figure_files import STACKED
+from hspec.book.repository import Repository
+from hspec.book.seconds import RUNS, commands_of, read_seconds
+from hspec.words import TOLD
+
+V4 = nbformat.v4
+COMMAND = "hspec run one -p a 1"
+ENTRY = {"date": "2026-11-27", "revision": "abc", "machine": "1 core of a loom"}
+
+
+def svg(mark, size="0 0 9 5"):
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}"><desc>{mark}</desc></svg>'
+
+
+def figure(mark, keys=(), stacked=""):
+    notes = {"caption": f"{mark}.", "alt": f"{mark}\n1 at 2.", "seconds": dict.fromkeys(keys, 1.0)}
+    data = {"image/svg+xml": svg(mark)} | ({"image/x-stacked-svg": stacked} if stacked else {})
+    out = V4.new_output("display_data", data, metadata={TOLD: notes})
+    return V4.new_code_cell(
+        "f()", outputs=[out], metadata={"mystnb": {"figure": {"name": f"fig-{mark}"}}}
+    )
+
+
+def executed(*cells):
+    notes = {
+        "findings": "* stored\n* own",
+        "findings of its own nets": "* own",
+        "own": ["mine"],
+        "badges": [],
+    }
+    last = V4.new_output("display_data", {"text/plain": "x"}, metadata={TOLD: notes})
+    return V4.new_notebook(cells=[*cells, V4.new_code_cell("told", outputs=[last])])
+
+
+def test_the_first_figure_of_the_runs_own_records_is_kept(tmp_path):
+    run = executed(figure("stored", ["theirs"]), figure("own", ["mine", "theirs"]), figure("late"))
+    kept = keep_expected(run, COMMAND, tmp_path)
+    assert kept == {"alt": "own\n1 at 2.", "caption": "own.", "findings": "* own"}
+    picture = picture_file(tmp_path, COMMAND)
+    assert "<desc>own</desc>" in picture.read_text() and not picture.with_suffix(STACKED).exists()
+
+
+@pytest.mark.parametrize(("size", "differs"), [("0 0 9 5", False), ("0 0 5 9", True)])
+def test_panels_are_kept_stacked_where_there_are_several(tmp_path, size, differs):
+    keep_expected(executed(figure("own", stacked=svg("narrow", size))), COMMAND, tmp_path)
+    assert picture_file(tmp_path, COMMAND).with_suffix(STACKED).exists() == differs
+
+
+def test_a_picture_too_large_for_a_page_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(expected, "LARGEST", 200)
+    run = executed(figure("a" * 300), figure("small"))
+    assert keep_expected(run, COMMAND, tmp_path)["caption"] == "small."
+    assert keep_expected(executed(figure("a" * 300)), COMMAND, tmp_path) == {}
+
+
+def test_it_is_folded_below_the_commands_block(tmp_path):
+    page = f"```bash\nhspec run two\n{COMMAND}\n```\n\nMore.\n\n```bash\n{COMMAND}\n```\n"
+    assert with_expected(page, {COMMAND: ENTRY | {"seconds": 3}}, tmp_path) == page
+    entry = ENTRY | {"alt": "one\nand two", "caption": "N = 3", "findings": "* It is 3."}
+    told = with_expected(page, {COMMAND: entry}, tmp_path)
+    assert commands_of(told) == commands_of(page)
+    assert told.index("What to expect of the second\n") < told.index("More.")
+    assert told.count(":::{dropdown} What to expect\n") == 1
+    picture = picture_file(tmp_path, COMMAND).relative_to(tmp_path)
+    assert told.count(f"```{{image}} /{picture}\n:alt: one and two\n```\n\n*N = 3*\n\n* It is") == 2
+    assert "Run on 2026-11-27 at revision `abc`, on 1 core of a loom.\n:::\n" in told
+
+
+def test_pages_and_notebooks_get_it_and_generated_pages_do_not(extension, tmp_path):
+    entry = ENTRY | {"alt": "a", "caption": "", "findings": ""}
+    (tmp_path / "seconds.json").write_text(json.dumps({COMMAND: entry}))
+    text = f"```bash\n{COMMAND}\n```\n"
+    notebook = {"cells": [{"cell_type": kind, "source": text} for kind in ("markdown", "code")]}
+    app = SimpleNamespace(srcdir=tmp_path)
+    for page, source in (
+        ("own_runs", text),
+        ("_generated/scoreboard", text),
+        ("notebooks/one", json.dumps(notebook)),
+    ):
+        given = [source]
+        extension._fold_what_is_expected(app, page, given)
+        assert given[0].count("What to expect") == (page != "_generated/scoreboard"), page
+    assert json.loads(given[0])["cells"][1] == notebook["cells"][1]
+
+
+def test_every_command_that_was_timed_shows_something():
+    repository = Repository.find()
+    known = read_seconds(repository.book)
+    shown = {command for command, entry in known.items() if "caption" in entry}
+    for command in known:
+        if RUNS.match(command) and "ended" not in known[command]:
+            assert command in shown, f"python -m hspec.book.timing, for {command}"
+    files = {picture_file(repository.book, command).name for command in shown}
+    kept = (repository.book / "expected").glob("*.svg")
+    assert {file.name for file in kept if not file.name.endswith(STACKED)} == files
+
+
+def test_every_chapter_has_three_to_try():
+    repository = Repository.find()
+    for chapter in repository.chapters():
+        text = "".join(
+            cell["source"]
+            for cell in json.loads(repository.source(chapter).read_text())["cells"]
+            if cell["cell_type"] == "markdown"
+        )
+        _, found, rest = text.partition("## Three to try\n\n")
+        assert found and [line[:3] for line in rest.splitlines()[:4]] == [
+            "1. ",
+            "2. ",
+            "3. ",
+            "",
+        ], chapter
+        assert len(commands_of(rest[: rest.index("```\n", rest.index("```bash") + 7) + 4])) == 3, (
+            chapter
+        )
