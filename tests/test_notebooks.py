@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+import yaml
 
 from hspec.book.parameters import check_parameters, parameters_cell, read_parameters
 from hspec.book.repository import PROFILES, Repository
@@ -249,6 +250,10 @@ def test_commands_in_print_can_be_run(page):
         words = shlex.split(line)
         name = Path(next(word for word in words[1:] if word != "run")).stem
         given = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
+        if "papermill" in words[0]:  # takes what is behind -p for a number or text
+            assert not [value for value in given.values() if value.startswith("[")], line
+            for i in [i for i, word in enumerate(words) if word == "-y"]:
+                given |= yaml.safe_load(words[i + 1])
         profile = words[words.index("--profile") + 1] if "--profile" in words else None
         base = REPOSITORY.profile(profile).get(name, {}) if profile else {}
         known = read_parameters(nbformat.read(REPOSITORY.source(name), as_version=4))

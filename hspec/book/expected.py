@@ -98,5 +98,5 @@ def folded(command: str, entry: Mapping[str, Any], book: Path, which: str = "") 
         entry["findings"],
         f"Run on {entry['date']} at revision `{entry['revision']}`, on {entry['machine']}.",
     ]
-    title = f"What to expect of the {which}" if which else "What to expect"
+    title = f"What the {which} shows" if which else "What it shows"
     return f":::{{dropdown}} {title}\n" + "\n\n".join(filter(None, parts)) + "\n:::\n"

@@ -69,8 +69,8 @@ def test_it_is_folded_below_the_commands_block(tmp_path):
     entry = ENTRY | {"alt": "one\nand two", "caption": "N = 3", "findings": "* It is 3."}
     told = with_expected(page, {COMMAND: entry}, tmp_path)
     assert commands_of(told) == commands_of(page)
-    assert told.index("What to expect of the second\n") < told.index("More.")
-    assert told.count(":::{dropdown} What to expect\n") == 1
+    assert told.index("What the second shows\n") < told.index("More.")
+    assert told.count(":::{dropdown} What it shows\n") == 1
     picture = picture_file(tmp_path, COMMAND).relative_to(tmp_path)
     assert told.count(f"```{{image}} /{picture}\n:alt: one and two\n```\n\n*N = 3*\n\n* It is") == 2
     assert "Run on 2026-11-27 at revision `abc`, on 1 core of a loom.\n:::\n" in told
@@ -89,7 +89,7 @@ def test_pages_and_notebooks_get_it_and_generated_pages_do_not(extension, tmp_pa
     ):
         given = [source]
         extension._fold_what_is_expected(app, page, given)
-        assert given[0].count("What to expect") == (page != "_generated/scoreboard"), page
+        assert given[0].count("What it shows") == (page != "_generated/scoreboard"), page
     assert json.loads(given[0])["cells"][1] == notebook["cells"][1]
 
 
