@@ -42,21 +42,14 @@ def keep_expected(executed: NotebookNode, command: str, book: Path) -> dict[str,
             continue
         file = picture_file(book, command)
         _write(file, picture)
-        stacked = data.get(STACKED_PICTURE, "")
-        if stacked and _size(stacked) != _size(picture):  # as with one panel
-            _write(file.with_suffix(STACKED), two_toned(stacked))
+        if STACKED_PICTURE in data:
+            _write(file.with_suffix(STACKED), two_toned(data[STACKED_PICTURE]))
         return {
             "alt": notes["alt"],
             "caption": notes["caption"],
             "findings": found.get("findings of its own nets", ""),
         }
     return {}
-
-
-def _size(svg: str) -> str:
-    """As its first tag has it; "" of what is no picture."""
-    found = re.search(r'viewBox="([^"]*)"', svg)
-    return found[1] if found else ""
 
 
 def _write(file: Path, svg: str) -> None:

@@ -198,7 +198,9 @@ def timed_text(book: Path) -> str:
         f"{len(known)} commands were timed on {machines} ({when}){_busy(known)}, each with an "
         "empty store and nothing but what comes with the book. What stands above them is what they "
         "took of the processor's time; on more threads they take less of the clock's. A command "
-        'that wanted more than it was given was ended, and has "more than".'
+        'that wanted more than it was given was ended, and has "more than". What is folded below '
+        "commands, what the first shows and so on, is of the same runs; `python -m "
+        "hspec.book.timing WORD` times those with the word in them again."
     )
 
 
