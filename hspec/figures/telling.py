@@ -22,6 +22,7 @@ from hspec.experiments.scale import (
     badge,
     by_net,
     drawn_model,
+    net_name,
     of_the_papers,
     provenance,
     short_names,
@@ -134,6 +135,11 @@ def of_net(sentence: str, records: Iterable[Record]) -> str:
     return f"{start}{names}: {told}" if names else sentence
 
 
+def _nets(records: Iterable[Record]) -> set[str]:
+    """As findings name them."""
+    return {f"{net_name(of[0])}, {of[0].setting.dataset}" for of in by_net(records)}
+
+
 def _bullets(findings: Iterable[str]) -> str:
     return "\n".join(f"* {signed(finding)}" for finding in findings)
 
@@ -161,8 +167,8 @@ def in_this_run(
     heading = WITH_STORED if stored else THIS_RUN
     if not 1 <= len(findings) <= MOST_FINDINGS:
         raise ValueError(f"tell 1 to {MOST_FINDINGS} findings; got {len(findings)}")
-    names = short_names(records)
-    of_own = [finding for finding in findings if names in finding] or findings
+    theirs = _nets(stored) - _nets(records)
+    of_own = [finding for finding in findings if not any(net in finding for net in theirs)]
     badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records + stored)]
     if not badges and (model := drawn_model(records)):
         badges = [(f"no net: {model}", False)]
