@@ -144,12 +144,14 @@ def judge(
         ('inconclusive at this scale', 'within a factor 1.5 of the threshold, which is ours')
         >>> judge(0.3, 0.1, interval=(0.05, 0.5))
         ('inconclusive at this scale', 'the threshold is within the uncertainty')
+        >>> judge(0.3, 0.1, interval=(math.nan, math.nan))  # of one probe, one seed
+        ('inconclusive at this scale', 'its uncertainty is not known')
         >>> judge(0.153, 0.1)  # not to be taken for the 1.5 that would decide nothing
         ('fails', 'by a factor 1.53')
     """
     low, high = interval or (value, value)
     if not all(map(math.isfinite, (value, low, high))):
-        return OUTCOMES[2], "not known, or its uncertainty is not"
+        return OUTCOMES[2], "its uncertainty is not known" if math.isfinite(value) else "not known"
     if low <= threshold <= high and interval and low < high:
         return OUTCOMES[2], "the threshold is within the uncertainty"
     times = odds(value) / odds(threshold) if share else value / threshold

@@ -22,7 +22,7 @@ def stills(frames: list[Frame], *, columns: int = 3, preset: str = "P20") -> Fig
     rows = -(-len(frames) // columns)
     figure, axes = panels(rows, min(columns, len(frames)), width=3.2, height=2.5)
     for axis in axes[len(frames) :]:
-        axis.set_visible(False)
+        axis.remove()
     several = len({record.options["batch_norm"] for record in frames}) > 1
     for axis, record in zip(axes, frames, strict=False):
         measure, mode = record.hess, STATISTICS[record.options["batch_norm"]]

@@ -7,15 +7,18 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.legend import Legend
 
 from hspec.words import plain
 
 NARROW = 4.6  # inches: on a telephone letters of nine points are then nine pixels high
 LETTERS, HANDLE = 52, 7  # of a legend: so many on a line, as many as a handle takes
+WITHIN = 40  # on a line of a legend within a panel, which has its axis' labels beside it
 SIDES = {"x": "labelbottom", "y": "labelleft"}
 
 
@@ -60,24 +63,37 @@ def _at_size(figure: Figure, size: tuple[float, float]) -> str:
 @contextmanager
 def _legends_above(figure: Figure) -> Iterator[None]:
     """The legends of the figure above its panels, in as many columns as there is room for: beside
-    them or in one line they would leave the panels none.
+    them or in one line they would leave the panels none. Those of a panel stay in it, in no more
+    columns than it has room for.
     """
-    before = list(figure.legends)
+    before, within = list(figure.legends), {axes: axes.get_legend() for axes in figure.axes}
     figure.legends.clear()
     try:
         for legend in before:
-            names = [text.get_text() for text in legend.get_texts()]
-            longest = max(len(plain(name)) for name in names)
-            figure.legend(
-                legend.legend_handles,
-                names,
-                title=legend.get_title().get_text() or None,
-                loc="outside upper center",
-                ncols=max(1, min(len(names), LETTERS // (longest + HANDLE))),
-            )
+            _again(figure, legend, LETTERS, len(legend.get_texts()), loc="outside upper center")
+        for axes, legend in within.items():
+            if legend is not None and legend._ncols > 1:
+                drawn = {"loc": legend._loc, "frameon": legend.get_frame_on()}
+                drawn |= {"framealpha": legend.get_frame().get_alpha()}
+                _again(axes, legend, WITHIN, legend._ncols, **drawn)
         yield
     finally:
         figure.legends[:] = before
+        for axes, legend in within.items():
+            axes.legend_ = legend
+
+
+def _again(owner: Figure | Axes, legend: Legend, letters: int, most: int, **drawn: Any) -> None:
+    """The legend once more, in at most so many columns and no more than a line of letters holds."""
+    names = [text.get_text() for text in legend.get_texts()]
+    longest = max(len(plain(name)) for name in names)
+    owner.legend(
+        legend.legend_handles,
+        names,
+        title=legend.get_title().get_text() or None,
+        ncols=max(1, min(most, letters // (longest + HANDLE))),
+        **drawn,
+    )
 
 
 def _svg(figure: Figure) -> str:

@@ -138,6 +138,7 @@ def test_figures_and_tables(record):
         curvature_and_price([record, record]),
     ):
         figure.canvas.draw()
+    assert len(scree_plots([record] * 3).axes) == 3, "a panel of two by two in which nothing is"
     lines = {line.get_label(): line for line in scree_plots([record]).axes[0].get_lines()}
     np.testing.assert_array_equal(lines["G"].get_ydata(), record["G_top"])
     assert len(approximation_table([record, record])) == 2

@@ -125,6 +125,11 @@ def test_verdict_has_every_outcome(shares, jitter, outcomes):
     assert [v.outcome for v in verdict_upper_tail(*synthetic(shares, jitter), 0.01)] == outcomes
 
 
+def test_no_interval_of_a_share_reaches_below_zero():
+    low = np.full((1, 1), 0.05)  # of two probes, 0.03 and 0.07: 12.7 standard errors to either side
+    assert verdict_upper_tail(*synthetic(low, jitter=0.02), 0.01)[0].value == "0.05 (0.00 … 0.30)"
+
+
 def test_a_net_that_has_not_learnt_is_no_evidence():
     first, last, *_ = verdict_upper_tail(*synthetic(FALLING, error=0.41), 0.01)
     assert [first.outcome, last.outcome] == [INCONCLUSIVE] * 2

@@ -10,6 +10,18 @@ def width(svg):
     return float(re.search(r'width="([\d.]+)pt"', svg)[1]) / 72
 
 
+def test_a_legend_in_a_row_leaves_its_panel_the_width():
+    figure, (above, _) = panels(2, 1, width=8.0)
+    for name in ("mini-batches", "at the frames", "learning rate drops"):
+        above.plot([1, 2], [3, 4], label=name)
+    before = above.legend(ncols=3, loc="lower left")
+    ground = re.search(
+        r'id="patch_2">\s*<path d="M ([\d.]+) [\d.]+ \nL ([\d.]+)', stacked_svg(figure)
+    )
+    assert float(ground[2]) - float(ground[1]) > 0.7 * NARROW * 72
+    assert above.get_legend() is before and before._ncols == 3
+
+
 def test_a_long_title_does_not_make_the_picture_smaller():
     figure, axes = panels(2, 1, width=8.0)
     axes[0].set_title("a net with a long name (29,574 parameters), digits, Hessian of 100 images")

@@ -50,7 +50,7 @@ def scree_plots(records: Sequence[Record], columns: int = 2) -> Figure:
     for axis, record in zip(axes, records, strict=False):
         draw_scree(axis, record)
     for axis in axes[len(records) :]:
-        axis.set_axis_off()
+        axis.remove()
     axes[0].legend(ncols=2)
     return figure
 

@@ -28,8 +28,8 @@ def verdict_averaging(records: Sequence[Record]) -> list[Verdict]:
     """
     parts = [
         worst(
-            f"eigenvalues of {NAMES[part]} (exact) over those of G, λ_i/λ_i(G): the smallest of i "
-            "≤ C",
+            f"eigenvalues of {NAMES[part]} (exact) over those of G, "
+            f"λ_i({NAMES[part]})/λ_i(G): the smallest of i ≤ C",
             records,
             lambda record, part=part: eigenvalue_ratios(record, part).min(),
             NEAR,
@@ -167,7 +167,7 @@ def across_scales(records: Sequence[Record]) -> str:
         ratios = [sizes[size] for size in sorted(sizes)]
         falls += [a > b for a, b in pairwise(ratios)]
         numbers = ", ".join(f"{sizes[size]:.2f} over {size}" for size in sorted(sizes))
-        told.append(f"{net_name(of[0])} {numbers}")
+        told.append(f"{net_name(of[0])} on {of[0].setting.dataset} {numbers}")
     text = (
         "The smallest $\\lambda_i(G_{1+2})/\\lambda_i(G)$, $i \\le C$, by images a class: "
         f"{'; '.join(told)}. "

@@ -97,9 +97,10 @@ def findings(records: list[Record]) -> list[str]:
 def _finding(record: Record, verdict: Verdict) -> str:
     count, ratio = outlier_count(record["top"], record.num_classes)
     inside, outside = best_gaps(record["top"], record.num_classes, _slack(record.num_classes))
-    where, (other, gap) = f"near $C = {record.num_classes}$", inside
+    classes = f"$C = {record.num_classes}$"
+    where, (other, gap) = f"near {classes}", inside
     if inside[0] == count:
-        where, (other, gap) = f"not {where}", outside
+        where, (other, gap) = f"farther from {classes}", outside
     near = f"; {where} it is at most {gap:.2f}, at $k = {other}$" if other else ""
     return finding(
         f"{net_name(record)}, {record.setting.dataset}, {record.options['split']}: "

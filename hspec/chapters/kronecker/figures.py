@@ -56,7 +56,7 @@ def layer_spectra(record: Record) -> Figure:
     axes[0].set_ylabel("eigenvalues above t")
     axes[0].legend()
     for axis in axes[len(shown) :]:
-        axis.set_axis_off()
+        axis.remove()
     return figure
 
 

@@ -40,7 +40,7 @@ def centred_spectra(record: Record, preset: str = "P20") -> Figure:
         for column, way in enumerate(WAYS):
             axis, prefix = axes[row * len(WAYS) + column], f"{level}_{way}_" if level else "g_"
             if f"{prefix}nodes" not in record:
-                axis.set_axis_off()
+                axis.remove()
                 continue
             density_band(axis, record.spectrum(prefix), grid, width, colour, label=name, style="-")
             density_floor(axis, record.num_parameters, width)

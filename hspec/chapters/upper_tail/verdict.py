@@ -48,7 +48,7 @@ def corner_verdict(
     above: bool,
 ) -> Verdict:
     """One corner: the mean share over repeats, its interval from them where there are several,
-    else from probes.
+    else from probes; no further down than zero, below which no share of G can be.
     """
     cells = [Cell(repeat, grid.per_class[end], grid.epochs[end]) for repeat in grid.repeats]
     found = [records[cell] for cell in cells if records[cell] is not None]
@@ -61,7 +61,8 @@ def corner_verdict(
     share, over_repeats = mean_and_error(shares[:, 0])
     kind = "seed" if len(found) > 1 else "probe"
     number = len(found) if kind == "seed" else len(found[0]["nodes"])
-    ends = interval(share, over_repeats if kind == "seed" else shares[0, 1], number)
+    error = over_repeats if kind == "seed" else shares[0, 1]
+    ends = tuple(np.maximum(interval(share, error, number), 0.0))  # of NaN, NaN
     judged = judge(float(share), 0.5, above=above, interval=ends, share=True)
     wrong = max(record.error_rate for record in found)
     if wrong > LEARNT:
