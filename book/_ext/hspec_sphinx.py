@@ -200,18 +200,14 @@ class TellSeconds(SphinxTransform):
 
 
 def _fold_what_is_expected(app, page, source):
-    """Below the commands of a page, what they show, in dropdowns."""
-    if page.startswith("_generated"):
-        return
-    book = Path(app.srcdir)
-    told = partial(with_expected, entries=read_seconds(book), book=book)
+    """Below the commands of a chapter, what they show, in dropdowns."""
     if not page.startswith("notebooks/"):
-        source[0] = told(source[0])
         return
-    notebook = json.loads(source[0])
+    book, notebook = Path(app.srcdir), json.loads(source[0])
+    entries = read_seconds(book)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = told("".join(cell["source"]))
+            cell["source"] = with_expected("".join(cell["source"]), entries, book)
     source[0] = json.dumps(notebook)
 
 

@@ -74,21 +74,17 @@ def test_it_is_folded_below_the_commands_block(tmp_path):
     assert "Run on 2026-11-27 at revision `abc`, on 1 core of a loom.\n:::\n" in told
 
 
-def test_pages_and_notebooks_get_it_and_generated_pages_do_not(extension, tmp_path):
+def test_chapters_get_it_and_other_pages_do_not(extension, tmp_path):
     entry = ENTRY | {"alt": "a", "caption": "", "findings": ""}
     (tmp_path / "seconds.json").write_text(json.dumps({COMMAND: entry}))
     text = f"```bash\n{COMMAND}\n```\n"
     notebook = {"cells": [{"cell_type": kind, "source": text} for kind in ("markdown", "code")]}
-    app = SimpleNamespace(srcdir=tmp_path)
-    for page, source in (
-        ("own_runs", text),
-        ("_generated/scoreboard", text),
-        ("notebooks/one", json.dumps(notebook)),
-    ):
-        given = [source]
-        extension._fold_what_is_expected(app, page, given)
-        assert given[0].count("What it shows") == (page != "_generated/scoreboard"), page
-    assert json.loads(given[0])["cells"][1] == notebook["cells"][1]
+    app, given = SimpleNamespace(srcdir=tmp_path), [json.dumps(notebook)]
+    extension._fold_what_is_expected(app, "notebooks/one", given)
+    told, code = json.loads(given[0])["cells"]
+    assert "What it shows" in told["source"] and code == notebook["cells"][1]
+    extension._fold_what_is_expected(app, "intro", given := [text])
+    assert given == [text]
 
 
 def test_every_command_that_was_timed_shows_something():
