@@ -22,7 +22,7 @@ from hspec.experiments.scale import class_names, net_name
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.kernels import note_kernel
 from hspec.figures.maps import MOST_LABELS, class_colours, draw_map
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, SERIES, panels
 from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 
@@ -130,8 +130,8 @@ def silhouettes(record: Record) -> Figure:
         edgecolor=COLOURS["neutral"],
         label="label c, shuffled",
     )
-    right.axvline(found["other"], color=COLOURS["H"], linestyle="--", label="label c'")
-    right.axvline(found["true"], color=COLOURS["G"], label="label c")
+    right.axvline(found["other"], color=SERIES[1], linestyle="--", label="label c'")
+    right.axvline(found["true"], color=SERIES[0], label="label c")
     right.locator_params(axis="x", nbins=5)
     right.set_xlabel("mean silhouette")
     right.set_ylabel("permutations")
