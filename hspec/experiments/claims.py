@@ -91,12 +91,19 @@ def finding(sentence: str, *verdicts: Verdict) -> str:
         >>> row = Verdict("P18-1", "it", "0.3", ("exact",), "≤ 0.1", "fails", "by 3")
         >>> finding("It is 0.3.", row)
         '✗ **P18-1.** It is 0.3. *Against the claim, by 3.*'
+        >>> other = Verdict("P18-1", "another", "0.1", ("exact",), "≤ 0.2", "holds", "by 2")
+        >>> finding("They are 0.3 and 0.1.", row, other)
+        '✗ **P18-1.** They are 0.3 and 0.1. *Against the claim, by 3; 1 of 2 numbers is for it.*'
     """
     if not verdicts:
         return sentence
     what, margin = both(*((verdict.outcome, verdict.margin) for verdict in verdicts))
     words = ": ".join(filter(None, ["Undecided", margin])) if what == OUTCOMES[2] else SIDES[what]
     because = f", {margin}" if margin and what != OUTCOMES[2] else ""
+    hold = sum(verdict.outcome == OUTCOMES[0] for verdict in verdicts)
+    if 0 < hold < len(verdicts):
+        numbers = f"{hold} of {len(verdicts)} numbers {'is' if hold == 1 else 'are'} for it"
+        because += f"; {numbers}"
     return f"{MARKS[what]} **{verdicts[0].claim}.** {sentence} *{words}{because}.*"
 
 

@@ -224,7 +224,7 @@ def scale_note(records: list[Record]) -> Markdown:
     rows = facts.groupby(same, sort=False).agg(
         records=("seconds", "size"), seconds=("seconds", "sum"), measured=("measured", "max")
     )
-    formats = {"parameters": ",", "examples": ",", "seconds": ".0f"}
+    formats = {"parameters": ",", "examples": ",", "seconds": ",.0f"}
     return table(tabulated(rows.reset_index().to_dict("records"), formats))
 
 

@@ -96,7 +96,7 @@ def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
     assert notes["caption"] == (
         "Kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = "
         "40, probes = 2, "
-        "seed 0, 1 and 2; measured in 4 s."
+        "seeds 0, 1 and 2; measured in 4 s."
     )
     assert notes["alt"] == described(figure)
     assert shown(None, []) is None

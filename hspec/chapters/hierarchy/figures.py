@@ -236,7 +236,7 @@ def floor_frame(record: Record) -> pd.DataFrame:
 
 def floor_row(record: Record, floor: float | None) -> dict[str, object]:
     by = "trace" if floor is None else "count"
-    name = "every eigenvalue by its trace" if floor is None else f"λ > {floor:g} of the largest"
+    name = "every eigenvalue by its trace" if floor is None else f"λ > {floor:.0e} of the largest"
     row = {"what counts": name}
     if "exact_B2" in record:
         row["B2 exact"] = separation_of(record, "B1", by, floor, exact=True)[0]
