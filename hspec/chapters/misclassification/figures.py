@@ -115,13 +115,15 @@ def _with_ends(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def gap_table(record: Record) -> pd.DataFrame:
-    """A row a t: λ_{C−1}/λ_C and λ_C/λ_{C+1}, in the three cases: where is the gap?"""
+    """A row a t, in the three cases: the ratios of neighbouring eigenvalues after the ranks C − 1,
+    C and C(C − 1)/2. Where is the gap?
+    """
     C, columns = record.num_classes, {"t": record["signals"]}
     for case, name in CASES.items():
         spectra = record[case].mean(1) if case == "fits" else record[case]
         short = name.split(",")[0]
-        columns[f"λ_{C - 1}/λ_{C}, {short}"] = spectra[:, C - 2] / spectra[:, C - 1]
-        columns[f"λ_{C}/λ_{C + 1}, {short}"] = spectra[:, C - 1] / spectra[:, C]
+        for k in (C - 1, C, C * (C - 1) // 2):
+            columns[f"λ_{k}/λ_{k + 1}, {short}"] = spectra[:, k - 1] / spectra[:, k]
     return tabulated(columns, {"t": "g"} | dict.fromkeys(list(columns)[1:], ".2f"))
 
 
