@@ -183,5 +183,6 @@ def in_this_run(
         "own": [key for key in own if key],
         "badges": [{"text": text, "papers": papers} for text, papers in badges],
     }
-    text = f"**{heading}**\n\n{told}\n\n{'; '.join(text for text, _ in badges)}"
+    nets = "; ".join(text for text, _ in badges)
+    text = f"**{heading}**\n\n{told}\n\n{nets[:1].upper()}{nets[1:]}{'.' * bool(nets)}"
     return Told({"text/markdown": text, "text/plain": text}, {TOLD: notes})
