@@ -87,7 +87,7 @@ class Blocks:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """{block: p_i, its number of coordinates}; they add up to p."""
+        """By block its number of coordinates p_i; they add up to p."""
         return {name: len(self.coordinates(name)) for name in self.names}
 
     def coordinates(self, name: str) -> Tensor:

@@ -71,7 +71,7 @@ class Verdict:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Of :data:`~hspec.experiments.uncertainty.KINDS`, those that the number has."""
+        """Those of `KINDS` of uncertainty that the number has."""
         return tuple(map(kind_of, self.over))
 
 

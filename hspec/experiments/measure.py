@@ -38,7 +38,7 @@ class Measure:
 
     @property
     def name(self) -> str:
-        """The function's name, which is part of every key:
+        """The function's name, which is part of every key;
         a function is renamed only with its records.
         """
         return self.function.__name__

@@ -111,5 +111,5 @@ class Setting:
 
     @property
     def training_key(self) -> str:
-        """Names the training run: settings with the same key share it."""
+        """Names the training run, which settings with the same key share."""
         return digest({"training": TRAINING_VERSION, "setting": self})
