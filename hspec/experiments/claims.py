@@ -43,14 +43,15 @@ OUTCOMES = ("holds", "fails", "inconclusive at this scale")
 class Verdict:
     """What one run says of one claim.
 
-    claim      id of :data:`CLAIMS`
-    quantity   what was measured, in words
-    value      the number with its uncertainty and unit, as text
-    over       what that uncertainty is over, each of :data:`~hspec.experiments.uncertainty.KINDS`:
-               "5 seeds", "residual"
-    criterion  what the number must be for the claim to hold
-    outcome    one of :data:`OUTCOMES`
-    margin     how far from its threshold the number is, or what keeps it from deciding
+    Attributes:
+        claim: Id of :data:`CLAIMS`.
+        quantity: What was measured, in words.
+        value: The number with its uncertainty and unit, as text.
+        over: What that uncertainty is over, each of :data:`~hspec.experiments.uncertainty.KINDS`:
+            "5 seeds", "residual".
+        criterion: What the number must be for the claim to hold.
+        outcome: One of :data:`OUTCOMES`.
+        margin: How far from its threshold the number is, or what keeps it from deciding.
     """
 
     claim: str

@@ -1,6 +1,9 @@
 """Docstrings as they stand become pages: nothing in them is taken for markup that is none."""
 
 import ast
+import importlib
+import inspect
+import re
 import sys
 from pathlib import Path
 
@@ -61,3 +64,13 @@ def properties():
 def test_no_property_is_taken_for_its_type():
     # What stands before a colon in the first line napoleon shows as the type.
     assert not [name for name, first in properties() if ":" in first]
+
+
+def test_what_arguments_mean_stands_in_a_section():
+    # Two columns lose their space on a page: "width factor on every hidden width".
+    columns = re.compile(r"^[a-z_0-9]+ {2,}\S", re.MULTILINE)
+    layers = [importlib.import_module(f"hspec.{layer}") for layer in LAYERS]
+    public = [getattr(layer, name) for layer in layers for name in layer.__all__]
+    methods = [m for of in public if isinstance(of, type) for m in vars(of).values() if callable(m)]
+    told = [of for of in [*public, *methods] if columns.search(inspect.getdoc(of) or "")]
+    assert not told, told
