@@ -107,7 +107,7 @@ def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str
         names: of linear layers and two-dimensional convolutions; None for all that there are.
 
     Returns:
-        {name: LayerData}, in the network's order.
+        By name the `LayerData`, in the network's order.
 
     Raises:
         ValueError: for a layer that is no such layer, or whose weight's derivative is not Σ_t ε hᵀ

@@ -23,9 +23,9 @@ class Cell(NamedTuple):
     after how many epochs.
     """
 
-    repeat: int
-    per_class: int
-    epoch: int
+    repeat: int  #: Number of the repeat.
+    per_class: int  #: Training examples per class.
+    epoch: int  #: Epoch after which the net is measured.
 
 
 @dataclass(frozen=True)

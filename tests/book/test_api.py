@@ -74,3 +74,12 @@ def test_what_arguments_mean_stands_in_a_section():
     methods = [m for of in public if isinstance(of, type) for m in vars(of).values() if callable(m)]
     told = [of for of in [*public, *methods] if columns.search(inspect.getdoc(of) or "")]
     assert not told, told
+
+
+def test_nothing_that_is_returned_is_taken_for_its_type():
+    layers = [importlib.import_module(f"hspec.{layer}") for layer in LAYERS]
+    public = [getattr(layer, name) for layer in layers for name in layer.__all__]
+    returns = re.compile(r"^(?:Returns|Yields):\n +(.*)", re.MULTILINE)
+    found = [(of, returns.search(inspect.getdoc(of) or "")) for of in public]
+    # napoleon leaves what is in backticks alone
+    assert not [of for of, told in found if told and ":" in re.sub("`[^`]*`", "", told[1])]
