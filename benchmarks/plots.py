@@ -1,19 +1,24 @@
 """Plots of the measurements, as SVG."""
 
+from pathlib import Path
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.results import Results
+from benchmarks.results import FOLDER, Results
 from benchmarks.targets import GAUSS_NEWTON, HESSIAN, mean_and_sem
-from hspec.figures.style import COLOURS, panels
+from hspec.book.figure_files import STACKED
+from hspec.figures.style import COLOURS, panels, stacked_svg
 
 MARKERS = "os^vDP*X"
 LAW = {"color": COLOURS["neutral"], "linestyle": "--", "linewidth": 1.0}
 MEBI = 2**20
 ROW = 3  # panels
+# By the name of its figure a page finds what a narrow screen shows.
+PAGE = Path(__file__).parents[1] / "book" / "benchmarks"
 # The files are committed: small, and the same bytes for the same figures.
 FILES = {
     "svg.fonttype": "none",
@@ -33,7 +38,11 @@ def draw_all(results: Results) -> None:
         records = [results.read(task) for task in tasks]
         if all(records):
             with mpl.rc_context(FILES):
-                draw(*records).savefig(results.folder / f"{name}.svg", metadata={"Date": None})
+                figure = draw(*records)
+                figure.savefig(results.folder / f"{name}.svg", metadata={"Date": None})
+                if results.folder == FOLDER / "cpu":
+                    stacked = PAGE / f"fig-benchmark-{name}{STACKED}"
+                    stacked.write_text(stacked_svg(figure) or "", encoding="utf-8")
 
 
 def _products(records: dict):
@@ -70,7 +79,7 @@ def _a_panel_a_net(records: dict, height: float):
     """In rows of three, so that their letters can be read in the width of a page."""
     figure, axes = panels(-(-len(records) // ROW), ROW, width=2.9, height=height, sharey=True)
     for axis in axes[len(records) :]:
-        axis.set_visible(False)
+        axis.remove()
     return figure, axes[: len(records)]
 
 
@@ -148,7 +157,7 @@ def _growth(growth: dict, memory: dict):
     axes[4].plot(m, _mebibytes(basis["grown"]), "o-", color=COLOURS["Hess"], label="Lanczos, net b")
     axes[4].plot(m, 4 * m * basis["num_parameters"] / MEBI, **LAW, label="4 m p bytes")
     axes[4].set(title="memory, steps", xlabel="m", ylabel="MiB", xscale="log", yscale="log")
-    axes[5].set_axis_off()
+    axes[5].remove()
     for axis in axes[:5]:
         axis.legend(fontsize=7)
         _plain_ticks(axis.yaxis)

@@ -41,6 +41,22 @@ def signed(text: str) -> str:
     return "".join(parts)
 
 
+MATRICES = re.compile(r"\b([AB][12]|G[0-3](\+2)?)(?![\w(])")
+LOWERED = str.maketrans("0123+", "₀₁₂₃₊")
+
+
+def subscripted(text: str) -> str:
+    """The text with the parts of G as they are printed, A1 as A₁; mathematics and code stay.
+
+    Example:
+        >>> subscripted("G1+2 over A1, $A_1$, `A1`, A1(means)")
+        'G₁₊₂ over A₁, $A_1$, `A1`, A1(means)'
+    """
+    parts = CODE_OR_MATHEMATICS.split(text)
+    parts[::2] = [MATRICES.sub(lambda found: found[0].translate(LOWERED), p) for p in parts[::2]]
+    return "".join(parts)
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun, which has an s unless there is one of it.
 

@@ -14,6 +14,17 @@ document.addEventListener("DOMContentLoaded", () => {
       });
     }
   }
+  // What belongs to a formula goes with it into the next line: a comma, a bracket, the rest of "C-th".
+  for (const formula of document.querySelectorAll(".bd-article span.math")) {
+    const after = formula.nextSibling;
+    const [tail] = (after?.nodeType === Node.TEXT_NODE && after.data.match(/^(?:-[a-z]+|[,.;:)\]’”]|’s)+/)) || [];
+    if (!tail) continue;
+    after.data = after.data.slice(tail.length);
+    const whole = document.createElement("span");
+    whole.style.whiteSpace = "nowrap";
+    formula.replaceWith(whole);
+    whole.append(formula, tail);
+  }
   // Wide blocks scroll by keyboard, too.
   for (const block of document.querySelectorAll(".bd-article pre, .bd-article .pst-scrollable-table-container"))
     if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;

@@ -18,13 +18,13 @@ class Judged:
 
     @property
     def outcome(self) -> str:
-        """Of the claim: it holds where every row holds, and fails where one fails."""
+        """Of the claim, which holds where every row holds, and fails where one fails."""
         found = {verdict.outcome for verdict in self.verdicts}
         return next(o for o in ("fails", "inconclusive at this scale", "holds") if o in found)
 
     @property
     def chip(self) -> str:
-        """ "✗ 2 of 3": the outcome, and how many rows hold."""
+        """The outcome, and how many rows hold, as "✗ 2 of 3"."""
         holding = sum(verdict.outcome == "holds" for verdict in self.verdicts)
         of = f" {holding} of {len(self.verdicts)}" if len(self.verdicts) > 1 else ""
         return f"{MARKS[self.outcome]}{of}"
@@ -36,7 +36,7 @@ class Judged:
 
     @property
     def toy(self) -> bool:
-        """Whether it is a net on scanned digits: the scale of the chapters' own runs."""
+        """Whether it is a net on scanned digits, the scale of the chapters' own runs."""
         of = self.record.setting
         return of is not None and of.dataset == "digits"
 

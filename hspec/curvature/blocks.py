@@ -43,7 +43,7 @@ def blocks(risk: Risk, by: Callable[[str], str] = layer_of) -> "Blocks":
             `lambda name: name.split(".")[0]` each child of the network.
 
     Returns:
-        The blocks in θ's order: `parts.hessian("0")`, `parts.gauss_newton("0", "2")`, …
+        The blocks in θ's order, as `parts.hessian("0")`, `parts.gauss_newton("0", "2")`, …
 
     Raises:
         TypeError: `by` gives something else than a name.
@@ -87,7 +87,7 @@ class Blocks:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """{block: p_i, its number of coordinates}; they add up to p."""
+        """By block its number of coordinates p_i; they add up to p."""
         return {name: len(self.coordinates(name)) for name in self.names}
 
     def coordinates(self, name: str) -> Tensor:

@@ -33,7 +33,7 @@ class Batch:
 
     @property
     def num_numbers(self) -> int:
-        """Entries of all its tensors: what the bytes of a graph grow with."""
+        """Entries of all its tensors, with which the bytes of a graph grow."""
         return sum(t.numel() for t in tensors(self.content))
 
 

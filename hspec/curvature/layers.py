@@ -76,14 +76,14 @@ class LayerData:
 
     @cached_property
     def error_levels(self) -> Levels:
-        """Levels of tables (N·T, C), weighted by p: class and cross-class."""
+        """Levels of tables (N·T, C), class and cross-class, weighted by p."""
         T = self.features.shape[1]
         log_p = self.log_probabilities.repeat_interleave(T, 0)
         return Levels.of(self.risk.labels.repeat_interleave(T), log_p, WEIGHTINGS["2020"])
 
     @cached_property
     def feature_levels(self) -> Levels:
-        """Levels of tables (N·T, 1), without weights: class and within."""
+        """Levels of tables (N·T, 1), class and within, without weights."""
         N, T, _ = self.features.shape
         labels = self.risk.labels.repeat_interleave(T)
         return Levels.of(labels, self.features.new_zeros(N * T, 1), WEIGHTINGS["2020"])
@@ -107,7 +107,7 @@ def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str
         names: of linear layers and two-dimensional convolutions; None for all that there are.
 
     Returns:
-        {name: LayerData}, in the network's order.
+        By name the `LayerData`, in the network's order.
 
     Raises:
         ValueError: for a layer that is no such layer, or whose weight's derivative is not Σ_t ε hᵀ

@@ -237,7 +237,7 @@ class Risk:
 
     @functools.cached_property
     def independent(self) -> bool:
-        """Whether an example's logits depend on that example alone: found out, not assumed.
+        """Whether an example's logits depend on it alone, which is found out, not assumed.
 
         Half of the first batch, and then the examples sorted by class, must have the logits that
         they have in their batches; half of the first batch also at a θ nearby, since a zero head

@@ -1,12 +1,9 @@
 """Networks whose weights do not fit on one device: weights, and vectors, cut up between ranks.
 
 Every rank keeps a part of each parameter's rows, as a DTensor, and a part of the batches. A weight
-is made whole where a layer uses it, and its derivative is summed over ranks back into rows:
-
-    mesh = init_device_mesh("cuda", (dist.get_world_size(),))
-    shard_weights(net, mesh)
-    risk = Risk.from_module(net, shard(batches), group=mesh.get_group())
-    slq(hessian(risk), 90, 10, generator=generator)
+is made whole where a layer uses it, and its derivative is summed over ranks back into rows. First
+`shard_weights(net, mesh)`, then `Risk.from_module(net, shard(batches), group=mesh.get_group())`;
+from there on all is as without a mesh.
 
 Products are exact, and those of one process to rounding. Vectors are whole on every rank in
 `hessian(risk) @ v` and all that is made of it; `hessian_of_shards` takes and gives vectors that are

@@ -51,7 +51,7 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of shape, images and labels: two sets with equal fingerprints are the same
+        """sha256 of shape, images and labels; two sets with equal fingerprints are the same
         numbers.
         """
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.num_classes)).encode())

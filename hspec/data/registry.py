@@ -34,7 +34,7 @@ class Dataset:
 
     @property
     def checked(self) -> bool:
-        """Whether the reader holds the files against published checksums:
+        """Whether the reader holds the files against published checksums;
         the name then says which images.
         """
         return self.fit != "crop"  # photographs in a folder

@@ -43,14 +43,15 @@ OUTCOMES = ("holds", "fails", "inconclusive at this scale")
 class Verdict:
     """What one run says of one claim.
 
-    claim      id of :data:`CLAIMS`
-    quantity   what was measured, in words
-    value      the number with its uncertainty and unit, as text
-    over       what that uncertainty is over, each of :data:`~hspec.experiments.uncertainty.KINDS`:
-               "5 seeds", "residual"
-    criterion  what the number must be for the claim to hold
-    outcome    one of :data:`OUTCOMES`
-    margin     how far from its threshold the number is, or what keeps it from deciding
+    Attributes:
+        claim: Id of :data:`CLAIMS`.
+        quantity: What was measured, in words.
+        value: The number with its uncertainty and unit, as text.
+        over: What that uncertainty is over, each of :data:`~hspec.experiments.uncertainty.KINDS`:
+            "5 seeds", "residual".
+        criterion: What the number must be for the claim to hold.
+        outcome: One of :data:`OUTCOMES`.
+        margin: How far from its threshold the number is, or what keeps it from deciding.
     """
 
     claim: str
@@ -71,7 +72,7 @@ class Verdict:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Of :data:`~hspec.experiments.uncertainty.KINDS`, those that the number has."""
+        """Those of `KINDS` of uncertainty that the number has."""
         return tuple(map(kind_of, self.over))
 
 
@@ -91,12 +92,19 @@ def finding(sentence: str, *verdicts: Verdict) -> str:
         >>> row = Verdict("P18-1", "it", "0.3", ("exact",), "≤ 0.1", "fails", "by 3")
         >>> finding("It is 0.3.", row)
         '✗ **P18-1.** It is 0.3. *Against the claim, by 3.*'
+        >>> other = Verdict("P18-1", "another", "0.1", ("exact",), "≤ 0.2", "holds", "by 2")
+        >>> finding("They are 0.3 and 0.1.", row, other)
+        '✗ **P18-1.** They are 0.3 and 0.1. *Against the claim, by 3; 1 of 2 numbers is for it.*'
     """
     if not verdicts:
         return sentence
     what, margin = both(*((verdict.outcome, verdict.margin) for verdict in verdicts))
     words = ": ".join(filter(None, ["Undecided", margin])) if what == OUTCOMES[2] else SIDES[what]
     because = f", {margin}" if margin and what != OUTCOMES[2] else ""
+    hold = sum(verdict.outcome == OUTCOMES[0] for verdict in verdicts)
+    if 0 < hold < len(verdicts):
+        numbers = f"{hold} of {len(verdicts)} numbers {'is' if hold == 1 else 'are'} for it"
+        because += f"; {numbers}"
     return f"{MARKS[what]} **{verdicts[0].claim}.** {sentence} *{words}{because}.*"
 
 

@@ -131,8 +131,9 @@ def load_or_run(
 
     An interrupted measure leaves its checkpoints, and the next call goes on from them.
 
-    wait   whether to wait where another process is measuring the same experiment, or training its
-    net, meanwhile
+    Args:
+        wait: Whether to wait where another process is measuring the same experiment, or training
+            its net, meanwhile.
 
     Raises :class:`Held` where another process is at it and ``wait`` is false.
     """

@@ -23,9 +23,9 @@ class Cell(NamedTuple):
     after how many epochs.
     """
 
-    repeat: int
-    per_class: int
-    epoch: int
+    repeat: int  #: Number of the repeat.
+    per_class: int  #: Training examples per class.
+    epoch: int  #: Epoch after which the net is measured.
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,13 @@ def grid(
     """``measure`` on ``base`` at every sample size, after every one of the epochs, and with that
     many seeds.
 
-    measure   one that has an option ``epoch``
-    base      its recipe gives the length of every training run; its seeds are those of repeat 0
-    epochs    each a rung of the recipe's ladder (:func:`hspec.training.ladder_epochs`): the
-              checkpoints then do not depend on which epochs are asked for, and any part of the grid
-              fits any other part
-    repeats   training runs with other initial weights, orders and samples
+    Args:
+        measure: One that has an option ``epoch``.
+        base: Its recipe gives the length of every training run; its seeds are those of repeat 0.
+        epochs: Each a rung of the recipe's ladder (:func:`hspec.training.ladder_epochs`): the
+            checkpoints then do not depend on which epochs are asked for, and any part of the grid
+            fits any other part.
+        repeats: Training runs with other initial weights, orders and samples.
 
     Raises ValueError for an epoch that is not on the ladder, for an empty axis, or for a recipe
     without epochs.

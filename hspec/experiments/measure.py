@@ -21,8 +21,10 @@ class Measure:
     """What :func:`measure` makes of a function ``f(task, *, options) -> {name: array}``; called as
     that.
 
-    version   raised when the meaning or the numbers change: older records are then no longer found
-    result    the type of its records, whose attributes are what it measured
+    Attributes:
+        version: Raised when the meaning or the numbers change: older records are then no longer
+            found.
+        result: The type of its records, whose attributes are what it measured.
     """
 
     function: Callable[..., Mapping[str, Any]]
@@ -38,7 +40,7 @@ class Measure:
 
     @property
     def name(self) -> str:
-        """The function's name, which is part of every key:
+        """The function's name, which is part of every key;
         a function is renamed only with its records.
         """
         return self.function.__name__

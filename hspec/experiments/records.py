@@ -105,7 +105,7 @@ class Record:
 
     @property
     def evidence(self) -> tuple[int, int, float]:
-        """By which nets are ordered, the best evidence last: p, N and, of one size, the share of
+        """By which nets are ordered, the best evidence last; p, N and, of one size, the share of
         these examples that the net gets right (1 where that was not kept).
         """
         right = 1 - self.error_rate if "error_rate" in self else 1.0

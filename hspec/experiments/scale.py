@@ -214,8 +214,7 @@ def provenance(records: Iterable[Record]) -> str:
     if len(groups) > MOST:
         told.append(f"{len(groups) - MOST} more")
     if not groups and (model := drawn_model(records)):
-        seeds = several({record.options["seed"] for record in records})
-        told = [f"{model[0].upper()}{model[1:]}, seed {seeds}"]
+        told = [f"{model[0].upper()}{model[1:]}, {seeded(r.options['seed'] for r in records)}"]
     measured = f"easured in {sum(record.meta['seconds'] for record in records):,.0f} s."
     return f"{'; '.join(told)}; m{measured}" if told else f"M{measured}"
 
@@ -240,9 +239,15 @@ def _one_net(records: list[Record]) -> str:
             for name, option in (("m", "num_steps"), ("probes", "num_probes"))
             if any(option in r.options for r in records)
         ),
-        f"seed {several(r.setting.init_seed for r in records)}",
+        seeded(r.setting.init_seed for r in records),
     ]
     return ", ".join(facts)
+
+
+def seeded(seeds: Iterable[int]) -> str:
+    """ "seed 0", "seeds 0, 1 and 2"."""
+    found = set(seeds)
+    return f"seed{'s' * (len(found) > 1)} {several(found)}"
 
 
 def several(numbers: Iterable[int]) -> str:

@@ -26,28 +26,29 @@ class Setting:
     run is shared by every experiment with the same setting. How to add a field without changing the
     keys of what is stored: :mod:`hspec.keys`.
 
-    dataset       a name of ``hspec.data.DATASETS``, or ``"folder:NAME"``
-    model         a name that :func:`hspec.models.build` knows
-    width         factor on every hidden width; 1.0 is the papers' net
-    norm          "batch" or "none"
-    classes       so many classes drawn at random by data_seed; None takes all
-    image_size    height and width of the images, in pixels
-    per_class     training examples per class; None takes all there are
-    test_per_class   test examples per class; None takes all there are
-    recipe        how it is trained
-    checkpoints   steps to keep: "last", "epoch", "ladder" (after epochs 1, 2, 5, 10, …), or a tuple
-    of steps
-    init_seed     seed of the initial weights
-    data_seed     seed of the balanced subset
-    subset        how the subset is drawn: a rule of ``hspec.data.SUBSETS``
-    normalization a name of ``hspec.data.NORMALIZATIONS``; None takes the data set's own
-    weights       file of the weights that training starts from, in the data's folder
-                  (``hspec.data.data_root``); with ``Recipe(epochs=0)`` the net is measured as it
-                  comes. None: the initial ones
-    weights_sha256  of that file: another one is refused
-    init          rule of ``hspec.models.INITS`` for the initial weights
-    model_version set by itself: which meaning of the model's name this is
-    (:func:`hspec.models.model_version`)
+    Attributes:
+        dataset: A name of ``hspec.data.DATASETS``, or ``"folder:NAME"``.
+        model: A name that :func:`hspec.models.build` knows.
+        width: Factor on every hidden width; 1.0 is the papers' net.
+        norm: "batch" or "none".
+        classes: So many classes drawn at random by data_seed; None takes all.
+        image_size: Height and width of the images, in pixels.
+        per_class: Training examples per class; None takes all there are.
+        test_per_class: Test examples per class; None takes all there are.
+        recipe: How it is trained.
+        checkpoints: Steps to keep: "last", "epoch", "ladder" (after epochs 1, 2, 5, 10, …), or a
+            tuple of steps.
+        init_seed: Seed of the initial weights.
+        data_seed: Seed of the balanced subset.
+        subset: How the subset is drawn: a rule of ``hspec.data.SUBSETS``.
+        normalization: A name of ``hspec.data.NORMALIZATIONS``; None takes the data set's own.
+        weights: File of the weights that training starts from, in the data's folder
+            (``hspec.data.data_root``); with ``Recipe(epochs=0)`` the net is measured as it comes.
+            None: the initial ones.
+        weights_sha256: Of that file: another one is refused.
+        init: Rule of ``hspec.models.INITS`` for the initial weights.
+        model_version: Set by itself: which meaning of the model's name this is
+            (:func:`hspec.models.model_version`).
     """
 
     dataset: str = "digits"
@@ -111,5 +112,5 @@ class Setting:
 
     @property
     def training_key(self) -> str:
-        """Names the training run: settings with the same key share it."""
+        """Names the training run, which settings with the same key share."""
         return digest({"training": TRAINING_VERSION, "setting": self})

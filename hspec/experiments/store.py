@@ -48,13 +48,14 @@ class Store:
     own scale; beside it, under ``laptop``, those of the chapters at laptop scale, which spare
     whoever makes the book the measuring.
 
-    root        default: the folder HSPEC_STORE names, else ``data/store`` of the repository
-    published   default: ``data/results`` of the repository
-    fresh       measure everything anew, whatever comes with the book; default: whether HSPEC_FRESH
-    is set
-    group       processes that measure together, on one disk (:mod:`hspec.distributed`): the first
-                of them holds claims and writes records for all, and risks of a :class:`Task` are
-                shared between them
+    Args:
+        root: Default: the folder HSPEC_STORE names, else ``data/store`` of the repository.
+        published: Default: ``data/results`` of the repository.
+        fresh: Measure everything anew, whatever comes with the book; default: whether HSPEC_FRESH
+            is set.
+        group: Processes that measure together, on one disk (:mod:`hspec.distributed`): the first of
+            them holds claims and writes records for all, and risks of a :class:`Task` are shared
+            between them.
     """
 
     def __init__(
@@ -196,7 +197,8 @@ class Store:
         sign, by the clock of the one that waits. A process that was merely asleep so long goes on,
         and both write the same record: harmless.
 
-        wait   whether to wait for another holder
+        Args:
+            wait: Whether to wait for another holder.
 
         Raises :class:`Held` where another process holds it and ``wait`` is false.
         """

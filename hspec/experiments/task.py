@@ -42,13 +42,14 @@ def load_images(setting: Setting, split: str, per_class: int | None = None) -> d
 class Task:
     """Makes, once and on demand, what measures of one setting need.
 
-    setting    the net and the images
-    store      where training checkpoints and unfinished work are kept
-    name       name of the folder for unfinished work; a killed measure finds its own checkpoints
-    there
-    device     default: the first GPU, else the CPU
-    progress   whether progress bars are shown
-    wait       whether to wait for another process that trains the net; else :class:`Held` is raised
+    Args:
+        setting: The net and the images.
+        store: Where training checkpoints and unfinished work are kept.
+        name: Name of the folder for unfinished work; a killed measure finds its own checkpoints
+            there.
+        device: Default: the first GPU, else the CPU.
+        progress: Whether progress bars are shown.
+        wait: Whether to wait for another process that trains the net; else :class:`Held` is raised.
 
     ``fingerprints`` grows by one for each sample of images that is asked for: "train", "test/10"
     (per class).

@@ -40,7 +40,7 @@ class Frame(Record):
 
     @property
     def top(self) -> np.ndarray:
-        """The largest eigenvalues (num_top,), descending, NaN where the run did not reach them:
+        """The largest eigenvalues (num_top,), descending, NaN where the run did not reach them;
         see :func:`known`.
         """
         return known(self["top"], self.top_residuals)
@@ -69,7 +69,7 @@ class Frame(Record):
 
     @property
     def gradient(self) -> SpectralMeasure:
-        """Where the gradient lies in it: Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i)."""
+        """Where the gradient lies in it, Σ_i (q_i·∇L)²/‖∇L‖² δ(t − λ_i)."""
         return self.spectrum("gradient_")
 
 

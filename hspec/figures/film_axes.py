@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from hspec.experiments.training_spectrum import Frame
-from hspec.figures.style import COLOURS
+from hspec.figures.style import SERIES
 from hspec.linalg import SpectralMeasure
 
 SMOOTHING = 0.12  # of a heat map's kernel, in units of its axis
@@ -19,13 +19,7 @@ STATISTICS = {
     "eval": "running statistics",
     "population": "population statistics",
 }
-LOOKS = [
-    (COLOURS["Hess"], "o"),
-    (COLOURS["G"], "s"),
-    (COLOURS["H"], "D"),
-    (COLOURS["A1"], "^"),
-    (COLOURS["B2"], "v"),
-]
+LOOKS = list(zip(SERIES, "osD^v", strict=True))  # of one net after the other
 
 
 def bent(value: np.ndarray | float, unit: float) -> np.ndarray:

@@ -29,12 +29,14 @@ from hspec.figures.film_axes import (
 )
 from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, SEQUENTIAL, panels
+from hspec.words import signed
 
 FAINTEST = 0.1  # eigenvalues per unit of the axis: the lower end of the colour scale
 ROWS = 400  # of a heat map
 LINEAR_UNIT = (
     100  # a heat map's axis is linear within 1/LINEAR_UNIT of the median λ_1, logarithmic beyond
 )
+HALO = [effects.Stroke(linewidth=2.6, foreground="white"), effects.Normal()]  # seen on the map
 OUTLINE = [effects.Stroke(linewidth=3.2, foreground="white"), effects.Normal()]
 
 
@@ -65,7 +67,8 @@ def film(
     for axis in (above, below):
         for number, drop in enumerate(drops):
             label = "learning rate drops" if number == 0 and axis is above else None
-            axis.axvline(drop, color=COLOURS["exact"], linestyle=":", linewidth=1.2, label=label)
+            line = {"color": COLOURS["exact"], "linestyle": ":", "linewidth": 1.2}
+            axis.axvline(drop, **line, label=label, path_effects=HALO)
     step_axis(below, steps)
     above.legend(loc="lower left", ncols=3)  # where a loss that falls is not
     above.set_title(describe(frames))
@@ -107,7 +110,7 @@ def heat_map(
     )
     figure.colorbar(image, ax=axis, label="eigenvalues per unit", pad=0.01)
     ticks = eigenvalue_ticks(low, high, unit)
-    axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    axis.set_yticks(ticks, [signed(f"{t:g}") for t in ticks])
     axis.set_ylabel("eigenvalue λ (signed log)")
     axis.grid(False)
 

@@ -18,6 +18,7 @@ from hspec.experiments import Record
 from hspec.experiments.grid import Cell, Grid
 from hspec.figures.style import COLOURS, SEQUENTIAL
 from hspec.figures.tables import tabulated, written
+from hspec.words import signed
 
 OWNERS = LinearSegmentedColormap.from_list("H to G", [COLOURS["H"], "#FFFFFF", COLOURS["G"]])
 LARGEST_WITH_NUMBERS = 60  # cells; a larger map has no room to print its values
@@ -90,7 +91,7 @@ def print_values(axis: Axes, values: np.ndarray, spread: np.ndarray | None) -> N
         cell = (values[row, column],)
         if spread is not None and np.isfinite(spread[row, column]):
             cell += (spread[row, column],)
-        text = written(cell, "{:.2f}\n± {:.2f}")
+        text = signed(written(cell, "{:.2f}\n± {:.2f}"))
         card = {
             "facecolor": "white",
             "alpha": 0.9,

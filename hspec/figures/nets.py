@@ -25,6 +25,7 @@ from hspec.figures.film_axes import (
 from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, panels, rank_axis
 from hspec.linalg import SpectralMeasure
+from hspec.words import signed
 
 FEWEST = 0.05  # eigenvalues per unit: the foot of a density
 LINEAR_PART = 0.1  # of an axis in units of λ_k, which is logarithmic beyond
@@ -87,7 +88,7 @@ def outliers(records: dict[str, Frame], rank: int | None = None) -> Figure:
     )
     bounds = right.get_xlim()
     ticks = eigenvalue_ticks(*bounds, LINEAR_PART)
-    right.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    right.set_xticks(ticks, [signed(f"{t:g}") for t in ticks])
     right.set_xlim(bounds)
     right.set_xlabel(rf"$\lambda / \lambda_{{{rank}}}$")
     right.set_ylabel("eigenvalues per unit")

@@ -11,7 +11,15 @@ from matplotlib.ticker import MaxNLocator
 
 from hspec.plotting.notebook import keep_whole_figures
 from hspec.plotting.stacked import stacked_svg
-from hspec.plotting.style import COLOURS, DIVERGING, LINE_STYLES, RC, SEQUENTIAL, panels
+from hspec.plotting.style import (
+    COLOURS,
+    DIVERGING,
+    LINE_STYLES,
+    RC,
+    SEQUENTIAL,
+    SERIES,
+    panels,
+)
 
 __all__ = [
     "COLOURS",
@@ -19,6 +27,7 @@ __all__ = [
     "LINE_STYLES",
     "LINE_WIDTHS",
     "SEQUENTIAL",
+    "SERIES",
     "panels",
     "rank_axis",
     "set_style",

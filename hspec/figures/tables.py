@@ -13,7 +13,7 @@ from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
 from hspec.experiments.scale import misfit, net_name, several
 from hspec.experiments.uncertainty import KINDS
-from hspec.words import VERDICTS, signed
+from hspec.words import VERDICTS, signed, subscripted
 
 
 def tabulated(
@@ -138,7 +138,7 @@ def typeset(text: str) -> str:
     if "$" not in text and "`" not in text:
         for plain, mathematics in SYMBOLS:
             text = re.sub(plain, mathematics, text)
-    return signed(text.replace("$$", ""))
+    return signed(subscripted(text.replace("$$", "")))
 
 
 def verdict_table(verdicts: list[Verdict], records: Iterable[Record] = ()) -> Markdown:
@@ -224,7 +224,7 @@ def scale_note(records: list[Record]) -> Markdown:
     rows = facts.groupby(same, sort=False).agg(
         records=("seconds", "size"), seconds=("seconds", "sum"), measured=("measured", "max")
     )
-    formats = {"parameters": ",", "examples": ",", "seconds": ".0f"}
+    formats = {"parameters": ",", "examples": ",", "seconds": ",.0f"}
     return table(tabulated(rows.reset_index().to_dict("records"), formats))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from IPython import get_ipython
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from hspec.experiments.records import Record
 from hspec.experiments.scale import (
@@ -29,7 +30,7 @@ from hspec.experiments.scale import (
 )
 from hspec.figures.kernels import kernels
 from hspec.plotting.descriptions import described
-from hspec.words import TOLD, signed
+from hspec.words import TOLD, signed, subscripted
 
 MOST_FINDINGS = 4
 DRAWN = ("image/svg+xml", "application/pdf")  # as the figure stands; other formats arrange it anew
@@ -65,8 +66,23 @@ def shown(figure: Figure | None, records: Iterable[Record] = (), about: str = ""
         "alt": described(figure),
         "seconds": {r.meta["key"]: r.meta["seconds"] for r in records if "key" in r.meta},
     }
+    _letter(figure)
     data, metadata = _formatted(figure)
     return Told(data | {"text/plain": notes["caption"] or notes["alt"]}, metadata | {TOLD: notes})
+
+
+def _letter(figure: Figure) -> None:
+    """Its texts as they are printed: A1 as A₁, δ_c as mathematics."""
+    for text in figure.findobj(Text):
+        text.set_text(_printed(text.get_text()))
+    for axes in figure.axes:
+        names = [label.get_text() for label in axes.get_yticklabels()]
+        if names != (printed := [_printed(name) for name in names]):
+            axes.set_yticks(axes.get_yticks(), printed)
+
+
+def _printed(text: str) -> str:
+    return subscripted(re.sub(r"\bδ_c\b", r"$\\delta_c$", re.sub(r"\bg_c\b", "$g_c$", text)))
 
 
 def _formatted(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -179,5 +195,6 @@ def in_this_run(
         "own": [key for key in own if key],
         "badges": [{"text": text, "papers": papers} for text, papers in badges],
     }
-    text = f"**{heading}**\n\n{told}\n\n{'; '.join(text for text, _ in badges)}"
+    nets = "; ".join(text for text, _ in badges)
+    text = f"**{heading}**\n\n{told}\n\n{nets[:1].upper()}{nets[1:]}{'.' * bool(nets)}"
     return Told({"text/markdown": text, "text/plain": text}, {TOLD: notes})

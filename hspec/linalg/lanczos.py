@@ -44,7 +44,7 @@ def lanczos(
             False, or its name.
 
     Returns:
-        Scalars in float64, the basis, and the residual. Scalars stay on the device meanwhile: on a
+        Scalars in float64, the basis, and the residual. Scalars stay on the device meanwhile; on a
         GPU they are looked at every 8 steps only.
 
     Raises:

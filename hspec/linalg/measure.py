@@ -112,7 +112,7 @@ class SpectralMeasure:
 
     @property
     def support(self) -> tuple[float, float]:
-        """(smallest, largest) node: from inside, the ends of the spectrum."""
+        """(smallest, largest) node, from inside the ends of the spectrum."""
         return float(np.nanmin(self.nodes)), float(np.nanmax(self.nodes))
 
     def mean_and_sem(self, f: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:

@@ -99,8 +99,12 @@ def _in_words(axes: Axes) -> str:
 
 
 def _row_names(axes: Axes) -> dict[float, str]:
-    """The rows of an axis that are named, by their places; none where numbers name them."""
-    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=False)
+    """The rows of an axis that are named, by their places, be it beside a panel that shares them;
+    none where numbers name them.
+    """
+    sharing = [axes, *axes.get_shared_y_axes().get_siblings(axes)]
+    named = next((a for a in sharing if any(t.get_text() for t in a.get_yticklabels())), axes)
+    ticks = zip(named.get_yticks(), named.get_yticklabels(), strict=False)
     names = {y: plain(text.get_text()) for y, text in ticks if text.get_text()}
     named = any(re.search("[A-Za-z]", name.replace("mathdefault", "")) for name in names.values())
     return names if named else {}

@@ -76,6 +76,8 @@ def _legends_above(figure: Figure) -> Iterator[None]:
                 drawn = {"loc": legend._loc, "frameon": legend.get_frame_on()}
                 drawn |= {"framealpha": legend.get_frame().get_alpha()}
                 _again(axes, legend, WITHIN, legend._ncols, **drawn)
+                if axes.get_legend()._ncols < legend._ncols:  # higher now: where it hides least
+                    axes.get_legend().set_loc("best")
         yield
     finally:
         figure.legends[:] = before

@@ -29,6 +29,8 @@ COLOURS = {
     "neutral": "#6E6E6E",
     "pale": "#BDBDBD",  # what lies under another line
 }
+# Of what is no matrix, nets or laws or labels side by side: no colour of the above.
+SERIES = ("#4A52A8", "#A6761D", "#D01C8B", "#5E9C1A", "#5F5F5F")
 LINE_STYLES = {"Hess": "-", "G": "--", "H": "-.", "A1": ":", "exact": "-"}
 SEQUENTIAL = "cividis"  # even in lightness, also for colour-blind readers
 DIVERGING = "RdBu_r"

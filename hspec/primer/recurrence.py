@@ -63,7 +63,7 @@ def draw_ritz_values(ritz: list[Tensor], exact: Tensor) -> Figure:
     last = (len(ritz) + 1) * torch.ones_like(exact)
     axes.plot(last, exact, "_", color=COLOURS["exact"], markersize=8, label="eigenvalues")
     axes.set(xlabel="steps, one product each", ylabel="eigenvalue")
-    axes.legend(loc="center left")
+    figure.legend(loc="outside upper right", ncols=2)  # there are dots wherever else it could be
     return figure
 
 

@@ -87,7 +87,7 @@ def plan(risk: Risk, **settings: Any) -> Plan:
         settings: matrices, top, steps, probes, tol, seed: those of `spectrum`.
 
     Returns:
-        The forecast: `print(plan(risk))` says it in words. Products of the top eigenpairs are
+        The forecast, which `print(plan(risk))` says in words. Products of the top eigenpairs are
         guessed (30 + 8 a pair), so where the spectrum has no gap it takes longer.
 
     Raises:

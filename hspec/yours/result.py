@@ -65,7 +65,7 @@ class MatrixSpectrum:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """(smallest, largest) eigenvalue, from inside: nodes of the measure."""
+        """(smallest, largest) eigenvalue, from inside, as nodes of the measure."""
         return self.measure.support
 
 

@@ -17,12 +17,14 @@ from benchmarks.options import Options
 from benchmarks.peers import all_peers, papers
 from benchmarks.peers.base import plain_measure
 from benchmarks.peers.instrument import risk_of
+from benchmarks.plots import PAGE
 from benchmarks.results import Results
 from benchmarks.tasks import TASKS, time_to_error
 from benchmarks.tasks.accuracy import exact_eigenvalues
 from benchmarks.tasks.outliers import steps_until_converged
 from benchmarks.tasks.products import _errors
 from benchmarks.timing import Times, interleaved
+from hspec.book.figure_files import STACKED
 from hspec.curvature import class_means, gauss_newton, hessian
 from hspec.linalg import SpectralMeasure, lanczos
 
@@ -37,6 +39,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
 ]
 PEERS, _ = all_peers()
+
+
+def test_every_figure_of_the_page_has_one_for_a_narrow_screen():
+    text = (PAGE.parent / "benchmarks.md").read_text(encoding="utf-8")
+    names = re.findall(r":name: (fig-benchmark-\w+)", text)
+    assert names and all("<svg" in (PAGE / f"{name}{STACKED}").read_text() for name in names)
 
 
 @pytest.fixture(scope="module", params=["a", "c", "r"])

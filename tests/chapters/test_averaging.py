@@ -17,11 +17,17 @@ from hspec.chapters.averaging.figures import (
     scree_plots,
 )
 from hspec.chapters.averaging.measure import averaging_experiments, part_eigenvalues, ritz_sums
-from hspec.chapters.averaging.verdict import findings, steps_for, verdict_averaging
+from hspec.chapters.averaging.verdict import (
+    across_scales,
+    findings,
+    steps_for,
+    verdict_averaging,
+)
 from hspec.curvature import G0, G1, G2, G12, class_means, delta_means, gauss_newton, hessian
 from hspec.experiments import Recipe, Setting, load_or_run_all
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
+from hspec.keys import canonical
 from hspec.linalg import lanczos
 
 HOLDS, FAILS, INCONCLUSIVE = OUTCOMES
@@ -128,6 +134,25 @@ def test_the_worst_net_decides():
 
 def test_a_run_that_never_captures_as_much_costs_more_than_any_price():
     assert steps_for(made(steps=(0.1, 0.2)), 0.9) == np.inf
+
+
+def of_a_net(ratio, width, per_class):
+    setting = Setting(model="vgg11", width=width, dataset="MNIST", recipe=Recipe(epochs=2))
+    arrays = {**made(ratio).arrays, "num_examples": np.array(3 * per_class)}
+    return Record(arrays, {"setting": canonical(setting)})
+
+
+def test_nets_are_compared_over_samples_of_one_size():
+    told = across_scales(
+        [of_a_net(0.3, 1.0, 13), of_a_net(0.5, 0.125, 13), of_a_net(0.2, 0.125, 30)]
+    )
+    assert "In a net with several samples it falls" in told
+    assert "of one size, 13 a class: 0.30 in VGG11 on MNIST, 0.50 in VGG11 at 1/8 of the" in told
+    rising = across_scales(
+        [of_a_net(0.3, 1.0, 13), of_a_net(0.2, 0.125, 5), of_a_net(0.5, 0.125, 30)]
+    )
+    assert "falls" not in rising and "of one size" not in rising
+    assert across_scales([of_a_net(0.3, 1.0, 13)]) == ""
 
 
 def test_figures_and_tables(record):

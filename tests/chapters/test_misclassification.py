@@ -165,3 +165,12 @@ def test_figures_and_tables(record):
     assert len(ratio_table(record)) == len(gap_table(record)) == 5
     assert len(findings(record)) == 4
     assert list(within_table(record)["measure of order"]) == ["Spearman's ρ", "Kendall's τ"]
+
+
+def test_pairs_of_classes_in_doubt_make_one_outlier_less_than_classes():
+    C, e = 6, np.eye(6)
+    pairs = [np.kron(e[a] + e[b], e[a] - e[b]) for a in range(C) for b in range(a)]
+    found = np.linalg.eigvalsh(np.array(pairs).T @ pairs)[::-1]
+    expected = [C + 2.0] * (C - 1) + [2.0] * (C * (C - 1) // 2 - (C - 1))
+    np.testing.assert_allclose(found[: len(pairs)], expected, rtol=1e-12)
+    np.testing.assert_allclose(found[len(pairs) :], 0, atol=1e-12)

@@ -9,6 +9,7 @@ from hspec.chapters.power_law.verdict import verdict_power_law
 from hspec.curvature import residual
 from hspec.experiments import Recipe, Setting
 from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.fits import floors
 from hspec.experiments.records import Record
 from hspec.linalg import SpectralMeasure
 
@@ -97,9 +98,12 @@ def test_log_spectra_draw_nothing_below_the_floors(measured, drawn):
     found = measured(known_law, None, law="semicircle", dimension=300, num_steps=60)
     axis = drawn(log_spectra([found])).axes[0]
     shown = lines(axis)
-    highest = max(shown[f"floor: {name}"].get_xdata()[0] for name in ("noise", "ε", "resolution"))
+    drawn_floors = {name: line for name, line in shown.items() if str(name).startswith("floor: ")}
+    highest = max(line.get_xdata()[0] for line in drawn_floors.values())
     assert shown["λ > 0"].get_xdata().min() >= 0.3 * highest  # each branch has its own third node
-    assert shown["λ > 0"].get_xdata().min() > shown["floor: ε"].get_xdata()[0]
+    measure = found.spectrum("h_")
+    assert shown["λ > 0"].get_xdata().min() > max(floors(measure, sign)["ε"] for sign in (-1, 1))
+    assert all(line.get_xdata()[0] > axis.get_xlim()[0] for line in drawn_floors.values())
 
 
 def test_law_fits_and_their_numbers(measured, drawn):

@@ -1,12 +1,20 @@
-"""Ticks that can be told apart."""
+"""Ticks that can be told apart, and labels without marks of typesetting."""
 
+import ast
 import doctest
+import re
+from itertools import chain
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import hspec
 from hspec.figures import film_axes
+
+PACKAGE = Path(hspec.__file__).parent
+NAMES = {"set_xlabel", "set_ylabel", "set_title", "set_label"}
 
 
 def test_examples():
@@ -25,3 +33,25 @@ def test_a_logarithmic_axis_of_a_low_panel_names_two_to_six_numbers(decades):
     plt.close(figure)
     assert 2 <= len(named) <= 6
     assert np.diff(np.log10(named)).min() / np.log10(high / low) > 0.1
+
+
+def labels(source):
+    """The texts that a module writes at axes, lines and panels."""
+    for call in ast.walk(ast.parse(source)):
+        if isinstance(call, ast.Call):
+            given = [k.value for k in call.keywords if k.arg in {"label", "xlabel", "ylabel"}]
+            given += call.args[:1] if getattr(call.func, "attr", "") in NAMES else []
+            yield from (v.value for v in given if isinstance(v, ast.Constant) and v.value)
+
+
+def test_no_label_has_an_index_that_is_not_typeset():
+    files = chain(
+        *(PACKAGE.rglob(name) for name in ("*figures*.py", "figures/*.py", "primer/*.py"))
+    )
+    raw = [
+        f"{file.name}: {label}"
+        for file in files
+        for label in labels(file.read_text(encoding="utf-8"))
+        if "_" in re.sub(r"\$[^$]*\$", "", str(label)) and not str(label).startswith("_")
+    ]
+    assert not raw, raw

@@ -96,7 +96,7 @@ def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
     assert notes["caption"] == (
         "Kernel σ = 0.25; ResNet-32 at 1/4 of the width (29,574 parameters), digits, N = 100, m = "
         "40, probes = 2, "
-        "seed 0, 1 and 2; measured in 4 s."
+        "seeds 0, 1 and 2; measured in 4 s."
     )
     assert notes["alt"] == described(figure)
     assert shown(None, []) is None
@@ -197,6 +197,29 @@ def test_stored_evidence_comes_first_and_names_its_net():
     assert len(told) == 4
     for nothing in ((None,), (), ([],), (live,)):
         assert best_first(sentences, (live,), nothing) == sentences(live)
+
+
+def test_a_figure_prints_its_letters_and_its_text_has_them_plain():
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label="δ_c of A1")
+    axes.set(xlabel="t", ylabel="share", yticks=[0, 1], yticklabels=["B1", "B2"])
+    axes.legend()
+    told = shown(figure, about="of nothing")
+    assert axes.get_legend().get_texts()[0].get_text() == r"$\delta_c$ of A₁"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["B₁", "B₂"]
+    assert "B1: 0. B2: 1." in told.metadata[TOLD]["alt"]
+
+
+def test_rows_that_a_panel_shares_have_their_names():
+    figure = Figure()
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes in (left, right):
+        axes.plot([1, 3], [0, 0])
+        axes.set_xlabel("t")
+    left.set_yticks([0], ["trace"])
+    right.tick_params(labelleft=False)
+    assert described(figure).count("trace: 1 to 3") == 2
 
 
 def test_bars_are_told_by_their_heights_and_axes_without_notes_on_lines():

@@ -63,7 +63,7 @@ def test_each_printed_number_is_nearer_to_one_of_two_nets(tmp_path):
         stored(store, net.experiments["levels"], arrays)
     assert which_is_nearer(left_over, merged, store).data == (
         "Of the 3 printed numbers 2 are nearer, in ratio, to those of mini-batches of 128 and 2 "
-        "than to those of all 130 in one mini-batch; not so largest of B1."
+        "than to those of all 130 in one mini-batch; not so largest of B₁."
     )
 
 
@@ -78,7 +78,7 @@ def test_shapes_are_ratios_and_the_nearest_net_is_named(tmp_path):
     found = {row[0]: row[1:] for row in rows(drawn) if len(row) == 5}
     assert found["VGG11, epoch 256, all 130 in one mini-batch"] == ["–", "0.1", "–", "0%"]
     assert drawn.data.endswith(
-        "Nearest to the printed ratios are, for B1's largest / A1's: VGG11, epoch 256, "
+        "Nearest to the printed ratios are, for B₁'s largest / A₁'s: VGG11, epoch 256, "
         "mini-batches of 128 and 2, 27.3 times what is printed."
     )
 
@@ -103,8 +103,8 @@ def test_more_updates_stand_side_by_side_and_what_is_missing_is_said(tmp_path):
     drawn = updates_table(store)
     found = {row[0]: row[1:] for row in rows(drawn) if len(row) == 3}
     assert found["quantity"] == ["published", "3,500 updates"]
-    assert found["largest of A1"] == ["820", "9"] and found["10th of A1"] == ["56", "4.5"]
-    assert found["largest of B1"][1] == "0.25" and found["largest of H"][1] == "not measured yet"
+    assert found["largest of A₁"] == ["820", "9"] and found["10th of A₁"] == ["56", "4.5"]
+    assert found["largest of B₁"][1] == "0.25" and found["largest of H"][1] == "not measured yet"
     assert "Not measured yet: 350 updates; 35,000 updates; " in drawn.data
 
 

@@ -157,27 +157,34 @@ def findings(records: Sequence[Record]) -> list[str]:
 
 
 def across_scales(records: Sequence[Record]) -> str:
-    """What of a difference between small and large nets the size of the sample explains."""
+    """What of a difference between small and large nets the size of the sample explains: what it
+    does within a net, and how nets of one architecture compare over samples of one size.
+    """
     groups = {of[0].setting.width: of for of in by_net(records)}
     if len(groups) < 2:
         return ""
-    told, falls = [], []
+    told, falls, alike = [], [], {}
     for of in by_net(records):
         sizes = {r.num_examples // r.num_classes: eigenvalue_ratios(r, "G12").min() for r in of}
         ratios = [sizes[size] for size in sorted(sizes)]
         falls += [a > b for a, b in pairwise(ratios)]
         numbers = ", ".join(f"{sizes[size]:.2f} over {size}" for size in sorted(sizes))
-        told.append(f"{net_name(of[0])} on {of[0].setting.dataset} {numbers}")
+        net = f"{net_name(of[0])} on {of[0].setting.dataset}"
+        told.append(f"{net} {numbers}")
+        for size, ratio in sizes.items():
+            widths = alike.setdefault((of[0].setting.model, size), {})
+            widths.setdefault(of[0].setting.width, []).append(f"{ratio:.2f} in {net}")
     text = (
         "The smallest $\\lambda_i(G_{1+2})/\\lambda_i(G)$, $i \\le C$, by images a class: "
         f"{'; '.join(told)}. "
     )
     if falls and all(falls):
-        text += (
-            "In a net with several samples it falls as the sample grows, so that the few images of "
-            "the large net are a part of the reason. "
-        )
+        text += "In a net with several samples it falls as the sample grows. "
+    for (_, size), widths in alike.items():
+        if len(widths) > 1:  # one architecture, several widths
+            text += (
+                f"Over samples of one size, {size} a class: {', '.join(sum(widths.values(), []))}. "
+            )
     return text + (
-        "What else differs, width, images and length of training, these runs do not tell apart: "
-        "the rest of the reason is not found."
+        "What else differs, width, images and length of training, these runs do not tell apart."
     )

@@ -18,17 +18,22 @@ from hspec.experiments import Record
 from hspec.experiments.one_thing import Net, nets_of, updates_of, width_of
 from hspec.experiments.scale import net_name
 from hspec.figures.film_axes import plain_log
-from hspec.figures.style import COLOURS, panels, rank_axis
+from hspec.figures.style import COLOURS, SERIES, panels, rank_axis
 from hspec.figures.tables import tabulated
 
 LOOKS = {
-    "random": ("pale", ".", "random span projected out"),
+    "random": ("neutral", "o", "random span projected out"),
     "all": ("exact", "o", "all"),
     "subtracted": ("H", "^", "class part subtracted"),
     "within": ("B2", "v", "class and cross-class parts subtracted"),
     "cross": ("B1", "x", "the cross-class part alone"),
     "projected": ("A1", "D", "class span projected out"),
 }
+RING = {
+    "ms": 6,
+    "mfc": "none",
+    "mew": 0.8,
+}  # the control: around the dots that it leaves as they are
 SMALLEST = 1e-6  # of the largest, that is drawn
 DEPTH_NAMES = ("class / within trace", "eigenvalue ratio", "cosines' distance")
 
@@ -67,7 +72,8 @@ def _by_rank(axis, record: Record, place: int, kind: str) -> None:
         values = record[f"l{place}_{kind}_{which}"]
         values = values[values > SMALLEST * largest]
         ranks = record["ranks"][: len(values)]
-        axis.loglog(ranks, values, marker, ms=3, color=COLOURS[colour], label=label)
+        size = RING if which == "random" else {"ms": 3}
+        axis.loglog(ranks, values, marker, **size, color=COLOURS[colour], label=label)
     axis.axvline(record.num_classes + 0.5, color=COLOURS["neutral"], linewidth=0.8, linestyle="--")
 
 
@@ -98,7 +104,7 @@ def with_depth(records: list[Record]) -> Figure:
         for axis, key, name in zip(row, DEPTH, DEPTH_NAMES, strict=True):
             for seed, values in enumerate(table_of(records, kind, key)):
                 layers = np.arange(1, len(values) + 1)
-                options = {"ms": 3.5, "lw": 1.2, "color": COLOURS["A1" if place else "Hess"]}
+                options = {"ms": 3.5, "lw": 1.2, "color": SERIES[place]}
                 axis.plot(layers, values, "o-", **options, label=f"seed {seed}", alpha=0.75)
             plain_log(axis)
             axis.set_title(f"{kind}: {name}", fontsize=9)

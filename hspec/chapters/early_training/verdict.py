@@ -74,13 +74,14 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     value, sem = mean_and_error(changed)
     probes = min(r.hess.num_probes for r in film)
     at_first = np.nan_to_num(student_factor(probes) * first[1])
+    averaged_over = "the one" if len(later) == 1 else f"mean of the {len(later)} epochs"
     half = np.hypot(student_factor(len(later)) * sem, SETTLED * at_first)
     of_first = marked("probe", first[0], first[0] - at_first, first[0] + at_first, ".3f")
     return [
         Verdict(
             "GKX-3",
-            "Wasserstein-1 distance of the spectra one epoch apart, normalised: mean of the "
-            f"{counted(len(later), 'epoch')} after the first",
+            "Wasserstein-1 distance of the spectra one epoch apart, normalised: "
+            f"{averaged_over} after the first",
             f"{averaged('sample', changed, '.3f')}; first epoch {of_first}",
             (f"sample of {counted(len(later), 'epoch')}", counted(probes, "probe"), ONE_NET),
             f"at most {SETTLED:.2f} of the first epoch's, a threshold of ours",

@@ -22,7 +22,7 @@ from hspec.experiments.scale import class_names, net_name
 from hspec.experiments.separation import ROUNDING, separation_of
 from hspec.figures.kernels import note_kernel
 from hspec.figures.maps import MOST_LABELS, class_colours, draw_map
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, SERIES, panels
 from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 
@@ -130,8 +130,8 @@ def silhouettes(record: Record) -> Figure:
         edgecolor=COLOURS["neutral"],
         label="label c, shuffled",
     )
-    right.axvline(found["other"], color=COLOURS["H"], linestyle="--", label="label c'")
-    right.axvline(found["true"], color=COLOURS["G"], label="label c")
+    right.axvline(found["other"], color=SERIES[1], linestyle="--", label="label c'")
+    right.axvline(found["true"], color=SERIES[0], label="label c")
     right.locator_params(axis="x", nbins=5)
     right.set_xlabel("mean silhouette")
     right.set_ylabel("permutations")
@@ -236,7 +236,7 @@ def floor_frame(record: Record) -> pd.DataFrame:
 
 def floor_row(record: Record, floor: float | None) -> dict[str, object]:
     by = "trace" if floor is None else "count"
-    name = "every eigenvalue by its trace" if floor is None else f"λ > {floor:g} of the largest"
+    name = "every eigenvalue by its trace" if floor is None else f"λ > {floor:.0e} of the largest"
     row = {"what counts": name}
     if "exact_B2" in record:
         row["B2 exact"] = separation_of(record, "B1", by, floor, exact=True)[0]

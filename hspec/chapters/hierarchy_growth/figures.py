@@ -82,7 +82,8 @@ def separation_lines(
             ordered_colours(grid.epochs),
             "examples per class",
         )
-        columns[0][i].set_title(title)
+        columns[0][i].set_title(f"{title}, along the epochs")
+        columns[1][i].set_title(f"{title}, along the sample size")
     columns[0][0].set_ylabel(f"separation, {READINGS[by]}")
     columns[1][0].set_ylabel(f"separation, {READINGS[by]}")
     columns[0][1].legend(title="per class", loc="center left", bbox_to_anchor=(1, 0.5))

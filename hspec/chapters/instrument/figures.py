@@ -63,7 +63,7 @@ def probe_in_band(axis: Axes, record: Record, measure: SpectralMeasure, probe: i
         ".",
         color=COLOURS["exact"],
         markersize=2.5,
-        label="exact, at and between the nodes",
+        label="exact, at and\nbetween the nodes",  # in one line it would lie over the band
     )
     axis.set_xscale("symlog", linthresh=linear)
     powers = 10.0 ** np.arange(

@@ -172,7 +172,7 @@ def verdict_instrument(record: Record) -> list[Verdict]:
         ),
         Verdict(
             "GKX-1",
-            f"Kolmogorov-Smirnov distance outside |λ| < {NEAR_ZERO:g} |λ|max, one probe",
+            f"Kolmogorov-Smirnov distance outside |λ| < {NEAR_ZERO:g} max |λ|, one probe",
             averaged("probe", ks, ".4f"),
             over,
             f"≤ {scale * TARGET_KS:.3f}, a promise of ours",

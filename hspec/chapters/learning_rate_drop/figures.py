@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hspec.experiments.training_spectrum import Frame
-from hspec.figures.film_axes import plain_log
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.film_axes import LOOKS, plain_log
+from hspec.figures.style import panels
 from hspec.figures.tables import tabulated
 
 
@@ -20,14 +20,14 @@ def falls(before: list[Frame], after: list[Frame], control: list[Frame]) -> Figu
         [0, 1],
         groups[:2],
         "o-",
-        color=COLOURS["Hess"],
+        color=LOOKS[0][0],
         label=["rate dropped"] + [None] * (len(after) - 1),
     )
     axis.plot(
         [0, 1],
         groups[::2],
         "s--",
-        color=COLOURS["G"],
+        color=LOOKS[1][0],
         label=["rate kept"] + [None] * (len(after) - 1),
     )
     axis.set_xticks([0, 1], [f"step {before[0].step:,}", f"step {after[0].step:,}"])

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from hspec.chapters.logit_then_class.verdict import METRICS, Records, effect_table, silhouette_table
 from hspec.experiments import Grid, Record
 from hspec.figures.maps import draw_map
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, SERIES, panels
 from hspec.figures.tables import tabulated
 from hspec.statistics import mean_and_interval
 
-LABELS = {"logit": ("label c', the logit", "H"), "class": ("label c, the class", "G")}
-EFFECTS = {1: ("logit c'", "H"), 0: ("class c", "G"), 2: ("both", "neutral")}
+LABELS = {"logit": ("label c', the logit", SERIES[1]), "class": ("label c, the class", SERIES[0])}
+EFFECTS = {1: ("logit c'", SERIES[1]), 0: ("class c", SERIES[0]), 2: ("both", COLOURS["neutral"])}
 
 
 def silhouettes_over_epochs(grid: Grid, records: Records) -> Figure:
@@ -31,7 +31,7 @@ def silhouettes_over_epochs(grid: Grid, records: Records) -> Figure:
             )
         axis.axhline(0, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_title(title)
-    axes[0].set_ylabel("mean silhouette of the δ_{c,c'}")
+    axes[0].set_ylabel(r"mean silhouette of the $\delta_{c,c'}$")
     axes[0].legend()
     return figure
 
@@ -72,11 +72,9 @@ def no_effect(classes: int) -> float:
 def draw_band(axis: Axes, epochs: Iterable[int], table: np.ndarray, colour: str, name: str) -> None:
     """Mean over repeats, and its 95 % interval; no band for one repeat."""
     mean, half = mean_and_interval(table)
-    axis.plot(epochs, mean, "o-", color=COLOURS[colour], markersize=3.5, label=name)
+    axis.plot(epochs, mean, "o-", color=colour, markersize=3.5, label=name)
     if np.isfinite(half).all():
-        axis.fill_between(
-            epochs, mean - half, mean + half, color=COLOURS[colour], alpha=0.2, linewidth=0
-        )
+        axis.fill_between(epochs, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
     axis.set_xscale("log")
     axis.set_xticks(list(epochs), [str(epoch) for epoch in epochs])
     axis.set_xticks([], minor=True)

@@ -15,12 +15,16 @@ from hspec.chapters.misclassification.verdict import (
 )
 from hspec.experiments import Record
 from hspec.figures.film_axes import few_labels, plain_log
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, SERIES, panels
 from hspec.figures.tables import tabulated
 from hspec.statistics import mean_and_interval
 from hspec.words import counted
 
-LOOKS = {"theorem": ("exact", "o-"), "posterior": ("Hess", "s--"), "fits": ("G", "^")}
+LOOKS = {
+    "theorem": (COLOURS["exact"], "o-"),
+    "posterior": (SERIES[0], "s--"),
+    "fits": (SERIES[1], "^"),
+}
 ZERO = 1e-9  # of the largest: an eigenvalue below it is one of the zeros
 
 
@@ -42,7 +46,7 @@ def fisher_by_rank(record: Record) -> Figure:
                 ".-",
                 ms=3,
                 lw=0.8,
-                color=COLOURS[colour],
+                color=colour,
                 alpha=shade,
                 label=f"t = {t:g}",
             )
@@ -63,7 +67,7 @@ def ratio_and_error(record: Record) -> Figure:
     for case, (colour, style) in LOOKS.items():
         found, missed = ratios(record, case), errors(record, case)
         along = np.broadcast_to(signals.reshape(-1, *[1] * (found.ndim - 1)), found.shape)
-        options = {"color": COLOURS[colour], "markersize": 4.5, "label": CASES[case].split(",")[0]}
+        options = {"color": colour, "markersize": 4.5, "label": CASES[case].split(",")[0]}
         left.semilogy(along.ravel(), found.ravel(), style, **options)
         right.loglog(found.ravel(), np.maximum(missed.ravel(), 1e-5), style, **options)
     plain_log(left)
@@ -111,13 +115,15 @@ def _with_ends(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def gap_table(record: Record) -> pd.DataFrame:
-    """A row a t: λ_{C−1}/λ_C and λ_C/λ_{C+1}, in the three cases: where is the gap?"""
+    """A row a t, in the three cases: the ratios of neighbouring eigenvalues after the ranks C − 1,
+    C and C(C − 1)/2. Where is the gap?
+    """
     C, columns = record.num_classes, {"t": record["signals"]}
     for case, name in CASES.items():
         spectra = record[case].mean(1) if case == "fits" else record[case]
         short = name.split(",")[0]
-        columns[f"λ_{C - 1}/λ_{C}, {short}"] = spectra[:, C - 2] / spectra[:, C - 1]
-        columns[f"λ_{C}/λ_{C + 1}, {short}"] = spectra[:, C - 1] / spectra[:, C]
+        for k in (C - 1, C, C * (C - 1) // 2):
+            columns[f"λ_{k}/λ_{k + 1}, {short}"] = spectra[:, k - 1] / spectra[:, k]
     return tabulated(columns, {"t": "g"} | dict.fromkeys(list(columns)[1:], ".2f"))
 
 

@@ -111,8 +111,9 @@ def eigenspace_overlap(record: Record) -> Figure:
     """
     figure, (left, right) = panels(1, 2, width=4.6, height=3.5)
     rank = np.arange(1, len(record["hess_top"]) + 1)
-    for name, marker in (("Hess", "o"), ("G", "x")):
-        left.semilogy(rank, record[f"{name.lower()}_top"], marker, color=COLOURS[name], label=name)
+    for name, look in (("Hess", {"ms": 4}), ("G", {"ms": 9, "mfc": "none"})):  # G around Hess
+        top = record[f"{name.lower()}_top"]
+        left.semilogy(rank, top, "o", color=COLOURS[name], label=name, **look)
     left.axhline(
         record["h_ends"][0], color=COLOURS["H"], linestyle="-.", label=r"$\lambda_{\max}$(H)"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,7 +15,7 @@ from hspec.experiments import Record
 from hspec.experiments.fits import RADII, Branch, Fit, branch, floors
 from hspec.experiments.scale import model_name
 from hspec.figures.kernels import note_kernel
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, SERIES, panels
 from hspec.figures.tables import tabulated
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import mean_and_interval
@@ -24,7 +25,7 @@ LOG_WIDTH = 0.1  # decades: the kernel of a log-spectrum
 BEFORE = 3.0  # the axis begins so far below the highest floor; the other two may lie outside
 LEAST = 1e-2  # eigenvalues per decade: nothing below is drawn
 BRANCHES = {"positive": ("H", "λ > 0", "-"), "negative": ("B2", "λ < 0", "--")}
-LAW_COLOURS = {"power law": COLOURS["G"], "semicircle": COLOURS["Hess"]}
+LAW_COLOURS = {"power law": SERIES[1], "semicircle": SERIES[0]}
 FLOOR_STYLES = {"noise": ":", "ε": "-.", "resolution": "--"}
 
 
@@ -48,8 +49,11 @@ def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
         axis.set_title(title(record))
         axis.set_xlabel("|λ|")
     axes[0].set_ylabel("spectral density per decade")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    named: dict[str, Artist] = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        named = dict(zip(labels, handles, strict=True)) | named
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named))
     return figure
 
 
@@ -76,11 +80,12 @@ def lowest(measure: SpectralMeasure) -> float:
 
 
 def _draw_floors(axis: Axes, measure: SpectralMeasure) -> None:
+    """Those that lie on the axis: the highest, and what is little below it."""
     for name, style in FLOOR_STYLES.items():
         size = max(floors(measure, sign)[name] for sign in SIGNS.values())
-        axis.axvline(
-            size, color=COLOURS["neutral"], linestyle=style, linewidth=1, label=f"floor: {name}"
-        )
+        if size > lowest(measure) / BEFORE:
+            line = {"color": COLOURS["neutral"], "linestyle": style, "linewidth": 1}
+            axis.axvline(size, **line, label=f"floor: {name}")
 
 
 def title(record: Record) -> str:

@@ -42,7 +42,8 @@ def centred_spectra(record: Record, preset: str = "P20") -> Figure:
             if f"{prefix}nodes" not in record:
                 axis.remove()
                 continue
-            density_band(axis, record.spectrum(prefix), grid, width, colour, label=name, style="-")
+            label = f"{name}, {WAYS[way]}" if level else name
+            density_band(axis, record.spectrum(prefix), grid, width, colour, label=label, style="-")
             density_floor(axis, record.num_parameters, width)
             axis.axvline(edge, color=COLOURS["neutral"], linewidth=1, linestyle="--")
             axis.legend(loc="upper right")
@@ -82,7 +83,7 @@ def top_eigenvalues(record: Record) -> Figure:
         axis.axhline(1, color=COLOURS["neutral"], linewidth=1, linestyle="--")
         axis.set_title(f"means {WAYS[way]}")
         axis.set_xlabel("rank k")
-    axes[0].set_ylabel("eigenvalue over λ_C(G)")
+    axes[0].set_ylabel(r"eigenvalue over $\lambda_C(G)$")
     axes[0].legend()
     return figure
 

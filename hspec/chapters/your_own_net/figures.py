@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, SERIES, panels
 from hspec.yours import Spectrum
 
 ROUNDING = 1e-7  # of float32, relative to the largest eigenvalue
@@ -80,9 +80,9 @@ def difference_errors(errors: Mapping[str, np.ndarray]) -> Figure:
     """Error of finite differences against their step, and of the exact product."""
     figure, (axis,) = panels(1, 1, width=5.6, height=3.2)
     axis.loglog(
-        errors["step"], errors["differences"], "o-", color=COLOURS["G"], label="central differences"
+        errors["step"], errors["differences"], "o-", color=SERIES[1], label="central differences"
     )
-    axis.axhline(float(errors["exact"]), color=COLOURS["Hess"], label="exact product, float32")
+    axis.axhline(float(errors["exact"]), color=SERIES[0], label="exact product, float32")
     axis.set_xlabel("step ε")
     axis.set_ylabel("relative error of Hess v")
     axis.legend()

@@ -78,12 +78,12 @@ class ClassMeans:
 
     @functools.cached_property
     def class_vectors(self) -> Tensor:
-        """g_c (K, p) (2019: δ_c). Raises MemoryError above the risk's memory budget."""
+        """g_c (K, p), by 2019's definition δ_c; MemoryError above the risk's memory budget."""
         return self.vectors("class").squeeze(1)
 
     @functools.cached_property
     def cross_class_vectors(self) -> Tensor:
-        """g_{c,c'} (K, C, p) (2019: δ_{c,c'}), c first.
+        """g_{c,c'} (K, C, p), c first; by 2019's definition δ_{c,c'}.
         Raises MemoryError above the risk's memory budget.
         """
         return self.vectors(BETWEEN)

@@ -61,7 +61,7 @@ class CrossEntropy(Loss):
 
     @property
     def plain(self) -> bool:
-        """Whether it is the one of the papers: the mean over examples, one class index each."""
+        """Whether it is the one of the papers, the mean over examples of one class index each."""
         return self.class_weights is None and not self.label_smoothing and self.mean
 
     def at(self, outputs: Tensor, targets: object, where: str) -> tuple[Tensor, Terms]:
