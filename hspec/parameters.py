@@ -18,6 +18,9 @@ from hspec.fields import coerced
 # Names of numbers of things, of which there is at least one.
 COUNTS = re.compile(r"num_\w+|(\w+_)?per_class|repeats|(\w+_)?batch_size|image_size")
 
+# Lists that say what is done beside the rest; of others a page needs one entry at least.
+MAY_BE_EMPTY = {"drops", "eval_steps", "longer", "wider"}
+
 # how papermill begins the cell that it puts behind the notebook's own parameters
 INJECTED = "# Parameters"
 
@@ -86,13 +89,17 @@ def _plain(value: ast.expr | None) -> object:
 
 
 def too_few(name: str, value: object, default: object) -> list[str]:
-    """What is wrong with a number of things, or with a list of such numbers; where the notebook's
-    own is zero, zero means something.
+    """What is wrong with a number of things, or with a list, of such numbers or of what is done;
+    where the notebook's own is zero, zero means something.
 
     Example:
         >>> too_few("num_steps", 0, 90), too_few("sample_per_class", 0, 0)
         (['num_steps must be at least 1, not 0'], [])
+        >>> too_few("seeds", [], [0])
+        ['seeds must name at least one']
     """
+    if value == [] and default and name not in MAY_BE_EMPTY:
+        return [f"{name} must name at least one"]
     least = 0 if default == 0 else 1
     numbers = [n for n in (value if isinstance(value, list) else [value]) if type(n) is int]
     wrong = COUNTS.fullmatch(name) and any(number < least for number in numbers)

@@ -56,6 +56,7 @@ def test_what_fits_passes(injected):
         ),
         ("num_probes = 0", "num_probes must be at least 1, not 0"),
         ("per_class = [10, -3]", r"per_class must be at least 1, not \[10, -3\]"),
+        ("datasets = []", "datasets must name at least one"),
         ("limit = 'some'", r"limit must be int or NoneType, got 'some'"),
         (
             "stepz = 3\nrate = None",

@@ -144,4 +144,8 @@ def test_a_count_below_one_is_refused_and_zero_elsewhere_is_not(value):
         with pytest.raises(BookError, match=f"{name} must be at least 1, not"):
             check_parameters(known, {name: value})
     check_parameters(known, {"epoch": value})
+    with pytest.raises(BookError, match="seeds must name at least one"):
+        check_parameters({"seeds": Parameter("seeds", "list[int]", [0], "")}, {"seeds": "[]"})
+    longer = {"longer": Parameter("longer", "list[int]", [600], "epochs of nets beside the first")}
+    assert check_parameters(longer, {"longer": "[]"}) == {"longer": []}
     check_parameters({"num": Parameter("num_all", "int", 0, "0 takes all")}, {"num": "0"})
