@@ -120,8 +120,9 @@ def _draw_fits(axis: Axes, of: Branch, fits: dict[str, Fit]) -> None:
     for law, one in fits.items():
         label = f"{law}: {one.distance:.3f}"
         axis.semilogx(of.size, 1 - one.cdf, "--", color=LAW_COLOURS[law], label=label)
-    axis.set_ylim(-0.02, 1.05)
-    axis.legend(title="distance", loc="best", fontsize=8, title_fontsize=8)
+    axis.set_ylim(-0.02, 1.35)  # shares, and above them room for the legend
+    axis.set_yticks(np.linspace(0, 1, 6))
+    axis.legend(title="distance", loc="upper right", fontsize=8, title_fontsize=8)
 
 
 def law_fit_table(records: list[Record]) -> pd.DataFrame:
