@@ -21,6 +21,7 @@ from hspec.files import write_whole
 
 FOLDER = "expected"
 LARGEST = 200_000  # bytes of a picture: a page has three beside its own
+ANSWERS = "answers"  # the tag of a figure that says more of what is tried than the page's first
 ORDINALS = ("first", "second", "third", "fourth", "fifth")
 EXPECTED = {"alt", "caption", "findings"}
 
@@ -32,7 +33,8 @@ def picture_file(book: Path, command: str) -> Path:
 
 def keep_expected(executed: NotebookNode, command: str, book: Path) -> dict[str, str]:
     """Write the picture of a command's run: the first that draws a record of its own, or that needs
-    none, and is not too large; returns what is said beside it, {} where no figure will do.
+    none, and is not too large, of cells with the tag "answers" if there are; returns what is said
+    beside it, {} where no figure will do.
     """
     found = next((notes for notes in notes_in(executed) if "findings" in notes), {})
     for notes, data in _figures(executed):
@@ -58,7 +60,8 @@ def _write(file: Path, svg: str) -> None:
 
 def _figures(executed: NotebookNode) -> Iterator[tuple[Mapping[str, Any], NotebookNode]]:
     """What each named figure says of itself, and its formats."""
-    for cell in filter(figure_name, executed.cells):
+    named = filter(figure_name, executed.cells)
+    for cell in sorted(named, key=lambda cell: ANSWERS not in cell.metadata.get("tags", ())):
         for output in cell.outputs:
             if PICTURE in output.get("data", {}) and (notes := notes_of(output)):
                 yield notes, output.data

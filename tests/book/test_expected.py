@@ -50,6 +50,12 @@ def test_the_first_figure_of_the_runs_own_records_is_kept(tmp_path):
     assert "<desc>own</desc>" in picture.read_text() and not picture.with_suffix(STACKED).exists()
 
 
+def test_the_figure_that_answers_comes_first(tmp_path):
+    last = figure("last")
+    last.metadata["tags"] = ["answers"]
+    assert keep_expected(executed(figure("own"), last), COMMAND, tmp_path)["caption"] == "last."
+
+
 def test_its_panels_are_kept_stacked_too(tmp_path):
     keep_expected(executed(figure("own", stacked=svg("narrow"))), COMMAND, tmp_path)
     assert "narrow" in picture_file(tmp_path, COMMAND).with_suffix(STACKED).read_text()
