@@ -131,7 +131,7 @@ were stopped; a cost of 1 takes two cores two to six hours.
 
 # Until then seconds were counted from where a measure went on, and no record says whether it did.
 SECONDS = (
-    "Seconds are the clock's, beside whatever else the machine did. A result of before 27 November "
+    "Seconds are the clock's, beside whatever else the machine did. A result of before 28 November "
     "2026 that was interrupted and gone on with has those of its last part only."
 )
 
