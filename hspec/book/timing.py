@@ -129,10 +129,11 @@ def _lacking(command: str, known: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def _keep(book: Path, known: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the entries, and remove the pictures of commands that are in none."""
+    """Write the entries, and remove pictures that none of them has any more."""
     text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
     write_whole(book / FILE, lambda file: file.write(text.encode()))
-    of_known = {picture_file(book, command).stem for command in known}
+    shown = [command for command, entry in known.items() if entry.keys() >= EXPECTED]
+    of_known = {picture_file(book, command).stem for command in shown}
     for file in (book / FOLDER).glob("*.svg"):
         if file.name.partition(".")[0] not in of_known:
             file.unlink()

@@ -92,8 +92,11 @@ def falling_loss_axis(axis: Axes, frames: list[Frame]) -> None:
 
 def plain_log(axis: Axes) -> None:
     """A logarithmic ordinate with plain numbers; :func:`few_labels` between powers of ten, as long
-    as there are few of these.
+    as there are few of these. Where nothing is drawn above zero, as of values that are not known,
+    it stays as it is, since no logarithm has a place for that.
     """
+    if not np.isfinite(axis.dataLim.minposy):
+        return
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_formatter(lambda value, _: few_labels(value, axis.get_ylim()))

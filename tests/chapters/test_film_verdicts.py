@@ -7,7 +7,7 @@ import pytest
 from hspec.chapters.batch_norm.verdict import verdict_outliers
 from hspec.chapters.early_training.verdict import verdict_negative_start, verdict_settling
 from hspec.chapters.end_of_training.verdict import by_depth, verdict_end
-from hspec.chapters.learning_rate_drop.verdict import verdict_drop
+from hspec.chapters.learning_rate_drop.verdict import check_drop, verdict_drop
 from hspec.chapters.population_batch_norm.verdict import verdict_modes, verdict_population
 from hspec.experiments import Setting
 from hspec.experiments.film_quantities import UNDEFINED
@@ -156,3 +156,15 @@ def test_one_seed_decides_nothing_about_a_ratio():
     rows = verdict_drop([frame([8.0])], [frame([4.0])], [frame([5.0])])
     assert (rows[0].value, rows[0].over) == ("0.50", ("1 seed",))
     assert outcomes(rows) == [OPEN, OPEN]
+
+
+@pytest.mark.parametrize(
+    ("drops", "before", "after"),
+    [([], 60, 100), ([20], 60, 100), ([60], 65, 100), ([100], 60, 100)],
+)
+def test_steps_without_a_drop_between_them_are_no_comparison(drops, before, after):
+    check_drop([20, 60], 60, 100)
+    with pytest.raises(
+        ValueError, match=f"does not drop between step {before} .before. and step 100"
+    ):
+        check_drop(drops, before, after)

@@ -55,3 +55,14 @@ def test_no_label_has_an_index_that_is_not_typeset():
         if "_" in re.sub(r"\$[^$]*\$", "", str(label)) and not str(label).startswith("_")
     ]
     assert not raw, raw
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [-1.0, 0.0]])
+def test_an_axis_on_which_nothing_is_above_zero_is_drawn_all_the_same(values):
+    """As of eigenvalues none of which is known: matplotlib's labels end in an error."""
+    figure, axis = plt.subplots()
+    axis.errorbar([0, 1], values, [1.0, 1.0] if values[0] != values[0] else None)
+    film_axes.plain_log(axis)
+    assert axis.get_yscale() == "linear" and axis.get_yticklabels() is not None
+    figure.draw_without_rendering()
+    plt.close(figure)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, outcome
 from hspec.experiments.film_quantities import averaged_ratio, seeds
 from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import p_value
+
+
+def check_drop(drops: Iterable[int], before: int, after: int) -> None:
+    """Refuse steps between which the rate does not fall: what changes from one to the other would
+    be told as the drop's doing.
+
+    Raises:
+        ValueError: no drop comes after step ``before`` and by step ``after``.
+    """
+    drops = list(drops)
+    if not any(before <= drop < after for drop in drops):
+        raise ValueError(
+            f"the learning rate does not drop between step {before} (before) and step {after} "
+            f"(after): drops are {drops}; name other steps, or a drop between them"
+        )
 
 
 def verdict_drop(before: list[Frame], after: list[Frame], control: list[Frame]) -> list[Verdict]:
