@@ -140,6 +140,7 @@ def load_or_run(
     store = store or Store()
     record = find_record(experiment, store)
     if record:
+        store.forget(experiment.name, experiment.key)
         return record
     store.ranks.told(lambda: store.require_room_for(experiment.measure, experiment.key))
     with store.claimed(experiment.name, wait=wait):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import os
+import shutil
 import tempfile
 import time
 import warnings
@@ -210,15 +211,27 @@ class Store:
             if self.ranks.rank == 0:
                 self._leases[name].release()
 
+    def forget(self, claim: str, work: str) -> None:
+        """Remove the claim, and the unfinished work of that name, of a record that is there: what a
+        process left that was killed after it had written it. Nothing of one that lives is removed.
+        """
+        left = (self._claim_file(claim), self.unfinished(work))
+        if self.ranks.rank == 0 and any(path.exists() for path in left):
+            with suppress(OSError):  # a store that may only be read
+                if self._take(claim, wait=False):
+                    shutil.rmtree(self.unfinished(work), ignore_errors=True)
+                    self._leases[claim].release()
+
+    def _claim_file(self, name: str) -> Path:
+        return self.root / "claims" / f"{name}.claim"
+
     def _take(self, name: str, wait: bool) -> bool:
         """Whether the claim could be had."""
         lease = self._leases.get(name)
         if lease is None:  # the same one every time: it remembers when it last saw a sign of life
-            claims = self.root / "claims"
-            claims.mkdir(parents=True, exist_ok=True)
-            lease = SoftFileLease(
-                claims / f"{name}.claim", lease_duration=STALE_AFTER, heartbeat_interval=HEARTBEAT
-            )
+            claim = self._claim_file(name)
+            claim.parent.mkdir(parents=True, exist_ok=True)
+            lease = SoftFileLease(claim, lease_duration=STALE_AFTER, heartbeat_interval=HEARTBEAT)
             self._leases[name] = lease
         while True:
             _bury(Path(lease.lock_file))

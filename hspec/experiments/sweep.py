@@ -143,16 +143,18 @@ def fill(
         for experiment in waiting:
             if store.ranks.told(lambda: time.monotonic() - start > seconds):
                 return _unless(failed, measured)
-            if find_record(experiment, store) is None:
-                try:
-                    load_or_run(experiment, store, progress=progress, wait=False)
-                    measured += 1
-                except Held:
-                    held.append(experiment)
-                except (ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
-                    traceback.clear_frames(error.__traceback__)  # graphs, and all that was measured
-                    error.add_note(experiment.name)
-                    failed.append(error)
+            if find_record(experiment, store):
+                store.forget(experiment.name, experiment.key)
+                continue
+            try:
+                load_or_run(experiment, store, progress=progress, wait=False)
+                measured += 1
+            except Held:
+                held.append(experiment)
+            except (ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
+                traceback.clear_frames(error.__traceback__)  # graphs, and all that was measured
+                error.add_note(experiment.name)
+                failed.append(error)
         if len(held) == len(waiting):
             time.sleep(POLL)
         waiting = held

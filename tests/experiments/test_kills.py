@@ -68,6 +68,39 @@ def test_records_are_those_of_workers_that_lived(experiments, undisturbed, tmp_p
     assert not any((store.root / "unfinished").iterdir())
 
 
+def test_what_is_left_of_a_finished_cell_is_removed(experiments, undisturbed, tmp_path):
+    """By a worker killed when it had written its record and not yet given back its claim."""
+    store = Store(tmp_path / "store", tmp_path / "none")
+
+    def die_when_written(record):
+        Store.put(store, record)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    dying = Store(store.root, store.published)
+    dying.put = die_when_written
+    worker = PROCESSES.Process(target=work, args=(experiments[:1], dying))
+    worker.start()
+    worker.join()
+    (experiment,) = experiments[:1]
+    assert list(store.claims()) == [experiment.name]
+    assert [folder.name for folder in (store.root / "unfinished").iterdir()] == [experiment.key]
+    assert fill(experiments[:1], store, progress=False) == 0
+    assert store.claims() == {}
+    assert not any((store.root / "unfinished").iterdir())
+
+
+def test_of_a_living_worker_nothing_is_removed(experiments, undisturbed, tmp_path):
+    experiment = experiments[0]
+    store = Store(tmp_path / "store", tmp_path / "none")
+    store.put(undisturbed.get(experiment.measure, experiment.key))
+    holder = Store(store.root, store.published)
+    with holder.claimed(experiment.name):
+        holder.unfinished(experiment.key).mkdir(parents=True)
+        assert fill([experiment], store, progress=False) == 0
+        assert list(store.claims()) == [experiment.name]
+        assert holder.unfinished(experiment.key).is_dir()
+
+
 def test_an_empty_claim_is_waited_for_no_longer_than_a_sign_of_life(monkeypatch, tmp_path):
     """What a worker leaves that is killed between making its claim and writing into it."""
     monkeypatch.setattr("hspec.experiments.store.HEARTBEAT", 0.5)
