@@ -29,8 +29,10 @@ WITH_NORM = Setting(
     recipe=Recipe(steps=FRAMES[-1], learning_rate=0.1, drops=()),
     checkpoints=FRAMES,
 )
-# Five epochs of 391 updates; 100 is a step of ours.
-EARLY = replace(with_recipe(WITH_NORM, steps=1955), checkpoints=(0, 100, 515, 1955))
+# The end of each of five epochs of 391 updates, 515 of the paper, and 100 of ours.
+EARLY = replace(
+    with_recipe(WITH_NORM, steps=1955), checkpoints=(0, 100, 391, 515, 782, 1173, 1564, 1955)
+)
 # Long enough that the outliers converge: the run says of each whether it has.
 LONG_FRAME = {"sample_per_class": 64, "num_steps": 40}
 SHORT_FRAME = {"sample_per_class": 20, "num_steps": 30}
