@@ -15,11 +15,7 @@ from hspec.chapters.class_means.measure import class_structure
 from hspec.chapters.class_means.verdict import verdict_class_structure
 from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.class_structure_everywhere.verdict import verdict_layers
-from hspec.chapters.early_training.verdict import (
-    PAPER_STEP,
-    verdict_negative_start,
-    verdict_settling,
-)
+from hspec.chapters.early_training.verdict import verdict_stored
 from hspec.chapters.end_of_training.verdict import verdict_end
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import verdict_bulks, verdict_clusters
@@ -143,13 +139,7 @@ def _of_films(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
     with_norm = published_films(norm="batch", batch_norm="batch", store=store)
     without = published_films(norm="none", batch_norm="eval", store=store)
     for film in with_norm[:1]:
-        yield film[-1], verdict_negative_start(film, min(PAPER_STEP, film[-1].step))
-        epoch = film[0].setting.recipe.steps_per_epoch(
-            film[0].setting.per_class * film[0].num_classes
-        )
-        ends = set(range(0, film[-1].step + 1, epoch))
-        if len(ends) > 2 and ends <= {frame.step for frame in film}:
-            yield film[-1], verdict_settling(film, epoch)
+        yield film[-1], verdict_stored(film)
     if pair := at_last_common_step(with_norm, without):
         yield pair[0][0], verdict_outliers(*pair)
     for record in store.published_records(training_spectrum):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hspec.chapters.early_training.figures import changes_by_epoch, sample_table
+from hspec.chapters.early_training.verdict import epoch_ends, epoch_of, verdict_stored
 from hspec.chapters.end_of_training.figures import fading, negative_parts
 from hspec.chapters.gradient_concentration.figures import (
     gradient_over_spectrum,
@@ -276,6 +277,15 @@ def test_all_pictures_are_drawn(frames, plain, store):
         )
     assert pictures.published([]) is None
     assert gradient_shares(both) is None  # nothing of so small a net has converged
+
+
+def test_a_stored_film_is_judged_by_its_own_epochs(frames, plain):
+    """40 images in mini-batches of 20: two steps an epoch."""
+    claims = [row.claim for row in verdict_stored(frames)]
+    assert epoch_of(frames) == 2
+    assert claims == ["GKX-2", "GKX-2", "GKX-3"]
+    assert [frame.step for frame in epoch_ends(plain)] == [0]  # step 2 is missing
+    assert [row.claim for row in verdict_stored(plain)] == ["GKX-2", "GKX-2"]
 
 
 def test_tables_have_a_row_for_each_frame_or_net(frames, plain):

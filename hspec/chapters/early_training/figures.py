@@ -20,7 +20,7 @@ def changes_by_epoch(frames: list[Frame], epoch: int) -> Figure:
     with standard errors over probes.
     """
     changes = np.array(epoch_changes(frames, epoch))
-    noise = np.nanmean([sampling_noise(r.hess) for r in frames])
+    noise = np.mean([sampling_noise(r.hess) for r in frames])  # NaN for one probe
     figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
     numbers = np.arange(1, len(changes) + 1)
     axis.errorbar(

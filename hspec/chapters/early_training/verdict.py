@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
 
@@ -90,24 +90,51 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     ]
 
 
-def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]]) -> list[str]:
-    """Both ends at the start and later of a stored film, by its sample; the same in this run, and
-    the change per epoch.
+def epoch_of(film: list[Frame]) -> int:
+    """Steps in one pass over the images that the film's net is trained on."""
+    setting = film[0].setting
+    return setting.recipe.steps_per_epoch(setting.per_class * film[0].num_classes)
+
+
+def epoch_ends(film: list[Frame]) -> list[Frame]:
+    """The start and the ends of the first epochs, as far as the film has one after the other."""
+    frames = {frame.step: frame for frame in film}
+    ends = range(0, film[-1].step + 1, epoch_of(film))
+    return [frames[step] for step in takewhile(frames.__contains__, ends)]
+
+
+def verdict_stored(film: list[Frame]) -> list[Verdict]:
+    """Both claims of a film that comes with the book: the first one at the paper's step, the second
+    where it has the ends of two epochs at least.
     """
-    settled = verdict_settling(film, epoch)
-    told = [
-        _negative(film, later),
-        finding(
-            f"{net_name(film[0])}, {film[0].setting.dataset}: the mean change of the spectrum over "
-            f"an epoch is {settled[0].value}.",
-            *settled,
-        ),
-    ]
+    settling = verdict_settling(film, epoch_of(film)) if len(epoch_ends(film)) > 2 else []
+    return verdict_negative_start(film, min(PAPER_STEP, film[-1].step)) + settling
+
+
+def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]]) -> list[str]:
+    """Both ends at the start and later of a stored film, by its sample, and the change per epoch;
+    both in this run.
+    """
+    told = [_negative(film, later), _settling(film, epoch)]
     if not stored:
         return told
-    largest = [_negative(stored[0], min(PAPER_STEP, stored[0][-1].step))]
+    largest = stored[0]
     samples = by_sample(stored, PAPER_STEP)
-    return [*largest, *([_samples(samples)] if len(samples) > 1 else []), *told]
+    return [
+        _negative(largest, min(PAPER_STEP, largest[-1].step)),
+        *([_samples(samples)] if len(samples) > 1 else []),
+        *([_settling(largest, epoch_of(largest))] if len(epoch_ends(largest)) > 2 else []),
+        *told,
+    ]
+
+
+def _settling(film: list[Frame], epoch: int) -> str:
+    settled = verdict_settling(film, epoch)
+    return finding(
+        f"{net_name(film[0])}, {film[0].setting.dataset}: the mean change of the spectrum over an "
+        f"epoch is {settled[0].value}.",
+        *settled,
+    )
 
 
 def by_sample(films: list[list[Frame]], step: int) -> list[Frame]:
