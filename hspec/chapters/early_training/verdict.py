@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise, takewhile
 
 import numpy as np
@@ -119,10 +120,8 @@ def findings(film: list[Frame], later: int, epoch: int, stored: list[list[Frame]
     if not stored:
         return told
     largest = stored[0]
-    samples = by_sample(stored, PAPER_STEP)
     return [
-        _negative(largest, min(PAPER_STEP, largest[-1].step)),
-        *([_samples(samples)] if len(samples) > 1 else []),
+        _negative(largest, min(PAPER_STEP, largest[-1].step), by_sample(stored, PAPER_STEP)),
         *([_settling(largest, epoch_of(largest))] if len(epoch_ends(largest)) > 2 else []),
         *told,
     ]
@@ -146,14 +145,16 @@ def by_sample(films: list[list[Frame]], step: int) -> list[Frame]:
     return sorted(frames, key=lambda frame: frame.num_examples)
 
 
-def _samples(frames: list[Frame]) -> str:
+def _samples(frames: Sequence[Frame]) -> str:
+    if len(frames) < 2:
+        return ""
     depths = [depth(frame)[0] for frame in frames]
     falls = all(after < before for before, after in pairwise(depths))
     sizes = " and ".join(
         f"{d:.3f} over {f.num_examples:,} images" for d, f in zip(depths, frames, strict=True)
     )
     return (
-        f"The same stored weights at step {frames[0].step:,}: "
+        f" The same weights at step {frames[0].step:,}: "
         f"$|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is {sizes}. "
         + (
             "It falls as the sample grows, so that a part of what is negative is the small "
@@ -164,13 +165,14 @@ def _samples(frames: list[Frame]) -> str:
     )
 
 
-def _negative(film: list[Frame], later: int) -> str:
+def _negative(film: list[Frame], later: int, samples: Sequence[Frame] = ()) -> str:
     rows = verdict_negative_start(film, later)
     start, after = film[0], frame_at(film, later)
     return finding(
         f"{net_name(start)}, {start.setting.dataset}: $|\\lambda_{{\\min}}|/\\lambda_{{\\max}}$ is "
         f"{depth(start)[0]:.2f} at step {start.step} and {depth(after)[0]:.3f} at step "
         f"{after.step:,}; "
-        f"the number of eigenvalues below $-\\lambda_{{\\max}}/{1 / LARGE:g}$ is {rows[1].value}.",
+        f"the number of eigenvalues below $-\\lambda_{{\\max}}/{1 / LARGE:g}$ is {rows[1].value}."
+        + _samples(samples),
         *rows,
     )
