@@ -1,5 +1,5 @@
 """GKX19's ResNet-32 at the paper's own steps of training: with batch norm, without,
-and with population statistics; and the first five epochs of the first two.
+and with population statistics; and the first epochs of the first two.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def early_film() -> PublishedNet:
 FILMS: dict[str, PublishedNet] = {
     "resnet32-early": early_film(),
     "resnet32-early-without-norm": film_of(
-        replace(without_norm(EARLY, 0.03), checkpoints=(100, 515, 1955)),
-        "no batch norm, 1,955 steps",
+        replace(without_norm(with_recipe(EARLY, steps=782), 0.03), checkpoints=(100, 515, 782)),
+        "no batch norm, 782 steps",
         1e14,
         SHORT_FRAME,
     ),
