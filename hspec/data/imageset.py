@@ -11,10 +11,15 @@ import torch
 class ImageSet:
     """N images of C classes, normalised, in a fixed order.
 
-    images: (N, channels, H, W) float32; labels: (N,) int64 in 0 … C − 1; name, split: what was
-        loaded;
-    note: what a reader of a figure must know about the data, or ""; imagenet_classes: the classes'
-    places among the 1000 of ImageNet, or () for a set of others.
+    Attributes:
+        images: (N, channels, H, W), float32.
+        labels: (N,), int64 in 0 … C − 1.
+        num_classes: C.
+        name: Of the data set, as it was loaded.
+        split: "train" or "test".
+        note: What a reader of a figure must know about the data, or "".
+        class_names: The classes' names, in the order of their labels.
+        imagenet_classes: The classes' places among the 1000 of ImageNet, or () for a set of others.
     """
 
     images: torch.Tensor = field(repr=False)

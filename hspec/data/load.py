@@ -30,18 +30,34 @@ def load(
 ) -> ImageSet:
     """A balanced sample of a data set, prepared as in the papers.
 
-    name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME" for an
-    image folder NAME/train/<class>/*, NAME/test/<class>/* under the data root. split: "train" |
-    "test". per_class: examples of each class, drawn by `seed`, or all. The order is drawn by `seed`
-    too, classes mixed. subset: the rule of `SUBSETS` by which they are drawn. classes:
-    so many classes drawn at random by `seed`, labelled 0 … classes − 1 in their old order, or all.
-    image_size: pixels of the square images: digits are scaled bilinearly, MNIST and CIFAR
-    zero-padded (28 leaves MNIST as it is), folders scaled and cropped. normalization: a name in
-    `NORMALIZATIONS`; None takes the data set's own. root: see `data_root`. download: fetch what is
-    missing; None asks HSPEC_DOWNLOAD.
+    Args:
+        name: "digits" (embedded, the default everywhere), a name in `DATASETS`, or "folder:NAME"
+            for an image folder NAME/train/<class>/*, NAME/test/<class>/* under the data root.
+        split: "train" or "test".
+        per_class: Examples of each class, drawn by ``seed``; None takes all. The order is drawn by
+            ``seed`` too, classes mixed.
+        seed: Of what is drawn: examples, their order, classes.
+        root: The folder of the data sets, see `data_root`.
+        image_size: Pixels along an edge of the square images: digits are scaled bilinearly, MNIST
+            and CIFAR zero-padded (28 leaves MNIST as it is), folders scaled and cropped.
+        classes: So many classes drawn at random by ``seed``, labelled 0 … classes − 1 in their old
+            order; None takes all.
+        subset: The rule of `SUBSETS` by which examples are drawn.
+        normalization: A name in `NORMALIZATIONS`; None takes the data set's own.
+        download: Fetch what is missing; None asks HSPEC_DOWNLOAD.
 
-    Raises ValueError for a bad argument, `MissingData` for a set that is not there, `DamagedData`
-    for a bad file.
+    Returns:
+        Images (N, channels, image_size, image_size), normalised, with labels (N,).
+
+    Raises:
+        ValueError: An argument is unknown, too small, or more than the set has.
+        MissingData: The set is not on this machine; the message says where it belongs.
+        DamagedData: A file of the set is truncated or altered.
+
+    Example:
+        >>> digits = load("digits", per_class=5, image_size=8)
+        >>> digits.images.shape, digits.num_classes
+        (torch.Size([50, 1, 8, 8]), 10)
 
     Source: P18a, P20 (balanced samples, normalisation, zero-padding to 32×32)
     """

@@ -10,7 +10,15 @@ from torch import Tensor
 class Normalization:
     """(x − mean)/std for each channel, then the channels in reverse order where `bgr`.
 
-    mean, std: one number per channel, in units of the largest pixel.
+    Attributes:
+        mean: One number per channel, in units of the largest pixel.
+        std: Likewise.
+        bgr: Whether the net wants blue first.
+
+    Example:
+        >>> grey = Normalization(mean=(0.5,), std=(0.25,))
+        >>> grey(torch.ones(2, 1, 3, 3))[0, 0, 0]
+        tensor([2., 2., 2.])
     """
 
     mean: tuple[float, ...]

@@ -15,12 +15,16 @@ from hspec.data.readers import Table, read_cifar, read_digits, read_folder, read
 class Dataset:
     """How a data set is read and prepared.
 
-    read(root, split, image_size) -> Table; normalization: the papers'; fit: "pad" (zeros around) |
-    "scale" (bilinear) | "crop" (done by the reader); home: its place under the data root; source:
-    how to get it;
-    torchvision: the class that downloads it, with checksums, or None; note: what a reader of a
-    figure must know, or ""; imagenet_classes: the classes' places among the 1000 of ImageNet, or
-    ().
+    Attributes:
+        read: (root, split, image_size) → Table of labels, names of classes, and a reader of pixels.
+        normalization: The papers'.
+        fit: How an image gets its size: "pad" (zeros around), "scale" (bilinear), or "crop" (done
+            by ``read``).
+        home: Its place under the data root.
+        source: How to get it.
+        torchvision: The class that downloads it, with checksums, or None.
+        note: What a reader of a figure must know, or "".
+        imagenet_classes: The classes' places among the 1000 of ImageNet, or ().
     """
 
     read: Callable[[Path, str, int], Table]

@@ -11,6 +11,10 @@ def data_root(root: str | Path | None = None) -> Path:
     `data/`.
 
     `data/` is the repository's when hspec runs from a clone, and the current folder's otherwise.
+
+    Example:
+        >>> data_root("/disk/data").name
+        'data'
     """
     if root is not None:
         return Path(root).expanduser()

@@ -36,8 +36,14 @@ class Experiment:
 
     Options left out take the measure's defaults, and count in the key all the same.
 
-    Raises ValueError for an unknown option, TypeError for one of the wrong type or for what is no
-    measure.
+    Attributes:
+        measure: A function made a measure by :func:`measure`.
+        setting: Data, net and training; None for a measure of no net.
+        options: The measure's, by name.
+
+    Raises:
+        ValueError: An option is unknown, or lacks a value.
+        TypeError: An option is of the wrong type, or the measure is none.
     """
 
     measure: Measure
@@ -132,10 +138,28 @@ def load_or_run(
     An interrupted measure leaves its checkpoints, and the next call goes on from them.
 
     Args:
+        experiment: What is measured.
+        store: Where records are looked for and kept; None: the default one.
+        device: To measure on; None: a GPU where there is one.
+        progress: Draw bars.
         wait: Whether to wait where another process is measuring the same experiment, or training
             its net, meanwhile.
 
-    Raises :class:`Held` where another process is at it and ``wait`` is false.
+    Raises:
+        Held: Another process is at it, and ``wait`` is false.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from hspec.experiments import Recipe, Setting
+        >>> from hspec.experiments.loss_curves import loss_curves
+        >>> sizes = {"image_size": 8, "per_class": 5, "test_per_class": 5}
+        >>> setting = Setting(model="mlp:20", recipe=Recipe(epochs=2), **sizes)
+        >>> with TemporaryDirectory() as folder:
+        ...     record = load_or_run(
+        ...         Experiment(loss_curves, setting), Store(folder), progress=False
+        ...     )
+        >>> record["train_loss"].shape
+        (2,)
     """
     store = store or Store()
     record = find_record(experiment, store)
@@ -159,6 +183,11 @@ def load_or_run_all(
     Several processes may be given the same experiments: each takes those that no other is at, and
     waits at the end for what the others have not finished. All go through the list in order, so
     that what shares a training run should stand together.
+
+    Args:
+        experiments: What is measured.
+        store: As in :func:`load_or_run`.
+        options: ``device`` and ``progress``, likewise.
     """
     store, waiting = store or Store(), list(enumerate(experiments))
     found: dict[int, Record] = {}

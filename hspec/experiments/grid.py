@@ -30,7 +30,14 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """Experiments by their cell, and the axes in ascending order."""
+    """Experiments by their cell, and the axes in ascending order.
+
+    Attributes:
+        repeats: 0, 1, …: training runs that differ in their seeds.
+        per_class: Training examples per class.
+        epochs: After which the nets are measured.
+        experiments: One a :class:`Cell`.
+    """
 
     repeats: tuple[int, ...]
     per_class: tuple[int, ...]
@@ -89,8 +96,18 @@ def grid(
             fits any other part.
         repeats: Training runs with other initial weights, orders and samples.
 
-    Raises ValueError for an epoch that is not on the ladder, for an empty axis, or for a recipe
-    without epochs.
+    Raises:
+        ValueError: An epoch is not on the ladder, an axis is empty, or the recipe has no epochs.
+
+    Example:
+        >>> from hspec.experiments import Recipe, Setting, measure
+        >>> @measure(version=1)
+        ... def loss(task, *, epoch: int):
+        ...     return {"loss": task.risk(step=task.step_after(epoch)).loss}
+        >>> base = Setting(recipe=Recipe(epochs=10))
+        >>> plane = grid(loss, base, per_class=[13, 136], epochs=[1, 5, 10])
+        >>> len(plane.experiments)
+        6
     """
     if base.recipe.epochs is None:
         raise ValueError("a grid over epochs needs a recipe with epochs, not steps")

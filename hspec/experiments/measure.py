@@ -78,5 +78,17 @@ class Measure:
 
 
 def measure(version: int, result: type[Record] = Record) -> Callable[[Callable], Measure]:
-    """Makes a :class:`Measure` of the function that ``@measure(version=1)`` stands before."""
+    """Makes a :class:`Measure` of the function that ``@measure(version=1)`` stands before.
+
+    Args:
+        version: Counts in the keys of its records.
+        result: The type of its records.
+
+    Example:
+        >>> @measure(version=1)
+        ... def sizes(task, *, split: str = "train"):
+        ...     return {"images": len(task.images(split))}
+        >>> sizes.name, sizes.complete({})
+        ('sizes', {'split': 'train'})
+    """
     return lambda function: Measure(function, version, result)

@@ -49,9 +49,11 @@ class Record:
     A measure may have a type of record of its own (:class:`hspec.experiments.measure.Measure`),
     whose attributes are what it measured.
 
-    meta has the keys measure, version, setting and options, whose digest is key; images, the
-    fingerprint of each sample that was looked at; packages, revision, device, seconds, written;
-    arrays and checksum.
+    Attributes:
+        arrays: What was measured, by name; ``record[name]`` is short for it.
+        meta: measure, version, setting and options, whose digest is key; images, the fingerprint of
+            each sample that was looked at; packages, revision, device, seconds, written; arrays and
+            checksum.
     """
 
     arrays: dict[str, np.ndarray]

@@ -65,15 +65,28 @@ def build(
 ) -> nn.Module:
     """A fresh float32 net on the CPU, (N, in_channels, image_size, image_size) → (N, num_classes).
 
-    name: a key of `MODELS`, or "mlp:" and the hidden widths: "mlp:20", "mlp:800-450", "mlp:2048x8".
-    width: multiplies every hidden width or channel count. norm: "batch" | "none"; None takes the
-    net's published form, "none" for MLPs and SqueezeNet and "batch" for the others. activation:
-    "relu", or a
-    smooth one for tests. init: a rule of `INITS` for the initial weights. Every weight comes from
-    `generator`; the global random state is left as it was.
+    Args:
+        name: A key of `MODELS`, or "mlp:" and the hidden widths: "mlp:20", "mlp:800-450",
+            "mlp:2048x8".
+        in_channels: Of the images.
+        num_classes: C, the number of logits.
+        image_size: Pixels along an edge of the square images.
+        generator: Every weight comes from it; the global random state is left as it was.
+        width: Multiplies every hidden width or channel count.
+        norm: "batch" or "none"; None takes the net's published form, "none" for MLPs and SqueezeNet
+            and "batch" for the others.
+        activation: "relu", or a smooth one for tests.
+        init: A rule of `INITS` for the initial weights.
 
-    Raises ValueError for an unknown name, norm, activation or init, a width that is not positive,
-    or too small an image.
+    Raises:
+        ValueError: name, norm, activation or init is unknown, the width is not a positive number,
+            the image is too small, or there is no channel or only one class.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> net = build("mlp:20", in_channels=1, num_classes=10, image_size=28, generator=generator)
+        >>> count_parameters(net)
+        15910
     """
     is_mlp = is_perceptron(name)
     if norm is None:
@@ -99,8 +112,19 @@ def build(
 def check_net(name: str, image_size: int, width: float, norm: str, init: str) -> None:
     """Refuse what :func:`build` could not make of images of that size, before there are any.
 
-    Raises ValueError for an unknown name, norm or init, a width that is not a positive number, or
-    too small an image.
+    Args:
+        name: Of the net, as in :func:`build`; so are the others.
+        image_size: Pixels along an edge of the images.
+        width: Multiplier of widths.
+        norm: "batch" or "none".
+        init: A rule of `INITS`.
+
+    Raises:
+        ValueError: name, norm or init is unknown, the width is not a positive number, or the image
+            is too small.
+
+    Example:
+        >>> check_net("vgg11", 32, 1.0, "batch", "He")
     """
     is_mlp = is_perceptron(name)
     if not is_mlp and name not in MODELS:
@@ -125,10 +149,20 @@ def check_net(name: str, image_size: int, width: float, norm: str, init: str) ->
 
 
 def model_version(name: str) -> int:
-    """Which meaning of a net's name this is; 1 unless its `Architecture` says otherwise."""
+    """Which meaning of a net's name this is; 1 unless its `Architecture` says otherwise.
+
+    Example:
+        >>> model_version("mlp:20")
+        1
+    """
     return MODELS[name].version if name in MODELS else 1
 
 
 def count_parameters(net: nn.Module) -> int:
-    """p: the number of trainable parameters, shared ones counted once."""
+    """p: the number of trainable parameters, shared ones counted once.
+
+    Example:
+        >>> count_parameters(nn.Linear(784, 20))
+        15700
+    """
     return sum(p.numel() for p in net.parameters() if p.requires_grad)

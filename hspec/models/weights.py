@@ -28,13 +28,27 @@ def load_weights(
 ) -> None:
     """Put the weights of a file into `net`, in place, or raise and leave it as it was.
 
-    path: a file of `torch.save` (a state dict, alone or under "state_dict") or an .npz. sha256: of
-        the file,
-    in hexadecimal digits. outputs: which of the file's logits the net has, where it has fewer: the
-    rows of the last layer that are taken. Names may begin with "module." (of a parallel net) and
-    "linear." (for "fc.").
+    Args:
+        net: Its state dict has the names of the file's tensors; these may begin with "module." (of
+            a parallel net) and "linear." (for "fc.").
+        path: A file of `torch.save` (a state dict, alone or under "state_dict"), an .npz or a
+            .safetensors.
+        sha256: Of the file, in hexadecimal digits.
+        outputs: Which of the file's logits the net has, where it has fewer: the rows of the last
+            layer that are taken.
 
-    Raises `WeightsError` for a file that is absent, has another checksum or does not fit.
+    Raises:
+        WeightsError: The file is absent, has another checksum or does not fit.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> net, trained = nn.Linear(2, 1), nn.Linear(2, 1)
+        >>> with TemporaryDirectory() as folder:
+        ...     file = Path(folder, "trained.pt")
+        ...     torch.save(trained.state_dict(), file)
+        ...     load_weights(net, file, hashlib.sha256(file.read_bytes()).hexdigest())
+        >>> torch.equal(net.weight, trained.weight)
+        True
     """
     own, path = net.state_dict(), Path(path)
     given = {_renamed(name): value for name, value in read_weights(path, sha256).items()}

@@ -42,6 +42,21 @@ def probe_log_densities(
 
     The shift ε‖A‖ is each probe's own; ‖A‖, its largest node, differs little among them.
 
+    Args:
+        measure: Of n_v probes.
+        log10_t: Decimal logarithms of |λ|, of any shape.
+        sign: 1 for the positive eigenvalues, −1 for the negative ones.
+        width: σ of the Gaussian kernel, in decades.
+        epsilon: What lies within ε‖A‖ of zero is not resolved.
+
+    Example:
+        >>> import numpy as np
+        >>> from hspec.linalg import SpectralMeasure
+        >>> halves = [[0.5, 0.5], [0.5, 0.5]]
+        >>> measure = SpectralMeasure([[0.01, 1.0], [0.02, 1.0]], halves, halves, 4)
+        >>> probe_log_densities(measure, np.linspace(-3, 1, 5), sign=1, width=0.1).shape
+        (2, 5)
+
     Source: P20, C.7.
     """
     return _by_probe(measure, lambda one: one.log_density(log10_t, sign, width, epsilon))

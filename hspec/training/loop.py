@@ -32,18 +32,36 @@ def train(
 ) -> TrainingRun:
     """Train a copy of `model`, on its device, by `recipe`; checkpoints and state go to `folder`.
 
-    checkpoints: steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of
-    each), "ladder" (the ends of epochs 1, 2, 5, 10, 20, 50, …), "last", or several of these; the
-    last is always kept.
-    test_set: evaluated after each epoch. save_every: seconds between two savings of the state.
-    progress: draw a bar.
-
     Called again after any interruption, a kill included, it goes on from the last saved state and
     ends with the same bits as an uninterrupted run on the same machine; called after the end, it
     returns at once. Asked then for a checkpoint that was not kept, it trains again from the start.
 
-    Raises `Diverged` where the loss stops being finite (the last good state is kept),
-    `CheckpointError` where the folder cannot be written, or holds a damaged file or another run.
+    Args:
+        model: Is left as it was.
+        train_set: What it is trained on.
+        recipe: How.
+        folder: For checkpoints and state; made where it is not there.
+        checkpoints: Steps to keep: numbers of updates (0 is the initial net), "epoch" (the end of
+            each), "ladder" (the ends of epochs 1, 2, 5, 10, 20, 50, …), "last", or several of
+            these. The last is always kept.
+        test_set: Evaluated after each epoch.
+        progress: Draw a bar.
+        save_every: Seconds between two savings of the state.
+
+    Raises:
+        Diverged: The loss stops being finite; the last good state is kept.
+        CheckpointError: The folder cannot be written, or holds a damaged file or another run.
+        ValueError: A checkpoint lies beyond the run.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from hspec.data import load
+        >>> digits = load("digits", per_class=5, image_size=8)
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        >>> with TemporaryDirectory() as folder:
+        ...     run = train(net, digits, Recipe(epochs=2), folder, progress=False)
+        >>> run.steps, run.history["train_loss"].shape
+        ((2,), (2,))
 
     Source: P20 (training recipe)
     """
@@ -85,6 +103,10 @@ def wanted_steps(
 def ladder_epochs(epochs: int) -> tuple[int, ...]:
     """1, 2, 5, 10, 20, 50, … up to `epochs`, which ends it: moments of a training,
     even in their logarithms.
+
+    Example:
+        >>> ladder_epochs(30)
+        (1, 2, 5, 10, 20, 30)
     """
     rungs = (first * 10**power for power in range(len(str(epochs))) for first in (1, 2, 5))
     return (*(rung for rung in rungs if rung < epochs), epochs)

@@ -24,20 +24,36 @@ FEW_FOR_BATCH_NORM = 8
 class Recipe:
     """SGD with momentum and weight decay, the learning rate divided at given moments.
 
-    epochs or steps: the budget, one of the two; a step is one update.
-    drops: when the learning rate is multiplied by `drop_factor`: fractions of the budget (floats
-    between 0 and 1) or numbers of steps (ints ≥ 1); the update after so many steps is the first at
-    the lower rate.
-    seed: draws the order of the examples. batch_norm: "batch" (each mini-batch's own statistics,
-    differentiated through) | "population" (statistics of the training set, constants in the
-    gradient, recomputed every `population_every` steps from the whole set or its first
-    `population_size` examples).
-    smallest_batch: a last batch of fewer examples joins the one before it. Batch norm on two
-    examples spoils the running statistics, which are what the net is used with afterwards: `train`
-    warns below `FEW_FOR_BATCH_NORM`.
-
     The defaults are the papers', but for the budget and the learning rate, which they choose for
     each net and sample.
+
+    Attributes:
+        epochs: The budget, in passes over the set; or
+        steps: the budget in updates. One of the two is given.
+        batch_size: Examples in a mini-batch.
+        learning_rate: The initial one.
+        momentum: Of SGD, in [0, 1).
+        weight_decay: Of SGD.
+        drops: When the learning rate is multiplied by ``drop_factor``: fractions of the budget
+            (floats between 0 and 1) or numbers of steps (ints ≥ 1). The update after so many steps
+            is the first at the lower rate.
+        drop_factor: 0.1 divides by ten.
+        batch_norm: "batch" (each mini-batch's own statistics, differentiated through) or
+            "population" (statistics of the training set, constants in the gradient).
+        population_every: Steps after which population statistics are computed anew.
+        population_size: From so many examples, the first of the set; None: from all.
+        seed: Draws the order of the examples.
+        smallest_batch: A last batch of fewer examples joins the one before it. Batch norm on two
+            examples spoils the running statistics, which are what the net is used with afterwards:
+            `train` warns below `FEW_FOR_BATCH_NORM`.
+
+    Raises:
+        ValueError: A value is out of its range, or the budget is given twice or not at all.
+
+    Example:
+        >>> recipe = Recipe(epochs=200)
+        >>> recipe.total_steps(num_examples=1360)  # the last 80 make a batch of their own
+        2200
 
     Source: P20 (training recipe), GKX19 (population statistics)
     """

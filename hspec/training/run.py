@@ -18,13 +18,16 @@ from hspec.training.recipe import Recipe
 class TrainingRun:
     """What `train` leaves behind.
 
-    folder: where the checkpoints are; recipe: as trained; steps: the steps that can be loaded, in
-        order, the
-    last one always among them. history: numpy arrays; over steps (T,): "step_loss" and "step_error"
-    of the mini-batch before its update, and "learning_rate" of that update; over evaluations, at
-    the end of each
-    epoch and of the run (E,): "epoch_step", "train_loss" and "train_error" (means over the epoch's
-    mini-batches, as trained) and, with a test set, "test_loss" and "test_error" (eval mode).
+    Attributes:
+        folder: Where the checkpoints are.
+        recipe: As trained.
+        steps: The steps that can be loaded, in order; the last one is always among them.
+        history: Arrays over the T steps: "step_loss" and "step_error" of the mini-batch before its
+            update, and "learning_rate" of that update; and over the E evaluations, at the end of
+            each epoch and of the run: "epoch_step", "train_loss" and "train_error" (means over the
+            epoch's mini-batches, as trained) and, with a test set, "test_loss" and "test_error"
+            (eval mode).
+        identity: What makes two runs the same: recipe, initial model, data.
     """
 
     folder: Path
@@ -37,7 +40,8 @@ class TrainingRun:
         """A copy of `model`, in eval mode, with parameters and buffers after `step` updates
         ("last": all).
 
-        Raises `CheckpointError` where the file is missing, damaged, of another run, or holds NaN.
+        Raises:
+            CheckpointError: The file is missing, damaged, of another run, or holds NaN.
         """
         step = self.steps[-1] if step == "last" else step
         path = checkpoint_path(self.folder, step)
