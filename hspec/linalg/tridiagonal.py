@@ -61,7 +61,7 @@ def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") ->
         which: "largest", "smallest" or "both" (k at each end, 2k pairs).
 
     Returns:
-        The pairs, values descending, as the run has left them: their residuals tell which have
+        The pairs, values descending, as the run has left them. Their residuals tell which have
         converged.
 
     Raises:
