@@ -32,9 +32,17 @@ def shard(batches: Iterable, group: dist.ProcessGroup | None = None) -> Iterable
         batches: a list, or a DataLoader: each rank then loads all batches and evaluates its own.
         group: None for all processes.
 
-    Raises ValueError before `dist.init_process_group()`; for an iterator, which can be gone through
-    once only; and, on all ranks, where the list of one is another: together the shares would be no
-    sample, some examples twice in it and some left out.
+    Returns:
+        Of a list or tuple one of the same kind; of a DataLoader an iterable, which can be gone
+        through again and again.
+
+    Raises:
+        ValueError: before `dist.init_process_group()`; for an iterator, which can be gone through
+            once only; in a process that is no member of the group; and, on all ranks, where the
+            list of one is another: together the shares would be no sample, some examples twice in
+            it and some left out.
+        TypeError: for a group that is no process group.
+        ConnectionError: where lists are compared, for ranks that have ended or do not answer.
 
     Example:
         >>> import tempfile

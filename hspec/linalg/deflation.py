@@ -92,8 +92,23 @@ def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
     """Cosines of the principal angles between the spans of Q (p, k) and M (p, l): (min of the
     ranks,), descending.
 
-    The singular values of M̂ᵀQ̂, hats for orthonormal bases; their mean square is the subspaces'
-    overlap ‖M̂ᵀQ̂‖_F²/C.   Source: P19 (approximating the principal subspace by averaging).
+    The singular values of M̂ᵀQ̂, hats for orthonormal bases. 1 is a direction that both have, 0 one
+    at right angles to the other subspace. Their mean square is the subspaces' overlap
+    ‖M̂ᵀQ̂‖_F²/C, C the smaller dimension.
+
+    Args:
+        Q: (p, k) vectors of any lengths and angles: their span counts.
+        M: (p, l), of Q's dtype and device.
+
+    Raises:
+        ValueError: for blocks that do not fit each other, are not finite, or span nothing.
+
+    Example:
+        >>> I = torch.eye(3)
+        >>> print(subspace_cosines(I[:, :2], I[:, 1:]).round(6))
+        [1. 0.]
+
+    Source: P19 (approximating the principal subspace by averaging).
     """
     if Q.ndim != 2 or M.ndim != 2 or len(Q) != len(M):
         raise ValueError(

@@ -11,6 +11,25 @@ from hspec.linalg.pairs import EigenPairs
 class LowRank(LinearOperator):
     """F diag(s) Fᵀ with F (p, k) and s (k,) of any sign: A1, A2, B1 and their kin.
 
+    A product takes 2 p k multiplications a vector. The columns of F may have any lengths and
+    angles: `eigenvalues` and `eigenpairs` are exact all the same.
+
+    Args:
+        F: (p, k), float32 or float64; its dtype and device are the operator's.
+        s: (k,) weights, converted to F's dtype and device.
+        name: how it is called in formulas and messages.
+        exact: False where F was computed in reduced precision (see `LinearOperator`).
+
+    Raises:
+        ValueError: F and s do not fit each other, have entries that are not finite, or F is
+            neither float32 nor float64.
+
+    Example:
+        >>> F = torch.tensor([[3.0, 0.0], [4.0, 0.0], [0.0, 1.0]])
+        >>> A = LowRank(F, torch.tensor([1.0, -2.0]))
+        >>> print(A.shape, A.eigenvalues().round(6))
+        (3, 3) [25. -2.]
+
     Source: P18a, P20 (the decomposition of G): the means are few, so these spectra need no Lanczos.
     """
 

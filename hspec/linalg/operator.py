@@ -168,7 +168,24 @@ class Identity(LinearOperator):
 def identity(
     p: int, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
 ) -> LinearOperator:
-    """The p-by-p identity."""
+    """The p-by-p identity I, as an operator.
+
+    Sums need no call of it: `A + 0.1` is A + 0.1 I.
+
+    Args:
+        p: the dimension.
+        dtype: of the vectors it multiplies, torch.float32 or torch.float64.
+        device: where they are.
+
+    Raises:
+        ValueError: p below 1, or another dtype.
+
+    Example:
+        >>> print(2.0 * identity(3))
+        2 I
+        >>> (2.0 * identity(3)) @ torch.ones(3, dtype=torch.float64)
+        tensor([2., 2., 2.], dtype=torch.float64)
+    """
     return Identity(p, dtype, device, "I")
 
 

@@ -17,8 +17,13 @@ def ritz_values(A: LinearOperator | Tensor, M: Tensor) -> np.ndarray:
     their sum tr(M̂ᵀ A M̂) the curvature that the span captures: over the sum of A's largest, the
     share of it.
 
+    Args:
+        A: symmetric operator, or dense symmetric matrix (p, p).
+        M: (p, k) vectors of any lengths and angles, or one (p,), of A's dtype and device: their
+            span counts.
+
     Raises:
-        ValueError: for an M that does not fit A, or spans nothing.
+        ValueError: for an M that does not fit A, is not finite, or spans nothing.
 
     Source: P19 (approximating the principal subspace by averaging); Cauchy's interlacing theorem.
 

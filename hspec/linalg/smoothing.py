@@ -57,6 +57,16 @@ def log_density(
 def noise_floor(measure: SpectralMeasure, precision: str = "float32") -> float:
     """eps · ‖A‖: products in that precision say nothing about eigenvalues smaller than this;
     draw none below it.
+
+    ‖A‖ is the measure's largest |node|, so the floor is in the eigenvalues' units.
+
+    Args:
+        measure: of the matrix whose products were taken.
+        precision: NumPy's name of the dtype they were taken in: "float32" or "float64".
+
+    Example:
+        >>> print(f"{noise_floor(SpectralMeasure.from_eigenvalues([-1.0, 0.0, 4.0])):.2e}")
+        4.77e-07
     """
     return float(np.finfo(precision).eps * max(np.abs(measure.support)))
 

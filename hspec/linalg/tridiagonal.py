@@ -57,11 +57,20 @@ def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") ->
 
     Args:
         tridiagonal: what `lanczos` returned.
-        k: number of pairs at an end, at most the number of steps.
+        k: number of pairs at an end. All pairs together are at most as many as the steps.
         which: "largest", "smallest" or "both" (k at each end, 2k pairs).
 
+    Returns:
+        The pairs, values descending, as the run has left them. Their residuals tell which have
+        converged.
+
     Raises:
-        ValueError: more pairs than steps, or a run without its basis.
+        ValueError: more pairs than steps, none at all, another `which`, or a run without its basis.
+
+    Example:
+        >>> run = lanczos(torch.diag(torch.tensor([1.0, 2.0, 4.0])), torch.ones(3), 3)
+        >>> print(eigenpairs_from(run, 2).values.round(4))
+        [4. 2.]
     """
     if tridiagonal.V is None:
         raise ValueError("This run kept no basis: run lanczos itself, which does.")

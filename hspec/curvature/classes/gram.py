@@ -83,6 +83,33 @@ def exact_knock_out_spectra(
 ) -> list[np.ndarray]:
     """`exact_gauss_newton_spectrum` for each of several ``without``, from one Gram matrix,
     which is what takes long.
+
+    Args:
+        risk: whose G it is; in one process.
+        knock_outs: for each spectrum the names among "A1", "A2", "B1", "B2" of the parts that are
+            left out; () for G itself.
+        memory_limit: bytes; None for the risk's memory budget.
+        check: compare the Gram matrix with a product by a random vector. False leaves that out.
+
+    Returns:
+        The eigenvalues that can be nonzero, (N·C,) descending float64, for each of `knock_outs` in
+        their order.
+
+    Raises:
+        MemoryError: with the size needed, above the limit; before anything is computed.
+        ValueError: for an unknown part, parts of a loss that has none (see `class_means`), or a
+            risk that several ranks share.
+        RuntimeError: where the check fails by either route.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> of_G, of_rest = exact_knock_out_spectra(risk, [(), ("A1",)])
+        >>> of_A1 = A1(class_means(risk)).eigenvalues()
+        >>> bool(abs(of_G.sum() - of_rest.sum() - of_A1.sum()) < 1e-9)  # tr G = tr (G − A1) + tr A1
+        True
+
+    Source: P20's G at small N; Hadamard form from the outer-product structure of layers.
     """
     unknown = {name for without in knock_outs for name in without} - set(PARTS)
     if unknown:

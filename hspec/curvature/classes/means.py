@@ -283,7 +283,8 @@ def class_means(risk: Risk) -> ClassMeans:
     computed when asked for.
 
     Raises:
-        ValueError: for a loss other than the cross-entropy of one class index an example.
+        ValueError: for a loss other than the cross-entropy of one class index an example, or
+            weights that are cut up between ranks.
         MemoryError: where tables of (N, C) numbers do not fit.
 
     Source: P20, section 3.
@@ -300,7 +301,13 @@ def class_means(risk: Risk) -> ClassMeans:
 def delta_means(risk: Risk) -> ClassMeans:
     """δ_{c,c'} = mean over class c of √p_{n,c'} g_{n,c'}, and δ_c = mean over c'≠c of δ_{c,c'}.
 
-    Raises as `class_means` does.
+    .weights is N_c in every column (K, C), .class_weights (C − 1) N_c (K,), a row for each class
+    present. Vectors are computed when asked for.
+
+    Raises:
+        ValueError: for a loss other than the cross-entropy of one class index an example, or
+            weights that are cut up between ranks.
+        MemoryError: where tables of (N, C) numbers do not fit.
 
     Source: P19, section 3.
 

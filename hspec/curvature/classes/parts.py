@@ -110,6 +110,22 @@ def _refuse_other_definition(means: ClassMeans, name: str, definition: str) -> N
 def A1(means: ClassMeans) -> LinearOperator:
     """A1 = Σ_c (p_c/N) g_c g_cᵀ (p, p), class means; rank ≤ C; means = class_means(risk).
 
+    p_c = Σ_{c'≠c} p_{c,c'} and p_{c,c'} = Σ_n p_{n,c'} over class c, so that p_c/N is the share of
+    probability that falls on wrong labels of examples of class c.
+
+    Returns:
+        `LowRank`, where its vectors (one a class) fit in the risk's memory budget; else an operator
+        whose products go through the data. Both have `.eigenvalues()`, exact and descending.
+
+    Raises:
+        ValueError: means of `delta_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> A1(class_means(risk)).eigenvalues().shape
+        (3,)
+
     Source: P20, G_class; P18a.
     """
     return _level(means, "class", "A1", "2020")
@@ -118,6 +134,25 @@ def A1(means: ClassMeans) -> LinearOperator:
 def A2(means: ClassMeans) -> LinearOperator:
     """A2 = Σ_c (p_{c,c}/N) g_{c,c} g_{c,c}ᵀ (p, p), the c' = c means; rank ≤ C; means =
     class_means(risk).
+
+    p_{c,c} = Σ_n p_{n,c} over class c. Since Σ_{c'} p_{n,c'} g_{n,c'} = 0 for each example,
+    p_{c,c} g_{c,c} = −p_c g_c: A2 has the directions of A1, with other weights.
+
+    Returns:
+        As `A1`, of one vector a class.
+
+    Raises:
+        ValueError: means of `delta_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> means = class_means(risk)
+        >>> own = means.own_weights[:, None] * means.vectors("own")[:, 0]
+        >>> torch.allclose(own, -means.class_weights[:, None] * means.class_vectors)
+        True
+        >>> A2(means).eigenvalues().shape
+        (3,)
 
     Source: P20, G_{c=c'}; P18a.
     """
@@ -128,6 +163,22 @@ def B1(means: ClassMeans) -> LinearOperator:
     """B1 = Σ_c (1/N) Σ_{c'≠c} p_{c,c'} (g_{c,c'} − g_c)(·)ᵀ (p, p), cross-class spread; rank ≤
     C(C−2).
 
+    (·)ᵀ repeats the vector before it. Each class has C − 1 such vectors, whose mean, weighted by
+    p_{c,c'}, is zero. means = class_means(risk).
+
+    Returns:
+        As `A1`, of C − 1 vectors a class.
+
+    Raises:
+        ValueError: means of `delta_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> values = B1(class_means(risk)).eigenvalues()
+        >>> values.shape, bool(abs(values[3:]).max() < 1e-9)  # C(C−1) vectors, of rank C(C−2)
+        ((6,), True)
+
     Source: P20, G_cross; P18a.
     """
     return _level(means, "cross", "B1", "2020")
@@ -137,6 +188,25 @@ def B2(risk: Risk, means: ClassMeans) -> LinearOperator:
     """B2 = (1/N) Σ_n Σ_{c'} p_{n,c'} (g_{n,c'} − g_{c(n),c'})(·)ᵀ = G − A1 − A2 − B1, within-class
     spread.
 
+    (·)ᵀ repeats the vector before it. It is computed by itself, not as that difference; a
+    product costs about what a product with G does. Its rank grows with N: `slq` and `eigsh` give
+    its spectrum.
+
+    Args:
+        risk: whose G it is a part of.
+        means: class_means(risk), of this very risk.
+
+    Raises:
+        ValueError: means of another risk, or of `delta_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> means, v = class_means(risk), torch.randn(15, dtype=torch.float64)
+        >>> rest = gauss_newton(risk) - A1(means) - A2(means) - B1(means)
+        >>> torch.allclose(B2(risk, means) @ v, rest @ v)
+        True
+
     Source: P20, G_within; P18a.
     """
     return _within(risk, means, "B2", "2020")
@@ -144,6 +214,21 @@ def B2(risk: Risk, means: ClassMeans) -> LinearOperator:
 
 def G0(means: ClassMeans) -> LinearOperator:
     """G0 = Σ_c π_c δ_{c,c} δ_{c,c}ᵀ (p, p), π_c = N_c/N; rank ≤ C; means = delta_means(risk).
+
+    The counterpart of P20's A2, by means of √p_{n,c'} g_{n,c'} in which all examples of a class
+    weigh alike.
+
+    Returns:
+        As `A1`, of one vector a class.
+
+    Raises:
+        ValueError: means of `class_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> G0(delta_means(risk)).eigenvalues().shape
+        (3,)
 
     Source: P19, section 3.
     """
@@ -153,6 +238,20 @@ def G0(means: ClassMeans) -> LinearOperator:
 def G1(means: ClassMeans) -> LinearOperator:
     """G1 = (C−1) Σ_c π_c δ_c δ_cᵀ (p, p); rank ≤ C; means = delta_means(risk).
 
+    π_c = N_c/N, and δ_c is the mean of δ_{c,c'} over c' ≠ c. The counterpart of P20's A1.
+
+    Returns:
+        As `A1`, of one vector a class.
+
+    Raises:
+        ValueError: means of `class_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> G1(delta_means(risk)).eigenvalues().shape
+        (3,)
+
     Source: P19, section 3.
     """
     return _level(means, "class", "G1", "2019")
@@ -160,6 +259,22 @@ def G1(means: ClassMeans) -> LinearOperator:
 
 def G2(means: ClassMeans) -> LinearOperator:
     """G2 = Σ_c π_c Σ_{c'≠c} (δ_{c,c'} − δ_c)(·)ᵀ (p, p); rank ≤ C(C−2); means = delta_means(risk).
+
+    (·)ᵀ repeats the vector before it, π_c = N_c/N. The spread of the cross-class means about their
+    class mean, and the counterpart of P20's B1.
+
+    Returns:
+        As `A1`, of C − 1 vectors a class.
+
+    Raises:
+        ValueError: means of `class_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> values = G2(delta_means(risk)).eigenvalues()
+        >>> values.shape, bool(abs(values[3:]).max() < 1e-9)  # C(C−1) vectors, of rank C(C−2)
+        ((6,), True)
 
     Source: P19, section 3.
     """
@@ -170,7 +285,21 @@ def G12(means: ClassMeans) -> LinearOperator:
     """G1+2 = Σ_c π_c Σ_{c'} δ_{c,c'} δ_{c,c'}ᵀ = G0 + G1 + G2 = G − G3 (p, p); means =
     delta_means(risk).
 
-    What the cross-class means alone make of G: λ_k(G) ≥ λ_k(G1+2) ≥ λ_k(G1) for every k.
+    What the cross-class means alone make of G: λ_k(G) ≥ λ_k(G1+2) ≥ λ_k(G1) for every k. Its rank
+    is at most C². π_c = N_c/N.
+
+    Returns:
+        As `A1`, of C vectors a class.
+
+    Raises:
+        ValueError: means of `class_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> means, v = delta_means(risk), torch.randn(15, dtype=torch.float64)
+        >>> torch.allclose(G12(means) @ v, (G0(means) + G1(means) + G2(means)) @ v)
+        True
 
     Source: P19, figure 7.
     """
@@ -180,6 +309,23 @@ def G12(means: ClassMeans) -> LinearOperator:
 def G3(risk: Risk, means: ClassMeans) -> LinearOperator:
     """G3 = Σ_c π_c Σ_{c'} Cov_{n of c}(δ_{n,c'}) = G − G0 − G1 − G2 (p, p); means =
     delta_means(risk).
+
+    Cov_{n of c} is the covariance over the examples of class c, π_c = N_c/N. It is computed by
+    itself, not as that difference; a product and the spectrum are as for `B2`.
+
+    Args:
+        risk: whose G it is a part of.
+        means: delta_means(risk), of this very risk.
+
+    Raises:
+        ValueError: means of another risk, or of `class_means`.
+
+    Example:
+        >>> batch = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+        >>> risk = Risk.from_module(torch.nn.Linear(4, 3), [batch], dtype=torch.float64)
+        >>> means, v = delta_means(risk), torch.randn(15, dtype=torch.float64)
+        >>> torch.allclose(G3(risk, means) @ v, (gauss_newton(risk) - G12(means)) @ v)
+        True
 
     Source: P19, section 3.
     """
