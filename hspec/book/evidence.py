@@ -10,7 +10,10 @@ from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.averaging.verdict import verdict_averaging
 from hspec.chapters.batch_norm.verdict import at_last_common_step, verdict_outliers
 from hspec.chapters.bulk_and_outliers.measure import bulk_and_outliers
-from hspec.chapters.bulk_and_outliers.verdict import verdict_bulk_and_outliers
+from hspec.chapters.bulk_and_outliers.verdict import (
+    verdict_bulk_and_outliers,
+    verdict_training_alone,
+)
 from hspec.chapters.class_means.measure import class_structure
 from hspec.chapters.class_means.verdict import verdict_class_structure
 from hspec.chapters.class_structure_everywhere.measure import layer_structure
@@ -37,12 +40,14 @@ from hspec.chapters.second_moment.verdict import verdict_second_moment
 from hspec.chapters.upper_tail.measure import upper_tail
 from hspec.chapters.upper_tail.verdict import verdict_upper_tail
 from hspec.experiments import CLAIMS, Record, Store, Verdict
+from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.films import published_films
 from hspec.experiments.grid import present, published_grid
 from hspec.experiments.level_spectra import level_spectra
 from hspec.experiments.scale import of_the_papers
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.keys import digest
+from hspec.papers.outliers import outliers_of_the_papers
 
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
@@ -86,8 +91,11 @@ def net_of(record: Record) -> str:
     return digest(of | {"recipe": of["recipe"] | {"seed": None}})
 
 
-def _by_scale(result: Judged) -> tuple[bool, int, int, float]:
-    return result.of_the_papers, *result.record.evidence
+def _by_scale(result: Judged) -> tuple:
+    """Of nets with the same evidence the one that says least for the claim is the first."""
+    holding = sum(verdict.outcome == OUTCOMES[0] for verdict in result.verdicts)
+    against = result.outcome == OUTCOMES[1]
+    return result.of_the_papers, *result.record.evidence, against, -holding, result.net
 
 
 def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
@@ -96,6 +104,8 @@ def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
             yield record, verdict(record)
     for records in _by_net(store.published_records(layer_structure)):
         yield records[0], verdict_layers(records)
+    for record in outliers_of_the_papers(store):
+        yield record, verdict_training_alone(record)
     for measure, verdict in ONE_GRID.items():
         grid, records = published_grid(store, measure)
         if grid is not None:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from hspec.book.judged import Judged
 from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.averaging.verdict import across_scales as why_averages
+from hspec.chapters.bulk_and_outliers.verdict import across_scales as why_gaps
 from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.class_structure_everywhere.verdict import across_scales as why_layers
+from hspec.chapters.class_structure_everywhere.verdict import of_training
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.hierarchy.verdict import across_scales as why_clusters
 from hspec.chapters.kronecker.measure import layer_curvature
@@ -18,13 +20,17 @@ from hspec.chapters.outlier_ownership.verdict import across_scales as why_owners
 from hspec.experiments import Record, Store, Verdict
 from hspec.experiments.claims import MARKS
 from hspec.experiments.measure import Measure
+from hspec.experiments.one_thing import one_thing_apart
 from hspec.figures.tables import typeset
+from hspec.papers.outliers import with_top
 
 # What is known of the reason, from all records of a measure that come with the book.
 REASONS: dict[str, tuple[Measure, Callable[[Sequence[Record]], str]]] = {
+    "P18-1": (ownership, lambda records: why_gaps([with_top(record) for record in records])),
     "P18-2": (ownership, why_owners),
     "P18-6": (class_geometry, why_clusters),
     "P19-1": (averaging, why_averages),
+    "P20-1": (layer_structure, lambda records: of_training(one_thing_apart(records, "updates"))),
     "P20-2": (layer_structure, why_layers),
     "P20-4": (layer_curvature, why_products),
 }

@@ -4,6 +4,8 @@ the papers' nets first.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hspec.book.evidence import judged
@@ -112,30 +114,39 @@ INTRODUCTION = """\
 What the results that come with this book say of every claim, one line each{waiting}. A claim is
 judged by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
 does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold; the number shown
-is the one that decides, of the first net that the line names. The criteria are
-this book's own, and the chapter says them beside each number. *Full width* is a net of the papers
-on their data; `--profile paper` behind a command runs its chapter so. *Toy* is a narrow net on
+is the one that decides, of the net that the line names, which is the largest. Of the papers' other
+nets the line says how many of them say what, and the list at the end which. The criteria are this
+book's own, and the chapter says them beside each number. *Full width* is a net of the papers on
+their data; `--profile paper` behind a command runs its chapter so. *Toy* is a narrow net on
 scanned digits, the scale of the chapters' own runs: the answer where nothing larger was measured.
 This page is made from the stored results, whatever the scale at which the other pages were run."""
 
 
 def _row(claim: str, found: list[Judged]) -> str:
     origin = ORIGINS[claim]
-    papers = next((r for r in found if r.of_the_papers), None)
+    of_papers = [r for r in found if r.of_the_papers]
+    papers = next(iter(of_papers), None)
     smaller = next((r for r in found if not r.of_the_papers), None)
     first = papers or smaller
     stated = typeset(CLAIMS[claim].rstrip("."))
     cells = [
         f"**{claim}** [{stated}](../notebooks/{origin.chapter}.ipynb)<br>"
         f"{{ref}}`figure <fig-{origin.figure}>` · `hspec run {origin.chapter}`",
-        *(
-            "–" if r is None else f"{r.chip}<br><small>{_named(r)}</small>"
-            for r in (papers, smaller)
-        ),
+        _cell(papers, of_papers[1:]),
+        _cell(smaller),
         "not decided yet" if first is None else typeset(_number(first)),
         typeset(origin.published),
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _cell(result: Judged | None, others: Sequence[Judged] = ()) -> str:
+    """What a net says, and how many others say what."""
+    if result is None:
+        return "–"
+    marks = [f"{mark} {n}" for mark, n in Counter(r.chip[0] for r in others).items()]
+    also = f"; {counted(len(others), 'other net')}: {', '.join(marks)}" if others else ""
+    return f"{result.chip}<br><small>{_named(result)}{also}</small>"
 
 
 def _named(result: Judged) -> str:

@@ -29,8 +29,9 @@ WITH_NORM = Setting(
     recipe=Recipe(steps=FRAMES[-1], learning_rate=0.1, drops=()),
     checkpoints=FRAMES,
 )
-# The end of each of five epochs of 391 updates, 515 of the paper, and 100 of ours.
-EARLY = replace(
+# Two epochs of 391 updates, and five: the end of each, 515 of the paper, and 100 of ours.
+EARLY = replace(with_recipe(WITH_NORM, steps=782), checkpoints=(0, 100, 391, 515, 782))
+FIVE_EPOCHS = replace(
     with_recipe(WITH_NORM, steps=1955), checkpoints=(0, 100, 391, 515, 782, 1173, 1564, 1955)
 )
 # Long enough that the outliers converge: the run says of each whether it has.
@@ -53,25 +54,33 @@ def film_of(
     return PublishedNet(f"ResNet-32, CIFAR-10, 50,000 images, {title}", cost, experiments)
 
 
-def early_film() -> PublishedNet:
-    """The first five epochs with batch norm; its losses, a frame of the net as it is used, and
+def early_film(setting: Setting, cost: float) -> PublishedNet:
+    """The first epochs with batch norm; its losses, a frame of the net as it is used, and
     one over three times the sample.
     """
-    film = film_of(EARLY, "batch norm, 1,955 steps", 1e14, SHORT_FRAME)
+    title = f"batch norm, {setting.recipe.steps:,} steps"
+    film = film_of(setting, title, cost, SHORT_FRAME)
     others = {
-        "training": Experiment(loss_curves, EARLY),
-        "larger-515": frame(EARLY, 515, LARGER_SAMPLE),
-        "eval-515": frame(EARLY, 515, SHORT_FRAME, "eval"),
+        "training": Experiment(loss_curves, setting),
+        "larger-515": frame(setting, 515, LARGER_SAMPLE),
+        "eval-515": frame(setting, 515, SHORT_FRAME, "eval"),
     }
     return replace(film, experiments={**film.experiments, **others})
 
 
 FILMS: dict[str, PublishedNet] = {
-    "resnet32-early": early_film(),
+    "resnet32-early": early_film(EARLY, 1e14),
     "resnet32-early-without-norm": film_of(
-        replace(without_norm(with_recipe(EARLY, steps=782), 0.03), checkpoints=(100, 515, 782)),
+        replace(without_norm(EARLY, 0.03), checkpoints=(100, 515, 782)),
         "no batch norm, 782 steps",
         1e14,
+        SHORT_FRAME,
+    ),
+    "resnet32-five-epochs": early_film(FIVE_EPOCHS, 2.5e14),
+    "resnet32-five-epochs-without-norm": film_of(
+        replace(without_norm(FIVE_EPOCHS, 0.03), checkpoints=(100, 515, 1955)),
+        "no batch norm, 1,955 steps",
+        2.5e14,
         SHORT_FRAME,
     ),
     "resnet32-film": film_of(WITH_NORM, "batch norm, 7,000 steps", 5e14),

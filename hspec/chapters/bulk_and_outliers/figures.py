@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
+from hspec.experiments.scale import misfit, net_name
 from hspec.figures.densities import density_floor, density_line
-from hspec.figures.style import COLOURS, panels, rank_axis, spikes
+from hspec.figures.style import COLOURS, SERIES, panels, rank_axis, spikes
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
+
+FEW = 4  # lines in a figure whose legend stands among them
 
 
 def bulk_beside_outliers(records: list[Record], preset: str = "P20") -> Figure:
@@ -57,25 +63,29 @@ def row_name(record: Record) -> str:
     return f"{record.setting.dataset}, {record.options['split']}"
 
 
-def largest_eigenvalues(records: list[Record]) -> Figure:
+def net_row(record: Record) -> str:
+    """Net, data set and sample, where records are of several nets."""
+    found = f"{net_name(record)}, {record.setting.dataset}, N = {record.num_examples:,}"
+    return found + misfit([record])
+
+
+def largest_eigenvalues(records: list[Record], name: Callable[[Record], str] = row_name) -> Figure:
     """The largest eigenvalues that have converged, in order,
     with the place where C outliers would end.
     """
-    figure, (axis,) = panels(1, 1, width=6.4, height=3.2)
-    for record, colour, marker in zip(
-        records, ("Hess", "H", "G", "A1", "A2", "B1"), "osD^vP", strict=False
-    ):
+    many = len(records) > FEW  # among so many lines there is no place for the legend
+    figure, (axis,) = panels(1, 1, width=6.4, height=3.2 + many * (0.4 + 0.22 * len(records)))
+    looks = zip(cycle(SERIES), cycle("osD^vPX"), strict=True)
+    for record, (colour, marker) in zip(records, looks, strict=False):
         top, count = record["top"], record.num_classes
         rank = np.arange(1, len(top) + 1)
-        axis.semilogy(
-            rank, top, marker, color=COLOURS[colour], markersize=4, label=row_name(record)
-        )
+        axis.semilogy(rank, top, f"{marker}:", color=colour, markersize=4, label=name(record))
     axis.axvline(
         count + 0.5, color=COLOURS["neutral"], linewidth=1, linestyle="--", label=f"C = {count}"
     )
     rank_axis(axis)
     axis.set_ylabel(r"eigenvalue $\lambda_k$ of Hess")
-    axis.legend()
+    axis.legend(**(dict(loc="upper center", bbox_to_anchor=(0.5, -0.18)) if many else {}))
     return figure
 
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
+from scipy.stats import kendalltau
 
 from hspec.experiments.claims import OUTCOMES, Verdict, finding, judge
 from hspec.experiments.records import Record
-from hspec.experiments.scale import net_name
+from hspec.experiments.scale import misfit, net_name
 from hspec.experiments.uncertainty import ONE_NET
+from hspec.words import counted
 
 CLEAR_GAP = 1.25  # a largest ratio below this is no gap: the eigenvalues then fall off evenly
 NEARLY = 0.2  # relative: "about C"
+SURE = 0.05  # a p-value below which a relation is told
 
 
 def verdict_bulk_and_outliers(records: list[Record]) -> list[Verdict]:
     """One verdict a data set and split."""
     return [_verdict(record) for record in records]
+
+
+def verdict_training_alone(record: Record) -> list[Verdict]:
+    """The same of a net whose test images were not measured: half of the claim."""
+    (row,) = verdict_bulk_and_outliers([record])
+    value = f"not measured; over training images {row.value}"
+    test = replace(row, quantity=row.quantity.replace(", train:", ", test:"), value=value)
+    return [row, replace(test, outcome=OUTCOMES[2], margin="test images were not measured")]
 
 
 def _verdict(record: Record) -> Verdict:
@@ -86,12 +100,53 @@ def gap_ratios(eigenvalues: np.ndarray, num_classes: int) -> np.ndarray:
     return top[:-1] / top[1:]
 
 
-def findings(records: list[Record]) -> list[str]:
-    """In this run: where the largest gap is, one sentence a record, at most four of them."""
+def findings(records: list[Record], of_papers: Sequence[Record] = ()) -> list[str]:
+    """In this run: where the largest gap is, in one sentence of all the papers' nets, and one a
+    record; at most four of them.
+    """
+    each = zip(records, verdict_bulk_and_outliers(records), strict=True)
+    return [*_together(of_papers), *(_finding(*one) for one in each)][:4]
+
+
+def _together(records: Sequence[Record]) -> list[str]:
+    if not records:
+        return []
+    counts = [outlier_count(record["top"], record.num_classes) for record in records]
+    places = "; ".join(
+        f"{net_name(r)}, {r.setting.dataset}, $N = {r.num_examples:,}${misfit([r])}: "
+        f"$k = {k}$ ({ratio:.2f})"
+        for r, (k, ratio) in zip(records, counts, strict=True)
+    )
     return [
-        _finding(record, verdict)
-        for record, verdict in zip(records, verdict_bulk_and_outliers(records), strict=True)
-    ][:4]
+        finding(
+            "Where $\\lambda_k / \\lambda_{k+1}$ is largest in the papers' nets, and how large it "
+            f"is there, over training images: {places}.",
+            *verdict_bulk_and_outliers(list(records)),
+        )
+    ]
+
+
+def across_scales(records: Sequence[Record]) -> str:
+    """How the place of the gap goes with how far the net was trained, over the records of nets
+    whose largest eigenvalues reach beyond C.
+    """
+    gaps = [best_gaps(r["top"], r.num_classes, _slack(r.num_classes)) for r in records]
+    lead = np.array([np.log(near[1]) / np.log(elsewhere[1]) for near, elsewhere in gaps])
+    losses = np.array([float(r["loss"]) for r in records])
+    found = kendalltau(losses, lead)
+    related = found.pvalue < SURE
+    return (
+        f"Of {counted(len(records), 'stored training Hessian')} {int((lead > 1).sum())} have their "
+        "largest gap near $C$. How much larger it is than the largest one elsewhere, as a ratio of "
+        "logarithms, is compared with the loss that the training has reached: Kendall's "
+        f"$\\tau = {found.statistic:.2f}$ ($p = {found.pvalue:.2g}$). "
+        + (
+            f"It {'falls' if found.statistic < 0 else 'grows'} with the loss. Widths, data and "
+            "lengths of training differ at once, so this is no proof of a cause."
+            if related
+            else "No relation is seen among so few nets; width and data differ at once."
+        )
+    )
 
 
 def _finding(record: Record, verdict: Verdict) -> str:
