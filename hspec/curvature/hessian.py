@@ -137,7 +137,7 @@ def split_product(risk: Risk, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Args:
         risk: whose Hess, G and H = Hess − G they are.
-        X: a vector (p,) or a block of columns (p, k), k ≥ 1, of the risk's dtype and device.
+        X: a vector (p,) or a block of columns (p, k), of the risk's dtype and device.
 
     Returns:
         Three tensors of X's shape, with Hess X = G X + H X.
@@ -158,6 +158,8 @@ def split_product(risk: Risk, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Source: P20, section 2.
     """
     hessian(risk)._check(X, "multiplied by")
+    if not X.numel():
+        return X.clone(), X.clone(), X.clone()
     V = X.reshape(len(X), -1).T.contiguous()
     both = risk.graphs.apply(BatchGraph.split, V, (len(V), 2, risk.num_parameters)) / risk.num_terms
     H, G = (part.T.reshape(X.shape) for part in both.unbind(1))

@@ -44,9 +44,7 @@ def kfac(data: LayerData) -> Kronecker:
 
     Source: P20, definition 7.1; Martens and Grosse 2015.
     """
-    return Kronecker(
-        *_in_dtype(data, error_moment(data), feature_moment(data)), f"KFAC[{data.name}]"
-    )
+    return _product(data, error_moment(data), feature_moment(data), f"KFAC[{data.name}]")
 
 
 def cfac(data: LayerData) -> LinearOperator:
@@ -79,7 +77,7 @@ def cfac(data: LayerData) -> LinearOperator:
         errors = outer_products(data.weighted_errors[rows].flatten(0, 2), 1 / (n * T))
         features = outer_products(data.features[rows].flatten(0, 1), 1 / n)
         terms.append(n / N * Kronecker(errors, features, f"KFAC[{data.name}, {int(c)}]"))
-    return sum(terms[1:], terms[0]).named(f"CFAC[{data.name}]")
+    return _sum(data, terms, f"CFAC[{data.name}]")
 
 
 def cross_class_factors(data: LayerData) -> LinearOperator:
@@ -103,7 +101,7 @@ def cross_class_factors(data: LayerData) -> LinearOperator:
             features = outer_products((root * data.features[rows]).flatten(0, 1))
             name = f"KFAC[{data.name}, {int(c)}, {label}]"
             terms.append(weight / N * Kronecker(errors, features, name))
-    return sum(terms[1:], terms[0]).named(f"cross-class KFAC[{data.name}]")
+    return _sum(data, terms, f"cross-class KFAC[{data.name}]")
 
 
 def best_kronecker(data: LayerData) -> Kronecker:
@@ -128,7 +126,7 @@ def best_kronecker(data: LayerData) -> Kronecker:
         before, sigma = sigma, float(torch.linalg.matrix_norm(B))
         if abs(sigma - before) <= TOLERANCE * sigma:
             A, B = ((M + M.T) / 2 for M in (A, B))
-            return Kronecker(*_in_dtype(data, A, B), f"best A ⊗ B[{data.name}]")
+            return _product(data, A, B, f"best A ⊗ B[{data.name}]")
         B = B / sigma
         seen_by_B = torch.einsum("nti,nsi->nts", h @ B, h)
         A = torch.einsum("ncto,nctp->op", e, seen_by_B[:, None] @ e) / len(h)
@@ -148,10 +146,8 @@ class LayerGaussNewton(LinearOperator):
         self.num_columns = self.errors.shape[0] * self.errors.shape[1]
         self.budget = max(data.risk.memory_budget, ANY_BUDGET)
         size = self.d_out * self.d_in
-        exact = data.risk.precision == "exact"
-        super().__init__(
-            size, data.features.dtype, data.features.device, f"G[{data.name}]", exact=exact
-        )
+        name, of = f"G[{data.name}]", data.features
+        super().__init__(size, of.dtype, of.device, name, exact=_exact(data))
 
     def _matmat(self, X: Tensor) -> Tensor:
         V = X.T.reshape(-1, self.d_out, self.d_in)
@@ -221,8 +217,21 @@ def layer_gauss_newton(data: LayerData) -> LayerGaussNewton:
     return LayerGaussNewton(data)
 
 
-def _in_dtype(data: LayerData, *matrices: Tensor) -> list[Tensor]:
-    return [M.to(data.features.dtype) for M in matrices]
+def _product(data: LayerData, A: Tensor, B: Tensor, name: str) -> Kronecker:
+    """A ⊗ B in the risk's dtype, and as exact as the risk's products."""
+    A, B = (M.to(data.features.dtype) for M in (A, B))
+    return Kronecker(A, B, name, exact=_exact(data))
+
+
+def _sum(data: LayerData, terms: list[LinearOperator], name: str) -> LinearOperator:
+    """Their sum, likewise; no digits are lost in it, since no term is negative."""
+    total = sum(terms[1:], terms[0]).named(name)
+    total.exact = _exact(data)
+    return total
+
+
+def _exact(data: LayerData) -> bool:
+    return data.risk.precision == "exact"
 
 
 def _ask(data: LayerData, rows: list[tuple[int, int]]) -> None:

@@ -84,13 +84,13 @@ def diagonal(
 
     The sum of its entries over a layer's parameters is that layer's part of tr A. Both vectors are
     in A's units and have its dtype and device. Exact, and the errors up to √2 times the true ones,
-    as in `trace`; but of a matrix that acts on a few coordinates only, where random signs may
-    coincide, neither holds.
+    as in `trace`. The two probes of 4 products may agree by chance; take more where errors count.
 
     Args:
         A: symmetric operator, or dense symmetric matrix (p, p). Of a deflated one the diagonal of
             what is left.
-        num_products: two a probe, at least 4; it takes 2 · num_products vectors of memory.
+        num_products: two a probe, at least 4; it takes 2 · num_products vectors of memory. Of a
+            matrix of lower rank than there are probes as many again.
         generator: the one source of randomness.
 
     Raises:
@@ -113,6 +113,10 @@ def diagonal(
         found = A.to_dense().diagonal().clone()
         return found, torch.zeros_like(found)
     f = _left_out(A, num_products, "rademacher", generator)
+    if f.Q.shape[1] < f.probes.shape[1]:
+        # Signs that coincide where A acts see less of its range than there is, and all alike, which
+        # no spread among them would tell. Normal probes do not coincide.
+        f = _left_out(A, num_products, "gaussian", generator)
     Qs, AQs = f.Q @ f.s, f.AQ @ f.s
     # what the others' range leaves of A ω_i, times the signs
     outside = f.Y - f.Q @ f.inside_products

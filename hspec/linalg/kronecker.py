@@ -23,6 +23,7 @@ class Kronecker(LinearOperator):
 
     Args:
         A, B: dense symmetric tensors or `LowRank` operators, of one dtype and device.
+        exact: False for factors that come from products in reduced precision.
 
     Raises:
         ValueError: for one that is not square, finite, symmetric, or of another dtype or device.
@@ -36,7 +37,7 @@ class Kronecker(LinearOperator):
         [20. 10.  2.  1.]
     """
 
-    def __init__(self, A: Factor, B: Factor, name: str = "A ⊗ B") -> None:
+    def __init__(self, A: Factor, B: Factor, name: str = "A ⊗ B", *, exact: bool = True) -> None:
         self.A, self.B = (_checked(M, which, name) for M, which in ((A, "first"), (B, "second")))
         if (self.A.dtype, self.A.device) != (self.B.dtype, self.B.device):
             raise ValueError(
@@ -45,7 +46,7 @@ class Kronecker(LinearOperator):
                 "convert one."
             )
         size = self.A.shape[0] * self.B.shape[0]
-        super().__init__(size, self.A.dtype, self.A.device, name)
+        super().__init__(size, self.A.dtype, self.A.device, name, exact=exact)
 
     def _matmat(self, X: Tensor) -> Tensor:
         left, right = (_chain(M) for M in (self.A, self.B))

@@ -33,8 +33,8 @@ def ritz_values(A: LinearOperator | Tensor, M: Tensor) -> np.ndarray:
         [3. 2.]
     """
     A = aslinearoperator(A)
-    M = M[:, None] if M.ndim == 1 else M
     A._check(M, "restricted to the span of")
+    M = M[:, None] if M.ndim == 1 else M
     basis = orthonormal_basis(M)
     inner = cross(basis.T, (A @ basis).T)
     return torch.linalg.eigvalsh((inner + inner.T) / 2).flip(0).cpu().numpy()

@@ -6,6 +6,7 @@ import numpy as np
 import scipy  # its parts are loaded when they are first used
 import torch
 
+from hspec.linalg.arguments import whole_number
 from hspec.linalg.pairs import EigenPairs
 
 
@@ -87,8 +88,9 @@ def select(theta: np.ndarray, k: int, which: str, available: str) -> np.ndarray:
     """Indices, by descending value, of the k wanted among ascending values."""
     if which not in ("largest", "smallest", "both"):
         raise ValueError(f'which is "largest", "smallest" or "both"; got {which!r}.')
-    m, wanted = len(theta), 2 * k if which == "both" else k
-    if k < 1 or wanted > m:
+    k, m = whole_number(k, "k"), len(theta)
+    wanted = 2 * k if which == "both" else k
+    if wanted > m:
         raise ValueError(f"{wanted} eigenpairs asked of {m} {available}.")
     order = np.arange(m)[::-1]
     return {

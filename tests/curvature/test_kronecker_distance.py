@@ -66,3 +66,12 @@ def test_coordinates_that_would_not_be_fewer_are_left(risk):
 def test_what_is_no_sum_of_products_is_refused(risk):
     with pytest.raises(TypeError, match="is no sum of Kronecker products"):
         frobenius_error(layer_data(risk, "5")["5"], gauss_newton(risk))
+
+
+@pytest.mark.parametrize("make", [kfac, cfac, best_kronecker, cross_class_factors])
+def test_products_of_factors_are_as_exact_as_the_risk(make):
+    """Of reduced precision they may be drawn, not added and subtracted."""
+    net, batch = nn.Linear(4, 3), (torch.randn(6, 4), torch.arange(6) % 3)
+    for precision in ("exact", "fast"):
+        (data,) = layer_data(Risk.from_module(net, [batch], precision=precision)).values()
+        assert make(data).exact == layer_gauss_newton(data).exact == (precision == "exact")

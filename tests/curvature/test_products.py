@@ -220,3 +220,9 @@ def test_no_graph_is_built_while_a_risk_is_checked(case):
     net.register_forward_hook(lambda module, inputs, output: seen.append(output.requires_grad))
     Risk.from_module(net, case.batches, case.C)
     assert seen and not any(seen)
+
+
+def test_of_no_columns_all_three_products_are_empty():
+    risk = Risk.from_module(torch.nn.Linear(4, 3), [(torch.randn(5, 4), torch.arange(5) % 3)])
+    none = torch.empty(risk.num_parameters, 0)
+    assert [tuple(product.shape) for product in split_product(risk, none)] == [(15, 0)] * 3

@@ -121,6 +121,20 @@ def test_students_intervals_of_traces_and_diagonals_hold_what_they_say(
     assert 0.92 < of_diagonals < 0.985 and of_traces > 0.84  # 0.95 less three standard errors
 
 
+@pytest.mark.parametrize("num_products", [8, 12])
+@pytest.mark.parametrize("few", [[5.0, 3.0], [5.0, 3.0, 1.0], [4.0, 3.0, 2.0, 1.0, 1.0]])
+def test_of_a_matrix_on_few_coordinates_errors_are_told(few, num_products):
+    """Random signs coincide there, often all of them: no spread then tells of what is missed."""
+    A = torch.diag(torch.tensor(few + [0.0] * 60, dtype=torch.float64))
+    A[0, 1] = A[1, 0] = 1.0
+    for seed in range(40):
+        found, errors = diagonal(A, num_products, generator=torch.Generator().manual_seed(seed))
+        off = (found - A.diagonal()).abs()
+        assert (off[errors < 1e-9] < 1e-9).all()
+        if len(few) < num_products // 2:  # all of the range
+            assert off.max() < 1e-9
+
+
 def test_as_many_products_as_rows_give_all_of_it(prescribed):
     A = prescribed(np.linspace(-1, 1, 12) + 0.3)
     found, errors = diagonal(A, 12, generator=seeded())
