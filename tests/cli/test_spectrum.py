@@ -98,7 +98,9 @@ def test_an_interrupted_command_goes_on(mynet, monkeypatch, capsys):
     assert command(mynet, "--out", "out", "--steps", "40") == 0
     made = named(f"{mynet}:make_model")().eval(), named(f"{mynet}:make_batches")()
     alone = spectrum(*made, matrices="G", top=2, steps=40, probes=2)
-    assert np.array_equal(load_spectrum("out")["G"].measure.nodes, alone["G"].measure.nodes)
+    gone_on, whole = load_spectrum("out")["G"].measure.nodes, alone["G"].measure.nodes
+    # to the rounding of float32 products, which on some processors differ in their last bits
+    assert np.abs(gone_on - whole).max() < 4 * np.finfo(np.float32).eps * whole.max()
 
 
 def test_weights_of_every_kind_give_the_same(mynet, tmp_path):
