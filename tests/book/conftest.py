@@ -80,6 +80,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.loads, self.links, self.images, self.ids = [], [], [], set()
+        self.leads_on = False  # to another page, before anybody reads this one
         self.text = path.read_text(encoding="utf-8")
         self.feed(self.text)
 
@@ -94,6 +95,9 @@ class Page(HTMLParser):
             self.loads.append(given["href"])
         if tag == "a" and given.get("href"):
             self.links.append(given["href"])
+        if tag == "meta" and given.get("http-equiv", "").lower() == "refresh":
+            self.leads_on = True
+            self.links.append(given["content"].partition("url=")[2])
 
 
 @pytest.fixture(scope="session")
