@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from hspec.chapters.averaging.measure import averaging
+from hspec.chapters.class_means.measure import class_structure
 from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.hierarchy.measure import class_geometry
 from hspec.chapters.kronecker.measure import layer_curvature
@@ -76,6 +77,18 @@ def spectra_and_levels(setting: Setting, epoch: int) -> dict[str, Experiment]:
     }
 
 
+def means_and_law(setting: Setting, epoch: int) -> dict[str, Experiment]:
+    """G with its parts knocked out, and the law of H over as many test images, whose H P18a fits.
+
+    The basis of the second takes 11 GB in single precision.
+    """
+    few = {"epoch": epoch, "num_probes": 1}
+    return {
+        "class-means": Experiment(class_structure, setting, few | {"num_steps": 32}),
+        "log-spectrum": Experiment(log_spectrum, setting, few | {"split": "test", "num_steps": 96}),
+    }
+
+
 VGG11_NUMBERS = (
     *ranked("Hess", (829.4, 415, 390, 342, 295, 207, 190, 171, 139, 61), "ownership", "hess_top"),
     Number("largest of Hess without its top 10", 43.0, "ownership", edge("hess_", np.nanmax)),
@@ -94,7 +107,7 @@ def vgg11_cifar10(title: str, smallest_batch: int) -> PublishedNet:
     return PublishedNet(
         f"VGG11, CIFAR-10, 13 images per class, epoch 256, {title}",
         1.5e14,
-        spectra_and_levels(setting, 256),
+        spectra_and_levels(setting, 256) | means_and_law(setting, 256),
         VGG11_NUMBERS,
         NOTEBOOK,
     )
@@ -103,7 +116,9 @@ def vgg11_cifar10(title: str, smallest_batch: int) -> PublishedNet:
 def vgg11_other(dataset: str) -> PublishedNet:
     setting = vgg11_on_13_per_class(dataset, epochs=200, smallest_batch=FEW_FOR_BATCH_NORM)
     return PublishedNet(
-        f"VGG11, {dataset}, 13 images per class", 1e14, spectra_and_levels(setting, 200)
+        f"VGG11, {dataset}, 13 images per class",
+        1e14,
+        spectra_and_levels(setting, 200) | means_and_law(setting, 200),
     )
 
 

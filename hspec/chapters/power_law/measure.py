@@ -4,6 +4,8 @@ and of matrices whose law is known (P18-3).
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 
@@ -12,6 +14,7 @@ from hspec.experiments.facts import risk_facts
 from hspec.experiments.measure import measure
 from hspec.experiments.quadrature import quadrature
 from hspec.experiments.task import Task
+from hspec.keys import Added
 from hspec.linalg import LinearOperator, LowRank, aslinearoperator
 
 LAWS = ("semicircle", "power law")
@@ -21,6 +24,7 @@ LAWS = ("semicircle", "power law")
 def log_spectrum(
     task: Task,
     *,
+    epoch: Annotated[int | None, Added(None)] = None,
     split: str = "train",
     sample_per_class: int | None = None,
     num_steps: int = 200,
@@ -30,10 +34,11 @@ def log_spectrum(
     """The spectrum of H to many steps, since small eigenvalues need them; ``h_`` and the facts of
     the risk.
 
-    sample_per_class: images per class over which H is averaged; None for all of the split.
+    epoch: after which the net is taken; None for the last. sample_per_class: images per class over
+    which H is averaged; None for all of the split.
     Source: P20, C.7.
     """
-    risk = task.risk(split, per_class=sample_per_class)
+    risk = task.risk(split, step=task.step_after(epoch), per_class=sample_per_class)
     h = residual(risk)
     return quadrature(task, h, "H", "h_", num_steps, num_probes, seed) | risk_facts(risk)
 
