@@ -77,8 +77,9 @@ def spectra_and_levels(setting: Setting, epoch: int) -> dict[str, Experiment]:
     }
 
 
-def means_and_law(setting: Setting, epoch: int) -> dict[str, Experiment]:
-    """G with its parts knocked out, and the law of H over as many test images, whose H P18a fits.
+def claims_of_p18(setting: Setting, epoch: int) -> dict[str, Experiment]:
+    """G with its parts knocked out; and over as many test images the law of H, whose H P18a fits,
+    and who owns the outliers.
 
     The basis of the second takes 11 GB in single precision.
     """
@@ -86,6 +87,7 @@ def means_and_law(setting: Setting, epoch: int) -> dict[str, Experiment]:
     return {
         "class-means": Experiment(class_structure, setting, few | {"num_steps": 32}),
         "log-spectrum": Experiment(log_spectrum, setting, few | {"split": "test", "num_steps": 96}),
+        "test-ownership": Experiment(ownership, setting, few | {"split": "test", "num_steps": 16}),
     }
 
 
@@ -107,7 +109,7 @@ def vgg11_cifar10(title: str, smallest_batch: int) -> PublishedNet:
     return PublishedNet(
         f"VGG11, CIFAR-10, 13 images per class, epoch 256, {title}",
         1.5e14,
-        spectra_and_levels(setting, 256) | means_and_law(setting, 256),
+        spectra_and_levels(setting, 256) | claims_of_p18(setting, 256),
         VGG11_NUMBERS,
         NOTEBOOK,
     )
@@ -118,7 +120,7 @@ def vgg11_other(dataset: str) -> PublishedNet:
     return PublishedNet(
         f"VGG11, {dataset}, 13 images per class",
         1e14,
-        spectra_and_levels(setting, 200) | means_and_law(setting, 200),
+        spectra_and_levels(setting, 200) | claims_of_p18(setting, 200),
     )
 
 
