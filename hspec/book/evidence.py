@@ -47,7 +47,7 @@ from hspec.experiments.level_spectra import level_spectra
 from hspec.experiments.scale import of_the_papers
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.keys import digest
-from hspec.papers.outliers import outliers_of_the_papers
+from hspec.papers.outliers import both_splits
 
 TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
@@ -104,8 +104,13 @@ def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:
             yield record, verdict(record)
     for records in _by_net(store.published_records(layer_structure)):
         yield records[0], verdict_layers(records)
-    for record in outliers_of_the_papers(store):
-        yield record, verdict_training_alone(record)
+    for record, tested in both_splits(store):
+        yield (
+            record,
+            verdict_bulk_and_outliers([record, tested])
+            if tested
+            else verdict_training_alone(record),
+        )
     for measure, verdict in ONE_GRID.items():
         grid, records = published_grid(store, measure)
         if grid is not None:

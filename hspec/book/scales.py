@@ -21,12 +21,13 @@ from hspec.experiments import Record, Store, Verdict
 from hspec.experiments.claims import MARKS
 from hspec.experiments.measure import Measure
 from hspec.experiments.one_thing import one_thing_apart
+from hspec.experiments.scale import over_training
 from hspec.figures.tables import typeset
 from hspec.papers.outliers import with_top
 
 # What is known of the reason, from all records of a measure that come with the book.
 REASONS: dict[str, tuple[Measure, Callable[[Sequence[Record]], str]]] = {
-    "P18-1": (ownership, lambda records: why_gaps([with_top(record) for record in records])),
+    "P18-1": (ownership, lambda records: why_gaps([with_top(r) for r in over_training(records)])),
     "P18-2": (ownership, why_owners),
     "P18-6": (class_geometry, why_clusters),
     "P19-1": (averaging, why_averages),

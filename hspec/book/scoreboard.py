@@ -12,8 +12,9 @@ from hspec.book.evidence import judged
 from hspec.book.judged import Judged
 from hspec.book.scales import where_scales_differ
 from hspec.experiments import CLAIMS, Record, Store
-from hspec.experiments.scale import counted, trained_for
+from hspec.experiments.scale import in_units, trained_for
 from hspec.figures.tables import typeset
+from hspec.words import counted
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _named(result: Judged) -> str:
 
 
 def _trained(record: Record) -> str:
-    return f", {counted(*trained_for([record]))}" if record.setting else ""
+    return f", {in_units(*trained_for([record]))}" if record.setting else ""
 
 
 def _number(result: Judged) -> str:

@@ -149,6 +149,11 @@ def of_the_papers(record: Record) -> bool:
     return of.model in PAPERS_NETS and of.width == 1 and of.dataset != "digits"
 
 
+def over_training(records: Iterable[Record]) -> list[Record]:
+    """Those of matrices that are averaged over training images."""
+    return [record for record in records if record.options["split"] == "train"]
+
+
 def by_net(records: Iterable[Record]) -> list[list[Record]]:
     """The records of nets, grouped by net and data set, in the order of their first ones."""
     groups: dict[tuple, list[Record]] = {}
@@ -182,9 +187,9 @@ def badge(records: Sequence[Record]) -> str:
             net_name(record),
             f"{own} parameters",
             record.setting.dataset,
-            counted(images, "images"),
+            in_units(images, "images"),
         )
-        return f"no net of the papers: {', '.join((*facts, counted(time, unit)))}"
+        return f"no net of the papers: {', '.join((*facts, in_units(time, unit)))}"
     whole = papers.otherwise.get(record.setting.dataset, papers.training)
     theirs = papers.without_norm if lacks_norm(record) else papers.parameters
     parameters = own if of_the_papers(record) or theirs is None else f"{own} of {theirs:,}"
@@ -192,12 +197,12 @@ def badge(records: Sequence[Record]) -> str:
     return (
         f"{'the papers’ net' if of_the_papers(record) else scale}: {net_name(record)}, "
         f"{parameters} parameters; "
-        f"{record.setting.dataset}, {counted(images, 'images', papers.images)}, "
-        f"{counted(time, unit, whole if unit == papers.unit else None)}"
+        f"{record.setting.dataset}, {in_units(images, 'images', papers.images)}, "
+        f"{in_units(time, unit, whole if unit == papers.unit else None)}"
     )
 
 
-def counted(number: int, unit: str, of: int | None = None) -> str:
+def in_units(number: int, unit: str, of: int | None = None) -> str:
     """ "300 of 100,000 steps"; what has no number is its unit alone."""
     if unit == "public weights":
         return unit

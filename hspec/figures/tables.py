@@ -11,7 +11,7 @@ from IPython.display import HTML, Markdown
 
 from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import misfit, net_name, several
+from hspec.experiments.scale import in_units, misfit, net_name, several, trained_for
 from hspec.experiments.uncertainty import KINDS
 from hspec.words import VERDICTS, signed, subscripted
 
@@ -238,6 +238,19 @@ def _scale(record: Record) -> dict[str, object]:
         "device": record.device,
         "seconds": meta["seconds"],
         "measured": meta["written"][:10].replace("-", "\u2011"),  # a date breaks in no line
+    }
+
+
+def net_columns(record: Record) -> dict[str, str]:
+    """Of a row of a table of nets: which it is, on what, for how long it was trained, and how many
+    of the images it misses.
+    """
+    of_test = " test images" * (record.options.get("split") == "test")
+    return {
+        "net": net_name(record),
+        "data": f"{record.setting.dataset}, N = {record.num_examples:,}{of_test}",
+        "trained": in_units(*trained_for([record])),
+        "misclassified": f"{record.error_rate:.1%}",
     }
 
 

@@ -11,16 +11,29 @@ from hspec.experiments.records import Record
 from hspec.experiments.scale import of_the_papers
 from hspec.experiments.store import Store
 from hspec.experiments.training_spectrum import KNOWN
+from hspec.keys import digest
 
 
-def outliers_of_the_papers(store: Store | None = None) -> list[Record]:
+def outliers_of_the_papers(split: str = "train", store: Store | None = None) -> list[Record]:
     """The stored nets of the papers at full width, the largest first, with the largest of the C + 3
-    eigenvalues of Hess, up to the first that has not converged, under the names that
-    `bulk_and_outliers` has for them.
+    eigenvalues of Hess over training or test images, up to the first that has not converged, under
+    the names that `bulk_and_outliers` has for them.
     """
     found = filter(of_the_papers, (store or Store()).published_records(ownership))
-    largest_first = sorted(found, key=operator.attrgetter("evidence"), reverse=True)
+    of_split = (record for record in found if record.options["split"] == split)
+    largest_first = sorted(of_split, key=operator.attrgetter("evidence"), reverse=True)
     return [with_top(record) for record in largest_first]
+
+
+def both_splits(store: Store | None = None) -> list[tuple[Record, Record | None]]:
+    """Each of these nets over training images, and over test images where they were measured."""
+    tested = {_net(record): record for record in outliers_of_the_papers("test", store)}
+    return [(r, tested.get(_net(r))) for r in outliers_of_the_papers("train", store)]
+
+
+def _net(record: Record) -> str:
+    """The same of one net after one epoch."""
+    return digest([record.meta["setting"], record.options.get("epoch")])
 
 
 def with_top(record: Record) -> Record:

@@ -32,6 +32,13 @@ def test_every_claim_has_its_line_and_its_chapter():
     assert [claim for claim, *_ in strip(STORE)] == list(CLAIMS)
 
 
+def test_several_nets_are_several_nets():
+    page = scoreboard_page(STORE)
+    found = re.findall(r"; ([\d,]+) other (nets?):", page)
+    assert found
+    assert all((number == "1") == (noun == "net") for number, noun in found)
+
+
 def test_what_no_result_decides_is_said_to_be_undecided(tmp_path):
     empty = Store(tmp_path, tmp_path)
     page = scoreboard_page(empty)

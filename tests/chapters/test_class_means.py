@@ -8,6 +8,7 @@ import torch
 
 from hspec.chapters.class_means.figures import (
     collinearity_table,
+    every_net,
     exact_knock_outs,
     knock_outs,
     outliers_and_means,
@@ -16,7 +17,7 @@ from hspec.chapters.class_means.figures import (
     yardstick_table,
 )
 from hspec.chapters.class_means.measure import check_exact_rows, class_structure, exact_knock_out
-from hspec.chapters.class_means.verdict import verdict_class_structure
+from hspec.chapters.class_means.verdict import a1_share, across_scales, verdict_class_structure
 from hspec.curvature import A1, A2, B1, class_means, gauss_newton
 from hspec.experiments import Recipe, Setting
 from hspec.experiments.claims import OUTCOMES
@@ -111,6 +112,18 @@ def test_structure_holds_or_fails_row_by_row():
     assert outcomes(verdict_class_structure(structure_record())) == [HOLDS] * 4
     worse = structure_record(share=0.3, a1=(7.0, 1.0, 0.1), left=2.0, cosine=0.5)
     assert outcomes(verdict_class_structure(worse)) == [FAILS] * 4
+
+
+def test_nets_stand_beside_one_another_with_what_makes_their_outliers(measured):
+    """Also one whose class means did not fit in memory, so that its spans have no angles."""
+    small, large = (measured(class_structure, num_steps=20, seed=seed) for seed in (0, 1))
+    streamed = Record({k: v for k, v in large.arrays.items() if k != "cosines"}, large.meta)
+    rows = every_net([small, streamed])
+    assert sorted(rows["cos² of the spans"].str[0])[-1] == "–"
+    assert rows["A1's share"].str.contains(f"{a1_share(small):.3f}").any()
+    told = across_scales([small, streamed])
+    assert f"{a1_share(small):.2f}, " in told and told.count("digits") == 2
+    assert across_scales([small]) == ""
 
 
 def test_exact_spectra_beyond_what_can_be_solved_are_refused():

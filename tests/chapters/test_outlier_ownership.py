@@ -26,7 +26,7 @@ from hspec.curvature import gauss_newton, hessian, residual
 from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.records import Record
-from hspec.experiments.scale import of_the_papers
+from hspec.experiments.scale import of_the_papers, over_training
 from hspec.figures.style import COLOURS
 from hspec.linalg import SpectralMeasure
 
@@ -164,7 +164,7 @@ def test_shares_are_told_by_the_sample_where_they_grow_with_it():
     """VGG11 on 130 and on 1,360 images of MNIST; with their sizes exchanged the share falls."""
     stored = Store().published_records(ownership)
     small, large = sorted(
-        (r for r in stored if of_the_papers(r) and r.setting.dataset == "MNIST"),
+        (r for r in over_training(stored) if of_the_papers(r) and r.setting.dataset == "MNIST"),
         key=lambda record: record.num_examples,
     )
     shares = [energy_ratio(r.spectrum("h_"), r.spectrum("hess_"))[0] for r in (small, large)]
@@ -178,3 +178,7 @@ def test_shares_are_told_by_the_sample_where_they_grow_with_it():
     ]
     told = across_scales([*exchanged, *others])
     assert "VGG11 (MNIST)" in told and "grows" not in told
+    over_test = [
+        Record(r.arrays, r.meta | {"options": r.options | {"split": "test"}}) for r in stored
+    ]
+    assert across_scales([*exchanged, *others, *over_test]) == told

@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 
-from hspec.chapters.power_law.figures import half_table, law_fit_table, law_fits, log_spectra
+from hspec.chapters.power_law.figures import (
+    every_net,
+    half_table,
+    law_fit_table,
+    law_fits,
+    log_spectra,
+)
 from hspec.chapters.power_law.measure import known_law, log_spectrum
-from hspec.chapters.power_law.verdict import verdict_power_law
+from hspec.chapters.power_law.verdict import across_scales, branch_fits, verdict_power_law
 from hspec.curvature import residual
-from hspec.experiments import Recipe, Setting
+from hspec.experiments import Recipe, Setting, Store
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.fits import floors
 from hspec.experiments.records import Record
@@ -88,6 +94,17 @@ def test_log_spectrum_measures_the_residual(task, risk, eigenvalues):
     h = eigenvalues(residual(risk))
     assert np.nanmax(found["h_nodes"]) == pytest.approx(h[0], rel=1e-3)
     assert np.nanmin(found["h_nodes"]) == pytest.approx(h[-1], rel=1e-3)
+
+
+def test_nets_stand_beside_one_another_with_their_exponents():
+    records = Store().published_records(log_spectrum)
+    rows = every_net(records, [])
+    assert len(rows) == len(records)
+    told = across_scales([records[0], records[0]])
+    power = branch_fits(records[0])["positive"]["power law"]
+    assert told.count(f"{power.distance:.3f} and ") == 2
+    assert told.count(f"$a = {power.parameter:.2f}$ over ") == 2
+    assert across_scales(records[:1]) == ""
 
 
 def lines(axis):

@@ -17,7 +17,7 @@ from hspec.experiments.claims import OUTCOMES
 from hspec.papers.outliers import outliers_of_the_papers, with_top
 
 STORE = Store(published=Path(__file__).parents[2] / "data" / "results")
-NETS = outliers_of_the_papers(STORE)
+NETS = outliers_of_the_papers(store=STORE)
 
 
 def test_only_what_has_converged_is_counted():

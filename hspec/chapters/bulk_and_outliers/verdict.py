@@ -100,15 +100,18 @@ def gap_ratios(eigenvalues: np.ndarray, num_classes: int) -> np.ndarray:
     return top[:-1] / top[1:]
 
 
-def findings(records: list[Record], of_papers: Sequence[Record] = ()) -> list[str]:
-    """In this run: where the largest gap is, in one sentence of all the papers' nets, and one a
-    record; at most four of them.
+def findings(
+    records: list[Record], of_papers: Sequence[Record] = (), tested: Sequence[Record] = ()
+) -> list[str]:
+    """In this run: where the largest gap is, in one sentence of all the papers' nets over training
+    images, in one over test images, and in one a record; at most four of them.
     """
     each = zip(records, verdict_bulk_and_outliers(records), strict=True)
-    return [*_together(of_papers), *(_finding(*one) for one in each)][:4]
+    papers = [*_together(of_papers, "training"), *_together(tested, "test")]
+    return [*papers, *(_finding(*one) for one in each)][:4]
 
 
-def _together(records: Sequence[Record]) -> list[str]:
+def _together(records: Sequence[Record], images: str) -> list[str]:
     if not records:
         return []
     counts = [outlier_count(record["top"], record.num_classes) for record in records]
@@ -120,7 +123,7 @@ def _together(records: Sequence[Record]) -> list[str]:
     return [
         finding(
             "Where $\\lambda_k / \\lambda_{k+1}$ is largest in the papers' nets, and how large it "
-            f"is there, over training images: {places}.",
+            f"is there, over {images} images: {places}.",
             *verdict_bulk_and_outliers(list(records)),
         )
     ]

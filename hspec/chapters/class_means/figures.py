@@ -4,16 +4,19 @@ and the spectrum as its parts are taken away.
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from hspec.chapters.class_means.measure import KNOCKED_OUT
-from hspec.chapters.class_means.verdict import survivors
+from hspec.chapters.class_means.verdict import survivors, verdict_class_structure
 from hspec.experiments import Record
+from hspec.experiments.claims import MARKS
 from hspec.figures.densities import density_band, density_floor
 from hspec.figures.style import COLOURS, panels, rank_axis
-from hspec.figures.tables import named_values, tabulated
+from hspec.figures.tables import named_values, net_columns, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure, kolmogorov_smirnov, wasserstein
 
 GRID_POINTS = 4096
@@ -107,6 +110,20 @@ def survivor_table(record: Record) -> pd.DataFrame:
         {"matrix": rows.keys(), "eigenvalues above λ_C(G)": counts, "largest / λ_C(G)": largest},
         {"largest / λ_C(G)": ".2f"},
     )
+
+
+def every_net(records: list[Record]) -> pd.DataFrame:
+    """A row a net, the best evidence first: the claim's numbers, each with its verdict."""
+    ordered = sorted(records, key=operator.attrgetter("evidence"), reverse=True)
+    return pd.DataFrame(_row(record) for record in ordered).fillna("–")
+
+
+def _row(record: Record) -> dict[str, str]:
+    told = [f"{MARKS[v.outcome]} {v.value}" for v in verdict_class_structure(record)]
+    columns = ["A1's share", "λ_i(A1)/λ_i(G)", "cos² of the spans", "G − A1 above λ_C(G)"]
+    if "cosines" not in record:
+        columns.remove("cos² of the spans")
+    return net_columns(record) | dict(zip(columns, told, strict=True))
 
 
 def exact_knock_outs(record: Record) -> Figure:

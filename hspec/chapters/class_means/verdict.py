@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
+from hspec.experiments.scale import net_name
 from hspec.experiments.uncertainty import ONE_NET
-from hspec.words import counted
+from hspec.words import counted, signed
 
 NEAR = 2.0  # factor within which every one of A1's C eigenvalues lies from G's
 MOST = 0.5  # of the outliers' sum
@@ -61,8 +64,33 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
 
 def a1_share(record: Record) -> float:
     """tr(Qᵀ A1 Q)/tr(Qᵀ G Q), Q the top C eigenvectors of G."""
+    return float(made_by(record)[0])
+
+
+def across_scales(records: Sequence[Record]) -> str:
+    """Who makes the outliers in each net, and what has grown where A1 makes less of them."""
+    if len(records) < 2:
+        return ""
+    ordered = sorted(records, key=a1_share, reverse=True)
+    made = [made_by(record) for record in ordered]
+    told = "; ".join(
+        f"{net_name(r)} ({r.setting.dataset}, $N = {r.num_examples:,}$) "
+        + ", ".join(f"{share:.2f}" for share in shares)
+        for r, shares in zip(ordered, made, strict=True)
+    )
+    b1, b2 = made[-1][1:] - made[0][1:]
+    return signed(
+        "Of the sum of $G$'s top $C$ eigenvalues $A_1$, $B_1$ and $B_2$ make, in this order: "
+        f"{told}. From the first of these nets to the last, $B_1$'s share changes by "
+        f"{b1:+.2f} and $B_2$'s by {b2:+.2f}. Width, data, sample and training "
+        "differ at once, so which of them does it these nets do not tell."
+    )
+
+
+def made_by(record: Record) -> np.ndarray:
+    """Of the sum of G's top C eigenvalues, what A1, B1 and B2 give (A2 gives next to nothing)."""
     top = record["g_top"][: record.num_classes]
-    return float(top @ record["shares"][: len(top), 0] / top.sum())
+    return (top @ record["shares"][: len(top)] / top.sum())[[0, 2, 3]]
 
 
 def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:

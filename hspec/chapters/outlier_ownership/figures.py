@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from hspec.chapters.outlier_ownership.verdict import verdict_ownership
 from hspec.experiments import Record
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import counted, net_name, trained_for
 from hspec.experiments.uncertainty import averaged, marked
 from hspec.figures.densities import MARGIN, density_band, density_floor
 from hspec.figures.style import COLOURS, LINE_STYLES, LINE_WIDTHS, SEQUENTIAL, panels, rank_axis
-from hspec.figures.tables import tabulated
+from hspec.figures.tables import net_columns, tabulated
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
 
@@ -187,13 +186,7 @@ def _row(record: Record) -> dict[str, object]:
         "left after the knock-out, over λ_C",
         "H's share of the bulk's energy",
     )
-    return {
-        "net": net_name(record),
-        "data": f"{record.setting.dataset}, N = {record.num_examples:,}",
-        "trained": counted(*trained_for([record])),
-        "misclassified": f"{record.error_rate:.1%}",
-        **dict(zip(names, told, strict=True)),
-    }
+    return net_columns(record) | dict(zip(names, told, strict=True))
 
 
 def _moment(measure: SpectralMeasure, k: int, above: float) -> np.ndarray:

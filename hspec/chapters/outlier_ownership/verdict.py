@@ -10,7 +10,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.outliers import TOLERANCE
 from hspec.experiments.records import Record
-from hspec.experiments.scale import by_net, misfit, net_name
+from hspec.experiments.scale import by_net, misfit, net_name, over_training
 from hspec.experiments.uncertainty import ONE_NET, bounded, marked
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import interval, ratio_and_error
@@ -132,7 +132,10 @@ def _spread(shares: Sequence[float]) -> str:
 
 
 def across_scales(records: Sequence[Record]) -> str:
-    """On which side of the threshold H's share of the bulk's energy lies in each net."""
+    """On which side of the threshold H's share of the bulk's energy lies in each net, over its
+    training images.
+    """
+    records = over_training(records)
     nets = [
         (f"{net_name(of[0])} ({of[0].setting.dataset}{note})", [_bulk_share(r) for r in of])
         for same in by_net(records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,13 +11,19 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hspec.chapters.power_law.verdict import SIGNS, branch_fits, half_exponents
+from hspec.chapters.power_law.verdict import (
+    SIGNS,
+    branch_fits,
+    half_exponents,
+    verdict_power_law,
+)
 from hspec.experiments import Record
+from hspec.experiments.claims import MARKS
 from hspec.experiments.fits import RADII, Branch, Fit, branch, floors
-from hspec.experiments.scale import model_name
+from hspec.experiments.scale import net_name
 from hspec.figures.kernels import note_kernel
 from hspec.figures.style import COLOURS, SERIES, panels
-from hspec.figures.tables import tabulated
+from hspec.figures.tables import net_columns, tabulated
 from hspec.linalg import SpectralMeasure
 from hspec.statistics import mean_and_interval
 
@@ -93,7 +100,7 @@ def title(record: Record) -> str:
     setting = record.setting
     if setting is None:
         return f"control: {record.options['law']}"
-    return f"H: {model_name(setting.model)}, {setting.dataset}"
+    return f"H: {net_name(record)}, {setting.dataset}"
 
 
 def law_fits(records: list[Record]) -> Figure:
@@ -182,3 +189,19 @@ def half_table(records: list[Record]) -> pd.DataFrame:
         ),
         {"difference": ".2f"},
     )
+
+
+def every_net(records: list[Record], controls: list[Record]) -> pd.DataFrame:
+    """A row a net, the best evidence first: distances and exponents of both branches, and the
+    exponents of the halves of their windows, with verdicts.
+    """
+    ordered = sorted(records, key=operator.attrgetter("evidence"), reverse=True)
+    return pd.DataFrame(_row(record, controls) for record in ordered)
+
+
+def _row(record: Record, controls: list[Record]) -> dict[str, str]:
+    told = [f"{MARKS[v.outcome]} {v.value}" for v in verdict_power_law(record, controls)]
+    columns = [
+        f"{BRANCHES[name][1]}: {what}" for name in SIGNS for what in ("distances; a", "a by halves")
+    ]
+    return net_columns(record) | dict(zip(columns, told, strict=True))

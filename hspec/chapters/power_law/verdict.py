@@ -4,11 +4,14 @@ and whether the fit can tell them apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hspec.experiments.claims import OUTCOMES, Verdict, both, finding, judge
 from hspec.experiments.fits import LAWS, Fit, branch, fit, halves
 from hspec.experiments.records import Record
+from hspec.experiments.scale import net_name
 from hspec.experiments.uncertainty import ONE_NET, marked
 from hspec.statistics import mean_and_interval
 from hspec.words import counted
@@ -16,6 +19,7 @@ from hspec.words import counted
 FOLLOWS = 0.1  # Kolmogorov-Smirnov distance up to which a law is said to describe the branch
 SAME = 0.5  # exponents of the two halves of a window that differ by less are called one
 SIGNS = {"positive": 1, "negative": -1}
+IMAGES = {"train": "training", "test": "test"}
 
 
 def branch_fits(record: Record) -> dict[str, dict[str, Fit]]:
@@ -90,6 +94,26 @@ def _straight(record: Record, name: str) -> Verdict:
         probes,
         f"one exponent: they differ by at most {SAME:g}, a threshold of ours",
         *judge(abs(difference), SAME),
+    )
+
+
+def across_scales(records: Sequence[Record]) -> str:
+    """Both laws' distances, the exponent and the length of the window in each net."""
+    if len(records) < 2:
+        return ""
+    told = []
+    for record in records:
+        window = branch(record.spectrum("h_"), SIGNS["positive"]).size
+        power, circle = (branch_fits(record)["positive"][law] for law in LAWS)
+        images = f"{record.num_examples:,} {IMAGES[record.options['split']]} images"
+        told.append(
+            f"{net_name(record)} ({record.setting.dataset}, {images}) {power.distance:.3f} and "
+            f"{circle.distance:.3f}, $a = {power.parameter:.2f}$ over "
+            f"{np.log10(window[-1] / window[0]):.1f} decades"
+        )
+    return (
+        "The distances of the nearest power law and of the nearest semicircle from the positive "
+        f"branch of $H$: {'; '.join(told)}."
     )
 
 
