@@ -29,8 +29,7 @@ WITH_NORM = Setting(
     recipe=Recipe(steps=FRAMES[-1], learning_rate=0.1, drops=()),
     checkpoints=FRAMES,
 )
-# Two epochs of 391 updates, and five: the end of each, 515 of the paper, and 100 of ours.
-EARLY = replace(with_recipe(WITH_NORM, steps=782), checkpoints=(0, 100, 391, 515, 782))
+# Of 391 updates each: the ends of all, the paper's 515, and 100 of ours.
 FIVE_EPOCHS = replace(
     with_recipe(WITH_NORM, steps=1955), checkpoints=(0, 100, 391, 515, 782, 1173, 1564, 1955)
 )
@@ -69,13 +68,6 @@ def early_film(setting: Setting, cost: float) -> PublishedNet:
 
 
 FILMS: dict[str, PublishedNet] = {
-    "resnet32-early": early_film(EARLY, 1e14),
-    "resnet32-early-without-norm": film_of(
-        replace(without_norm(EARLY, 0.03), checkpoints=(100, 515, 782)),
-        "no batch norm, 782 steps",
-        1e14,
-        SHORT_FRAME,
-    ),
     "resnet32-five-epochs": early_film(FIVE_EPOCHS, 2.5e14),
     "resnet32-five-epochs-without-norm": film_of(
         replace(without_norm(FIVE_EPOCHS, 0.03), checkpoints=(100, 515, 1955)),
