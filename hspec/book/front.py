@@ -25,6 +25,7 @@ from hspec.experiments.claims import typeset
 from hspec.experiments.film_quantities import depth
 from hspec.experiments.films import published_films
 from hspec.experiments.scale import net_name
+from hspec.papers.outliers import both_splits
 from hspec.words import counted
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -63,16 +64,17 @@ def _instrument(store: Store) -> str:
 
 
 def _outliers(store: Store) -> str:
-    found = store.published_records(bulk_and_outliers)
+    """Of the papers' largest net of which both kinds of images were measured, or of a narrower."""
+    both = next(([r, t] for r, t in both_splits(store) if t is not None), None)
+    found = both or store.published_records(bulk_and_outliers)
     if not found:
         return ""
     largest = max(found, key=lambda record: record.num_parameters)
-    both = [r for r in found if r.setting == largest.setting]
     gaps = ", ".join(
         f"on {images} images after number {count}, where λ falls by a factor of {ratio:.2f}"
         for split, images in (("train", "its training"), ("test", "test"))
-        for record in both
-        if record.options["split"] == split
+        for record in found
+        if record.setting == largest.setting and record.options["split"] == split
         for count, ratio in [outlier_count(record["top"], record.num_classes)]
     )
     return (

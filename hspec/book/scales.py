@@ -8,6 +8,8 @@ from hspec.book.judged import Judged
 from hspec.chapters.averaging.measure import averaging
 from hspec.chapters.averaging.verdict import across_scales as why_averages
 from hspec.chapters.bulk_and_outliers.verdict import across_scales as why_gaps
+from hspec.chapters.class_means.measure import class_structure
+from hspec.chapters.class_means.verdict import across_scales as why_means
 from hspec.chapters.class_structure_everywhere.measure import layer_structure
 from hspec.chapters.class_structure_everywhere.verdict import across_scales as why_layers
 from hspec.chapters.class_structure_everywhere.verdict import of_training
@@ -17,6 +19,8 @@ from hspec.chapters.kronecker.measure import layer_curvature
 from hspec.chapters.kronecker.verdict import across_scales as why_products
 from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import across_scales as why_owners
+from hspec.chapters.power_law.measure import log_spectrum
+from hspec.chapters.power_law.verdict import across_scales as why_laws
 from hspec.experiments import Record, Store, Verdict
 from hspec.experiments.claims import MARKS
 from hspec.experiments.measure import Measure
@@ -29,6 +33,8 @@ from hspec.papers.outliers import with_top
 REASONS: dict[str, tuple[Measure, Callable[[Sequence[Record]], str]]] = {
     "P18-1": (ownership, lambda records: why_gaps([with_top(r) for r in over_training(records)])),
     "P18-2": (ownership, why_owners),
+    "P18-3": (log_spectrum, why_laws),
+    "P18-5": (class_structure, why_means),
     "P18-6": (class_geometry, why_clusters),
     "P19-1": (averaging, why_averages),
     "P20-1": (layer_structure, lambda records: of_training(one_thing_apart(records, "updates"))),
