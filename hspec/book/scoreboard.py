@@ -115,9 +115,10 @@ INTRODUCTION = """\
 What the results that come with this book say of every claim, one line each{waiting}. A claim is
 judged by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
 does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold; the number shown
-is the one that decides, of the net that the line names, which is the largest. Of the papers' other
-nets the line says how many of them say what, and the list at the end which. The criteria are this
-book's own, and the chapter says them beside each number. *Full width* is a net of the papers on
+is the one that decides, of the net that the line names, which is the largest and, of equal ones,
+the one that says least for the claim. Of the papers' other nets the line says how many of them say
+what, and the list at the end which. The criteria are this book's own, and the chapter says them
+beside each number. *Full width* is a net of the papers on
 their data; `--profile paper` behind a command runs its chapter so. *Toy* is a narrow net on
 scanned digits, the scale of the chapters' own runs: the answer where nothing larger was measured.
 This page is made from the stored results, whatever the scale at which the other pages were run."""

@@ -142,16 +142,16 @@ def test_what_cfac_leaves_goes_with_what_its_premise_misses():
     told = across_scales([net(64, off, off), net(8, off / 2, off / 2)])
     assert "by 30% in MLP of two layers of 64 (digits), where it leaves 30%" in told
     assert (
-        "ρ of the two is 1.00 in MLP of two layers of 64, 1.00 in MLP of two layers of 8; but"
-        in told
+        "ρ of the two is 1.00 in MLP of two layers of 64 (digits), 1.00 in MLP of two layers of 8 "
+        "(digits); but" in told
     )
-    assert "leaves more in 3 of 3 layers" in told
+    assert "leaves more there in 3 of 3 layers" in told
     assert told.endswith("it fails where its premise does.")
     other = across_scales([net(64, off, off), net(8, off / 2, 1 - off)])
     assert other.endswith("the reason is not found.")
     # ranks over the layers of each net alone, which depth may have made, are no reason
     depth = across_scales([net(64, off, off), net(8, off / 2, 1.5 * off)])
-    assert "1.00 in MLP of two layers of 8; but" in depth and "in 0 of 3 layers" in depth
+    assert "1.00 in MLP of two layers of 8 (digits); but" in depth and "in 0 of 3 layers" in depth
     assert depth.endswith("the reason is not found.")
     assert across_scales([net(64, off, off)]) == ""
 

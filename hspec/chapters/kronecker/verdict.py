@@ -84,16 +84,14 @@ def across_scales(records: Sequence[Record]) -> str:
     nets = by_net(records)
     if len(nets) < 2:
         return ""
+    names = [f"{net_name(net[0])} ({net[0].setting.dataset})" for net in nets]
     off, left = ([np.mean([of(r) for r in net], axis=0) for net in nets] for of in (_off, _left))
     told = "; ".join(
-        f"by {np.median(premise):.0%} in {net_name(net[0])} ({net[0].setting.dataset}), where it "
-        f"leaves {np.median(error):.0%}"
-        for net, premise, error in zip(nets, off, left, strict=True)
+        f"by {np.median(premise):.0%} in {name}, where it leaves {np.median(error):.0%}"
+        for name, premise, error in zip(names, off, left, strict=True)
     )
     within = [spearmanr(*of_net).statistic for of_net in zip(off, left, strict=True)]
-    ranks = ", ".join(
-        f"{rho:.2f} in {net_name(net[0])}" for rho, net in zip(within, nets, strict=True)
-    )
+    ranks = ", ".join(f"{rho:.2f} in {name}" for rho, name in zip(within, names, strict=True))
     order = sorted(range(len(nets)), key=lambda net: np.median(off[net]))
     best, worst = order[0], order[-1]
     pairs = list(zip(off[worst], off[best], left[worst], left[best], strict=False))
@@ -103,10 +101,11 @@ def across_scales(records: Sequence[Record]) -> str:
     return (
         f"CFAC stands on $g_c \\approx \\varepsilon_c h_c^\\top$. In the median layer $g_c$ "
         f"differs from that {told} of KFAC's Frobenius error. Over layers of one net Spearman's "
-        f"ρ of the two is {ranks}; but both change with depth, which by itself could do that. From "
-        f"net to net, at one and the same layer, the one that is farther from the premise leaves "
-        f"more in {agree} of {len(pairs)} layers, which is one difference of two nets: as far as "
-        f"these runs can tell, {why}."
+        f"ρ of the two is {ranks}; but both change with depth, which by itself could do that. Of "
+        f"the nets that are farthest from the premise and nearest to it, {names[worst]} and "
+        f"{names[best]}, the one that is farther at a layer leaves more there in {agree} of "
+        f"{len(pairs)} layers, which is one difference of two nets: as far as these runs can tell, "
+        f"{why}."
     )
 
 
