@@ -18,6 +18,7 @@ from hspec.papers.updates import EPOCHS, LADDER, MOMENT, STOPPED, growth, narrow
 from hspec.training import PUBLISHED_EPOCHS
 
 WAITING, RUNNING = "not measured yet", "running"
+SAME_TRAINING = 1e-2  # relative: eigenvalues of one net are found to far less
 
 
 def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
@@ -96,6 +97,35 @@ SHAPES = {
     "B1's largest / A1's": ("largest of B1", "largest of A1"),
     "H's largest / 10th of Hess": ("largest of H", "λ_10(Hess)"),
 }
+
+
+def trained_twice(store: Store | None = None) -> Markdown:
+    """Of nets that were trained once for who owns the outliers and again for what the class means
+    make of them, from the same seed: the largest eigenvalue of G in either training, and how far
+    the first C are apart. A sentence; "" where no net is another one.
+    """
+    told = []
+    for net in PUBLISHED_NETS.values():
+        found = net.records(store)
+        pair = found.get("ownership"), found.get("class-means")
+        if any(record is None for record in pair):
+            continue
+        once, again = (record["g_top"][: record.num_classes] for record in pair)
+        apart = np.exp(np.abs(np.log(again / once)).max())
+        if apart > 1 + SAME_TRAINING:
+            told.append(
+                f"{once[0]:.3g} and {again[0]:.3g} in {net.title}, where of the first "
+                f"{len(once)} the two are up to a factor of {apart:.2f} apart"
+            )
+    if not told:
+        return Markdown("")
+    return Markdown(
+        "Who owns the outliers, and what the means make of them, was measured on different days, "
+        "and the nets were trained anew for it: from the same seed, on another machine. Sums are "
+        "rounded differently there, and hundreds of updates make of that another net. "
+        f"$\\lambda_1(G)$ is {'; '.join(told)}. A difference of that size between two "
+        "chapters' numbers of such a net says nothing else."
+    )
 
 
 def shapes_table(store: Store | None = None) -> Markdown:

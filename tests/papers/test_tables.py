@@ -11,6 +11,7 @@ from hspec.papers.tables import (
     shapes_table,
     stopped_table,
     stored_nets,
+    trained_twice,
     updates_table,
     which_is_nearer,
 )
@@ -123,3 +124,18 @@ def test_growth_by_weight_decay_stands_beside_published_over_measured(tmp_path):
 def test_a_net_that_ended_early_has_the_updates_of_its_passes(tmp_path):
     found = rows(stopped_table())
     assert ["DenseNet40", "CIFAR100", "50,000", "391", "246", "350", "96,186"] in found
+
+
+def test_two_trainings_of_one_seed_are_told_apart(tmp_path):
+    """By the largest eigenvalues of G; where they agree, as of one net, nothing is said."""
+    net = PUBLISHED_NETS["vgg11-mnist"]
+    facts = {"written": "2026-01-02T03:04:05", "seconds": 1.0, "device": "CPU"}
+    store = Store(tmp_path, tmp_path / "none")
+    g_top = np.arange(13.0, 0, -1)
+    for name, values in (("ownership", g_top), ("class-means", g_top * 1.0001)):
+        experiment = net.experiments[name]
+        arrays = {"g_top": values, "num_classes": np.array(10)}
+        store.put(Record(arrays, experiment.configuration | facts | {"key": experiment.key}))
+        assert trained_twice(store).data == ""
+    told = trained_twice(Store()).data
+    assert "2.07 and 2.57 in VGG11, MNIST" in told and "factor of 1.25" in told

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from hspec.chapters.power_law.verdict import (
     SIGNS,
@@ -30,6 +31,7 @@ from hspec.statistics import mean_and_interval
 GRID_POINTS = 600
 LOG_WIDTH = 0.1  # decades: the kernel of a log-spectrum
 BEFORE = 3.0  # the axis begins so far below the highest floor; the other two may lie outside
+CLOSE = 100.0  # a window of fewer than two decades has labels between the powers of ten, too
 LEAST = 1e-2  # eigenvalues per decade: nothing below is drawn
 BRANCHES = {"positive": ("H", "λ > 0", "-"), "negative": ("B2", "λ < 0", "--")}
 LAW_COLOURS = {"power law": SERIES[1], "semicircle": SERIES[0]}
@@ -60,7 +62,8 @@ def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         named = dict(zip(labels, handles, strict=True)) | named
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named))
+    columns = len(named) if len(records) > 1 else 3  # below a single panel there is less room
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -127,6 +130,9 @@ def _draw_fits(axis: Axes, of: Branch, fits: dict[str, Fit]) -> None:
     for law, one in fits.items():
         label = f"{law}: {one.distance:.3f}"
         axis.semilogx(of.size, 1 - one.cdf, "--", color=LAW_COLOURS[law], label=label)
+    labelled = (1.0, 3.0) if of.size[-1] < CLOSE * of.size[0] else (1.0,)
+    axis.xaxis.set_major_locator(LogLocator(subs=labelled))
+    axis.xaxis.set_minor_formatter(NullFormatter())  # else they run into one another
     axis.set_ylim(-0.02, 1.35)  # shares, and above them room for the legend
     axis.set_yticks(np.linspace(0, 1, 6))
     axis.legend(title="distance", loc="upper right", fontsize=8, title_fontsize=8)
