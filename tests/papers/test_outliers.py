@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hspec.book import front
+from hspec.book.evidence import judged
 from hspec.chapters.bulk_and_outliers.figures import largest_eigenvalues, net_row
 from hspec.chapters.bulk_and_outliers.verdict import (
     across_scales,
@@ -14,7 +16,9 @@ from hspec.chapters.bulk_and_outliers.verdict import (
 )
 from hspec.experiments import Record, Store
 from hspec.experiments.claims import OUTCOMES
-from hspec.papers.outliers import outliers_of_the_papers, with_top
+from hspec.experiments.records import write_record
+from hspec.papers.nets import PUBLISHED_NETS
+from hspec.papers.outliers import both_splits, outliers_of_the_papers, with_top
 
 STORE = Store(published=Path(__file__).parents[2] / "data" / "results")
 NETS = outliers_of_the_papers(store=STORE)
@@ -46,6 +50,24 @@ def test_half_a_claim_does_not_hold():
         assert test.outcome == OUTCOMES[2]
         assert ", test: " in test.quantity
         assert train.value in test.value
+
+
+def test_test_images_decide_where_they_were_measured(tmp_path):
+    """The same net over both kinds of images is one net with two verdicts, and the front door's."""
+    (train,) = (r for r in NETS if r.setting.dataset == "MNIST" and r.num_examples == 130)
+    store = Store(tmp_path, published=tmp_path / "published")
+    for name in ("ownership", "test-ownership"):
+        experiment = PUBLISHED_NETS["vgg11-mnist"].experiments[name]
+        meta = train.meta | experiment.configuration | {"key": experiment.key}
+        write_record(store.published / "ownership" / experiment.key, Record(train.arrays, meta))
+    ((over_training, over_test),) = both_splits(store)
+    assert (over_training.options["split"], over_test.options["split"]) == ("train", "test")
+    (judged_net,) = judged(store)["P18-1"]
+    assert [v.margin == "test images were not measured" for v in judged_net.verdicts] == [False] * 2
+    assert any("on its training images after" in told for told in front.findings(store))
+    told, other = findings([], [over_training], [over_test])
+    assert "over training images" in told
+    assert "over test images" in other
 
 
 def test_one_sentence_tells_of_all_of_them():
