@@ -119,7 +119,7 @@ def test_nets_stand_beside_one_another_with_what_makes_their_outliers(measured):
     small, large = (measured(class_structure, num_steps=20, seed=seed) for seed in (0, 1))
     streamed = Record({k: v for k, v in large.arrays.items() if k != "cosines"}, large.meta)
     rows = every_net([small, streamed])
-    assert sorted(rows["cos² of the spans"].str[0])[-1] == "–"
+    assert "–" in set(rows["cos² of the spans"].str[0])
     assert rows["A1's share"].str.contains(f"{a1_share(small):.3f}").any()
     told = across_scales([small, streamed])
     assert f"{a1_share(small):.2f}, " in told and told.count("digits") == 2
