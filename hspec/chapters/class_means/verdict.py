@@ -124,7 +124,8 @@ def findings(record: Record) -> list[str]:
             f"$G - A_1$ has {counted(left, 'eigenvalue')} above "
             f"$\\lambda_{{{classes}}}(G)$, where $G$ has "
             f"{classes - 1}; the largest is {largest:.2f} times that one. With the cross-class "
-            f"means $B_1$ taken away too, {means or 'none'} {'is' if means <= 1 else 'are'} left above it.",
+            f"means $B_1$ taken away too, {means or 'none'} {'is' if means <= 1 else 'are'} left "
+            "above it.",
             rows[-1],
         ),
     ]
