@@ -120,9 +120,9 @@ def trained_twice(store: Store | None = None) -> Markdown:
     if not told:
         return Markdown("")
     return Markdown(
-        "Who owns the outliers, and what the means make of them, was measured on different days, "
-        "and the nets were trained anew for it: from the same seed, on another machine. Sums are "
-        "rounded differently there, and hundreds of updates make of that another net. "
+        "Who owns the outliers, and what the means make of them, was measured in two runs, and the "
+        "nets were trained anew for it, from the same seed. Another processor, or another number "
+        "of threads, rounds sums differently, and hundreds of updates make of that another net. "
         f"$\\lambda_1(G)$ is {'; '.join(told)}. A difference of that size between two "
         "chapters' numbers of such a net says nothing else."
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.records import Record
-from hspec.experiments.scale import net_name
+from hspec.experiments.scale import net_name, over_training
 from hspec.experiments.uncertainty import ONE_NET
 from hspec.words import counted, signed
 
@@ -68,7 +68,10 @@ def a1_share(record: Record) -> float:
 
 
 def across_scales(records: Sequence[Record]) -> str:
-    """Who makes the outliers in each net, and what has grown where A1 makes less of them."""
+    """Who makes the outliers in each net, over its training images, and what has grown where A1
+    makes less of them.
+    """
+    records = over_training(records)
     if len(records) < 2:
         return ""
     ordered = sorted(records, key=a1_share, reverse=True)
@@ -78,19 +81,19 @@ def across_scales(records: Sequence[Record]) -> str:
         + ", ".join(f"{share:.2f}" for share in shares)
         for r, shares in zip(ordered, made, strict=True)
     )
-    b1, b2 = made[-1][1:] - made[0][1:]
+    _, _, b1, b2 = made[-1] - made[0]
     return signed(
-        "Of the sum of $G$'s top $C$ eigenvalues $A_1$, $B_1$ and $B_2$ make, in this order: "
-        f"{told}. From the first of these nets to the last, $B_1$'s share changes by "
+        "Of the sum of $G$'s top $C$ eigenvalues $A_1$, $A_2$, $B_1$ and $B_2$ make, in this "
+        f"order: {told}. From the first of these nets to the last, $B_1$'s share changes by "
         f"{b1:+.2f} and $B_2$'s by {b2:+.2f}. Width, data, sample and training "
         "differ at once, so which of them does it these nets do not tell."
     )
 
 
 def made_by(record: Record) -> np.ndarray:
-    """Of the sum of G's top C eigenvalues, what A1, B1 and B2 give (A2 gives next to nothing)."""
+    """Of the sum of G's top C eigenvalues, what A1, A2, B1 and B2 give, (4,)."""
     top = record["g_top"][: record.num_classes]
-    return (top @ record["shares"][: len(top)] / top.sum())[[0, 2, 3]]
+    return top @ record["shares"][: len(top)] / top.sum()
 
 
 def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:

@@ -152,7 +152,8 @@ def findings(record: Record, controls: list[Record]) -> list[str]:
                 f"{name} branch of $H$"
                 for name, of in fits.items()
             )
-            + f". Of {len(controls)} matrices of known law {known} were taken for what they are.",
+            + f", over {IMAGES[record.options['split']]} images. "
+            f"Of {len(controls)} matrices of known law {known} were taken for what they are.",
             *near,
         ),
         finding(
