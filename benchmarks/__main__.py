@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
         torch.device(chosen.device),
         lambda line: print(line, flush=True),
     )
+    # Full float32 for all contenders: a GPU's default rounds the inputs of convolutions.
+    torch.backends.cudnn.allow_tf32 = False
     results = Results.of(options)
     options = replace(options, part=partial(results.part, options.device))
     missing = all_peers()[1]

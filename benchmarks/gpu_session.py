@@ -1,10 +1,11 @@
 """python -m benchmarks.gpu_session --minutes 9: what to do with a GPU in so much time, the most
 wanted first.
 
-The tests that need a GPU, its benchmarks at their shortest, then cells of the papers' nets, each a
-process of its own that puts its record into the store (HSPEC_STORE) when it is done. A step that
-the time runs out on is ended; its training and its products are kept there, and the same command
-goes on with them another day. Needs the data (HSPEC_DATA) and neither papermill nor the network.
+The tests that need a GPU, its benchmarks, then the papers' nets, each a process of its own that
+puts record after record into the store (HSPEC_STORE). A step that the time runs out on is ended;
+its training and its products are kept there, and the same command goes on with them another day.
+Small nets leave a GPU idle between their kernels: --at-once 4 measures so many beside each other.
+Needs the data (HSPEC_DATA) and neither papermill nor the network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from hspec.papers.nets import PUBLISHED_NETS
 
@@ -49,30 +52,32 @@ class Step:
 
 TESTED = ("tests/linalg", "tests/curvature", "tests/training")
 TESTS = Step("tests", ("-m", "pytest", "-m", "gpu", "-q", *TESTED))
-BENCHMARKS = Step("benchmarks", ("-m", "benchmarks", "--only", "gpu", "--quick"))
+BENCHMARKS = Step("benchmarks", ("-m", "benchmarks", "--only", "gpu", "products"))
 
 
-def cells() -> list[Step]:
-    """The experiments of the wanted nets, one step each."""
-    return [
-        Step(f"{net} {name}", ("-m", "hspec", "measure", net, name))
-        for net in WANTED
-        for name in PUBLISHED_NETS[net].experiments
-    ]
+def cells(nets: Iterable[str]) -> list[Step]:
+    """All experiments of the nets, one step a net: they share its training."""
+    return [Step(net, ("-m", "hspec", "measure", net)) for net in nets]
 
 
-def session(steps: Iterable[Step], minutes: float, report: Callable[[str], None]) -> dict[str, str]:
-    """Run the steps one after another until the minutes are spent; what became of each, by its
-    name.
+def session(
+    steps: Iterable[Step], minutes: float, report: Callable[[str], None], at_once: int = 1
+) -> dict[str, str]:
+    """Run the steps in order, so many ``at_once``, until the minutes are spent; what became of
+    each, by its name.
 
     A step that fails does not keep the next from running.
     """
-    end, outcomes = time.monotonic() + 60 * minutes, {}
-    for step in steps:
+    end = time.monotonic() + 60 * minutes
+
+    def outcome(step: Step) -> tuple[str, str]:
         left = end - time.monotonic()
-        outcomes[step.name] = outcome = "not begun" if left <= 0 else _run(step, left)
-        report(f"{step.name}: {outcome}")
-    return outcomes
+        found = "not begun" if left <= 0 else _run(step, left)
+        report(f"{step.name}: {found}")
+        return step.name, found
+
+    with ThreadPoolExecutor(at_once) as lanes:
+        return dict(lanes.map(outcome, steps))
 
 
 def _run(step: Step, seconds: float) -> str:
@@ -105,9 +110,13 @@ def _run(step: Step, seconds: float) -> str:
 def main(arguments: list[str] | None = None) -> dict[str, str]:
     chosen = _parser().parse_args(arguments)
     of_sweep = [Step(file, ("-m", "hspec", "sweep", file)) for file in chosen.sweep]
-    steps = {"tests": [TESTS], "benchmarks": [BENCHMARKS], "cells": of_sweep or cells()}
-    wanted = [step for kind in chosen.only for step in steps[kind]]
-    return session(wanted, chosen.minutes, lambda line: print(line, flush=True))
+    alone = {"tests": TESTS, "benchmarks": BENCHMARKS}  # what is timed has the GPU for itself
+    report, end = partial(print, flush=True), time.monotonic() + 60 * chosen.minutes
+    outcomes = session([alone[k] for k in alone if k in chosen.only], chosen.minutes, report)
+    if "cells" in chosen.only:
+        minutes = (end - time.monotonic()) / 60
+        outcomes |= session(of_sweep or cells(chosen.nets), minutes, report, chosen.at_once)
+    return outcomes
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,6 +125,17 @@ def _parser() -> argparse.ArgumentParser:
     kinds = ["tests", "benchmarks", "cells"]
     parser.add_argument(
         "--only", nargs="+", choices=kinds, default=kinds, help="default: all three"
+    )
+    parser.add_argument(
+        "--nets",
+        nargs="+",
+        choices=PUBLISHED_NETS,
+        default=WANTED,
+        metavar="NET",
+        help="of the cells; default: what two cores take longest for",
+    )
+    parser.add_argument(
+        "--at-once", type=int, default=1, metavar="N", help="cells beside each other; default: 1"
     )
     parser.add_argument(
         "--sweep",

@@ -38,7 +38,10 @@ def parts():
 
 
 class Required(ast.NodeTransformer):
-    """A module without what it tries to import and goes without."""
+    """A module without what it tries to import and goes without, or imports for types alone."""
+
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
     def visit_Try(self, node):
         goes_on = any(

@@ -1,5 +1,1 @@
 """The papers' own nets, beside the papers' own numbers."""
-
-from hspec.extras import need
-
-need("hspec.papers", "IPython")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from IPython.display import Markdown
 
 from hspec.experiments.experiment import Experiment
 from hspec.experiments.records import Record
 from hspec.experiments.store import Store
-from hspec.figures.tables import table, tabulated, typeset
+from hspec.figures.tables import said, table, tabulated, typeset
 from hspec.papers.net import PublishedNet
 from hspec.papers.nets import PUBLISHED_NETS, Comparison, compared
 from hspec.papers.small_samples import VGG11_NUMBERS
 from hspec.papers.updates import EPOCHS, LADDER, MOMENT, STOPPED, growth, narrow_net
 from hspec.training import PUBLISHED_EPOCHS
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
 
 WAITING, RUNNING = "not measured yet", "running"
 SAME_TRAINING = 1e-2  # relative: eigenvalues of one net are found to far less
@@ -27,7 +30,7 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
     """
     found = compared(net, store)
     if all(np.isnan(row.measured) for row in found):
-        return Markdown(f"{net.title}: {WAITING}. Printed: {net.source}.")
+        return said(f"{net.title}: {WAITING}. Printed: {net.source}.")
     rows = [
         {
             "quantity": row.quantity,
@@ -44,7 +47,7 @@ def published_table(net: PublishedNet, store: Store | None = None) -> Markdown:
     share = f"{rate:.1%}" if rate else "none"
     fit = "" if rate is None else f" As it is used, it misclassifies {share} of its images."
     told = f"{net.title}; printed: {net.source}. {_apart(found)}{fit}"
-    return Markdown(f"{drawn.data}\n\n{told}".rstrip())
+    return said(f"{drawn.data}\n\n{told}".rstrip())
 
 
 def _rate(net: PublishedNet, store: Store | None) -> float | None:
@@ -65,7 +68,7 @@ def which_is_nearer(one: PublishedNet, other: PublishedNet, store: Store | None 
         if np.isfinite(mine.ratio) and np.isfinite(its.ratio)
     }
     if not sizes:
-        return Markdown("")
+        return said("")
     nearer = [quantity for quantity, (mine, its) in sizes.items() if mine < its]
     farther = [typeset(quantity) for quantity in sizes if quantity not in nearer]
     names = (net.title.rpartition(", ")[2] for net in (one, other))
@@ -73,7 +76,7 @@ def which_is_nearer(one: PublishedNet, other: PublishedNet, store: Store | None 
         "Of the {} printed numbers {} are nearer, in ratio, to those of {} than to those of {}{}."
     )
     others = f"; not so {', '.join(farther)}" if nearer and farther else ""
-    return Markdown(told.format(len(sizes), len(nearer), *names, others))
+    return said(told.format(len(sizes), len(nearer), *names, others))
 
 
 def _apart(rows: Sequence[Comparison]) -> str:
@@ -118,8 +121,8 @@ def trained_twice(store: Store | None = None) -> Markdown:
                 f"{len(once)} the two are up to a factor of {apart:.2f} apart"
             )
     if not told:
-        return Markdown("")
-    return Markdown(
+        return said("")
+    return said(
         "Who owns the outliers, and what the means make of them, was measured in two runs, and the "
         "nets were trained anew for it, from the same seed. Another processor, or another number "
         "of threads, rounds sums differently, and hundreds of updates make of that another net. "
@@ -141,7 +144,7 @@ def shapes_table(store: Store | None = None) -> Markdown:
             title = net.title.replace(", CIFAR-10, 13 images per class", "")
             rows.append({"net": title, **_shapes(found), "misclassified": _rate(net, store)})
     drawn = table(tabulated(rows, dict.fromkeys(SHAPES, ".2g") | {"misclassified": ".0%"}))
-    return Markdown(f"{drawn.data}\n\n{_nearest_shapes(rows)}".rstrip())
+    return said(f"{drawn.data}\n\n{_nearest_shapes(rows)}".rstrip())
 
 
 def _shapes(found: Mapping[str, float]) -> dict[str, float | None]:
@@ -179,9 +182,9 @@ def updates_table(store: Store | None = None) -> Markdown:
         for stretch, rows in found.items()
         if np.isfinite(rows[0].measured)
     )
-    said = f"λ₁(Hess), printed {VGG11_NUMBERS[0].value:g}: {grown}. " if grown else ""
+    largest = f"λ₁(Hess), printed {VGG11_NUMBERS[0].value:g}: {grown}. " if grown else ""
     left = f"Not measured yet: {'; '.join(waiting)}." if waiting else ""
-    return Markdown(f"{drawn.data}\n\n{said}{left}".rstrip())
+    return said(f"{drawn.data}\n\n{largest}{left}".rstrip())
 
 
 def _measured(rows: Sequence[Comparison]) -> list[float | str]:

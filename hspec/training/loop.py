@@ -14,7 +14,7 @@ from hspec.training import checkpoints as files
 from hspec.training.progress import progress_bar
 from hspec.training.recipe import Recipe
 from hspec.training.run import TrainingRun, run_identity
-from hspec.training.trainer import Diverged, Trainer
+from hspec.training.trainer import Diverged, Trainer, float32_in_full
 
 _STATE = "state.pt"
 
@@ -114,12 +114,11 @@ def ladder_epochs(epochs: int) -> tuple[int, ...]:
 
 @contextmanager
 def _repeatable(device: torch.device, seed: int):
-    """Deterministic kernels, and a random state (for dropout) of the run's own;
-    both are given back.
+    """Deterministic kernels, float32 in full, and a random state (for dropout) of the run's own;
+    all are given back.
     """
-    cudnn = torch.backends.cudnn
-    flags = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=cudnn.allow_tf32)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), flags:
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, float32_in_full(deterministic=True):
         torch.manual_seed(seed)
         yield
 

@@ -4,6 +4,8 @@ import copy
 import math
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -20,6 +22,21 @@ from hspec.training.order import epoch_batches
 from hspec.training.recipe import FEW_FOR_BATCH_NORM, Recipe
 
 _STEPS_BETWEEN_READINGS = 100  # of losses from a CUDA device: each reading waits for it
+
+
+@contextmanager
+def float32_in_full(*, deterministic: bool = False) -> Iterator[None]:
+    """No TF32 meanwhile, whatever the process is set to: PyTorch's default on a GPU rounds the
+    inputs of convolutions to ten bits, and a net so trained is another one, without a word.
+    """
+    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    flags = cudnn.flags(enabled=cudnn.enabled, deterministic=deterministic, allow_tf32=False)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with flags:
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class Diverged(RuntimeError):
@@ -200,7 +217,7 @@ def evaluate(model: nn.Module, image_set: ImageSet, batch_size: int = 1024) -> t
     """
     first = next(model.parameters())
     loss, wrong = 0.0, 0
-    with evaluation_mode(model):
+    with evaluation_mode(model), float32_in_full():
         for x, y in image_set.batches(batch_size):
             logits = model(x.to(first.device, first.dtype))
             y = y.to(first.device)

@@ -2,7 +2,9 @@
 a failure stops nothing.
 """
 
-from benchmarks.gpu_session import Step, cells, main, session
+import tempfile
+
+from benchmarks.gpu_session import WANTED, Step, cells, main, session
 from hspec.experiments import Store
 from hspec.experiments.level_spectra import level_spectra
 
@@ -37,7 +39,20 @@ def test_time_is_kept_and_a_failure_stops_nothing():
     assert found["long"].startswith("ended after")
 
 
+def test_steps_run_beside_each_other():
+    """Each waits for the file that another writes: one after the other they would wait for ever."""
+    wait = (
+        "import pathlib, sys, time\nmine, other = map(pathlib.Path, sys.argv[1:])\nmine.touch()\n"
+    )
+    wait += "while not other.exists(): time.sleep(0.01)"
+    with tempfile.TemporaryDirectory() as folder:
+        a, b = f"{folder}/a", f"{folder}/b"
+        steps = [Step("a", ("-c", wait, a, b)), Step("b", ("-c", wait, b, a))]
+        found = session(steps, 0.5, lambda line: None, at_once=2)
+    assert all(outcome.startswith("done") for outcome in found.values())
+
+
 def test_the_papers_own_fit_comes_first():
-    first, *others = cells()
-    assert first.arguments == ("-m", "hspec", "measure", "vgg11-mnist-1351", "log-spectrum")
-    assert len({step.name for step in others}) == len(others)
+    steps = cells(WANTED)
+    assert steps[0].arguments == ("-m", "hspec", "measure", "vgg11-mnist-1351")
+    assert len({step.name for step in steps}) == len(steps)
