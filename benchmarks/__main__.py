@@ -10,7 +10,6 @@ import torch
 from benchmarks.nets import DEEP, SPECS
 from benchmarks.options import Options
 from benchmarks.peers import all_peers
-from benchmarks.report import write_report
 from benchmarks.results import Results
 from benchmarks.tasks import TASKS
 
@@ -34,7 +33,14 @@ def main(arguments: list[str] | None = None) -> None:
     for task in chosen.only:
         for key, result in TASKS[task](options):
             results.write(task, key, result, options.device)
-    options.report(f"written: {write_report(results)}")
+    if options.device.type == "cpu":
+        from benchmarks.report import write_report  # draws, for which a GPU's machine needs nothing
+
+        options.report(f"written: {write_report(results)}")
+    else:
+        options.report(
+            f"written: {results.folder}; python -m benchmarks --device cpu --only tells them"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from hspec.linalg import lanczos
 
 BATCH = 256
 SHARE = 0.8  # of free memory, for kept graphs
-LARGEST = 2048  # examples; beyond them the GPU has long been busy, and only the wait grows
+LARGEST = 1024  # examples; beyond them the GPU has long been busy, and only the wait grows
 ROUNDS, STEPS = 3, 16
 BLOCK = 8
 MATMUL_SIZE = 8192

@@ -7,7 +7,6 @@ from hspec.linalg import (
     deflate,
     eigsh,
     identity,
-    kolmogorov_smirnov,
     lanczos,
     slq,
     wasserstein,
@@ -346,12 +345,26 @@ def test_moments_are_unbiased(kind, prescribed):
         assert abs(mean - (NET_LIKE**k).mean()) < 4 * sem
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+ON_CUDA = pytest.param(
+    "cuda",
+    marks=[
+        pytest.mark.gpu,
+        pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    ],
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", ON_CUDA])
 @pytest.mark.parametrize("block", [False, True])
-def test_cuda_agrees_with_float64_on_the_cpu(block, prescribed):
+def test_float32_agrees_with_float64_on_the_cpu(block, device, prescribed):
+    """Outside the bulk node by node: of two atoms a rounding apart, the distribution functions
+    differ between them by the whole of their weight.
+    """
     A = prescribed(NET_LIKE)
     reference = slq(A, 30, 3, generator=seeded(0))
-    result = slq(A.float().cuda(), 30, 3, generator=seeded(0), block=block)
+    result = slq(A.float().to(device), 30, 3, generator=seeded(0), block=block)
     assert wasserstein(result, reference) < 1e-5
-    assert kolmogorov_smirnov(result, reference, outside=0.08) < 1e-6
+    outer = np.abs(reference.nodes) > 0.08 * np.abs(NET_LIKE).max()
+    assert outer.sum() >= 3
+    np.testing.assert_allclose(result.nodes[outer], reference.nodes[outer], rtol=1e-6)
+    np.testing.assert_allclose(result.weights[outer], reference.weights[outer], rtol=1e-4)
