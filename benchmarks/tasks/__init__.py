@@ -13,6 +13,7 @@ from benchmarks.tasks import (
     parallel,
     products,
     quadrature,
+    rounding,
     sharded,
     sweeps,
     time_to_error,
@@ -20,6 +21,7 @@ from benchmarks.tasks import (
 
 TASKS = {
     "products": products.measure,
+    "rounding": rounding.measure,
     "quadrature": quadrature.measure,
     "guards": guards.measure,
     "outliers": outliers.measure,

@@ -1,6 +1,4 @@
-"""One product with the Hessian, and one with G, in units of one gradient over the same data; and
-how far each is from the product in float64.
-"""
+"""One product with the Hessian, and one with G, in units of one gradient over the same data."""
 
 import torch
 from torch import Tensor
@@ -8,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.nets import SPECS, Net, fresh_net
 from benchmarks.options import Measurements, Options
-from benchmarks.peers import all_peers, papers
+from benchmarks.peers import all_peers
 from benchmarks.peers.base import Product
 from benchmarks.peers.instrument import risk_of
 from benchmarks.timing import Times, interleaved
@@ -19,9 +17,7 @@ MATMUL_SIZE = 2048  # of the square product whose speed stands for the machine's
 
 
 def measure(options: Options) -> Measurements:
-    """For each net: seconds, ratios to the gradient, flops, the share of the matrix-product peak,
-    and errors.
-    """
+    """For each net: seconds, ratios to the gradient, flops, share of the matrix-product peak."""
     for key in options.chosen(*SPECS):
         net = fresh_net(key, quick=options.quick, device=options.device)
         options.report(f"products, net {key}: {net.title}, N = {net.num_examples}")
@@ -43,7 +39,6 @@ def _one_net(net: Net, rounds: int) -> dict:
         "flops": flops,
         "share_of_peak": {name: flops[name] / times.fastest(name) / peak for name in flops},
         "peak_flops_per_second": peak,
-        "relative_error": _errors(net),
     }
 
 
@@ -55,12 +50,13 @@ def _ratios(times: Times, name: str) -> dict:
     }
 
 
-def _direction(net: Net) -> Tensor:
+def direction(net: Net) -> Tensor:
+    """The vector that is multiplied."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(net.num_parameters, generator=generator).to(net.device)
 
 
-def _products(net: Net) -> dict[str, Product]:
+def products_of(net: Net) -> dict[str, Product]:
     """{"Hess: peer" or "G: peer": v ↦ A v}."""
     products = {}
     for peer in all_peers()[0]:
@@ -70,29 +66,14 @@ def _products(net: Net) -> dict[str, Product]:
     return products
 
 
-def _errors(net: Net) -> dict[str, float]:
-    """‖A v − r‖ / ‖r‖, r being the product by plain PyTorch in float64."""
-    v, double = _direction(net), net.to(torch.float64)
-    right = {
-        "Hess": papers.hessian_product(double)(v.double()),
-        "G": papers.gauss_newton_product(double)(v.double()),
-    }
-
-    def off(name: str, product: Product) -> float:
-        r = right[name.partition(": ")[0]]
-        return float((product(v).detach() - r).norm() / r.norm())
-
-    return {name: off(name, product) for name, product in _products(net).items()}
-
-
 def _contenders(net: Net) -> dict:
     """{"Hess: peer" or "G: peer": a call of one product}, the gradient,
     and a large matrix product.
     """
-    v = _direction(net)
+    v = direction(net)
     square = torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=net.device)
     calls = {"gradient": net.gradient, "matrix product": lambda: _matrix_product(square)}
-    calls |= {name: _call(product, v) for name, product in _products(net).items()}
+    calls |= {name: _call(product, v) for name, product in products_of(net).items()}
     risk = risk_of(net)
     calls["Hess, G, H at once: hspec"] = lambda: split_product(risk, v)
     calls["Hess: hspec, graphs rebuilt"] = _call(
