@@ -25,21 +25,41 @@ def slower_products(results: Results) -> list[str]:
 
 
 def farther_products(results: Results) -> list[str]:
-    """Nets on which a product of `hspec` is much farther from float64 than the best peer's."""
+    """Nets on which a product of `hspec` over few examples, where no input of a ReLU crosses zero,
+    is much farther from float64 than the best peer's.
+    """
     found = []
-    for net, record in results.read("products").items():
-        errors = record["result"].get("relative_error", {})
+    for net, record in results.read("rounding").items():
+        few = record["result"]["few"]
         for kind in KINDS:
-            peers = [e for n, e in errors.items() if n.startswith(f"{kind}: ") and "hspec" not in n]
-            ours = errors.get(f"{kind}: hspec")
-            if ours and peers and ours > FARTHER * min(peers):
-                found.append(f"**{net}** ({kind}, {ours / min(peers):.0f} times as far)")
-    if not found:
-        return []
+            errors = {n: e for n, e in few["relative_error"].items() if n.startswith(f"{kind}: ")}
+            ours = errors.pop(f"{kind}: hspec")
+            if not any(few["across_zero"].values()) and ours > FARTHER * min(errors.values()):
+                found.append(f"**{net}** ({kind}, {ours / min(errors.values()):.0f} times as far)")
+    named = ", ".join(found) or "no net"
     return [
-        f"More than {FARTHER:g} times as far from float64 as the best peer `hspec` is on "
-        f"{', '.join(found)}; why is not known."
+        f"More than {FARTHER:g} times as far from float64 as the best peer, over few examples, "
+        f"`hspec` is on {named}."
     ]
+
+
+def errors_over_all(results: Results) -> list[str]:
+    """How far a product over all of a net's examples is from float64, the best peer's beside it."""
+    said = []
+    for net, record in results.read("rounding").items():
+        sample = record["result"]["all"]
+        for kind in KINDS:
+            errors = {
+                n: e for n, e in sample["relative_error"].items() if n.startswith(f"{kind}: ")
+            }
+            ours = errors.pop(f"{kind}: hspec")
+            said.append(
+                f"{kind} on **{net}**: {ours:.1e} by `hspec`, {min(errors.values()):.1e} by the "
+                "best peer"
+            )
+    if not said:
+        return []
+    return [f"Errors against float64 over all examples: {'; '.join(said)}."]
 
 
 def without_the_node(results: Results) -> list[str]:

@@ -22,6 +22,7 @@ from benchmarks.targets import (
 
 SHOWN = (
     "products",
+    "rounding",
     "quadrature",
     "outliers",
     "accuracy",
@@ -34,10 +35,12 @@ SHOWN = (
     "sweeps",
 )
 NOTHING = "Not measured yet.\n"
+FORWARD = {"PyTorch": "in PyTorch's forward pass", "hspec": "in hspec's"}
 
 
 def write_report(results: Results) -> Path:
     """One Markdown file a table, one SVG a plot; returns the folder."""
+    gpu = Results(FOLDER / "cuda")
     tables = {
         "targets": _targets(results),
         "products": _products(results),
@@ -52,7 +55,9 @@ def write_report(results: Results) -> Path:
         "asleep": asleep(results),
         "killed": killed(results),
         "guards": _guards(results),
-        "gpu": _gpu(Results(FOLDER / "cuda")),
+        "gpu": _gpu(gpu),
+        "gpu_products": _products(gpu),
+        "gpu_provenance": _provenance(gpu),
         "provenance": _provenance(results),
     }
     sentences = {
@@ -62,6 +67,7 @@ def write_report(results: Results) -> Path:
             *behind.without_the_node(results),
         ],
         "products": behind.slower_products(results),
+        "gpu_products": [*behind.slower_products(gpu), *behind.errors_over_all(gpu)],
         "errors": behind.farther_products(results),
     }
     for name, rows in tables.items():
@@ -138,13 +144,31 @@ def _products(results: Results) -> list[dict]:
 
 
 def _errors(results: Results) -> list[dict]:
-    """Of one product, against float64; results of earlier revisions have none."""
+    """Of one product, against float64: over few examples and, in parentheses, over all."""
 
-    def cell(result):
-        found = sorted(result.get("relative_error", {}).items(), key=lambda item: item[0][0] != "H")
-        return {name: f"{error:.1e}" for name, error in found}
+    def cell(samples):
+        def each(value) -> str:
+            first, *others = map(value, samples.values())
+            return first + "".join(f" ({other})" for other in others)
 
-    return _by_contender(results, "products", cell)
+        found = next(iter(samples.values()))["relative_error"]
+        rows = {
+            name: each(lambda sample, name=name: f"{sample['relative_error'][name]:.1e}")
+            for name in sorted(found, key=lambda name: name[0] != "H")
+        }
+        crossing = {
+            f"inputs of ReLUs that cross zero, {whose}": each(
+                lambda sample, who=who: f"{sample['across_zero'][who]:,}"
+            )
+            for who, whose in FORWARD.items()
+        }
+        sizes = {
+            "examples": each(lambda sample: f"{sample['num_examples']:,}"),
+            "inputs of ReLUs": each(lambda sample: f"{sample['rectified']:,}"),
+        }
+        return rows | sizes | crossing
+
+    return _by_contender(results, "rounding", cell)
 
 
 def _quadrature(results: Results) -> list[dict]:
@@ -292,7 +316,7 @@ def _gpu(results: Results) -> list[dict]:
 def _provenance(results: Results) -> list[dict]:
     """What was measured when, on what: one row for all measurements that agree in it."""
     groups = defaultdict(list)
-    for task in SHOWN:
+    for task in (*SHOWN, "gpu"):
         for key, record in results.read(task).items():
             p = record["provenance"]
             versions = ", ".join(f"{name} {p['versions'][name]}" for name in ("python", *PACKAGES))

@@ -34,6 +34,7 @@ LOADERS = {"__import__", "import_module", "resolve_name"}
 DOORS = {
     "hspec",
     "hspec.cli",
+    "hspec.data.libraries",
     "hspec.yours.named",
 }  # load what is asked for, when it is asked for; nothing else does
 

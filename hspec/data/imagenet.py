@@ -1,6 +1,6 @@
 """The classes of ImageNet in Imagenette, which names its folders by their WordNet identifiers."""
 
-from torchvision.models import ResNet18_Weights
+from hspec.data.libraries import imagenet_classes
 
 # Folder of Imagenette: the class' place among the 1000 of ImageNet.
 IMAGENETTE = {
@@ -26,4 +26,4 @@ def spoken_class(name: str) -> str:
         ('tench', '7')
     """
     place = IMAGENETTE.get(name)
-    return name if place is None else ResNet18_Weights.IMAGENET1K_V1.meta["categories"][place]
+    return name if place is None else imagenet_classes()[place]

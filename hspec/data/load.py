@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from hspec.data.errors import MissingData
 from hspec.data.imageset import ImageSet
+from hspec.data.libraries import torchvision_class
 from hspec.data.normalization import find_normalization
 from hspec.data.readers import Table
 from hspec.data.registry import Dataset, find
@@ -102,7 +103,7 @@ def _open(name, dataset: Dataset, split: str, root: Path, image_size: int, downl
 
 def _download(name: str, dataset: Dataset, root: Path) -> None:
     try:
-        dataset.torchvision(root, download=True)
+        torchvision_class(dataset.torchvision)(root, download=True)
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise MissingData(

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 from PIL import Image, UnidentifiedImageError
-from sklearn.datasets import load_digits
 
 from hspec.data.errors import DamagedData, MissingData
+from hspec.data.libraries import digits, torchvision_class
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ DIGITS_TRAIN_PER_CLASS = (
 def read_digits(root: Path, split: str, image_size: int) -> Table:
     """The embedded 8×8 scans; 130 of each class, drawn once and for all,
     are the training set."""
-    bunch = load_digits()
+    bunch = digits()
     order = np.random.default_rng(0).permutation(len(bunch.target))
     rank = np.empty(
         len(order), dtype=int
@@ -114,18 +113,19 @@ _REMEDY = "delete it and get the data set again"
 # --- CIFAR: pickled batches, by torchvision -------------------------------------------------------
 
 
-def read_cifar(dataset_class: type[torchvision.datasets.CIFAR10]) -> Reader:
+def read_cifar(name: str) -> Reader:
     """Reader of the pickled CIFAR batches; no file is opened whose md5 is not the one
     torchvision knows.
     """
 
     def read(root: Path, split: str, image_size: int) -> Table:
+        dataset_class = torchvision_class(name)
         folder = root / dataset_class.base_folder
         meta = (dataset_class.meta["filename"], dataset_class.meta["md5"])
-        for name, md5 in [*dataset_class.train_list, *dataset_class.test_list, meta]:
-            if not (folder / name).is_file():
-                raise MissingData(f"{folder / name} is missing")
-            check_md5(folder / name, (folder / name).read_bytes(), md5)
+        for file, md5 in [*dataset_class.train_list, *dataset_class.test_list, meta]:
+            if not (folder / file).is_file():
+                raise MissingData(f"{folder / file} is missing")
+            check_md5(folder / file, (folder / file).read_bytes(), md5)
         dataset = dataset_class(root, train=split == "train")
         pixels = np.asarray(dataset.data).transpose(0, 3, 1, 2)
         return Table(
@@ -154,7 +154,7 @@ def read_folder(home: str) -> Reader:
         if folder is None:
             raise MissingData(f"no folder {' or '.join(str(f) for f in folders)}")
         try:
-            listing = torchvision.datasets.ImageFolder(folder)
+            listing = torchvision_class("ImageFolder")(folder)
         except FileNotFoundError as error:
             raise MissingData(
                 f"{folder} must hold one sub-folder of images for each class: {error}"

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from torchvision import datasets
-
 from hspec.data.imagenet import IMAGENETTE
 from hspec.data.normalization import NORMALIZATIONS, Normalization
 from hspec.data.readers import Table, read_cifar, read_digits, read_folder, read_idx_set
@@ -22,7 +20,8 @@ class Dataset:
             by ``read``).
         home: Its place under the data root.
         source: How to get it.
-        torchvision: The class that downloads it, with checksums, or None.
+        torchvision: The name of the class in torchvision.datasets that downloads it, with
+            checksums, or None.
         note: What a reader of a figure must know, or "".
         imagenet_classes: The classes' places among the 1000 of ImageNet, or ().
     """
@@ -32,7 +31,7 @@ class Dataset:
     fit: str
     home: str
     source: str
-    torchvision: type | None = None
+    torchvision: str | None = None
     note: str = ""
     imagenet_classes: tuple[int, ...] = ()
 
@@ -59,7 +58,18 @@ _MNIST_MD5 = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-_FASHION_CLASSES = tuple(datasets.FashionMNIST.classes)
+_FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 _BY_TORCHVISION = (
     "call hspec.data.load(…, download=True), or set HSPEC_DOWNLOAD=1, on a machine with a network"
 )
@@ -78,7 +88,7 @@ DATASETS: dict[str, Dataset] = {
         fit="pad",
         home="MNIST/raw",
         source=_BY_TORCHVISION,
-        torchvision=datasets.MNIST,
+        torchvision="MNIST",
     ),
     "FashionMNIST": Dataset(
         read_idx_set("FashionMNIST", _FASHION_MD5, _FASHION_CLASSES),
@@ -86,23 +96,23 @@ DATASETS: dict[str, Dataset] = {
         fit="pad",
         home="FashionMNIST/raw",
         source=_BY_TORCHVISION,
-        torchvision=datasets.FashionMNIST,
+        torchvision="FashionMNIST",
     ),
     "CIFAR10": Dataset(
-        read_cifar(datasets.CIFAR10),
+        read_cifar("CIFAR10"),
         NORMALIZATIONS["CIFAR10"],
         fit="pad",
         home="cifar-10-batches-py",
         source=_BY_TORCHVISION,
-        torchvision=datasets.CIFAR10,
+        torchvision="CIFAR10",
     ),
     "CIFAR100": Dataset(
-        read_cifar(datasets.CIFAR100),
+        read_cifar("CIFAR100"),
         NORMALIZATIONS["CIFAR100"],
         fit="pad",
         home="cifar-100-python",
         source=_BY_TORCHVISION,
-        torchvision=datasets.CIFAR100,
+        torchvision="CIFAR100",
     ),
     "Imagenette": Dataset(
         read_folder("imagenette224"),

@@ -11,24 +11,32 @@ def results(**tasks):
     )
 
 
-def products(ours, theirs, errors=(1e-7, 1e-7)):
+def products(ours, theirs):
     names = ("Hess: hspec", "Hess: peer", "G: hspec", "G: peer")
     medians = dict(zip(names, (ours, theirs, 1.0, 2.0), strict=True))
     return {
         "per_gradient": {name: {"median": m} for name, m in medians.items()}
         | {"Hess: hspec, graphs rebuilt": {"median": 0.1}},
-        "relative_error": dict(zip(names, (*errors, 1e-7, 1e-7), strict=True)),
     }
 
 
-def test_who_is_faster_or_nearer_is_named():
+def test_who_is_faster_is_named():
     (told,) = behind.slower_products(results(products={"a": products(1.0, 2.0)}))
     assert told.endswith("nobody.")
     (told,) = behind.slower_products(results(products={"a": products(2.1, 2.04)}))
     assert told.endswith("peer on **a** (Hess, 2.04 against 2.10).")
-    assert behind.farther_products(results(products={"a": products(1, 2)})) == []
-    (told,) = behind.farther_products(results(products={"r": products(1, 2, (6e-5, 5e-6))}))
-    assert "**r** (Hess, 12 times as far)" in told
+
+
+def rounding(ours, theirs, crossing=0):
+    errors = {"Hess: hspec": ours, "Hess: peer": theirs, "G: hspec": 1e-7, "G: peer": 1e-7}
+    few = {"relative_error": errors, "across_zero": {"PyTorch": 0, "hspec": crossing}}
+    return results(rounding={"r": {"few": few}})
+
+
+def test_who_is_nearer_is_named_where_no_input_of_a_relu_crosses_zero():
+    assert behind.farther_products(rounding(2e-7, 1e-7))[0].endswith("`hspec` is on no net.")
+    assert "**r** (Hess, 12 times as far)" in behind.farther_products(rounding(6e-5, 5e-6))[0]
+    assert behind.farther_products(rounding(6e-5, 5e-6, 1))[0].endswith("no net.")
 
 
 def test_what_the_node_wins_is_said_of_the_same_net_alone():

@@ -24,6 +24,10 @@ def write_idx(path, array):
     path.write_bytes(header.tobytes() + array.tobytes())
 
 
+def test_classes_have_the_names_that_torchvision_gives_them():
+    assert tuple(datasets.FashionMNIST.classes) == registry._FASHION_CLASSES
+
+
 @pytest.fixture
 def fashion(tmp_path, monkeypatch):
     """Two examples a class as Fashion-MNIST, its checksums forgotten."""
