@@ -154,6 +154,17 @@ def over_training(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record.options["split"] == "train"]
 
 
+def sample_size(records: Iterable[Record]) -> str:
+    """ "N = 130 test images": over how many images matrices were averaged; "N = 500" of training
+    ones, "N = 400 and 500 (training and test images)" of both.
+    """
+    records = list(records)
+    splits = {record.options.get("split", "train") for record in records}
+    kind = {1: " test images", 2: " (training and test images)"}[len(splits)]
+    told = f"N = {several(record.num_examples for record in records)}"
+    return told + kind * ("test" in splits)
+
+
 def by_net(records: Iterable[Record]) -> list[list[Record]]:
     """The records of nets, grouped by net and data set, in the order of their first ones."""
     groups: dict[tuple, list[Record]] = {}
@@ -167,8 +178,8 @@ def short_names(records: Iterable[Record]) -> str:
     """The nets in a few words: "VGG11 at 1/8 of the width, MNIST, N = 500"; of many, two."""
     groups = by_net(records)
     told = [
-        f"{net_name(of[0])}, {of[0].setting.dataset}, N = "
-        + several(r.num_examples for r in of if "num_examples" in r)
+        f"{net_name(of[0])}, {of[0].setting.dataset}, "
+        + sample_size(r for r in of if "num_examples" in r)
         for of in groups[:2]
     ]
     return "; ".join([*told, f"{len(groups) - 2} more"] if len(groups) > 2 else told)
@@ -238,7 +249,7 @@ def _one_net(records: list[Record]) -> str:
     facts = [
         net_name(record) + (f" ({measured[0].num_parameters:,} parameters)" if measured else ""),
         record.setting.dataset,
-        *([f"N = {several(r.num_examples for r in measured)}"] if measured else []),
+        *([sample_size(measured)] if measured else []),
         *(
             f"{name} = {several(r.options[option] for r in records if option in r.options)}"
             for name, option in (("m", "num_steps"), ("probes", "num_probes"))

@@ -11,7 +11,7 @@ from IPython.display import HTML, Markdown
 
 from hspec.experiments import CLAIMS, Record, Verdict, claims
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import in_units, misfit, net_name, several, trained_for
+from hspec.experiments.scale import in_units, misfit, net_name, sample_size, trained_for
 from hspec.experiments.uncertainty import KINDS
 from hspec.words import VERDICTS, signed, subscripted
 
@@ -174,8 +174,7 @@ def what_was_measured(records: list[Record]) -> str:
         kind = f"a model on drawn data, {p}" if of is None else f"{net_name(record)}, {p}"
         kinds.setdefault(kind if of is None else f"{kind}; {of.dataset}", []).append(record)
     return "; ".join(
-        f"**{kind}, N = {several(r.num_examples for r in of)}{misfit(of)}**; {_seeds(of)}"
-        for kind, of in kinds.items()
+        f"**{kind}, {sample_size(of)}{misfit(of)}**; {_seeds(of)}" for kind, of in kinds.items()
     )
 
 
@@ -245,10 +244,9 @@ def net_columns(record: Record) -> dict[str, str]:
     """Of a row of a table of nets: which it is, on what, for how long it was trained, and how many
     of the images it misses.
     """
-    of_test = " test images" * (record.options.get("split") == "test")
     return {
         "net": net_name(record),
-        "data": f"{record.setting.dataset}, N = {record.num_examples:,}{of_test}",
+        "data": f"{record.setting.dataset}, {sample_size([record])}",
         "trained": in_units(*trained_for([record])),
         "misclassified": f"{record.error_rate:.1%}",
     }

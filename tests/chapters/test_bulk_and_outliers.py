@@ -50,7 +50,8 @@ def test_deflated_spectrum_lacks_the_outliers(spectra):
 
 def synthetic(top):
     meta = {"setting": canonical(Setting(**NET)), "options": {"split": "train"}}
-    return Record({"top": np.array(top), "num_classes": np.array(3)}, meta)
+    arrays = {"top": np.array(top), "num_classes": np.array(3), "num_examples": np.array(30)}
+    return Record(arrays, meta)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from hspec import words
 from hspec.experiments import Record, Setting, scale
-from hspec.figures import best_first, in_this_run, shown, telling
+from hspec.figures import best_first, in_this_run, shown, tables, telling
 from hspec.figures.densities import density_line
 from hspec.keys import canonical
 from hspec.linalg import SpectralMeasure
@@ -100,6 +100,15 @@ def test_a_caption_tells_data_net_steps_probes_kernel_seed_and_seconds():
     )
     assert notes["alt"] == described(figure)
     assert shown(None, []) is None
+
+
+def test_it_is_said_where_the_images_are_test_images():
+    over = {split: record(options={"split": split}) for split in ("train", "test")}
+    assert scale.short_names([over["train"]]).endswith("N = 100")
+    assert scale.short_names([over["test"]]).endswith("N = 100 test images")
+    both = scale.provenance(over.values())
+    assert "N = 100 (training and test images), seed 0" in both
+    assert "N = 100 test images**" in tables.what_was_measured([over["test"]])
 
 
 def test_a_net_without_norm_is_compared_with_the_papers_without_norm():

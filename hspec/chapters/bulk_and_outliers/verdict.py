@@ -20,7 +20,7 @@ SURE = 0.05  # a p-value below which a relation is told
 
 
 def verdict_bulk_and_outliers(records: list[Record]) -> list[Verdict]:
-    """One verdict a data set and split."""
+    """One verdict a net, data set and split."""
     return [_verdict(record) for record in records]
 
 
@@ -40,7 +40,8 @@ def _verdict(record: Record) -> Verdict:
     judged = judged_gaps(inside[1], outside[1])
     if (known := len(record["top"])) <= classes + slack:
         judged = OUTCOMES[2], f"of the top {classes + slack + 1} eigenvalues {known} have converged"
-    name = f"{record.setting.dataset}, {record.options['split']}"
+    of, split = record.setting, record.options["split"]
+    name = f"{net_name(record)}, {of.dataset}, N = {record.num_examples:,}, {split}"
     return Verdict(
         "P18-1",
         f"{name}: position of the largest gap among the top {len(record['top'])} eigenvalues",
