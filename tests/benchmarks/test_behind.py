@@ -39,6 +39,14 @@ def test_who_is_nearer_is_named_where_no_input_of_a_relu_crosses_zero():
     assert behind.farther_products(rounding(6e-5, 5e-6, 1))[0].endswith("no net.")
 
 
+def test_errors_over_all_examples_are_said_with_the_best_peers():
+    errors = {"Hess: hspec": 2e-5, "Hess: a": 4e-6, "Hess: b": 1e-6, "G: hspec": 3e-7, "G: a": 1e-7}
+    of_all = {"c": {"all": {"relative_error": errors}}}
+    (told,) = behind.errors_over_all(results(rounding=of_all))
+    assert "Hess on **c**: 2.0e-05 by `hspec`, 1.0e-06 by the best peer; G on **c**" in told
+    assert behind.errors_over_all(results()) == []
+
+
 def test_what_the_node_wins_is_said_of_the_same_net_alone():
     run = {"num_steps": 30, "num_probes": 1, "error": 1.1e-4, "errors": [1.1e-4] * 5}
     timed = {"hspec": [run], "settings": {"node": 0.0}, "num_parameters": 10}
