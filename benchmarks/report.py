@@ -3,7 +3,8 @@ the book shows them as they are.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -57,8 +58,6 @@ def write_report(results: Results) -> Path:
         "guards": _guards(results),
         "gpu": _gpu(gpu),
         "gpu_products": _products(gpu),
-        "gpu_provenance": _provenance(gpu),
-        "provenance": _provenance(results),
     }
     sentences = {
         "quadrature": floors.about_quadratures(results, FASTER_THAN_REORTHOGONALIZED),
@@ -73,6 +72,8 @@ def write_report(results: Results) -> Path:
     for name, rows in tables.items():
         text = _markdown(rows) + "".join(f"\n{line}\n" for line in sentences.get(name, ()))
         (results.folder / f"{name}.md").write_text(text, encoding="utf-8")
+    for name, measured in {"provenance": results, "gpu_provenance": gpu}.items():
+        (results.folder / f"{name}.md").write_text(_made_with(measured), encoding="utf-8")
     plots.draw_all(results)
     return results.folder
 
@@ -313,25 +314,33 @@ def _gpu(results: Results) -> list[dict]:
     return _by_contender(results, "gpu", cell)
 
 
-def _provenance(results: Results) -> list[dict]:
-    """What was measured when, on what: one row for all measurements that agree in it."""
-    groups = defaultdict(list)
+def _made_with(results: Results) -> str:
+    """What was measured when, on what: one line for all measurements that agree in it, and below
+    them the versions of most; those of others stand in their own line.
+    """
+    groups, versions = defaultdict(list), Counter()
     for task in (*SHOWN, "gpu"):
         for key, record in results.read(task).items():
             p = record["provenance"]
-            versions = ", ".join(f"{name} {p['versions'][name]}" for name in ("python", *PACKAGES))
-            groups[p["date"], p["machine"], p["revision"], versions].append((task, key, p["load"]))
-    return [
-        {
-            "measured": date,
-            "machine": re.sub("^1 cores ", "1 core ", machine),  # as earlier revisions wrote it
-            "load at the end": " to ".join(
-                f"{load:.1f}" for load in sorted({min(loads), max(loads)})
-            ),
-            "revision": f"`{revision}`",
-            "versions": versions,
-            "what": ", ".join(f"{task.replace('_', ' ')} {key}" for task, key, _ in members),
-        }
-        for (date, machine, revision, versions), members in groups.items()
-        for loads in [[load for *_, load in members]]
-    ]
+            used = tuple((name, p["versions"][name]) for name in ("python", *PACKAGES))
+            versions[used] += 1
+            groups[p["date"], p["machine"], p["revision"], used].append((task, key, p["load"]))
+    if not groups:
+        return NOTHING
+    (usual, _), *_ = versions.most_common(1)
+    lines = []
+    for (date, machine, revision, used), members in groups.items():
+        machine = re.sub("^1 cores ", "1 core ", machine)  # as earlier revisions wrote it
+        loads = [load for *_, load in members]
+        load = " to ".join(f"{load:.1f}" for load in sorted({min(loads), max(loads)}))
+        what = ", ".join(f"{task.replace('_', ' ')} {key}" for task, key, _ in members)
+        other = _named([version for version in used if version not in usual])
+        lines.append(
+            f"* {date}, {machine}, load {load} at the end, revision `{revision}`: {what}"
+            + (f" ({other})" if other else "")
+        )
+    return "\n".join([*lines, "", f"Versions, where no others are named: {_named(usual)}.", ""])
+
+
+def _named(versions: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions)
