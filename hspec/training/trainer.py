@@ -30,6 +30,7 @@ def float32_in_full(*, deterministic: bool = False) -> Iterator[None]:
     inputs of convolutions to ten bits, and a net so trained is another one, without a word.
     """
     cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    deterministic = deterministic or cudnn.deterministic
     flags = cudnn.flags(enabled=cudnn.enabled, deterministic=deterministic, allow_tf32=False)
     torch.set_float32_matmul_precision("highest")
     try:
