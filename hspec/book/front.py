@@ -70,9 +70,11 @@ def _outliers(store: Store) -> str:
     if not found:
         return ""
     largest = max(found, key=lambda record: record.num_parameters)
+    runs = {record.meta.get("revision") for record in both or ()}
+    test = "test images, measured in another run," if len(runs) > 1 else "test images"
     gaps = ", ".join(
-        f"on {images} images after number {count}, where λ falls by a factor of {ratio:.2f}"
-        for split, images in (("train", "its training"), ("test", "test"))
+        f"on {images} after number {count}, where λ falls by a factor of {ratio:.2f}"
+        for split, images in (("train", "its training images"), ("test", test))
         for record in found
         if record.setting == largest.setting and record.options["split"] == split
         for count, ratio in [outlier_count(record["top"], record.num_classes)]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hspec.experiments import Record
-from hspec.experiments.scale import misfit, net_name
+from hspec.experiments.scale import misfit, net_name, sample_size
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.style import COLOURS, SERIES, panels, rank_axis, spikes
 from hspec.linalg import KERNEL_WIDTHS, SpectralMeasure
@@ -65,7 +65,7 @@ def row_name(record: Record) -> str:
 
 def net_row(record: Record) -> str:
     """Net, data set and sample, where records are of several nets."""
-    found = f"{net_name(record)}, {record.setting.dataset}, N = {record.num_examples:,}"
+    found = f"{net_name(record)}, {record.setting.dataset}, {sample_size([record])}"
     return found + misfit([record])
 
 
