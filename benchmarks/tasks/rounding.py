@@ -31,10 +31,11 @@ def measure(options: Options) -> Measurements:
         nets = {"few": few} | ({} if options.quick else {"all": net})
         sizes = " and ".join(str(each.num_examples) for each in nets.values())
         options.report(f"rounding, net {key}: {net.title}, N = {sizes}")
-        yield key, {name: _one_sample(each) for name, each in nets.items()}
+        yield key, {name: one_sample(each) for name, each in nets.items()}
 
 
-def _one_sample(net: Net) -> dict:
+def one_sample(net: Net) -> dict:
+    """Errors of products over the net's examples, and the inputs of its rectifiers."""
     double = net.to(torch.float64)
     exact, plain = signs(double), signs(net)
     folded = signs(net, FastLayers(Switches()))

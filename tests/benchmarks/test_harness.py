@@ -22,7 +22,7 @@ from benchmarks.results import Results
 from benchmarks.tasks import TASKS, time_to_error
 from benchmarks.tasks.accuracy import exact_eigenvalues
 from benchmarks.tasks.outliers import steps_until_converged
-from benchmarks.tasks.products import _errors
+from benchmarks.tasks.rounding import one_sample
 from benchmarks.timing import Times, interleaved
 from hspec.book.figure_files import STACKED
 from hspec.curvature import class_means, gauss_newton, hessian
@@ -107,7 +107,7 @@ def test_curvlinops_errs_in_the_scales_of_layer_norms_alone():
 
 def test_the_errors_of_products_are_those_of_float32(net):
     single = net.to(torch.float32)
-    found = _errors(single)
+    found = one_sample(single)["relative_error"]
     assert {"Hess: hspec", "G: hspec", "Hess: papers' pipeline"} <= found.keys()
     assert all(1e-9 < error < 1e-4 for error in found.values())
 
