@@ -160,9 +160,10 @@ def sample_size(records: Iterable[Record]) -> str:
     """
     records = list(records)
     splits = {record.options.get("split", "train") for record in records}
-    kind = {1: " test images", 2: " (training and test images)"}[len(splits)]
     told = f"N = {several(record.num_examples for record in records)}"
-    return told + kind * ("test" in splits)
+    if "test" not in splits:
+        return told
+    return told + (" test images" if len(splits) == 1 else " (training and test images)")
 
 
 def by_net(records: Iterable[Record]) -> list[list[Record]]:

@@ -69,7 +69,8 @@ def train(
     wanted = wanted_steps(checkpoints, recipe, len(train_set))
     files.prepare_folder(folder)
     identity = run_identity(model, train_set, test_set, recipe)
-    trainer = Trainer(model, train_set, test_set, recipe)
+    with float32_in_full():  # statistics of the population are made at once
+        trainer = Trainer(model, train_set, test_set, recipe)
     with _repeatable(trainer.device, recipe.seed):
         state = _resumable_state(folder, identity, wanted)
         if state is not None:

@@ -26,18 +26,13 @@ _STEPS_BETWEEN_READINGS = 100  # of losses from a CUDA device: each reading wait
 
 @contextmanager
 def float32_in_full(*, deterministic: bool = False) -> Iterator[None]:
-    """No TF32 meanwhile, whatever the process is set to: PyTorch's default on a GPU rounds the
-    inputs of convolutions to ten bits, and a net so trained is another one, without a word.
+    """No TF32 in convolutions meanwhile: a GPU's default rounds their inputs to ten bits, and a net
+    so trained is another one, without a word. Matrix products are in full by default.
     """
-    cudnn, before = torch.backends.cudnn, torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn
     deterministic = deterministic or cudnn.deterministic
-    flags = cudnn.flags(enabled=cudnn.enabled, deterministic=deterministic, allow_tf32=False)
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with flags:
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    with cudnn.flags(enabled=cudnn.enabled, deterministic=deterministic, allow_tf32=False):
+        yield
 
 
 class Diverged(RuntimeError):

@@ -106,6 +106,7 @@ def test_it_is_said_where_the_images_are_test_images():
     over = {split: record(options={"split": split}) for split in ("train", "test")}
     assert scale.short_names([over["train"]]).endswith("N = 100")
     assert scale.short_names([over["test"]]).endswith("N = 100 test images")
+    assert scale.sample_size([]) == "N = "  # of a group that counts no images
     both = scale.provenance(over.values())
     assert "N = 100 (training and test images), seed 0" in both
     assert "N = 100 test images**" in tables.what_was_measured([over["test"]])
