@@ -70,8 +70,9 @@ def _outliers(store: Store) -> str:
     if not found:
         return ""
     largest = max(found, key=lambda record: record.num_parameters)
-    runs = {record.meta.get("revision") for record in both or ()}
-    test = "test images, measured in another run," if len(runs) > 1 else "test images"
+    test = "test images"
+    if both and _of_two_runs(*both):
+        test += ", measured in another run,"
     gaps = ", ".join(
         f"on {images} after number {count}, where λ falls by a factor of {ratio:.2f}"
         for split, images in (("train", "its training images"), ("test", test))
@@ -83,6 +84,14 @@ def _outliers(store: Store) -> str:
         f"Among the top eigenvalues of {_net(largest)} on {largest.setting.dataset} "
         f"({largest.num_classes} classes) the largest gap is {gaps}."
     )
+
+
+def _of_two_runs(one: Record, other: Record) -> bool:
+    """Whether the net was trained anew between the two; by the code's revision where no record
+    says of which weights it is.
+    """
+    same = one.same_weights(other)
+    return one.meta.get("revision") != other.meta.get("revision") if same is None else not same
 
 
 def _owners(store: Store) -> str:

@@ -215,6 +215,7 @@ def run(experiment: Experiment, task: Task) -> Record:
     meta = experiment.configuration | {
         "key": experiment.key,
         "images": task.fingerprints,
+        "weights": task.weights,
         "packages": package_versions(),
         "revision": git_revision(),
         "device": device_name(task.device, task.store.ranks.size),

@@ -52,8 +52,9 @@ class Record:
     Attributes:
         arrays: What was measured, by name; ``record[name]`` is short for it.
         meta: measure, version, setting and options, whose digest is key; images, the fingerprint of
-            each sample that was looked at; packages, revision, device, seconds, written; arrays and
-            checksum.
+            each sample that was looked at; weights, the fingerprint of the trained net by number of
+            updates (older records have none); packages, revision, device, seconds, written; arrays
+            and checksum.
     """
 
     arrays: dict[str, np.ndarray]
@@ -112,6 +113,14 @@ class Record:
         """
         right = 1 - self.error_rate if "error_rate" in self else 1.0
         return self.num_parameters, self.num_examples, right
+
+    def same_weights(self, other: Record) -> bool | None:
+        """Whether both are of one training, by the fingerprints of the nets that both looked at;
+        None where that was not kept.
+        """
+        ours, theirs = (record.meta.get("weights", {}) for record in (self, other))
+        steps = ours.keys() & theirs.keys()
+        return all(ours[step] == theirs[step] for step in steps) if steps else None
 
     @property
     def device(self) -> str:

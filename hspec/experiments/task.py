@@ -52,7 +52,7 @@ class Task:
         wait: Whether to wait for another process that trains the net; else :class:`Held` is raised.
 
     ``fingerprints`` grows by one for each sample of images that is asked for: "train", "test/10"
-    (per class).
+    (per class); ``weights`` by one for each step at which the trained net is asked for.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Task:
         self.progress = progress
         self.wait = wait
         self.fingerprints: dict[str, str] = {}
+        self.weights: dict[str, str] = {}
 
     @property
     def setting(self) -> Setting:
@@ -153,7 +154,10 @@ class Task:
     def model(self, step: int | None = None) -> nn.Module:
         """The trained net in evaluation mode, at ``step`` (None: the last)."""
         step = self.run.steps[-1] if step is None else step
-        return self.run.load(step, self.new_model()).eval()
+        model = self.run.load(step, self.new_model()).eval()
+        if str(step) not in self.weights:
+            self.weights[str(step)] = training.fingerprint(model)
+        return model
 
     def step_after(self, epoch: int | None) -> int | None:
         """The number of updates made by the end of ``epoch``; None (the last) stays None."""

@@ -4,8 +4,8 @@ The same code on the same kind of processor repeats a record to the last bit. An
 another version of PyTorch, rounds differently, and training carries that on, step by step, into
 *another net* of the same kind: its loss is another one, and with it every number. So a record is
 *repeated* where every bit agrees, *reproduced* where what it says agrees within a hundredth, of
-*another net* where the loss does not, and *differs* where the loss agrees and something else does
-not.
+*another net* where the loss does not or the weights are others, and *differs* where something else
+does not agree. Older records do not say of which weights they are; there the loss alone tells.
 """
 
 from __future__ import annotations
@@ -117,8 +117,12 @@ def verify(record: Record, measures: Mapping[str, Measure], store: Store) -> Ver
     if found.get("loss", 0.0) > TOLERANCE:
         losses = f"loss {again.loss:.3g}, stored {record.loss:.3g}"
         return Verification(record, "another net", losses, found["loss"], seconds)
-    outcome = "reproduced" if found[worst] <= TOLERANCE else "differs"
-    return Verification(record, outcome, worst, found[worst], seconds)
+    if found[worst] <= TOLERANCE:
+        return Verification(record, "reproduced", worst, found[worst], seconds)
+    if record.same_weights(again) is False:
+        said = f"other weights, {worst} by {found[worst]:.1e}"
+        return Verification(record, "another net", said, found[worst], seconds)
+    return Verification(record, "differs", worst, found[worst], seconds)
 
 
 def seconds_anew(record: Record) -> float:

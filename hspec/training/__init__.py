@@ -10,7 +10,7 @@ need("hspec.training", "tqdm")
 from hspec.training.checkpoints import CheckpointError
 from hspec.training.loop import ladder_epochs, train
 from hspec.training.recipe import PUBLISHED_EPOCHS, Recipe
-from hspec.training.run import TrainingRun
+from hspec.training.run import TrainingRun, fingerprint
 from hspec.training.trainer import Diverged, evaluate
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Recipe",
     "TrainingRun",
     "evaluate",
+    "fingerprint",
     "ladder_epochs",
     "train",
 ]

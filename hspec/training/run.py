@@ -69,14 +69,23 @@ def run_identity(
     recipes have grown.
     """
     return distinguishing(Recipe, vars(recipe)) | {
-        "initial model": _fingerprint(model),
+        "initial model": fingerprint(model),
         "training set": train_set.fingerprint,
         "test set": test_set.fingerprint if test_set is not None else "none",
         "device": next(model.parameters()).device.type,
     }
 
 
-def _fingerprint(model: nn.Module) -> str:
+def fingerprint(model: nn.Module) -> str:
+    """Of all parameters and buffers, bit by bit: a sha256 in hexadecimal digits.
+
+    Example:
+        >>> one, other = nn.Linear(3, 2), nn.Linear(3, 2)
+        >>> fingerprint(one) == fingerprint(other)
+        False
+        >>> fingerprint(one) == fingerprint(copy.deepcopy(one))
+        True
+    """
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

@@ -1,10 +1,12 @@
 """The front door and the scoreboard say what the stored results say, and nothing else."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hspec.book import front
 from hspec.book.at_laptop_scale import laptop_verdicts
 from hspec.book.evidence import judged
 from hspec.book.front import findings, landing, with_results
@@ -17,6 +19,7 @@ from hspec.experiments import CLAIMS, Store, Verdict
 from hspec.experiments.claims import MARKS
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.figures.tables import typeset
+from hspec.papers.outliers import both_splits
 
 ROOT = Path(__file__).parents[2]
 STORE = Store(published=ROOT / "data" / "results")
@@ -30,6 +33,29 @@ def test_every_claim_has_its_line_and_its_chapter():
         chapter = ROOT / "notebooks" / f"{ORIGINS[claim].chapter}.ipynb"
         assert f'"name": "fig-{ORIGINS[claim].figure}"' in chapter.read_text(encoding="utf-8")
     assert [claim for claim, *_ in strip(STORE)] == list(CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (("a", None), ("a", None), False),
+        (("a", None), ("b", None), True),
+        (("a", "0f"), ("b", "0f"), False),
+        (("a", "0f"), ("a", "f0"), True),
+    ],
+)
+def test_two_numbers_are_of_two_runs_where_their_weights_or_else_their_revisions_differ(
+    monkeypatch, one, other, told
+):
+    def of(record, revision, weights):
+        kept = {"revision": revision, "weights": {"7": weights} if weights else {}}
+        return replace(record, meta=record.meta | kept)
+
+    train, test = next(pair for pair in both_splits(STORE) if pair[1] is not None)
+    pair = (of(train, *one), of(test, *other))
+    monkeypatch.setattr(front, "both_splits", lambda store: [pair])
+    (sentence,) = [s for s in findings(STORE) if "the largest gap is" in s]
+    assert ("measured in another run" in sentence) == told
 
 
 def test_several_nets_are_several_nets():

@@ -179,7 +179,7 @@ def test_measured_once_then_loaded(store):
         "device",
         "seconds",
     }
-    assert expected | {"written", "images", "arrays", "checksum"} == set(first.meta)
+    assert expected | {"written", "images", "weights", "arrays", "checksum"} == set(first.meta)
 
 
 def test_unfinished_work_is_kept_until_the_record_is_written(store):

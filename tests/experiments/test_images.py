@@ -1,5 +1,7 @@
 """A record is of certain images: others under the same name are never answered with it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,7 @@ from hspec.experiments import experiment as module
 from hspec.experiments.grid import grid
 from hspec.experiments.measure import measure
 from hspec.experiments.task import Task
-from hspec.training import Recipe
+from hspec.training import Recipe, fingerprint
 
 
 @measure(version=1)
@@ -52,6 +54,28 @@ def test_a_record_says_which_images_it_is_of(store, pictures):
     assert whole.meta["images"] == {"train": task.images("train").fingerprint}
     assert part.meta["images"] == {"train/1": task.images("train", 1).fingerprint}
     assert whole.meta["images"] != part.meta["images"]
+
+
+@measure(version=1)
+def loss_after(task, *, epoch: int | None = None):
+    return {"loss": task.risk(step=task.step_after(epoch)).loss()}
+
+
+def test_a_record_says_of_which_weights_it_is(store, pictures, tmp_path):
+    short = replace(SETTING, recipe=Recipe(epochs=2), checkpoints="epoch")
+    last, first = (
+        load_or_run(Experiment(loss_after, short, {"epoch": e}), store, progress=False)
+        for e in (2, 1)
+    )
+    task = Task(short, store, "any")
+    assert last.meta["weights"] == {"2": fingerprint(task.model())}
+    assert first.meta["weights"] == {"1": fingerprint(task.model(1))}
+    assert last.same_weights(first) is None  # nothing of one training both looked at
+    assert last.same_weights(replace(last)) is True
+    pictures(200)
+    with pytest.warns(UserWarning, match="other images"):
+        other = load_or_run(Experiment(loss_after, short, {"epoch": 2}), store, progress=False)
+    assert last.same_weights(other) is False
 
 
 def test_other_images_are_measured_anew_with_a_warning(store, pictures):

@@ -54,6 +54,25 @@ def test_a_net_that_training_took_elsewhere_is_another_net(stored, tmp_path):
     assert (again.outcome, again.worst) == ("another net", "loss 0.6, stored 0.5")
 
 
+@pytest.mark.parametrize(
+    ("weights", "outcome"), [("0f", "differs"), ("another", "another net"), (None, "differs")]
+)
+def test_a_loss_may_agree_by_chance_where_the_weights_do_not(stored, tmp_path, weights, outcome):
+    """Records of before weights were kept have the loss alone."""
+
+    @measure(version=1)
+    def of_weights(task, *, size: int = 3):
+        task.weights["0"] = "0f"
+        return toy.function(task, size=size)
+
+    DRIFT["by"] = 0.4
+    kept = {"weights": {"0": weights}} if weights else {}
+    old = replace(stored, meta={k: v for k, v in stored.meta.items() if k != "weights"} | kept)
+    again = verify(old, {"toy": of_weights}, Store(tmp_path / "again", fresh=True))
+    assert again.outcome == outcome
+    assert again.worst == ("x" if outcome == "differs" else "other weights, x by 4.0e-01")
+
+
 def test_spectra_are_compared_as_measures_and_residuals_not_at_all():
     def record(nodes, residual):
         spectrum = SpectralMeasure(
