@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from numbers import Integral, Real
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -20,10 +21,15 @@ def check_fields(instance: Any) -> None:
     Raises:
         TypeError: Naming the field, what was expected and what was given.
     """
-    hints = get_type_hints(type(instance))
+    hints = _hints(type(instance))
     for f in fields(instance):
         value = coerced(f.name, getattr(instance, f.name), hints[f.name])
         object.__setattr__(instance, f.name, value)  # frozen: only here, while it is being built
+
+
+@cache  # evaluates every annotation, and a book holds hundreds of settings against one another
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def unchecked(cls: type, values: Mapping[str, Any]) -> Any:

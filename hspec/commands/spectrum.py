@@ -152,6 +152,8 @@ def _risk(options: argparse.Namespace, ranks: Alone) -> Risk:
         module = _moved(network(options.model, options.weights), options.device)
         batches = sample(options.data)
         if options.batches is not None:
+            if options.batches < 1:
+                raise CommandError(f"--batches must be at least 1, not {options.batches}")
             batches = list(islice(batches, options.batches))
         loss = _loss(options.loss)
         forward = named(options.forward) if options.forward else None
@@ -186,9 +188,12 @@ def _loss(name: str) -> nn.Module | Callable:
 
 
 def _makes_it(found: object) -> bool:
-    """Whether it is a class, or a function of nothing: what (outputs, targets) are given to takes
-    two.
+    """Whether it is a class, or a function that can be called with nothing: what (outputs, targets)
+    are given to needs two.
     """
     if isinstance(found, type):
         return True
-    return inspect.isfunction(found) and not inspect.signature(found).parameters
+    if not inspect.isfunction(found):
+        return False
+    parameters = inspect.signature(found).parameters.values()
+    return all(p.kind is p.VAR_KEYWORD or p.default is not p.empty for p in parameters)

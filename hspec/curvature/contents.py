@@ -11,6 +11,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 REAL = (torch.float32, torch.float64)
+COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 # kinds of numbers that PyTorch finds the least and the largest of
 ORDERED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -27,10 +28,28 @@ def tensors(content: object) -> Iterator[Tensor]:
             yield from tensors(value)
 
 
+def parts(t: Tensor) -> list[Tensor]:
+    """The dense tensors that a tensor is made of: indices and values of a sparse one."""
+    if t.layout is torch.strided:
+        return [t]
+    t = t.detach()
+    if t.layout is torch.sparse_coo:
+        return [t._indices(), t._values()]
+    if t.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [t.crow_indices(), t.col_indices(), t.values()]
+    return [t.ccol_indices(), t.row_indices(), t.values()]
+
+
+def dense(content: object) -> list[Tensor]:
+    """All tensors of a batch, of sparse ones what they are made of."""
+    return [part for t in tensors(content) for part in parts(t)]
+
+
 def is_finite(t: Tensor) -> bool:
     """Whether no entry is infinite or nan: by the least and the largest, to which nan goes on,
     in a tenth of the time that asking every entry takes.
     """
+    *_, t = parts(t)
     if t.dtype not in ORDERED or not t.numel():
         return bool(t.isfinite().all())
     return bool(torch.stack(t.detach().aminmax()).isfinite().all())
@@ -40,7 +59,10 @@ def equal(a: object, b: object) -> bool:
     """Whether two batches hold the same tensors, in the same places."""
     pairs = list(zip(tensors(a), tensors(b), strict=False))
     count = sum(1 for _ in tensors(a)), sum(1 for _ in tensors(b))
-    return count[0] == count[1] and all(_equal(s, t) for s, t in pairs)
+    return count[0] == count[1] and all(
+        s.layout is t.layout and s.shape == t.shape and all(map(_equal, *map(parts, (s, t))))
+        for s, t in pairs
+    )
 
 
 def _equal(s: Tensor, t: Tensor) -> bool:
@@ -59,18 +81,31 @@ def _is_an_array(t: Tensor) -> bool:
 
 
 def moved(content: T, device: torch.device, dtype: torch.dtype, *, anew: bool = False) -> T:
-    """A batch with its tensors on `device`, floating ones in `dtype`; integers, booleans, all else
-    as they are.
+    """A batch with its tensors on `device`, floating ones in `dtype`, complex ones in the complex
+    dtype of that precision; integers, booleans, all else as they are.
 
     anew: in memory of their own, also where nothing is to be done.
     """
 
     def put(t: Tensor) -> Tensor:
-        there = t.to(device, dtype) if t.is_floating_point() else t.to(device)
+        kind = dtype if t.is_floating_point() else COMPLEX[dtype] if t.is_complex() else None
+        there = t.to(device) if kind is None else t.to(device, kind)
         # an inference tensor cannot be part of a graph; its copy can
         return copied(there) if there is t and (anew or t.is_inference()) else there
 
     return mapped(content, put)
+
+
+def once(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same of one tensor wherever it stands: inputs that are targets, too, stay one tensor."""
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def of(t: Tensor) -> Tensor:
+        if id(t) not in found:
+            found[id(t)] = t, function(t)
+        return found[id(t)][1]
+
+    return of
 
 
 def copied(t: Tensor) -> Tensor:
@@ -80,6 +115,10 @@ def copied(t: Tensor) -> Tensor:
 
 def mapped(content: T, function: Callable[[Tensor], Tensor]) -> T:
     """A batch with every tensor t replaced by function(t), in containers of the same kinds."""
+    return _mapped(content, once(function))
+
+
+def _mapped(content: T, function: Callable[[Tensor], Tensor]) -> T:
     if isinstance(content, Tensor):
         return function(content)
     if isinstance(content, MutableMapping):
@@ -88,12 +127,12 @@ def mapped(content: T, function: Callable[[Tensor], Tensor]) -> T:
         ):  # keeps classes such as BatchEncoding, with their attributes
             other = copy.copy(content)
             for key, value in content.items():
-                other[key] = mapped(value, function)
+                other[key] = _mapped(value, function)
             return other
     if isinstance(content, Mapping):
-        return {key: mapped(value, function) for key, value in content.items()}
+        return {key: _mapped(value, function) for key, value in content.items()}
     if isinstance(content, tuple) and hasattr(content, "_fields"):
-        return type(content)(*(mapped(value, function) for value in content))
+        return type(content)(*(_mapped(value, function) for value in content))
     if isinstance(content, list | tuple):
-        return type(content)(mapped(value, function) for value in content)
+        return type(content)(_mapped(value, function) for value in content)
     return content

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from hspec.curvature.contents import copied, equal, mapped, moved, tensors
+from hspec.curvature.contents import copied, dense, equal, mapped, moved, tensors
 
 Forward = Callable[[nn.Module, object], tuple[Tensor, object]]
 
@@ -56,12 +56,15 @@ class Data:
     ) -> None:
         self.source, self.forward, self.dtype, self.device = batches, forward, dtype, device
         self.random_state = torch.get_rng_state() if random_state is None else random_state
+        self._versions = self._read_versions()
         self.held: list | None = None  # the batches themselves, where they fit
         self.num_read = 0  # batches, once they have been read in
         self.ends: list[int] = []  # of each batch's rows
         self.sketch: Tensor | None = None
+        self.counted: Tensor | None = None  # rows whose labels are not ignored; None for all
         self.rounding = torch.finfo(dtype).eps  # of outputs; more where products may be coarse
         self.needs_grad = False  # the module or the loss differentiates inside: fails under no_grad
+        self.caches: tuple = ()  # of the module (see `engine.caches`), emptied at every evaluation
         self.is_written = False  # the module or the loss writes into its inputs: it is given copies
 
     def without_graph(self) -> contextlib.AbstractContextManager:
@@ -85,7 +88,32 @@ class Data:
         """
         return self.forward is None
 
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._versions = self._read_versions()  # of the copied tensors
+
+    def _read_versions(self) -> list[list[int]]:
+        """How often each tensor of a list's batches has been written into. A loader's are its own
+        affair: it makes them anew, or is found to change.
+        """
+        return [list(map(_version, tensors(c))) for c in self.source] if self._is_list else []
+
+    def refuse_written(self) -> None:
+        """Raise ValueError where a batch has been written into since the risk was made: its loss is
+        of what was there, and products would be of what is there now.
+        """
+        for index, (before, now) in enumerate(
+            zip(self._versions, self._read_versions(), strict=True)
+        ):
+            if before != now:
+                raise ValueError(
+                    f"batch {index} has been written into, or changed, since the risk was made: "
+                    "products would be of other data than its loss. Make the risk of copies, "
+                    "(x.clone(), y.clone()), or make another one"
+                )
+
     def __iter__(self) -> Iterator[Batch]:
+        self.refuse_written()
         contents = enumerate(self.held) if self.held is not None else self._moved()
         for index, content in contents:
             start, stop = (self._end(i) for i in (index - 1, index))
@@ -137,8 +165,8 @@ class Data:
             if held is None:
                 continue
             here = self._moved_one(content)
-            given = {t.untyped_storage().data_ptr() for t in tensors(content)}
-            new = [t for t in tensors(here) if t.untyped_storage().data_ptr() not in given]
+            given = {t.untyped_storage().data_ptr() for t in dense(content)}
+            new = [t for t in dense(here) if t.untyped_storage().data_ptr() not in given]
             size += sum(t.nbytes for t in new)
             if size <= budget:
                 held.append(here)
@@ -179,6 +207,8 @@ class Data:
     def evaluate(self, module: nn.Module, batch: Batch) -> tuple[Tensor, object]:
         """(outputs, targets) of `module` on a batch."""
         content = self.given(batch.content)
+        for cache in self.caches:
+            cache.empty(module)
         if self.forward is not None:
             found = self.forward(module, content)
             if not (isinstance(found, tuple) and len(found) == 2):
@@ -202,11 +232,32 @@ class Data:
         """Smaller and smaller stand-ins for the sample: a few rows of the first batch,
         or all of it.
         """
-        first = next(iter(self))
+        first = self._first_that_counts()
         if self.is_paired and len(first.content[1]) > count:
             x, y = first.content
-            yield replace(first, content=(x[:count], y[:count]))
+            rows = self._counted(first)[:count] if y.dim() == 1 else slice(count)
+            yield replace(first, content=(x[rows], y[rows]))
         yield first
+
+    def _first_that_counts(self) -> Batch:
+        """The first batch that has an example whose label is not ignored."""
+        found = (batch for batch in self if len(self._counted(batch)))
+        return next(found, None) or next(iter(self))
+
+    def _counted(self, batch: Batch) -> Tensor:
+        """Which of its rows have labels that are not ignored."""
+        if self.counted is None:
+            return torch.arange(batch.rows.stop - batch.rows.start)
+        return self.counted[batch.rows].nonzero()[:, 0]
+
+    def two_samples(self) -> Iterator[Batch]:
+        """Two small samples of different examples; one, where there are no others."""
+        first = next(iter(self))
+        if self.is_paired and len(first.content[1]) > 3:
+            for rows in (slice(0, 2), slice(2, 4)):
+                yield replace(first, content=tuple(t[rows] for t in first.content))
+        else:
+            yield from itertools.islice(self, 2)
 
     def in_dtype(self, batch: Batch, dtype: torch.dtype) -> Batch:
         """The batch with floating inputs and targets in another dtype."""
@@ -246,6 +297,11 @@ class Data:
 
 
 _END = object()
+
+
+def _version(t: Tensor) -> int:
+    """Counts writes, by PyTorch, into the tensor or another view of its memory."""
+    return 0 if t.is_inference() else t._version
 
 
 def sketched(outputs: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from hspec.curvature.contents import tensors
+from hspec.curvature.contents import parts, tensors
 from hspec.curvature.engine.gathered import named_parameters, whole
 from hspec.curvature.risk import Risk
 
@@ -46,5 +46,6 @@ def _digest(numbers: Iterable[Tensor]) -> str:
     digest = hashlib.sha256()
     for t in numbers:
         digest.update(f"{tuple(t.shape)} {t.dtype}".encode())
-        digest.update(t.detach().cpu().contiguous().reshape(-1).numpy().tobytes())
+        for part in parts(t):
+            digest.update(part.detach().cpu().contiguous().reshape(-1).numpy().tobytes())
     return digest.hexdigest()

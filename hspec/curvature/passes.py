@@ -11,10 +11,11 @@ from hspec.curvature import refusals
 from hspec.curvature.data import Batch, changed
 from hspec.curvature.engine.batch_graph import Objective
 from hspec.curvature.engine.blame import where_passes_differ
+from hspec.curvature.engine.caches import find_caches
 from hspec.curvature.engine.copying import refuse_computed_tensors_in_use
 from hspec.curvature.engine.memory import is_out_of_memory
 from hspec.curvature.engine.precision import numerics
-from hspec.curvature.loss import Terms
+from hspec.curvature.loss import CustomLoss, Terms
 from hspec.curvature.survey import Survey
 from hspec.distributed import Alone
 
@@ -28,13 +29,21 @@ def repeated_pass(objective: Objective, precision: str, ranks: Alone) -> Survey:
     network, data = objective.network, objective.data
     with numerics(network.device, precision):
         first = _pass(objective, ranks)
-        data.ends, data.sketch = first.ends, first.sketch
-        repeats = first.repeats(_pass(objective, ranks))
+        data.ends, data.sketch, data.counted = first.ends, first.sketch, first.counted
+        second = _pass(objective, ranks)
+        repeats = first.repeats(second)
         if ranks.in_step:  # to look for the layer they need each other
             repeats = all(ranks.gather(repeats))
         if not repeats:
             with data.without_graph():
                 raise changed(where_passes_differ(network, data, next(iter(data))))
+        if not first.has_the_loss_of(second):
+            raise ValueError(
+                f"two passes over the data gave the same outputs, but {first.total:.6g} and then "
+                f"{second.total:.6g} as the sum of losses: the loss draws at random, keeps "
+                "something from call to call, or its targets are made anew each time. Fix one "
+                "draw of them, or switch that off"
+            )
     return first
 
 
@@ -44,6 +53,10 @@ def _pass(objective: Objective, ranks: Alone) -> Survey:
         lent = objective.data.lent(batch)
         survey.add(batch, *_evaluated(objective, lent, ranks))
         objective.data.look_for_writes(batch, lent)
+        if batch.index == 0 and not objective.data.ends:
+            objective.data.caches = find_caches(objective)
+            if objective.network.computed:
+                _check_computed(objective, batch)
     return survey.finished()
 
 
@@ -58,9 +71,10 @@ def _evaluated(objective: Objective, batch: Batch, ranks: Alone) -> tuple[int, T
         raise refusals.failed(batch.where, batch.content, error) from error
     with ranks.step(), objective.data.without_graph():
         refusals.check_outputs(batch.where, outputs)
+        several = objective.data.num_read > 1 or ranks.size > 1
+        if several and not objective.data.ends and isinstance(objective.loss, CustomLoss):
+            objective.loss.refuse_uneven_means(outputs, targets, batch.where)
         f, terms = objective.loss.at(outputs, targets, batch.where)
-    if objective.network.computed and batch.index == 0:
-        _check_computed(objective, batch)
     return len(outputs) if outputs.dim() else 1, f.detach(), terms
 
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from hspec.curvature.contents import is_finite, tensors
+from hspec.curvature.contents import COMPLEX, REAL, is_finite, tensors
 from hspec.curvature.engine.gathered import is_sharded
 from hspec.curvature.engine.network import Network
 from hspec.distributed import Alone
@@ -145,14 +145,16 @@ def check_pair(where: str, content: object) -> None:
 def check_numbers(where: str, content: object, dtype: torch.dtype, converts: bool) -> None:
     """dtypes and values of a batch's tensors."""
     for t in tensors(content):
-        if t.is_floating_point() and t.dtype != dtype and not converts:
+        own = COMPLEX[dtype] if t.is_complex() else dtype
+        if (t.is_floating_point() or t.is_complex()) and t.dtype != own and not converts:
+            other = t.real.dtype if t.dtype in REAL or t.is_complex() else torch.float32
             raise ValueError(
                 f"{where} has dtype {t.dtype}, the module {dtype}: convert one, or pass "
-                f"dtype={t.dtype}"
+                f"dtype={other}"
             )
         if t.device.type == "meta":
             raise ValueError(f"{where} is on the meta device, without numbers")
-        if t.is_floating_point() and not is_finite(t):
+        if (t.is_floating_point() or t.is_complex()) and not is_finite(t):
             raise ValueError(f"{where} has non-finite inputs: clean the data")
 
 

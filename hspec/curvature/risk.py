@@ -35,8 +35,9 @@ class Risk:
             where an example has several positions; num_terms: W, what the sum of losses is divided
             by (N for the cross-entropy of one label an example). Of several ranks, these are of all
             together.
-        num_classes: C, the width of the outputs; labels: (N,) class indices, None where there are
-        none. dtype, device, precision, memory_budget (bytes for kept graphs).
+        num_classes: C, the width of the outputs; labels: (N,) class indices, −1 for those that the
+        loss ignores; None where there are none.
+        dtype, device, precision, memory_budget (bytes for kept graphs).
 
     Source: P20, section 2.
     """
@@ -220,7 +221,8 @@ class Risk:
         return self._totals.loss / self.num_terms
 
     def error_rate(self) -> float:
-        """Share of examples whose largest logit is not that of their label.
+        """Share of examples whose largest logit is not that of their label; those whose label the
+        loss ignores do not count.
 
         Raises ValueError where examples have no labels.
         """
@@ -228,6 +230,8 @@ class Risk:
             raise ValueError(
                 f"there is no error rate for {self.loss_function.name}: it knows no classes"
             )
+        if not self._totals.num_labels:
+            raise ValueError("there is no error rate: every label is ignored")
         return self._totals.errors / self._totals.num_labels
 
     def gradient(self) -> Tensor:
@@ -254,8 +258,14 @@ class Risk:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether every example has a label, on all ranks."""
+        """Whether every example has a label that is not ignored, on all ranks."""
         return self._totals.num_labels == self.num_examples
+
+    @property
+    def num_ignored(self) -> int:
+        """Examples whose one label the loss ignores, on all ranks."""
+        known = self._totals.num_labels is not None and self.num_rows == self.num_examples
+        return self.num_examples - self._totals.num_labels if known else 0
 
     @functools.cached_property
     def keeps_examples_alone(self) -> bool:
@@ -298,6 +308,13 @@ class Risk:
                 f"{num_classes}) "
                 "are needed: is num_classes right?"
             )
+
+
+def has_classes(risk: Risk) -> bool:
+    """Whether the loss is the mean cross-entropy of one class index an example, none of them
+    ignored, so that there are classes to take means over.
+    """
+    return risk.loss_function.plain and risk.is_labelled
 
 
 def _inspect(data: Data, converts: bool, where: str, content: object) -> None:

@@ -2,6 +2,7 @@
 and what all ranks find together.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ class Totals:
     weight: float
     loss: float
     width: int | None  # None where there were no batches
-    num_labels: int | None
+    num_labels: int | None  # that are not ignored
     errors: int | None
 
     @classmethod
@@ -60,13 +61,16 @@ class Survey:
 
     def __init__(self) -> None:
         self.num_examples, self.weight, self.total, self.width = 0, 0.0, 0.0, None
-        self.ends, self.sketches, self.all_labels, self.wrong = [], [], [], 0
+        self.ends, self.sketches, self.all_labels = [], [], []
+        self.num_labels, self.wrong = 0, 0
 
     def add(self, batch: Batch, num_examples: int, f: Tensor, terms: Terms) -> None:
         if self.width not in (None, f.shape[1]):
             raise ValueError(
                 f"{batch.where} has {f.shape[1]} outputs an example, the batches before it "
-                f"{self.width}"
+                f"{self.width}. Where examples have several lengths, make their positions rows: "
+                "forward=lambda module, batch: (module(batch[0]).flatten(0, 1), "
+                "batch[1].flatten(0, 1))"
             )
         self.width = f.shape[1]
         self.num_examples += num_examples
@@ -76,21 +80,33 @@ class Survey:
         self.sketches.append(sketched(f))
         if terms.labels is not None:
             self.all_labels.append(terms.labels)
-            self.wrong += int((f.argmax(1) != terms.labels).sum())
+            counted = terms.labels >= 0
+            self.num_labels += int(counted.sum())
+            self.wrong += int(((f.argmax(1) != terms.labels) & counted).sum())
 
     def finished(self) -> "Survey":
         known = len(self.all_labels) == len(self.ends)
         nothing = torch.empty(0)
         self.sketch = torch.cat(self.sketches or [nothing])
         self.labels = torch.cat(self.all_labels or [nothing.long()]) if known else None
+        ignored = known and bool((self.labels < 0).any())
+        self.counted = (self.labels >= 0).cpu() if ignored else None
         return self
 
     def totals(self) -> Totals:
         """In numbers that can be added to those of other ranks."""
-        labelled = (len(self.labels), self.wrong) if self.labels is not None else (None, None)
+        known = self.labels is not None
+        labelled = (self.num_labels, self.wrong) if known else (None, None)
         return Totals(
             self.num_examples, len(self.sketch), self.weight, self.total, self.width, *labelled
         )
+
+    def has_the_loss_of(self, other: "Survey") -> bool:
+        """Whether another pass has found the same sum of losses, to the root of rounding."""
+        tolerance = math.sqrt(torch.finfo(self.sketch.dtype).eps)
+        least = 1e-2 * len(self.sketch)
+        size = max(abs(self.total), abs(other.total), least)
+        return abs(self.total - other.total) <= tolerance * size
 
     def repeats(self, other: "Survey") -> bool:
         """Whether another pass has found the same batches, labels and outputs."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hspec.curvature import A1, B1, Risk, class_means
-from hspec.curvature.classes.means import has_classes
+from hspec.curvature.risk import has_classes
 from hspec.yours.progress import Report
 
 PARTS = {"A1": (A1, "class"), "B1": (B1, "cross")}  # name: (part of means, its level)

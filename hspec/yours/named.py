@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from hspec.errors import CommandError
 
 INSIDE = ("state_dict", "model_state_dict", "model", "net")  # where checkpoints keep their weights
+WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before names
 
 
 def named(name: str) -> object:
@@ -39,8 +40,13 @@ def named(name: str) -> object:
         sys.path.insert(0, here)
     try:
         found = import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and module_name.startswith(error.name):
+    except (ModuleNotFoundError, TypeError) as error:  # TypeError for a name that begins with a dot
+        if os.sep in module_name or module_name.endswith(".py"):
+            raise CommandError(
+                f"{module_name!r} is a file's name: write the module's, such as "
+                f"{Path(module_name).stem}:{path}, in the folder that it lies in"
+            ) from error
+        if getattr(error, "name", None) and module_name.startswith(error.name):
             raise CommandError(
                 f"there is no module {module_name!r}, neither in {here} nor installed"
             ) from error
@@ -110,8 +116,9 @@ def _load(module: nn.Module, file: Path) -> None:
 def state_of(file: str | os.PathLike) -> dict[str, Tensor]:
     """{name: tensor} of a .safetensors file, or of what torch.save wrote of a state_dict.
 
-    The prefix "module.", which DataParallel leaves, is taken off; a checkpoint's state_dict is
-    found inside it.
+    The prefixes "module." and "_orig_mod.", which DataParallel and torch.compile leave, are taken
+    off; a checkpoint's state_dict is found inside it, under a usual name or as all the tensors that
+    there are.
 
     Raises:
         CommandError: it is absent, damaged, or holds something else than tensors.
@@ -121,11 +128,23 @@ def state_of(file: str | os.PathLike) -> dict[str, Tensor]:
         raise CommandError(f"there is no file {file}")
     state = _safetensors(file) if file.suffix == ".safetensors" else _pickled(file)
     state = next((state[key] for key in INSIDE if isinstance(state.get(key), Mapping)), state)
+    inside = [part for part in state.values() if _is_of_tensors(part)]
+    if len(inside) == 1 and not any(isinstance(value, Tensor) for value in state.values()):
+        (state,) = inside
     state = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     if not state:
         raise CommandError(f"{file} holds no weights: save model.state_dict()")
-    wrapped = all(key.startswith("module.") for key in state)
-    return {key.removeprefix("module.") if wrapped else key: t for key, t in state.items()}
+    while wrapper := next((w for w in WRAPPERS if all(k.startswith(w) for k in state)), ""):
+        state = {key.removeprefix(wrapper): t for key, t in state.items()}
+    return state
+
+
+def _is_of_tensors(part: object) -> bool:
+    return (
+        isinstance(part, Mapping)
+        and bool(part)
+        and all(isinstance(value, Tensor) for value in part.values())
+    )
 
 
 def _pickled(file: Path) -> Mapping:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from hspec.curvature import Risk
+from hspec.curvature.engine.copying import private_copy
 from hspec.linalg import eigsh, hutchinson_trace
 from hspec.linalg.arguments import whole_number
 from hspec.yours.settings import MATRICES
@@ -99,8 +100,8 @@ class Tracker:
         if step % self.every or (self.history and self.history[-1]["step"] == step):
             return None
         start = time.perf_counter()
-        with _evaluating(module):
-            risk = Risk.from_module(module, self.batches, **self.options)
+        with _evaluating(module) as net:
+            risk = Risk.from_module(net, self.batches, **self.options)
         self.options["check"] = (
             False  # the same net: derivatives are compared with differences once
         )
@@ -116,6 +117,8 @@ class Tracker:
         if self.top:
             k = min(self.top, risk.num_parameters)
             warm = self._vectors
+            if warm is not None and len(warm) != risk.num_parameters:
+                warm = None  # other parameters are trained now
             pairs = eigsh(A, k, start=warm, tol=self.tol, generator=generator, check="symmetry")
             self._vectors = pairs.vectors
             for i, (value, residual) in enumerate(
@@ -141,13 +144,18 @@ class Tracker:
 
 
 @contextlib.contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Every part in eval mode, and back as it was."""
+def _evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    """The module with every part in eval mode, and back as it was; a copy, where a part has its own
+    idea of what its mode brings with it.
+    """
+    if any(type(part).train is not nn.Module.train for part in module.modules()):
+        yield private_copy(module)[0].eval()
+        return
     modes = [(part, part.training) for part in module.modules()]
     for part, _ in modes:
         part.training = False
     try:
-        yield
+        yield module
     finally:
         for part, training in modes:
             part.training = training

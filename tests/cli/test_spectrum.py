@@ -42,8 +42,8 @@ def forward(module, batch):
 def cubed(outputs, targets):
     return (outputs - targets).abs().pow(3).sum(1)
 
-def make_loss():
-    return nn.HuberLoss(delta=0.5)
+def make_loss(delta=0.5):
+    return nn.HuberLoss(delta=delta)
 
 def failing():
     raise KeyError("no such file")
@@ -111,7 +111,10 @@ def test_weights_of_every_kind_give_the_same(mynet, tmp_path):
     torch.save(
         {"epoch": 3, "state_dict": {f"module.{k}": t for k, t in state.items()}}, "checkpoint.pt"
     )
-    files = ["plain.pt", "checkpoint.pt"]
+    compiled = {f"_orig_mod.module.{k}": t for k, t in state.items()}
+    moments = {"state": {0: {"step": torch.ones(1)}}, "param_groups": [{"lr": 0.1}]}
+    torch.save({"model_state": compiled, "optimizer": moments}, "compiled.pt")
+    files = ["plain.pt", "checkpoint.pt", "compiled.pt"]
     try:
         from safetensors.torch import save_file
 
@@ -178,6 +181,7 @@ def test_only_a_forecast(mynet, capsys):
         ({"more": ["--parameters", "conv"]}, "matches no trainable parameter"),
         ({"more": ["--device", "abacus"]}, "--device abacus: "),
         ({"more": ["--loss", "mse"]}, "needs the same shape"),
+        ({"more": ["--batches", "-1"]}, "--batches must be at least 1, not -1"),
         ({"more": ["--out", "site"]}, "site holds index.html, which no spectrum left there"),
         (
             {"more": ["--out", "text.pt/deep"]},
@@ -201,6 +205,9 @@ def test_names_that_name_nothing():
         named("mynet")
     with pytest.raises(CommandError, match="there is no module 'surely_not_there'"):
         named("surely_not_there:make")
+    for file in ("./mynet", "mynet.py"):
+        with pytest.raises(CommandError, match=r"is a file.s name: .* such as mynet:make"):
+            named(f"{file}:make")
 
 
 def test_it_runs_without_the_books_packages():

@@ -29,7 +29,7 @@ from hspec.curvature.engine.precision import normal_tensors
 from hspec.curvature.engine.sizes import WORK
 from hspec.curvature.engine.switches import Switches
 from hspec.curvature.refusals import refuse_sharded
-from hspec.curvature.risk import Risk
+from hspec.curvature.risk import Risk, has_classes
 from hspec.curvature.softmax import Softmax
 
 
@@ -258,21 +258,20 @@ class ClassMeans:
         return (squares[:, None] + squares - 2 * inner).clamp_(min=0).fill_diagonal_(0).sqrt()
 
 
-def has_classes(risk: Risk) -> bool:
-    """Whether the loss is the mean cross-entropy of one class index an example,
-    so that the means exist.
-    """
-    return risk.loss_function.plain and risk.is_labelled
-
-
 def refuse_other_losses(risk: Risk) -> None:
     """Raise ValueError where there are no classes to take means over."""
-    if not has_classes(risk):
+    if has_classes(risk):
+        return
+    needed = (
+        "class and cross-class means exist for the cross-entropy of one class index an example, "
+        "without weights, smoothing or ignored labels"
+    )
+    if risk.num_ignored:
         raise ValueError(
-            "class and cross-class means exist for the cross-entropy of one class index an "
-            "example, "
-            f"without weights, smoothing or ignored labels; this risk's loss is {risk!r}"
+            f"{needed}; this risk ignores {risk.num_ignored} of its {risk.num_examples} labels: "
+            "leave those examples out of the batches"
         )
+    raise ValueError(f"{needed}; this risk's loss is {risk!r}")
 
 
 def class_means(risk: Risk) -> ClassMeans:

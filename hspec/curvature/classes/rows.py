@@ -12,7 +12,7 @@ from hspec.curvature.engine.attempt import raise_if_out_of_memory
 from hspec.curvature.engine.batch_graph import pull_back
 from hspec.curvature.engine.sizes import MAX_BLOCK
 from hspec.curvature.engine.switches import Switches
-from hspec.curvature.risk import Risk
+from hspec.curvature.risk import Risk, has_classes
 from hspec.curvature.softmax import Softmax
 
 AGREES = {
@@ -35,7 +35,7 @@ class Middle:
     def of(cls, risk: Risk) -> "Middle":
         f = risk.logits()
         eye = torch.eye(f.shape[1], dtype=torch.float64, device=f.device)
-        if risk.loss_function.plain and risk.labels is not None and len(risk.labels) == len(f):
+        if has_classes(risk) and len(risk.labels) == len(f):
             softmax = Softmax.of(f.double())
             columns = softmax.spread(eye[:, None, :] * softmax.p.sqrt())
             signs = torch.ones(f.numel(), dtype=torch.float64, device=f.device)

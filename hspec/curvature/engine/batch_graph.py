@@ -105,6 +105,11 @@ class BatchGraph:
                 g = torch.autograd.grad(f, parameters, z, **record)
         return cls(batch.rows, network, f, terms, z, switches, g, wrong or {})
 
+    @property
+    def roots(self) -> list[Tensor]:
+        """What the loss is computed from: the outputs, and the value of a loss by a function."""
+        return [self.outputs, *self.terms.graphs()]
+
     def restricted(self, names: Collection[str]) -> "BatchGraph":
         """The same graph, nothing built anew, for θ made of these parameters only: it gives
         diagonal blocks.

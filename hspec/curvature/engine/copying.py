@@ -3,11 +3,13 @@ what was computed is detached.
 """
 
 import copy
+import types
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from hspec.curvature.contents import copied
 from hspec.curvature.engine.gathered import REMEDY
 
 SHARDED = ("FullyShardedDataParallel", "FSDPModule", "XlaFullyShardedDataParallel")
@@ -24,8 +26,9 @@ def private_copy(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]]:
     module = unwrapped(module)
     refuse_foreign_parts(module)
     try:
+        memo: dict = {}
         with Detaching() as detaching:
-            private = copy.deepcopy(module)
+            private = copy.deepcopy(module, memo)
     except Exception as error:
         raise TypeError(
             f"{type(module).__name__} cannot be copied ({error}), and a Risk works on a copy so as "
@@ -33,9 +36,21 @@ def private_copy(module: nn.Module) -> tuple[nn.Module, dict[str, Tensor]]:
         ) from error
     for part in private.modules():
         part._compiled_call_impl = None  # net.compile(): compiled code has no second derivative
+        for name, value in vars(part).items():
+            if (method := _compiled_method(value)) is not None:
+                vars(part)[name] = copy.deepcopy(method, memo)  # a copied method is the copy's
         for name, child in part.named_children():
             setattr(part, name, unwrapped(child))
     return private, _named(private, detaching.found)
+
+
+def _compiled_method(value: object) -> types.MethodType | None:
+    """The bound method in net.forward = torch.compile(net.forward); None for all else."""
+    if not hasattr(value, "_torchdynamo_orig_callable"):
+        return None
+    while value is not None and not isinstance(value, types.MethodType):
+        value = getattr(value, "__wrapped__", None)
+    return value
 
 
 def _refuse_what_is_no_module(module) -> None:
@@ -83,9 +98,14 @@ class Detaching(TorchFunctionMode):
         self.found: list[Tensor] = []
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is not torch.Tensor.__deepcopy__ or args[0].is_leaf:
+        if func is not torch.Tensor.__deepcopy__:
             return func(*args, **(kwargs or {}))
         tensor, memo = args
+        if tensor.layout is not torch.strided and not isinstance(tensor, nn.Parameter):
+            memo[id(tensor)] = values = copied(tensor)  # sparse rows have no deep copy
+            return values
+        if tensor.is_leaf:
+            return func(*args, **(kwargs or {}))
         memo[id(tensor)] = values = tensor.detach().clone()
         self.found.append(values)
         return values

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hspec.curvature.data import Batch
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective
+from hspec.curvature.engine.leaves import refuse_the_originals
 from hspec.curvature.engine.memory import is_out_of_memory
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.engine.sizes import block_size
@@ -38,6 +39,7 @@ class Graphs:
         self.plan: Plan | None = None
         self.forget()
         self.verified: set[int] = set()
+        self.unused = set(self.network.slices)  # parameters that no batch was found to depend on
         self._settle()
 
     def _settle(self) -> None:
@@ -150,6 +152,7 @@ class Graphs:
 
     def __iter__(self) -> Iterator[BatchGraph]:
         if len(self.kept) == len(self.data.ends):
+            self.data.refuse_written()
             return iter(self.kept.values())
         return (self.kept.get(batch.index) or self._build(batch) for batch in self.data)
 
@@ -192,11 +195,33 @@ class Graphs:
         with torch.enable_grad(), plan.rung(switches):
             return self.network.module(self.data.given(x)), switches
 
+    def _look_for_unused(self, graph: BatchGraph) -> None:
+        """Warn, once all batches have been met, of parameters that none of them depends on."""
+        used = {
+            name
+            for name, g in zip(self.network.slices, graph.gradient, strict=True)
+            if g is not None
+        }
+        self.unused -= used
+        if self.unused and len(self.verified) == self.data.num_batches and self.ranks.size == 1:
+            names = [name for name in self.network.slices if name in self.unused]
+            warnings.warn(
+                f"the loss does not depend on {', '.join(map(repr, names[:3]))}"
+                f"{f' and {len(names) - 3} more' if len(names) > 3 else ''}: their rows and "
+                "columns of every matrix are zero. Where the module computes something of them "
+                "outside of its forward pass, as in train() or eval(), their share is lost: "
+                "compute it in forward. Else leave them out by parameters=…",
+                RuntimeWarning,
+                stacklevel=7,
+            )
+
     def _build(self, batch: Batch) -> BatchGraph:
         graph = self.build(batch)
         if batch.index not in self.verified:
             self.data.verify(batch, graph.outputs)
+            refuse_the_originals(self.network, batch.where, graph.roots)
             self.verified.add(batch.index)
+            self._look_for_unused(graph)
         size = self.plan.num_bytes(batch)
         if self.budget and size <= self.budget - self.kept_bytes:
             self.kept[batch.index] = graph

@@ -6,16 +6,16 @@ import contextlib
 import copy
 import fnmatch
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from hspec.curvature.contents import COMPLEX, is_finite, parts
 from hspec.curvature.engine import gathered
 from hspec.curvature.engine.copying import Detaching, private_copy, unwrapped
 from hspec.linalg.checkpoint import checksum
-
-COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
 class Network:
@@ -35,6 +35,11 @@ class Network:
         dtype: torch.dtype | str | None,
     ) -> None:
         self.module, self.computed = private_copy(module)
+        self._originals = [
+            (name, weakref.ref(q))
+            for name, q in unwrapped(module).named_parameters()
+            if q.requires_grad
+        ]
         chosen = _choose(self.module, parameters, unwrapped(module))
         for parameter in self.module.parameters():
             parameter.requires_grad_(False)
@@ -58,6 +63,16 @@ class Network:
         with Detaching():
             vars(other).update(copy.deepcopy(vars(self), memo))
         return other
+
+    def __getstate__(self) -> dict:
+        """Without the references to what was copied, which belong to this process."""
+        return vars(self) | {"_originals": []}
+
+    def originals(self) -> Iterator[tuple[str, Tensor]]:
+        """The trainable parameters of the module that was copied, as long as they live."""
+        for name, reference in self._originals:
+            if (q := reference()) is not None:
+                yield name, q
 
     def _lay_out(self, named: list[tuple[str, nn.Parameter]]) -> None:
         """θ consists of these, in this order."""
@@ -124,7 +139,8 @@ class Network:
         But for weights that are cut up: no two ranks have the same ones.
         """
         named = [*self.module.named_parameters(), *self.module.named_buffers()]
-        return " ".join(f"{name}:{checksum(t)}" for name, t in named if not gathered.is_sharded(t))
+        whole = [(name, t) for name, t in named if not gathered.is_sharded(t)]
+        return " ".join(f"{name}:{checksum(part)}" for name, t in whole for part in parts(t))
 
 
 def num_coordinates(q: Tensor) -> int:
@@ -213,8 +229,8 @@ def _patterns(given: str | Tensor | Iterable, module: nn.Module) -> list[str]:
     names = {id(q): name for name, q in gathered.named_parameters(module)}
     patterns = []
     for item in [given] if isinstance(given, str | Tensor) else _listed(given):
-        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
-            item = item[0]  # of named_parameters()
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Tensor):
+            item = item[1]  # of named_parameters(), of a part perhaps, whose names are its own
         if isinstance(item, Tensor):
             if id(item) not in names:
                 raise ValueError(
@@ -265,7 +281,7 @@ def _common_dtype(module: nn.Module, dtype: torch.dtype | str | None) -> torch.d
         )
     dtype = _dtype(floating[0][1].real.dtype if dtype is None else dtype)
     for name, tensor in floating:
-        if not gathered.local(tensor).isfinite().all():
+        if not is_finite(gathered.local(tensor)):
             raise ValueError(
                 f"{name!r} holds non-finite numbers: the training diverged, or the checkpoint is "
                 "damaged"

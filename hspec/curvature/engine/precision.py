@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch.backends import cuda, cudnn, mha
+from torch.nn.utils import parametrize
 
 PRECISIONS = ("exact", "fast")
 # Names of torch.set_float32_matmul_precision: no reduced precision; TF32 on CUDA; on the CPU
@@ -48,6 +49,7 @@ class numerics:
             "cudnn attention": False,
             "math attention": True,
             "encoder fast path": False,
+            "parametrization cache": 0,
         }
         if recurrent and device.type == "cuda":
             self.settings["cudnn"] = False
@@ -126,6 +128,11 @@ _SETTINGS = {
     "math attention": (cuda.math_sdp_enabled, cuda.enable_math_sdp),
     # nn.TransformerEncoder under no_grad: it gives zeros at padded places, where the graph does not
     "encoder fast path": (mha.get_fastpath_enabled, mha.set_fastpath_enabled),
+    # torch.nn.utils.parametrize.cached(): weights computed under no_grad would stay constants
+    "parametrization cache": (
+        partial(getattr, parametrize, "_cache_enabled"),
+        partial(setattr, parametrize, "_cache_enabled"),
+    ),
 }
 
 

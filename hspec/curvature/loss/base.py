@@ -12,12 +12,15 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from hspec.curvature.engine.leaves import leaves
+
 
 class Terms(ABC):
     """The loss of one batch at its outputs f, brought to a table (m, C): m positions, C outputs
     each.
 
-    Attributes: weight: this batch's share of W; labels (m,) class indices, where the loss has such.
+    Attributes: weight: this batch's share of W; labels (m,) class indices, where the loss has such,
+    −1 for those that it ignores.
     """
 
     weight: float
@@ -35,6 +38,23 @@ class Terms(ABC):
     @abstractmethod
     def middle(self, t: Tensor) -> Tensor:
         """M t, t (..., m, C)."""
+
+    def graphs(self) -> list[Tensor]:
+        """What has a graph of its own, beside that of f."""
+        return []
+
+
+def refuse_moving_targets(outputs: Tensor, targets: Tensor, where: str) -> None:
+    """Raise ValueError where targets were computed from what the outputs were: they would move with
+    θ, which a loss's derivatives in the outputs do not know.
+    """
+    ends = {id(t) for t in leaves([targets])}
+    if ends and not ends.isdisjoint(id(t) for t in leaves([outputs])):
+        raise ValueError(
+            f"{where}: the targets are computed from the net's own parameters: detach them if "
+            "they are meant to stay, or give the loss as a function of (outputs, targets), such as "
+            'F.mse_loss with reduction="mean", which is differentiated as a whole'
+        )
 
 
 class Loss(ABC):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hspec.curvature.loss.base import Loss, Terms
+from hspec.curvature.loss.base import Loss, Terms, refuse_moving_targets
 from hspec.curvature.softmax import Softmax
 
 
@@ -16,7 +16,8 @@ class CrossEntropyTerms(Terms):
     """ℓ = −Σ_c q_c log p_c, for any weights q ≥ 0 of the classes; with s = Σ_c q_c: z = s p − q, M
     = s (diag p − p pᵀ).
 
-    Either hard labels with a weight s each (q = s e_y), or q itself.
+    Either hard labels with a weight s each (q = s e_y), or q itself. An ignored label is −1, and
+    its s zero.
     """
 
     f: Tensor
@@ -30,14 +31,19 @@ class CrossEntropyTerms(Terms):
         surprise = Softmax.of(self.f.double()).surprise()
         if self.q is not None:
             return (self.q * surprise).sum()
-        own = surprise.gather(1, self.labels[:, None])
+        own = surprise.gather(1, self._own[:, None])
         return (own if self.scale is None else own * self.scale).sum()
 
     def residual(self) -> Tensor:
         if self.q is not None:
             return self.scale * self.softmax.p - self.q
-        z = self.softmax.residual(self.labels)
+        z = self.softmax.residual(self._own)
         return z if self.scale is None else self.scale * z
+
+    @property
+    def _own(self) -> Tensor:
+        """The labels, any class in the place of one that is ignored."""
+        return self.labels if self.scale is None else self.labels.clamp(min=0)
 
     def middle(self, t: Tensor) -> Tensor:
         m = self.softmax.middle(t)
@@ -103,14 +109,14 @@ class CrossEntropy(Loss):
         if self.class_weights is None and not self.label_smoothing and all_counted:
             weight = float(len(labels)) if self.mean else 0.0
             return CrossEntropyTerms(f, softmax, weight, labels, None)
-        w = self._weights(f)
-        labels = labels.where(counted, 0)
-        own = w[labels].where(counted, 0)
+        w, own_class = self._weights(f), labels.where(counted, 0)
+        labels = labels.where(counted, -1)
+        own = w[own_class].where(counted, 0)
         weight = float(own.double().sum()) if self.mean else 0.0
         if not self.label_smoothing:
             return CrossEntropyTerms(f, softmax, weight, labels, own[:, None])
         q = (self.label_smoothing / num_classes) * w * counted[:, None]
-        q = q.scatter_add(1, labels[:, None], (1 - self.label_smoothing) * own[:, None])
+        q = q.scatter_add(1, own_class[:, None], (1 - self.label_smoothing) * own[:, None])
         return CrossEntropyTerms(f, softmax, weight, labels, q.sum(1, keepdim=True), q)
 
     def _soft(self, outputs: Tensor, targets: Tensor, where: str) -> tuple[Tensor, Terms]:
@@ -123,6 +129,7 @@ class CrossEntropy(Loss):
                 "yes or "
                 "no loss=nn.BCEWithLogitsLoss()"
             )
+        refuse_moving_targets(outputs, targets, where)
         f = outputs.movedim(1, -1).reshape(-1, outputs.shape[1])
         q = targets.to(f.dtype).movedim(1, -1).reshape(-1, outputs.shape[1])
         if self.label_smoothing:

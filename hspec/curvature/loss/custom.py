@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hspec.curvature.contents import mapped, tensors
+from hspec.curvature.engine.leaves import leaves
 from hspec.curvature.loss.base import Loss, Terms
 
 
@@ -21,6 +23,9 @@ class _CallableTerms(Terms):
             self.f = f.detach().requires_grad_(True)
             self.total, self.weight = losses(self.f)
             (self.z,) = torch.autograd.grad(self.total, self.f, create_graph=True)
+
+    def graphs(self) -> list[Tensor]:
+        return [self.total]
 
     def value(self) -> Tensor:
         return self.total.detach().double()
@@ -78,11 +83,53 @@ class CustomLoss(Loss):
                 raise
         if outputs.requires_grad:  # does it see more of the net than its outputs?
             total, weight = losses(outputs)
-            if terms is None or not torch.allclose(
-                total.detach().double(), terms.value(), rtol=1e-6
-            ):
+            if terms is None or _differ(total, terms.total) or _shares_leaves(terms, outputs):
                 return f, WholeTerms(total, weight)
         return f, terms
+
+    def refuse_uneven_means(self, outputs: Tensor, targets: object, where: str) -> None:
+        """Raise ValueError where the function gives the mean of a batch, and that of a larger batch
+        would not be the mean of its parts.
+        """
+        if self.reduction != "mean":
+            return
+        remedy = (
+            "Give one loss an example (reduction='none' of PyTorch's own), one batch, or "
+            'reduction="sum" and a function that gives sums, of which matrices can be divided by '
+            "what you count"
+        )
+        if not outputs.dim():
+            raise ValueError(
+                f"{where}: the output is one number, the mean of nobody knows how many examples, "
+                f"so that several batches have no mean. {remedy}"
+            )
+        n, found = len(outputs), list(tensors(targets))
+        if found and not any(t.dim() and len(t) == n for t in found):
+            raise ValueError(
+                f"{where}: outputs {tuple(outputs.shape)} have {n} rows, targets "
+                f"{tuple(found[0].shape)} do not, so that it is not known how many examples the "
+                f"batch's mean is of. Put the examples first in both. {remedy}"
+            )
+        half = n // 2
+
+        def part(rows: slice) -> Tensor:
+            of = mapped(targets, lambda t: t[rows] if t.dim() and len(t) == n else t)
+            return self.function(outputs[rows], of).detach().double()
+
+        try:
+            whole = part(slice(n))
+            halves = (half * part(slice(half)) + (n - half) * part(slice(half, n))) / n
+        except (
+            Exception
+        ):  # it cannot be asked of fewer, or gives no tensor, which is said elsewhere
+            return
+        if half and not whole.dim() and not torch.allclose(halves, whole, rtol=1e-3, atol=1e-6):
+            raise ValueError(
+                f"{where}: the mean of the batch is {float(whole):.6g}, that of its two halves "
+                f"{float(halves):.6g}: examples have weights, are ignored, or are compared with "
+                "one another, so that means of batches do not make the mean of the sample. "
+                f"PyTorch's own nn.CrossEntropyLoss knows its weights; for others: {remedy}"
+            )
 
     def _total(self, value, n: int, where: str) -> tuple[Tensor, float]:
         """(Σ ℓ, its share of W)."""
@@ -98,3 +145,15 @@ class CustomLoss(Loss):
                 'reduction="mean" or reduction="sum"'
             )
         return value.sum(), float(value.numel()) if self.reduction != "sum" else 0.0
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    return not torch.allclose(one.detach().double(), other.detach().double(), rtol=1e-6)
+
+
+def _shares_leaves(terms: _CallableTerms, outputs: Tensor) -> bool:
+    """Whether the loss, at fixed outputs, still depends on what the outputs were computed from: by
+    targets that the net made, or a penalty on its parameters.
+    """
+    besides = {id(t) for t in leaves([terms.total]) if t is not terms.f}
+    return bool(besides) and not besides.isdisjoint(id(t) for t in leaves([outputs]))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hspec.curvature.loss.base import Loss, Terms
+from hspec.curvature.loss.base import Loss, Terms, refuse_moving_targets
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class _Entrywise(Loss):
                 "every "
                 "output with every target)"
             )
+        refuse_moving_targets(outputs, targets, where)
         f = outputs.reshape(len(outputs), -1)
         y, shape = targets.to(f.dtype).reshape(f.shape), outputs.shape[1:]
         values = self._derivatives(f.detach(), y, shape)

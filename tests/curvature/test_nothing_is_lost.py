@@ -1,0 +1,534 @@
+"""What would be lost without an error: parameters that derivatives do not see, batches that are not
+what they were, means that do not add up. Each gives PyTorch's own numbers, or is refused.
+"""
+
+import copy
+import functools
+import pickle
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.autograd.functional import hessian as dense_hessian
+from torch.func import functional_call
+from torch.nn.utils import parametrizations, parametrize
+
+from hspec.curvature import (
+    Risk,
+    class_means,
+    empirical_fisher,
+    exact_gauss_newton_spectrum,
+    hessian,
+)
+from hspec.curvature.fingerprint import fingerprint
+
+GENERATOR = torch.Generator().manual_seed(0)
+X = torch.randn(9, 4, generator=GENERATOR, dtype=torch.float64)
+Y = torch.arange(9) % 3
+UNEVEN = [(X[:6], Y[:6]), (X[6:8], Y[6:8]), (X[8:], Y[8:])]
+
+
+def mlp():
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+
+
+def dense(net, value):
+    """The Hessian of value(function), function(x) the net's outputs on x, in all its parameters."""
+    shapes = {name: q.shape for name, q in net.named_parameters()}
+    theta = torch.cat([q.detach().reshape(-1) for q in net.parameters()])
+
+    def of(theta):
+        pieces = theta.split([s.numel() for s in shapes.values()])
+        own = {n: p.view(s) for (n, s), p in zip(shapes.items(), pieces, strict=True)}
+        return value(lambda *x: functional_call(copy.deepcopy(net), own, x), theta)
+
+    return dense_hessian(of, theta)
+
+
+def cross_entropy(f, _):
+    return F.cross_entropy(f(X), Y)
+
+
+def of_the_net_itself(net):
+    return {"forward": lambda module, batch: (net(batch[0]), batch[1])}
+
+
+def with_a_lambda(net):
+    net.body = net[0]
+    net.forward = lambda x: net[2](net[1](net[0](x)))
+    return {}
+
+
+def with_a_hook(net):
+    net[0].register_forward_hook(lambda module, x, out: out + net[0].weight.sum())
+    return {}
+
+
+def with_weight_decay(net):
+    def loss(f, y):
+        penalty = sum(q.square().sum() for q in net.parameters())
+        return F.cross_entropy(f, y, reduction="none") + 0.1 * penalty
+
+    return {"loss": loss}
+
+
+@pytest.mark.parametrize(
+    "closed", [of_the_net_itself, with_a_lambda, with_a_hook, with_weight_decay]
+)
+def test_a_function_that_names_the_original_module_is_refused(closed):
+    net = mlp()
+    risk = Risk.from_module(net, UNEVEN, **closed(net))
+    with pytest.raises(ValueError, match=r"the module's own parameters \(0.weight"):
+        hessian(risk) @ torch.ones(risk.num_parameters, dtype=torch.float64)
+    with pytest.raises(ValueError, match="the module's own parameters"):
+        Risk.from_module(net, UNEVEN, check=False, **closed(net)).gradient()
+
+
+def test_the_remedies_for_it_give_pytorchs_numbers(rel):
+    net = mlp()
+    risk = Risk.from_module(net, UNEVEN, forward=lambda module, batch: (module(batch[0]), batch[1]))
+    assert rel(hessian(risk).to_dense(), dense(net, cross_entropy)) < 1e-12
+    decayed = dense(net, lambda f, theta: cross_entropy(f, theta) + 0.1 * theta.square().sum())
+    assert rel((hessian(risk) + 0.2).to_dense(), decayed) < 1e-12
+
+
+def test_a_teachers_parameters_are_constants(rel):
+    net, teacher = mlp(), mlp()
+
+    def forward(module, batch):
+        return module(batch[0]), teacher(batch[0])
+
+    risk = Risk.from_module(net, UNEVEN, forward=forward, loss=nn.MSELoss())
+    expected = dense(net, lambda f, _: F.mse_loss(f(X), teacher(X).detach()))
+    assert rel(hessian(risk).to_dense(), expected) < 1e-12
+
+
+class Compiled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+        self.body = torch.compile(self.hidden, backend="aot_eager")
+
+    def hidden(self, x):
+        return torch.tanh(self.first(x))
+
+    def forward(self, x):
+        return self.last(self.body(x))
+
+
+def compiled_forward():
+    net = mlp()
+    net.forward = torch.compile(net.forward, backend="aot_eager")
+    return net, mlp()
+
+
+def compiled_method():
+    net = Compiled().double()
+    plain = copy.deepcopy(net)
+    plain.body = plain.hidden
+    return net, plain
+
+
+@pytest.mark.parametrize("make", [compiled_forward, compiled_method])
+def test_methods_that_were_compiled_are_the_copys_own(make, rel):
+    net, plain = make()
+    plain.load_state_dict(net.state_dict())
+    expected = dense(plain, cross_entropy)
+    assert rel(hessian(Risk.from_module(net, UNEVEN)).to_dense(), expected) < 1e-12
+
+
+class Biases(nn.Module):
+    """Attention biases gathered once, as vision transformers do in evaluation mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.value = nn.Linear(2, 4), nn.Linear(2, 3)
+        self.biases, self.cache = nn.Parameter(torch.randn(3)), {}
+        self.register_buffer("places", torch.tensor([[0, 1], [2, 0]]))
+
+    def forward(self, x):
+        x = x.unflatten(1, (2, 2))
+        if "cpu" not in self.cache:
+            self.cache["cpu"] = self.biases[self.places]
+        q = self.query(x)
+        return ((q @ q.mT + self.cache["cpu"]).softmax(-1) @ self.value(x)).mean(1)
+
+
+class Product(nn.Module):
+    """A weight made of two, once."""
+
+    def __init__(self):
+        super().__init__()
+        self.u, self.v = nn.Parameter(torch.randn(5, 2)), nn.Parameter(torch.randn(2, 4))
+        self.last = nn.Linear(5, 3)
+
+    @functools.cached_property
+    def weight(self):
+        return self.u @ self.v
+
+    def forward(self, x):
+        return self.last(torch.tanh(F.linear(x, self.weight)))
+
+
+class Lazy(Product):
+    """The same in an attribute that is None at first."""
+
+    weight = None
+
+    def forward(self, x):
+        if self.weight is None:
+            self.weight = self.u @ self.v
+        return super().forward(x)
+
+
+class Scaled(nn.Module):
+    """A constant tensor of no graph, a table that does not depend on parameters, kept features."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+        self.scale, self.table, self.features = torch.tensor(2.0).double(), None, None
+
+    def forward(self, x):
+        if self.table is None:
+            self.table = torch.arange(5).to(x)
+        self.features = torch.tanh(self.first(x) + self.table)
+        return self.last(self.scale * self.features)
+
+
+@pytest.mark.parametrize("used_before", [None, torch.no_grad, torch.enable_grad])
+@pytest.mark.parametrize("make", [Biases, Product, Lazy, Scaled])
+def test_what_a_module_keeps_of_its_parameters_is_made_anew(make, used_before, rel):
+    torch.manual_seed(2)
+    net = make().double()
+    expected = dense(net, cross_entropy)
+    if used_before is not None:
+        with used_before():
+            net(X)
+    before = {name: id(value) for name, value in vars(net).items()}
+    for options in ({}, {"memory_budget": 0}):
+        risk = Risk.from_module(net, UNEVEN, **options)
+        assert rel(hessian(risk).to_dense(), expected) < 1e-12
+        assert all("agrees" in said for said in risk.checks.values())
+    assert before == {name: id(value) for name, value in vars(net).items()}
+
+
+def test_a_cache_out_of_date_is_refused():
+    torch.manual_seed(2)
+    net = Product().double()
+    with torch.no_grad():
+        net(X)
+        net.u.mul_(2.0)
+    with pytest.raises(
+        ValueError, match="keeps 'weight', computed from parameters that have other"
+    ):
+        Risk.from_module(net, UNEVEN)
+
+
+def test_parametrizations_that_are_cached_around(rel):
+    torch.manual_seed(2)
+    net = nn.Sequential(parametrizations.orthogonal(nn.Linear(4, 4)), nn.Linear(4, 3)).double()
+    expected = dense(net, cross_entropy)
+    with parametrize.cached():
+        risk = Risk.from_module(net, UNEVEN)
+        assert rel(hessian(risk).to_dense(), expected) < 1e-12
+
+
+class Prepared(Product):
+    """Computed by eval(), which no forward pass makes again."""
+
+    @torch.no_grad()
+    def train(self, mode=True):
+        super().train(mode)
+        if not mode:
+            self.kept = self.u @ self.v
+        return self
+
+    def forward(self, x):
+        weight = self.u @ self.v if self.training else self.kept
+        return self.last(torch.tanh(F.linear(x, weight)))
+
+
+def test_parameters_that_nothing_depends_on_are_told():
+    torch.manual_seed(2)
+    with pytest.warns(RuntimeWarning, match="does not depend on 'u', 'v': their rows and columns"):
+        hessian(Risk.from_module(Prepared().double().eval(), UNEVEN)).to_dense()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hessian(Risk.from_module(Prepared().double(), UNEVEN)).to_dense()
+
+
+IGNORED = Y.clone()
+IGNORED[::2] = -100
+
+
+def test_ignored_labels_belong_to_no_class():
+    net, kept = mlp(), IGNORED >= 0
+    risk = Risk.from_module(net, [(X, IGNORED)])
+    clean = Risk.from_module(net, [(X[kept], Y[kept])])
+    assert risk.labels.tolist() == torch.where(kept, Y, -1).tolist()
+    assert risk.error_rate() == clean.error_rate()
+    assert not risk.is_labelled
+    with pytest.raises(ValueError, match=r"ignores 5 of its 9 labels: leave those examples out"):
+        class_means(risk)
+    found, expected = map(exact_gauss_newton_spectrum, (risk, clean))
+    assert abs(found[: len(expected)] - expected).max() < 1e-12
+    sums = Risk.from_module(
+        net, [(X, torch.full((9,), -100))], loss=nn.CrossEntropyLoss(reduction="sum")
+    )
+    with pytest.raises(ValueError, match="every label is ignored"):
+        sums.error_rate()
+
+
+class Weighted(nn.CrossEntropyLoss):
+    """A subclass that changes nothing."""
+
+
+def test_a_subclass_of_pytorchs_loss_knows_its_weights(rel):
+    net, loss = mlp(), Weighted(torch.tensor([1.0, 5.0, 0.2]).double())
+    risk = Risk.from_module(net, UNEVEN, loss=loss)
+    assert risk.loss() == pytest.approx(float(loss(net(X), Y).detach()), rel=1e-13)
+    assert rel(hessian(risk).to_dense(), dense(net, lambda f, _: loss(f(X), Y))) < 1e-12
+
+
+def some_ignored(f, y):
+    return F.cross_entropy(f, y, ignore_index=0)
+
+
+def contrastive(f, _):
+    f = F.normalize(f)
+    return F.cross_entropy(f @ f.flip(0).T, torch.arange(len(f)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "forward", "told"),
+    [
+        (some_ignored, None, "the mean of its two halves|that of its two halves"),
+        (contrastive, None, "compared with one another"),
+        (
+            lambda f, _: f,
+            lambda m, b: (F.cross_entropy(m(b[0]), b[1]), b[1]),
+            "one number, the mean of nobody knows how many",
+        ),
+        (
+            lambda f, y: F.cross_entropy(f.mean(0), y),
+            lambda m, b: (m(b[0]).expand(4, -1, -1), b[1]),
+            "outputs .* have 4 rows, targets .* do not",
+        ),
+    ],
+)
+def test_means_of_batches_that_are_no_mean_of_the_sample(loss, forward, told):
+    options = {"loss": loss, "forward": forward, "reduction": "mean"}
+    with pytest.raises(ValueError, match=told):
+        Risk.from_module(mlp(), UNEVEN, **options)
+    one = Risk.from_module(mlp(), [(X, Y)], **options)  # of one batch it is the loss itself
+    outputs, targets = forward(mlp(), (X, Y)) if forward else (mlp()(X), Y)
+    assert one.loss() == pytest.approx(float(loss(outputs, targets)), rel=1e-13)
+
+
+class Centred(nn.Module):
+    """A loss that remembers what it saw."""
+
+    centre = 0.0
+
+    def forward(self, f, y):
+        self.centre = 0.9 * self.centre + f.detach().mean(0)
+        return F.cross_entropy(f - self.centre, y, reduction="none")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": lambda f, y: F.cross_entropy(f + torch.randn_like(f), y, reduction="none")},
+        {
+            "loss": nn.MSELoss(),
+            "forward": lambda m, b: (m(b[0]), torch.randn_like(m(b[0]).detach())),
+        },
+        {"loss": Centred()},
+    ],
+    ids=["draws", "targets drawn anew", "keeps a centre"],
+)
+def test_a_loss_that_changes_from_call_to_call(options):
+    with pytest.raises(ValueError, match=r"the same outputs, but .* as the sum of losses"):
+        Risk.from_module(mlp(), UNEVEN, **options)
+
+
+def consistent(module, batch):
+    return module(batch[0]), module(1.1 * batch[0])
+
+
+def test_targets_that_move_with_the_parameters(rel):
+    net = mlp()
+    with pytest.raises(ValueError, match="targets are computed from the net's own parameters"):
+        Risk.from_module(net, UNEVEN, loss=nn.MSELoss(), forward=consistent).gradient()
+    by_function = Risk.from_module(
+        net, UNEVEN, loss=F.mse_loss, reduction="mean", forward=consistent
+    )
+    expected = dense(net, lambda f, _: F.mse_loss(f(X), f(1.1 * X)))
+    assert rel(hessian(by_function).to_dense(), expected) < 1e-12
+
+    def penalised(module, batch):
+        return module(batch[0]), (batch[1], sum(q.square().sum() for q in module.parameters()))
+
+    for share in (0.1, 1e-6):  # also where no loss's value shows it
+        risk = Risk.from_module(
+            net,
+            UNEVEN,
+            forward=penalised,
+            loss=lambda f, t, a=share: F.cross_entropy(f, t[0], reduction="none") + a * t[1],
+        )
+        expected = dense(
+            net, lambda f, theta, a=share: F.cross_entropy(f(X), Y) + a * theta @ theta
+        )
+        assert float((hessian(risk).to_dense() - expected).norm()) < 1e-12
+
+
+def test_named_parameters_of_a_part_are_that_parts():
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Sequential(nn.Linear(5, 3))).double()
+    risk = Risk.from_module(net, UNEVEN, parameters=net[2].named_parameters())
+    assert list(risk.parameter_slices) == ["2.0.weight", "2.0.bias"]
+    with pytest.raises(ValueError, match="no parameter of this module"):
+        Risk.from_module(net, UNEVEN, parameters=copy.deepcopy(net).named_parameters())
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("kept", [True, False])
+def test_batches_that_are_written_into_are_refused(which, kept):
+    batch = X.clone(), Y.clone()
+    risk = Risk.from_module(mlp(), [batch], memory_budget=None if kept else 0)
+    A = hessian(risk)
+    v = torch.ones(risk.num_parameters, dtype=torch.float64)
+    before = A @ v
+    for other in (copy.deepcopy(risk), pickle.loads(pickle.dumps(risk))):
+        torch.testing.assert_close(hessian(other) @ v, before)
+    batch[which][:2] = 0
+    for product in (lambda: A @ v, lambda: empirical_fisher(risk) @ v, risk.gradient):
+        with pytest.raises(ValueError, match="batch 0 has been written into"):
+            product()
+
+
+class Detached(torch.autograd.Function):
+    """tanh, whose second derivative is lost."""
+
+    @staticmethod
+    def forward(ctx, t):
+        ctx.save_for_backward(t)
+        return t.tanh()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * (1 - ctx.saved_tensors[0].detach().tanh() ** 2)
+
+
+class Wrong(nn.Module):
+    def forward(self, x):
+        return Detached.apply(x)
+
+
+def padded():
+    y = Y.clone()
+    y[:4] = -100
+    return {"batches": [(X, y)]}
+
+
+def empty_at_first():
+    return {
+        "batches": [(X[:0], Y[:0]), (X, Y)],
+        "forward": lambda module, batch: (module(batch[0]), batch[1]),
+    }
+
+
+@pytest.mark.parametrize("sample", [padded, empty_at_first])
+def test_derivatives_are_compared_where_there_is_something_to_compare(sample):
+    net = nn.Sequential(nn.Linear(4, 5), Wrong(), nn.Linear(5, 3)).double()
+    with pytest.raises(ValueError, match="second derivative is wrong"):
+        hessian(Risk.from_module(net, **sample())).to_dense()
+
+
+class Graph(nn.Module):
+    def __init__(self, adjacency=None):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+        if adjacency is not None:
+            self.register_buffer("adjacency", adjacency)
+
+    def forward(self, x, adjacency=None):
+        A = self.adjacency if adjacency is None else adjacency
+        return torch.sparse.mm(A, self.last(torch.tanh(torch.sparse.mm(A, self.first(x)))))
+
+
+def through_the_graph(module, batch):
+    return module(*batch[:-1]), batch[-1]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+@pytest.mark.parametrize("in_the_batch", [True, False])
+def test_sparse_matrices_in_nets_and_batches(layout, in_the_batch, rel):
+    torch.manual_seed(2)
+    A = (torch.rand(9, 9) > 0.5).double()
+    dense_net = Graph(A).double()
+    expected = dense(dense_net, lambda f, _: F.cross_entropy(f(X), Y))
+    sparse = A.to_sparse(layout=layout)
+    net = Graph(None if in_the_batch else sparse).double()
+    for name in ("first", "last"):
+        getattr(net, name).load_state_dict(getattr(dense_net, name).state_dict())
+    batch = (X, sparse, Y) if in_the_batch else (X, Y)
+    risk = Risk.from_module(net, [batch], forward=through_the_graph)
+    assert rel(hessian(risk).to_dense(), expected) < 1e-12
+    assert len(fingerprint(risk)) == 16
+
+
+def test_inputs_that_are_targets_stay_one_tensor(rel):
+    """u' + u = 1 on collocation points: the loss differentiates the outputs in its targets."""
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Linear(1, 6), nn.Tanh(), nn.Linear(6, 1)).double()
+    t = X[:, :1].clone().requires_grad_(True)
+
+    def equation(u, t):
+        (slope,) = torch.autograd.grad(u.sum(), t, create_graph=True)
+        return (slope + u - 1).square()[:, 0]
+
+    risk = Risk.from_module(net, [(t, t)], loss=equation)
+    assert risk.loss() == pytest.approx(float(equation(net(t), t).mean()), rel=1e-13)
+    theta = [q for q in net.parameters()]
+    g = torch.autograd.grad(equation(net(t), t).mean(), theta, create_graph=True)
+    flat = torch.cat([piece.reshape(-1) for piece in g])
+    rows = [torch.autograd.grad(one, theta, retain_graph=True, allow_unused=True) for one in flat]
+    expected = torch.stack(
+        [
+            torch.cat(
+                [
+                    (torch.zeros_like(q) if r is None else r).reshape(-1)
+                    for r, q in zip(row, theta, strict=True)
+                ]
+            )
+            for row in rows
+        ]
+    )
+    assert rel(hessian(risk).to_dense(), expected) < 1e-12
+
+
+class Modulus(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, 4, dtype=torch.complex64))
+
+    def forward(self, z):
+        return F.linear(z, self.weight).abs()
+
+
+def test_complex_inputs_are_converted_like_real_ones():
+    torch.manual_seed(2)
+    net, z = Modulus(), torch.complex(X, X.flip(0)).to(torch.complex64)
+    single, double = (Risk.from_module(net, [(z, Y)], dtype=d) for d in ("float32", "float64"))
+    assert double.loss() == pytest.approx(single.loss(), rel=1e-5)
+    with pytest.raises(ValueError, match=r"complex128, the module torch.float32: .*float64"):
+        Risk.from_module(net, [(z.to(torch.complex128), Y)])
+    with pytest.raises(
+        ValueError, match=r"float16, the module torch.float64: .*dtype=torch.float32"
+    ):
+        Risk.from_module(mlp(), [(X.half(), Y)])
