@@ -288,11 +288,9 @@ class Data:
         ):
             raise ValueError(
                 f"{batch.where}: the module gives other outputs when gradients are recorded than "
-                "under "
-                "torch.no_grad(), or has changed since the risk was made: its derivatives would "
-                "not be "
-                "those of the loss. Remove what depends on torch.is_grad_enabled(), or on earlier "
-                "calls"
+                "under torch.no_grad(), or it or the batch has changed since the risk was made: "
+                "its derivatives would not be those of the loss. Remove what depends on "
+                "torch.is_grad_enabled(), or on earlier calls"
             )
 
 
@@ -336,7 +334,8 @@ def changed(layer: str) -> ValueError:
     )
     if layer:
         return ValueError(
-            f"{found}: {layer} gives another output each time. Switch its randomness off"
+            f"{found}: {layer} gives another output each time. Switch its randomness off, or what "
+            "it updates at every pass: model.eval() does both for PyTorch's own layers"
         )
     return ValueError(
         f"{found}, though the module repeats itself: switch off shuffling and augmentation in the "

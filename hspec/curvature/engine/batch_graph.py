@@ -186,8 +186,8 @@ class BatchGraph:
         if self.z is None and not whole and derivatives != ("second",):
             raise ValueError(
                 "the loss is no function of the outputs alone (it differentiates the net, or uses "
-                "its "
-                "parameters), so Hess is not a sum of G and H: use hessian(risk)"
+                "its parameters), so Hess is not a sum of G and H: use hessian(risk), or "
+                'matrices="Hess" of a spectrum'
             )
 
     @functools.cached_property

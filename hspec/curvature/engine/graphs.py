@@ -217,8 +217,10 @@ class Graphs:
 
     def _build(self, batch: Batch) -> BatchGraph:
         graph = self.build(batch)
-        if batch.index not in self.verified:
+        new = batch.index not in self.verified
+        if new or self.network.device.type == "cpu":  # where NumPy may have written into a batch
             self.data.verify(batch, graph.outputs)
+        if new:
             refuse_the_originals(self.network, batch.where, graph.roots)
             self.verified.add(batch.index)
             self._look_for_unused(graph)
