@@ -5,6 +5,7 @@ on the network's device and in its dtype.
 import contextlib
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from hspec.curvature.contents import copied, dense, equal, mapped, moved, tensors
 
+VERSION = operator.attrgetter("_version")
 Forward = Callable[[nn.Module, object], tuple[Tensor, object]]
 
 
@@ -56,7 +58,7 @@ class Data:
     ) -> None:
         self.source, self.forward, self.dtype, self.device = batches, forward, dtype, device
         self.random_state = torch.get_rng_state() if random_state is None else random_state
-        self._versions = self._read_versions()
+        self._watch()
         self.held: list | None = None  # the batches themselves, where they fit
         self.num_read = 0  # batches, once they have been read in
         self.ends: list[int] = []  # of each batch's rows
@@ -90,27 +92,34 @@ class Data:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self._versions = self._read_versions()  # of the copied tensors
+        self._watch()  # the copied tensors
 
-    def _read_versions(self) -> list[list[int]]:
-        """How often each tensor of a list's batches has been written into. A loader's are its own
-        affair: it makes them anew, or is found to change.
+    def _watch(self) -> None:
+        """How often each tensor of a list's batches, or another view of its memory, has been written
+        into by PyTorch. A loader's are its own affair: it makes them anew, or is found to change.
         """
-        return [list(map(_version, tensors(c))) for c in self.source] if self._is_list else []
+        self.watched = []
+        if self._is_list:
+            self.watched = [t for c in self.source for t in tensors(c) if not t.is_inference()]
+        self.versions = list(map(VERSION, self.watched))
 
     def refuse_written(self) -> None:
         """Raise ValueError where a batch has been written into since the risk was made: its loss is
         of what was there, and products would be of what is there now.
         """
-        for index, (before, now) in enumerate(
-            zip(self._versions, self._read_versions(), strict=True)
-        ):
-            if before != now:
-                raise ValueError(
-                    f"batch {index} has been written into, or changed, since the risk was made: "
-                    "products would be of other data than its loss. Make the risk of copies, "
-                    "(x.clone(), y.clone()), or make another one"
-                )
+        if list(map(VERSION, self.watched)) == self.versions:
+            return
+        written = {
+            id(t) for t, v in zip(self.watched, self.versions, strict=True) if VERSION(t) != v
+        }
+        index = next(
+            i for i, c in enumerate(self.source) if any(id(t) in written for t in tensors(c))
+        )
+        raise ValueError(
+            f"batch {index} has been written into since the risk was made: products would be of "
+            "other data than its loss. Make the risk of copies, (x.clone(), y.clone()), or make "
+            "another one"
+        )
 
     def __iter__(self) -> Iterator[Batch]:
         self.refuse_written()
@@ -295,11 +304,6 @@ class Data:
 
 
 _END = object()
-
-
-def _version(t: Tensor) -> int:
-    """Counts writes, by PyTorch, into the tensor or another view of its memory."""
-    return 0 if t.is_inference() else t._version
 
 
 def sketched(outputs: Tensor) -> Tensor:

@@ -183,4 +183,5 @@ def _agree(one: list[Tensor], other: list[Tensor]) -> bool:
 
 
 def _detached(content: object) -> object:
-    return mapped(content, lambda t: t.detach())
+    """The tensors that have a graph as values; the others as they are."""
+    return mapped(content, lambda t: t.detach() if t.requires_grad else t)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from hspec.curvature.data import Batch
+from hspec.curvature.data import VERSION, Batch
 from hspec.curvature.engine.batch_graph import BatchGraph, Objective
 from hspec.curvature.engine.leaves import refuse_the_originals
 from hspec.curvature.engine.memory import is_out_of_memory
@@ -152,7 +152,8 @@ class Graphs:
 
     def __iter__(self) -> Iterator[BatchGraph]:
         if len(self.kept) == len(self.data.ends):
-            self.data.refuse_written()
+            if list(map(VERSION, self.data.watched)) != self.data.versions:
+                self.data.refuse_written()
             return iter(self.kept.values())
         return (self.kept.get(batch.index) or self._build(batch) for batch in self.data)
 
