@@ -95,8 +95,9 @@ class Data:
         self._watch()  # the copied tensors
 
     def _watch(self) -> None:
-        """How often each tensor of a list's batches, or another view of its memory, has been written
-        into by PyTorch. A loader's are its own affair: it makes them anew, or is found to change.
+        """Of each tensor of a list's batches, how often PyTorch has written into it, or into
+        another view of its memory. A loader's are its own affair: it makes them anew, or is found
+        to change.
         """
         self.watched = []
         if self._is_list:
