@@ -69,8 +69,8 @@ def log_spectra(records: list[Record], width: float = LOG_WIDTH) -> Figure:
 
 def _draw_branch(axis: Axes, measure: SpectralMeasure, name: str, sign: int, width: float) -> None:
     note_kernel(axis, width, "decades")
-    lowest, highest = max(floors(measure, sign).values()), np.abs(measure.support).max()
-    x = np.linspace(np.log10(lowest), np.log10(highest) + 2 * width, GRID_POINTS)
+    highest = np.abs(measure.support).max()
+    x = np.linspace(np.log10(lowest(measure)), np.log10(highest) + 2 * width, GRID_POINTS)
     colour, label, style = BRANCHES[name]
     density = measure.log_density(x, sign, width)
     seen = density * measure.dimension > LEAST
@@ -81,20 +81,27 @@ def _draw_laws(axis: Axes, record: Record, measure: SpectralMeasure) -> None:
     of = branch(measure, SIGNS["positive"])
     for law, one in branch_fits(record)["positive"].items():
         density = of.mass * np.gradient(one.cdf, np.log10(of.size))
-        axis.loglog(of.size, density, ":", color=LAW_COLOURS[law], label=f"{law}, fitted")
+        seen = of.size >= lowest(measure)
+        style = {"color": LAW_COLOURS[law], "label": f"{law}, fitted"}
+        axis.loglog(of.size[seen], density[seen], ":", **style)
 
 
 def lowest(measure: SpectralMeasure) -> float:
-    """Where the curves begin: the highest of the floors, of the branch where it is lower."""
-    return min(max(floors(measure, sign).values()) for sign in SIGNS.values())
+    """Where all curves begin: the highest of the floors, of the branch where it is higher."""
+    return max(_floors(measure).values())
+
+
+def _floors(measure: SpectralMeasure) -> dict[str, float]:
+    """The floors that both branches keep: of each kind the higher one."""
+    both = [floors(measure, sign) for sign in SIGNS.values()]
+    return {name: max(of[name] for of in both) for name in FLOOR_STYLES}
 
 
 def _draw_floors(axis: Axes, measure: SpectralMeasure) -> None:
     """Those that lie on the axis: the highest, and what is little below it."""
-    for name, style in FLOOR_STYLES.items():
-        size = max(floors(measure, sign)[name] for sign in SIGNS.values())
+    for name, size in _floors(measure).items():
         if size > lowest(measure) / BEFORE:
-            line = {"color": COLOURS["neutral"], "linestyle": style, "linewidth": 1}
+            line = {"color": COLOURS["neutral"], "linestyle": FLOOR_STYLES[name], "linewidth": 1}
             axis.axvline(size, **line, label=f"floor: {name}")
 
 
