@@ -53,8 +53,9 @@ TAIL = 1e-3  # of the bulk: the upper tail, as the chapter's notebook takes it
 
 
 def judged(store: Store) -> dict[str, list[Judged]]:
-    """For every claim what the published records say, the papers' nets and the largest ones first;
-    where there are none, what those at laptop scale say.
+    """For every claim what the published records say: the papers' nets first, of them the one that
+    says least for the claim; then narrower ones, the largest first. Where there are none, what
+    those at laptop scale say.
     """
     found, toys = _by_claim(_all_verdicts(store)), _by_claim(laptop_verdicts(store))
     return {claim: results or toys[claim] for claim, results in found.items()}
@@ -92,10 +93,15 @@ def net_of(record: Record) -> str:
 
 
 def _by_scale(result: Judged) -> tuple:
-    """Of nets with the same evidence the one that says least for the claim is the first."""
+    """A claim about the papers' nets is decided by the one on which it does worst; of narrower nets
+    the largest comes first, and of equal ones the one that says least.
+    """
     holding = sum(verdict.outcome == OUTCOMES[0] for verdict in result.verdicts)
-    against = result.outcome == OUTCOMES[1]
-    return result.of_the_papers, *result.record.evidence, against, -holding, result.net
+    outcome = {OUTCOMES[0]: 0, OUTCOMES[1]: 2}.get(result.outcome, 1)
+    least = outcome, -holding / len(result.verdicts)
+    if result.of_the_papers:
+        return True, *least, *result.record.evidence, result.net
+    return False, *result.record.evidence, *least, result.net
 
 
 def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:

@@ -33,7 +33,8 @@ BEGIN, END = "<!-- results: python -m hspec.book.front -->", "<!-- end of result
 KNOWN = 0.05  # of a ratio of two eigenvalues: with a larger residual it is not told
 LEGEND = (
     "✓ holds, ✗ fails, ? open, – not decided yet; 2 of 4: two of the four numbers that judge it "
-    "hold; toy: in a narrow net on digits"
+    "hold, in the papers' net that says least for it; narrower: in a narrower net on their data; "
+    "toy: in a narrow net on digits"
 )
 CLASSES = {"✓": "holds", "✗": "fails", "?": "open", "–": "waiting"}
 

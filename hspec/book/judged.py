@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hspec.experiments import Record, Verdict
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import drawn_model, misfit, net_name, of_the_papers
+from hspec.experiments.scale import drawn_model, misfit, net_name, of_the_papers, sample_size
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,10 @@ class Judged:
 
     @property
     def of_the_papers(self) -> bool:
-        """Whether the net is one of the papers', at full width and on their data."""
-        return self.record.setting is not None and of_the_papers(self.record)
+        """Whether the net is one of the papers', at full width and on their data; what is no net is
+        drawn as in its paper, at every scale.
+        """
+        return self.record.setting is None or of_the_papers(self.record)
 
     @property
     def toy(self) -> bool:
@@ -43,7 +45,7 @@ class Judged:
     @property
     def net(self) -> str:
         """ "VGG11 at 1/8 of the width, MNIST, p = 447,194, N = 500"."""
-        of, p, n = self.record.setting, self.record.num_parameters, self.record.num_examples
+        of, p, sample = self.record.setting, self.record.num_parameters, sample_size([self.record])
         if of is None:
             return drawn_model([self.record])
-        return f"{net_name(self.record)}, {of.dataset}, p = {p:,}, N = {n:,}{misfit([self.record])}"
+        return f"{net_name(self.record)}, {of.dataset}, p = {p:,}, {sample}{misfit([self.record])}"

@@ -222,8 +222,16 @@ def _numbers(record):
     return f"{versions}, on {record['machine']}"
 
 
+# What they show is no paper's net: drawn data, or nets of others.
+OF_NO_PAPERS_NET = ("misclassification", "your_own_net")
+
+
 def _paper_pieces(states):
-    waiting = [state.paper_command for state in states if not state.at_paper_scale]
+    waiting = [
+        state.paper_command
+        for state in states
+        if not state.at_paper_scale and state.chapter not in OF_NO_PAPERS_NET
+    ]
     if not waiting:
         return "None: every chapter of this book was run at paper scale."
     commands = "\n".join(waiting)

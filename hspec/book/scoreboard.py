@@ -24,29 +24,42 @@ class Origin:
     chapter: str
     figure: str  # of the chapter, drawn at every scale
     published: str = "–"
+    of_stored: str = ""  # the figure of the stored nets, where they have their own
+
+    def figure_of(self, result: Judged | None) -> str:
+        """The figure that shows what a net says."""
+        return self.figure if result is None or result.toy else self.of_stored or self.figure
 
 
 ORIGINS = {
     "P18-1": Origin(
-        "bulk_and_outliers", "largest-eigenvalues", "about C = 10 outliers; 100 on CIFAR-100"
+        "bulk_and_outliers",
+        "largest-eigenvalues",
+        "about C = 10 outliers; 100 on CIFAR-100",
+        of_stored="largest-eigenvalues-papers",
     ),
-    "P18-2": Origin("outlier_ownership", "eigenspace-overlap"),
+    "P18-2": Origin("outlier_ownership", "eigenspace-overlap", of_stored="three-spectra-published"),
     "P18-3": Origin(
         "power_law",
         "law-fits",
         "slopes −2.7, and −2.2 on the log-spectrum (test H, VGG11, MNIST, 1,351 per class)",
+        of_stored="law-fits-published",
     ),
-    "P18-4": Origin("upper_tail", "tail-map"),
-    "P18-5": Origin("class_means", "knock-outs"),
-    "P18-6": Origin("hierarchy", "hierarchy-silhouettes"),
+    "P18-4": Origin("upper_tail", "tail-map", of_stored="tail-map-published"),
+    "P18-5": Origin("class_means", "knock-outs", of_stored="knock-outs-published"),
+    "P18-6": Origin("hierarchy", "hierarchy-silhouettes", of_stored="hierarchy-maps-densenet"),
     "P18-7": Origin("hierarchy", "hierarchy-levels"),
     "P18-8": Origin(
         "hierarchy_growth",
         "growth-maps",
         "P18a: both part A1 from B2; P20, figure 6: little change",
+        of_stored="growth-maps-published",
     ),
     "P19-1": Origin(
-        "averaging", "averaging-scree", "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)"
+        "averaging",
+        "averaging-scree",
+        "λ_i(G1) over λ_i(G), i ≤ 10: 0.83 … 0.99 (ResNet18)",
+        of_stored="averaging-papers",
     ),
     "P19-2": Origin("second_moment", "second-moment-top"),
     "P19-3": Origin(
@@ -55,15 +68,37 @@ ORIGINS = {
         "by class from about epoch 10 (VGG16) and 18 (ResNet50), on ImageNet",
     ),
     "P20-1": Origin("class_structure_everywhere", "before-and-after", "spectra, by eye"),
-    "P20-2": Origin("class_structure_everywhere", "with-depth", "spectra, by eye"),
+    "P20-2": Origin(
+        "class_structure_everywhere",
+        "with-depth",
+        "spectra, by eye",
+        of_stored="with-depth-published",
+    ),
     "P20-3": Origin("misclassification", "ratio-and-error", "an analytic statement, no experiment"),
-    "P20-4": Origin("kronecker", "layer-misses", "spectra, by eye; at shallow layers no better"),
-    "GKX-1": Origin("instrument", "instrument", "two curves that lie on each other"),
-    "GKX-2": Origin("early_training", "early-stills", "gone at step 515"),
-    "GKX-3": Origin("early_training", "early-changes"),
+    "P20-4": Origin(
+        "kronecker",
+        "layer-misses",
+        "spectra, by eye; at shallow layers no better",
+        of_stored="layer-misses-published",
+    ),
+    "GKX-1": Origin(
+        "instrument",
+        "instrument",
+        "two curves that lie on each other",
+        of_stored="instrument-paper",
+    ),
+    "GKX-2": Origin(
+        "early_training", "early-stills", "gone at step 515", of_stored="early-published"
+    ),
+    "GKX-3": Origin("early_training", "early-changes", of_stored="early-changes-published"),
     "GKX-4": Origin("learning_rate_drop", "drop-seeds"),
-    "GKX-5": Origin("end_of_training", "end-negative", "λ_min ≈ −0.0006 at λ_max of order 1"),
-    "GKX-6": Origin("batch_norm", "norm-ratios"),
+    "GKX-5": Origin(
+        "end_of_training",
+        "end-negative",
+        "λ_min ≈ −0.0006 at λ_max of order 1",
+        of_stored="end-trained",
+    ),
+    "GKX-6": Origin("batch_norm", "norm-ratios", of_stored="norm-published"),
     "GKX-7": Origin("population_batch_norm", "population-ratios"),
 }
 
@@ -115,13 +150,14 @@ INTRODUCTION = """\
 What the results that come with this book say of every claim, one line each{waiting}. A claim is
 judged by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
 does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold; the number shown
-is the one that decides, of the net that the line names, which is the largest and, of equal ones,
-the one that says least for the claim. Of the papers' other nets the line says how many of them say
-what, and the list at the end which. The criteria are this book's own, and the chapter says them
-beside each number. *Full width* is a net of the papers on
-their data; `--profile paper` behind a command runs its chapter so. *Toy* is a narrow net on
-scanned digits, the scale of the chapters' own runs: the answer where nothing larger was measured.
-This page is made from the stored results, whatever the scale at which the other pages were run."""
+is the one that decides, of the net that the line names: of the papers' nets the one that says
+least for the claim, of narrower ones the largest. Of the papers' other nets the line says how many
+of them say what, and the list at the end which. The criteria are this book's own, and the chapter
+says them beside each number. *Full width* is a net of the papers on their data, or data drawn as in
+the paper where the claim is about no net; `--profile paper` behind a command runs its chapter so.
+*Toy* is a narrow net on scanned digits, the scale of the chapters' own runs: the answer where
+nothing larger was measured. This page is made from the stored results, whatever the scale at which
+the other pages were run."""
 
 
 def _row(claim: str, found: list[Judged]) -> str:
@@ -133,7 +169,7 @@ def _row(claim: str, found: list[Judged]) -> str:
     stated = typeset(CLAIMS[claim].rstrip("."))
     cells = [
         f"**{claim}** [{stated}](../notebooks/{origin.chapter}.ipynb)<br>"
-        f"{{ref}}`figure <fig-{origin.figure}>` · `hspec run {origin.chapter}`",
+        f"{{ref}}`figure <fig-{origin.figure_of(first)}>` · `hspec run {origin.chapter}`",
         _cell(papers, of_papers[1:]),
         _cell(smaller),
         "not decided yet" if first is None else typeset(_number(first)),
@@ -170,6 +206,12 @@ def strip(store: Store) -> list[tuple[str, str, str]]:
     for the landing page and the README.
     """
     return [
-        (claim, ORIGINS[claim].chapter, f"{found[0].chip}{' toy' * found[0].toy}" if found else "–")
+        (claim, ORIGINS[claim].chapter, f"{found[0].chip}{_scale(found[0])}" if found else "–")
         for claim, found in judged(store).items()
     ]
+
+
+def _scale(result: Judged) -> str:
+    if result.of_the_papers:
+        return ""
+    return " toy" if result.toy else " narrower"

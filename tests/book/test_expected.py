@@ -126,3 +126,9 @@ def test_pictures_are_of_known_commands():
     shown = {picture_file(repository.book, c).name for c, e in known.items() if "caption" in e}
     kept = (repository.book / "expected").glob("*.svg")
     assert {file.name for file in kept if not file.name.endswith(STACKED)} == shown
+
+
+def test_what_a_command_shows_is_of_its_own_nets():
+    """Stored nets may be measured again; what is folded below a command is not."""
+    for command, entry in read_seconds(Repository.find().book).items():
+        assert "stored" not in entry.get("findings", ""), command

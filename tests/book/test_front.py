@@ -31,7 +31,9 @@ def test_every_claim_has_its_line_and_its_chapter():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| **{claim}**")]
         assert typeset(text.rstrip(".")) in row
         chapter = ROOT / "notebooks" / f"{ORIGINS[claim].chapter}.ipynb"
-        assert f'"name": "fig-{ORIGINS[claim].figure}"' in chapter.read_text(encoding="utf-8")
+        figures = filter(None, (ORIGINS[claim].figure, ORIGINS[claim].of_stored))
+        for figure in figures:
+            assert f'"name": "fig-{figure}"' in chapter.read_text(encoding="utf-8")
     assert [claim for claim, *_ in strip(STORE)] == list(CLAIMS)
 
 
@@ -94,6 +96,25 @@ def test_the_papers_nets_come_first():
         order = [result.of_the_papers for result in results]
         assert order == sorted(order, reverse=True)
         assert all(result.chip[0] in MARKS.values() for result in results)
+        marks = [result.chip[0] for result in results if result.of_the_papers]
+        assert marks == sorted(marks, key="✗?✓".index)  # the one that says least decides
+
+
+def test_a_line_leads_to_the_figure_of_its_own_net():
+    """A toy's stands in the chapter's live figure, a stored net's in that of stored ones."""
+    lines = scoreboard_page(STORE).splitlines()
+    for claim, results in judged(STORE).items():
+        (line,) = [line for line in lines if line.startswith(f"| **{claim}**")]
+        own = ORIGINS[claim].figure if results[0].toy else ORIGINS[claim].of_stored
+        assert f"<fig-{own or ORIGINS[claim].figure}>" in line
+
+
+def test_chips_say_at_which_scale():
+    chips = {claim: chip for claim, _, chip in strip(STORE)}
+    for claim, (first, *_) in judged(STORE).items():
+        narrower = not first.of_the_papers
+        assert chips[claim].endswith(" toy") == first.toy
+        assert chips[claim].endswith(" narrower") == (narrower and not first.toy)
 
 
 def test_nets_of_no_paper_are_told_in_their_chapters_only():

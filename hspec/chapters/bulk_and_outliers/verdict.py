@@ -41,7 +41,8 @@ def _verdict(record: Record) -> Verdict:
     if (known := len(record["top"])) <= classes + slack:
         judged = OUTCOMES[2], f"of the top {classes + slack + 1} eigenvalues {known} have converged"
     of, split = record.setting, record.options["split"]
-    name = f"{net_name(record)}, {of.dataset}, N = {record.num_examples:,}, {split}"
+    sample = f"N = {record.num_examples:,}{misfit([record])}, {split}"
+    name = f"{net_name(record)}, {of.dataset}, {sample}"
     return Verdict(
         "P18-1",
         f"{name}: position of the largest gap among the top {len(record['top'])} eigenvalues",
@@ -162,7 +163,8 @@ def _finding(record: Record, verdict: Verdict) -> str:
         where, (other, gap) = f"farther from {classes}", outside
     near = f"; {where} it is at most {gap:.2f}, at $k = {other}$" if other else ""
     return finding(
-        f"{net_name(record)}, {record.setting.dataset}, {record.options['split']}: "
+        f"{net_name(record)}, {record.setting.dataset}, $N = {record.num_examples:,}$"
+        f"{misfit([record])}, {record.options['split']}: "
         f"$\\lambda_k / \\lambda_{{k+1}}$ is largest at $k = {count}$, where it is "
         f"{ratio:.2f}{near}.",
         verdict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -63,6 +64,15 @@ def layers_judged(records: list[Record], kind: str, which: str = "projected") ->
 def verdict_layers(records: list[Record]) -> list[Verdict]:
     """All rows of the chapter: P20-1 of class means, then of cross-class means, and P20-2."""
     return verdict_structure(records) + verdict_cross_classes(records) + verdict_depth(records)
+
+
+def verdict_of_each(nets: Sequence[Record]) -> list[Verdict]:
+    """The rows of every net, on its data, one net after another."""
+    return [
+        replace(row, quantity=f"{net.setting.dataset}: {row.quantity}")
+        for net in nets
+        for row in verdict_layers([net])
+    ]
 
 
 def verdict_structure(records: list[Record]) -> list[Verdict]:

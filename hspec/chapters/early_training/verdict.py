@@ -77,7 +77,9 @@ def verdict_settling(film: list[Frame], epoch: int) -> list[Verdict]:
     at_first = np.nan_to_num(student_factor(probes) * first[1])
     averaged_over = "the one" if len(later) == 1 else f"mean of the {len(later)} epochs"
     half = np.hypot(student_factor(len(later)) * sem, SETTLED * at_first)
-    of_first = marked("probe", first[0], first[0] - at_first, first[0] + at_first, ".3f")
+    of_first = marked(  # a distance, which is not negative
+        "probe", first[0], max(0.0, first[0] - at_first), first[0] + at_first, ".3f"
+    )
     return [
         Verdict(
             "GKX-3",
