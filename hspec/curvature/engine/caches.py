@@ -39,7 +39,9 @@ class Place:
 
     def _holder(self, module: nn.Module) -> tuple[dict, object]:
         own = vars(module.get_submodule(self.part))
-        return (own[self.attribute], self.key[0]) if self.key else (own, self.attribute)
+        if not self.key:
+            return own, self.attribute
+        return own.setdefault(self.attribute, {}), self.key[0]
 
     def get(self, module: nn.Module) -> object:
         """What is there; None where nothing is."""
