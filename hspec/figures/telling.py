@@ -23,10 +23,13 @@ from hspec.experiments.scale import (
     badge,
     by_net,
     drawn_model,
+    in_units,
     net_name,
     of_the_papers,
     provenance,
+    several,
     short_names,
+    trained_for,
 )
 from hspec.figures.kernels import kernels
 from hspec.plotting.descriptions import described
@@ -121,11 +124,41 @@ def best_first(
     found, own = ({r.meta.get("key"): r for r in records_in(given)} for given in (stored, live))
     if not found.keys() - own.keys():
         return findings(*live)
-    return [
-        of_net(sentence, records.values())
-        for given, records in ((stored, found), (live, own))
-        for sentence in findings(*given)[:each]
-    ]
+    apart = _apart(list(found.values()), list(own.values()))
+    theirs, ours = (
+        [of_net(sentence, records.values(), more) for sentence in findings(*given)[:each]]
+        for given, records, more in zip((stored, live), (found, own), apart, strict=True)
+    )
+    return [*map(OfStored, theirs), *ours]
+
+
+class OfStored(str):
+    """A finding of nets that come with the book, not of a run's own."""
+
+
+def _apart(stored: list[Record], live: list[Record]) -> tuple[str, str]:
+    """What to say after the names of two groups of nets that have the same: the first thing in
+    which they differ.
+    """
+    names = short_names(stored)
+    if not names or names != short_names(live):
+        return "", ""
+    for told in (_trained, _rate, _start):
+        if (one := told(stored)) != (other := told(live)):
+            return f", {one}", f", {other}"
+    return ", stored", ", this run"
+
+
+def _trained(records: list[Record]) -> str:
+    return in_units(*trained_for(records))
+
+
+def _rate(records: list[Record]) -> str:
+    return f"rate {several(r.setting.recipe.learning_rate for r in records)}"
+
+
+def _start(records: list[Record]) -> str:
+    return f"seed {several(r.setting.init_seed for r in records)}"
 
 
 def records_in(given: object) -> Iterator[Record]:
@@ -137,8 +170,9 @@ def records_in(given: object) -> Iterator[Record]:
             yield from records_in(value)
 
 
-def of_net(sentence: str, records: Iterable[Record]) -> str:
-    """A finding that begins with its net and data, after its mark and its claim.
+def of_net(sentence: str, records: Iterable[Record], more: str = "") -> str:
+    """A finding that begins with its net and data, after its mark and its claim; `more` follows the
+    names.
 
     Example:
         >>> of_net("✓ **P18-1.** It is 3.", [])
@@ -148,7 +182,7 @@ def of_net(sentence: str, records: Iterable[Record]) -> str:
     start, told = re.fullmatch(
         r"((?:[✓✗?] )?(?:\*\*[\w-]+\.\*\* )?)(.*)", sentence, re.DOTALL
     ).groups()
-    return f"{start}{names}: {told}" if names else sentence
+    return f"{start}{names}{more}: {told}" if names else sentence
 
 
 def _nets(records: Iterable[Record]) -> set[str]:
@@ -184,7 +218,11 @@ def in_this_run(
     if not 1 <= len(findings) <= MOST_FINDINGS:
         raise ValueError(f"tell 1 to {MOST_FINDINGS} findings; got {len(findings)}")
     theirs = _nets(stored) - _nets(records)
-    of_own = [finding for finding in findings if not any(net in finding for net in theirs)]
+    of_own = [
+        finding
+        for finding in findings
+        if not isinstance(finding, OfStored) and not any(net in finding for net in theirs)
+    ]
     badges = [(badge(group), of_the_papers(group[0])) for group in by_net(records + stored)]
     if not badges and (model := drawn_model(records)):
         badges = [(f"no net: {model}", False)]

@@ -209,6 +209,29 @@ def test_stored_evidence_comes_first_and_names_its_net():
         assert best_first(sentences, (live,), nothing) == sentences(live)
 
 
+def test_nets_of_one_name_are_told_apart_by_what_differs():
+    def sentences(one):
+        return [f"It is {one.num_examples}."]
+
+    def of(epochs, rate, seed, key):
+        recipe = Recipe(epochs=epochs, learning_rate=rate)
+        one = record(model="vgg11", width=0.125, recipe=recipe, init_seed=seed)
+        one.meta["key"] = key
+        return one
+
+    live, same = of(20, 0.1, 0, "a"), "VGG11 at 1/8 of the width, digits, N = 100"
+    for stored, ours, theirs in (
+        (of(2, 0.1, 0, "b"), "20 epochs", "2 epochs"),
+        (of(20, 0.05, 0, "b"), "rate 0.1", "rate 0.05"),
+        (of(20, 0.1, 3, "b"), "seed 0", "seed 3"),
+        (of(20, 0.1, 0, "b"), "this run", "stored"),
+    ):
+        told = best_first(sentences, (live,), (stored,))
+        assert told == [f"{same}, {theirs}: It is 100.", f"{same}, {ours}: It is 100."]
+        notes = in_this_run(told, [live], [stored]).metadata[TOLD]
+        assert notes["findings of its own nets"] == f"* {told[1]}"
+
+
 def test_a_figure_prints_its_letters_and_its_text_has_them_plain():
     figure = Figure()
     axes = figure.subplots()
