@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.legend import Legend
+from matplotlib.transforms import IdentityTransform
 
 from hspec.words import plain
 
@@ -63,8 +64,8 @@ def _at_size(figure: Figure, size: tuple[float, float]) -> str:
 @contextmanager
 def _legends_above(figure: Figure) -> Iterator[None]:
     """The legends of the figure above its panels, in as many columns as there is room for: beside
-    them or in one line they would leave the panels none. Those of a panel stay in it, in no more
-    columns than it has room for.
+    them or in one line they would leave the panels none. Those of a panel stay in it, or where they
+    are anchored, in no more columns than it has room for.
     """
     before, within = list(figure.legends), {axes: axes.get_legend() for axes in figure.axes}
     figure.legends.clear()
@@ -75,9 +76,12 @@ def _legends_above(figure: Figure) -> Iterator[None]:
             if legend is not None and legend._ncols > 1:
                 drawn = {"loc": legend._loc, "frameon": legend.get_frame_on()}
                 drawn |= {"framealpha": legend.get_frame().get_alpha()}
+                if anchored := legend._bbox_to_anchor is not None:
+                    drawn |= {"bbox_to_anchor": legend.get_bbox_to_anchor()}
+                    drawn |= {"bbox_transform": IdentityTransform()}  # it has the axes' own in it
                 _again(axes, legend, WITHIN, legend._ncols, **drawn)
-                if axes.get_legend()._ncols < legend._ncols:  # higher now: where it hides least
-                    axes.get_legend().set_loc("best")
+                if axes.get_legend()._ncols < legend._ncols and not anchored:
+                    axes.get_legend().set_loc("best")  # higher now: where it hides least
         yield
     finally:
         figure.legends[:] = before
