@@ -93,14 +93,15 @@ def net_of(record: Record) -> str:
 
 
 def _by_scale(result: Judged) -> tuple:
-    """A claim about the papers' nets is decided by the one on which it does worst; of narrower nets
-    the largest comes first, and of equal ones the one that says least.
+    """A claim about the papers' nets is decided by the one on which it does worst, of those that
+    fit their training images; of narrower nets the largest comes first, and of equal ones the one
+    that says least.
     """
     holding = sum(verdict.outcome == OUTCOMES[0] for verdict in result.verdicts)
     outcome = {OUTCOMES[0]: 0, OUTCOMES[1]: 2}.get(result.outcome, 1)
     least = outcome, -holding / len(result.verdicts)
     if result.of_the_papers:
-        return True, *least, *result.record.evidence, result.net
+        return True, result.fits, *least, *result.record.evidence, result.net
     return False, *result.record.evidence, *least, result.net
 
 

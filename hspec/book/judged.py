@@ -37,6 +37,12 @@ class Judged:
         return self.record.setting is None or of_the_papers(self.record)
 
     @property
+    def fits(self) -> bool:
+        """Whether the net fits its training images, as far as the record tells."""
+        record = self.record
+        return "test" in record.options.values() or not misfit([record])
+
+    @property
     def toy(self) -> bool:
         """Whether it is a net on scanned digits, the scale of the chapters' own runs."""
         of = self.record.setting

@@ -12,6 +12,7 @@ from hspec.book.evidence import judged
 from hspec.book.judged import Judged
 from hspec.book.scales import where_scales_differ
 from hspec.experiments import CLAIMS, Record, Store
+from hspec.experiments.claims import OUTCOMES, factor_of
 from hspec.experiments.scale import in_units, trained_for
 from hspec.figures.tables import typeset
 from hspec.words import counted
@@ -150,14 +151,14 @@ INTRODUCTION = """\
 What the results that come with this book say of every claim, one line each{waiting}. A claim is
 judged by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
 does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold; the number shown
-is the one that decides, of the net that the line names: of the papers' nets the one that says
-least for the claim, of narrower ones the largest. Of the papers' other nets the line says how many
-of them say what, and the list at the end which. The criteria are this book's own, and the chapter
-says them beside each number. *Full width* is a net of the papers on their data, or data drawn as in
-the paper where the claim is about no net; `--profile paper` behind a command runs its chapter so.
-*Toy* is a narrow net on scanned digits, the scale of the chapters' own runs: the answer where
-nothing larger was measured. This page is made from the stored results, whatever the scale at which
-the other pages were run."""
+is the one that decides, of the net that the line names: of the papers' nets that fit their images
+the one that says least for the claim, of narrower ones the largest. Of the papers' other nets the
+line says how many of them say what, and the list at the end which. The criteria are this book's
+own, and the chapter says them beside each number. *Full width* is a net of the papers on their
+data, or data drawn as in the paper where the claim is about no net; `--profile paper` behind a
+command runs its chapter so. *Toy* is a narrow net on scanned digits, the scale of the chapters'
+own runs: the answer where nothing larger was measured. This page is made from the stored results,
+whatever the scale at which the other pages were run."""
 
 
 def _row(claim: str, found: list[Judged]) -> str:
@@ -196,8 +197,11 @@ def _trained(record: Record) -> str:
 
 
 def _number(result: Judged) -> str:
-    """The row that decided: the first that has the claim's own outcome."""
-    row = next(v for v in result.verdicts if v.outcome == result.outcome)
+    """The row that decided: of those that have the claim's own outcome the first, or, where all
+    hold, the nearest to its threshold.
+    """
+    rows = [v for v in result.verdicts if v.outcome == result.outcome]
+    row = min(rows, key=lambda v: factor_of(v.margin)) if result.outcome == OUTCOMES[0] else rows[0]
     return f"{row.quantity}: {row.value}; holds if {row.criterion}"
 
 

@@ -189,12 +189,17 @@ def both(*judged: tuple[str, str]) -> tuple[str, str]:
     for name in (OUTCOMES[1], OUTCOMES[2]):
         if parts := [part for part in judged if part[0] == name]:
             return parts[0]
-    return min(judged, key=_factor)
+    return min(judged, key=lambda part: factor_of(part[1]))
 
 
-def _factor(judged: tuple[str, str]) -> float:
-    """By which a part holds; infinite where its margin is something else."""
-    found = re.match(r"by a factor ([\d.]+)", judged[1])
+def factor_of(margin: str) -> float:
+    """By which something is decided; infinite where its margin is something else.
+
+    Example:
+        >>> factor_of("by a factor 2.9 in odds"), factor_of("exact")
+        (2.9, inf)
+    """
+    found = re.match(r"by a factor ([\d.]+)", margin)
     return float(found[1]) if found else math.inf
 
 
