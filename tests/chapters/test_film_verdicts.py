@@ -1,6 +1,8 @@
 """Verdict logic on records made by hand: each claim is seen to hold, to fail,
 and to stay open."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,17 @@ def test_outliers_of_two_nets():
     assert outcomes(verdict_outliers(spiky, flat)) == [FAILS, FAILS]
     scattered = [frame([2.9, 2, 1]), frame([3.1, 2, 1]), frame([30.0, 2, 1])]
     assert outcomes(verdict_outliers([flat[0]] * 3, scattered))[0] == OPEN
+
+
+def test_the_interval_of_a_ratio_leaves_out_what_no_ratio_can_be():
+    """λ_1/λ_k is at least one; a symmetric interval of these three would reach below zero."""
+    scattered = [frame([top, 1.2, 1]) for top in (1.5, 2.0, 9.0)]
+    absent = verdict_outliers(scattered, [frame([9.0, 5, 1])] * 3)[1]
+    mean, low, high = map(float, re.findall(r"[-\d.]*\d", absent.value))
+    assert mean == pytest.approx(3.0, abs=0.01)
+    assert 0 < low < mean < high
+    assert low * high == pytest.approx(mean**2, rel=0.05)
+    assert absent.outcome == OPEN
 
 
 def test_nets_are_compared_at_the_last_rank_that_both_reach():

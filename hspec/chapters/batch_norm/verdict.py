@@ -7,7 +7,7 @@ import numpy as np
 from hspec.experiments.claims import Verdict, finding, judge
 from hspec.experiments.film_quantities import (
     TWICE,
-    UNDEFINED,
+    averaged_ratio,
     compared_ratios,
     rank_ratio,
     ratio_interval,
@@ -15,20 +15,19 @@ from hspec.experiments.film_quantities import (
 )
 from hspec.experiments.scale import net_name
 from hspec.experiments.training_spectrum import Frame
-from hspec.experiments.uncertainty import averaged
-from hspec.statistics import interval, mean_and_error
+from hspec.statistics import mean_and_error
 
 
 def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdict]:
-    """GKX-6, one record of each net per seed."""
+    """GKX-6, one record of each net per seed; ratios are averaged as logarithms."""
     rank = comparable_rank([*with_norm, *without])
     name = f"λ_1/λ_{rank}" + (
         ", the last rank that all reach," if rank <= without[0].num_classes else ""
     )
     number = len(without)
     ratio, text = compared_ratios(without, with_norm, rank)
-    ratios = [rank_ratio(r.top, rank) for r in with_norm]
-    present = mean_and_error(ratios)
+    logs = np.log([rank_ratio(r.top, rank) for r in with_norm])  # a ratio is at least 1
+    present = mean_and_error(logs)
     several = number > 1  # of one training each the eigenvalues are known, and what luck did is not
     return [
         Verdict(
@@ -48,11 +47,13 @@ def verdict_outliers(with_norm: list[Frame], without: list[Frame]) -> list[Verdi
         Verdict(
             "GKX-6",
             f"{name} with batch norm: are outliers absent?",
-            UNDEFINED if np.isnan(present[0]) else averaged("seed", ratios),
+            averaged_ratio(logs),
             (seeds(with_norm),),
             f"at most {TWICE:g}, a threshold of ours",
             *judge(
-                float(present[0]), TWICE, interval=interval(*present, number) if several else None
+                float(np.exp(present[0])),
+                TWICE,
+                interval=ratio_interval(*present, number) if several else None,
             ),
         ),
     ]
