@@ -25,8 +25,18 @@ ROOT = Path(__file__).parents[2]
 STORE = Store(published=ROOT / "data" / "results")
 
 
-def test_every_claim_has_its_line_and_its_chapter():
-    page = scoreboard_page(STORE)
+@pytest.fixture(scope="module")
+def results():
+    """What every stored net says of every claim: some seconds' work."""
+    return judged(STORE)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return scoreboard_page(STORE)
+
+
+def test_every_claim_has_its_line_and_its_chapter(page):
     for claim, text in CLAIMS.items():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| **{claim}**")]
         assert typeset(text.rstrip(".")) in row
@@ -60,8 +70,7 @@ def test_two_numbers_are_of_two_runs_where_their_weights_or_else_their_revisions
     assert ("measured in another run" in sentence) == told
 
 
-def test_several_nets_are_several_nets():
-    page = scoreboard_page(STORE)
+def test_several_nets_are_several_nets(page):
     found = re.findall(r"; ([\d,]+) other (nets?):", page)
     assert found
     assert all((number == "1") == (noun == "net") for number, noun in found)
@@ -91,37 +100,35 @@ def test_a_claim_holds_where_all_its_numbers_do(outcomes, chip):
     assert Judged(None, rows).chip == chip
 
 
-def test_the_papers_nets_come_first():
-    for results in judged(STORE).values():
-        order = [result.of_the_papers for result in results]
+def test_the_papers_nets_come_first(results):
+    for found in results.values():
+        order = [result.of_the_papers for result in found]
         assert order == sorted(order, reverse=True)
-        assert all(result.chip[0] in MARKS.values() for result in results)
-        marks = [result.chip[0] for result in results if result.of_the_papers and result.fits]
+        assert all(result.chip[0] in MARKS.values() for result in found)
+        marks = [result.chip[0] for result in found if result.of_the_papers and result.fits]
         assert marks == sorted(marks, key="✗?✓".index)  # the one that says least decides
 
 
-def test_a_line_leads_to_the_figure_of_its_own_net():
+def test_a_line_leads_to_the_figure_of_its_own_net(results, page):
     """A toy's stands in the chapter's live figure, a stored net's in that of stored ones."""
-    lines = scoreboard_page(STORE).splitlines()
-    for claim, results in judged(STORE).items():
+    lines = page.splitlines()
+    for claim, found in results.items():
         (line,) = [line for line in lines if line.startswith(f"| **{claim}**")]
-        own = ORIGINS[claim].figure if results[0].toy else ORIGINS[claim].of_stored
+        own = ORIGINS[claim].figure if found[0].toy else ORIGINS[claim].of_stored
         assert f"<fig-{own or ORIGINS[claim].figure}>" in line
 
 
-def test_chips_say_at_which_scale():
+def test_chips_say_at_which_scale(results):
     chips = {claim: chip for claim, _, chip in strip(STORE)}
-    for claim, (first, *_) in judged(STORE).items():
+    for claim, (first, *_) in results.items():
         narrower = not first.of_the_papers
         assert chips[claim].endswith(" toy") == first.toy
         assert chips[claim].endswith(" narrower") == (narrower and not first.toy)
 
 
-def test_nets_of_no_paper_are_told_in_their_chapters_only():
+def test_nets_of_no_paper_are_told_in_their_chapters_only(results):
     """SqueezeNet and ResNet-20 came trained, at full width: no paper has them."""
-    named = {
-        result.net.partition(",")[0] for results in judged(STORE).values() for result in results
-    }
+    named = {result.net.partition(",")[0] for found in results.values() for result in found}
     assert {"VGG11", "ResNet-32"} <= named
     assert not named & {"SqueezeNet 1.1", "ResNet-20"}
     models = {r.setting.model for r in STORE.published_records(training_spectrum)}
@@ -143,17 +150,15 @@ def test_the_readme_says_what_is_stored_now():
     assert readme == with_results(readme, STORE), "write it again: python -m hspec.book.front"
 
 
-def test_trainings_that_differ_in_seeds_are_one_net():
+def test_trainings_that_differ_in_seeds_are_one_net(results):
     """As on the chapter's page, where three seeds are judged together."""
-    (result,) = [r for r in judged(STORE)["P20-2"] if r.record.setting.model == "mlp:64x8"]
+    (result,) = [r for r in results["P20-2"] if r.record.setting.model == "mlp:64x8"]
     assert all("3 seeds" in verdict.over for verdict in result.verdicts)
 
 
-def test_what_only_toys_decide_is_said_to_be_so(tmp_path):
-    only = {claim for claim, found in judged(STORE).items() if found and found[0].toy}
-    rows = {
-        line.split("**")[1]: line for line in scoreboard_page(STORE).splitlines() if "| **" in line
-    }
+def test_what_only_toys_decide_is_said_to_be_so(tmp_path, results, page):
+    only = {claim for claim, found in results.items() if found and found[0].toy}
+    rows = {line.split("**")[1]: line for line in page.splitlines() if "| **" in line}
     for claim, _, chip in strip(STORE):
         assert (claim in only) == chip.endswith(" toy")
         assert claim not in only or "<small>toy: " in rows[claim]
@@ -162,13 +167,13 @@ def test_what_only_toys_decide_is_said_to_be_so(tmp_path):
     assert not list(laptop_verdicts(Store(tmp_path, tmp_path)))
 
 
-def test_where_scales_differ_both_numbers_and_a_reason_are_said():
-    found = {claim: pair for claim, of in judged(STORE).items() if (pair := differing(of))}
+def test_where_scales_differ_both_numbers_and_a_reason_are_said(results):
+    found = {claim: pair for claim, of in results.items() if (pair := differing(of))}
     assert found.keys() <= REASONS.keys(), "say what was tried: hspec/book/scales.py"
-    page = where_scales_differ(judged(STORE), STORE)
+    page = where_scales_differ(results, STORE)
     for claim, (papers, narrower) in found.items():
         assert (
             f"| {claim} | all its numbers | {papers.chip}<br>{papers.net} | {narrower.chip}" in page
         )
         assert len(page.partition(f"**{claim}.** ")[2].partition("\n\n")[0]) > 100
-    assert where_scales_differ({claim: of[:1] for claim, of in judged(STORE).items()}, STORE) == ""
+    assert where_scales_differ({claim: of[:1] for claim, of in results.items()}, STORE) == ""
