@@ -3,6 +3,8 @@
 Both outcomes of every verdict.
 """
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -128,7 +130,11 @@ def outcomes(*records):
 def test_the_worst_net_decides():
     good, bad = made(), made(0.1, 0.5, 0.5, steps=(0.6, 0.7, 0.9), seconds=5.0)
     assert outcomes(good) == [HOLDS] * 7
-    assert [sentence[0] for sentence in findings([good, bad])] == ["✗"] * 2
+    told = findings([good, bad])
+    assert [sentence[0] for sentence in told] == ["✗"] * 2
+    price = r"cost [\d.]+ to [\d.]+ times the averages in products, and [\d.]+ to [\d.]+ times in "
+    assert re.search(price + "seconds, over 2 nets", told[1])
+    assert [sentence.count("over 2 nets") for sentence in told] == [1, 1]
     assert outcomes(bad) == outcomes(good, bad) == [FAILS] * 5 + [INCONCLUSIVE, FAILS]
 
 

@@ -20,6 +20,7 @@ from hspec.chapters.outlier_ownership.measure import ownership
 from hspec.chapters.outlier_ownership.verdict import (
     across_scales,
     energy_ratio,
+    findings,
     verdict_ownership,
 )
 from hspec.curvature import gauss_newton, hessian, residual
@@ -115,6 +116,15 @@ def test_ownership_holds_or_fails_row_by_row():
 
 def test_energy_of_one_probe_or_near_the_half_is_inconclusive():
     assert outcomes(verdict_ownership(owned_record(probes=1)))[3] == INCONCLUSIVE
+
+
+def test_findings_judge_outliers_and_bulk_apart():
+    """A bulk that one probe leaves open has that for its reason, and no eigenvalue's margin."""
+    record = owned_record(probes=1)
+    outliers, bulk = findings(record)
+    assert outliers.startswith("✓ ") and bulk.startswith("? ")
+    assert verdict_ownership(record)[3].margin in bulk
+    assert "Hessian's largest eigenvalue" in outliers and "energy" not in outliers
 
 
 def lines(axis):

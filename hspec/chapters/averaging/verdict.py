@@ -95,8 +95,13 @@ def worst(
     values = [float(value(record)) for record in records]
     judged = judge(min(values), threshold, above=True, share=share)
     span = f"{min(values):.2g}" if len(values) == 1 else f"{min(values):.2g} to {max(values):.2g}"
-    told = f"{span} over {len(values)} nets" if len(values) > 1 else span
+    told = span + over_nets(records)
     return Verdict("P19-1", quantity, told, (over, ONE_NET), criterion, *judged)
+
+
+def over_nets(records: Sequence[Record]) -> str:
+    """What follows a span: " over 4 nets", "" for one."""
+    return f" over {len(records)} nets" if len(records) > 1 else ""
 
 
 def eigenvalue_ratios(record: Record, part: str) -> np.ndarray:
@@ -134,24 +139,24 @@ def advantage_in_seconds(record: Record, space: str = "delta") -> float:
 
 def findings(records: Sequence[Record]) -> list[str]:
     """In this run: eigenvalues, subspaces and curvature; and the price."""
-    of_class, of_means, in_g, in_hess, captured, counted, timed = verdict_averaging(records)
+    rows = verdict_averaging(records)
+    nets = over_nets(records)
+    of_class, of_means, in_g, in_hess, captured, counted, timed = (
+        row.value.removesuffix(nets) for row in rows
+    )
+    nets = nets and f",{nets}"
     return [
         finding(
-            f"The smallest $\\lambda_i(G_1)/\\lambda_i(G)$, $i \\le C$, is {of_class.value}, of "
-            f"$G_{{1+2}}$ {of_means.value}. The mean squared cosine between the span of the "
-            f"$\\delta_c$ and the top $C$ eigenspace is {in_g.value} for $G$, {in_hess.value} for "
-            f"the Hessian; the share of the curvature in it is {captured.value}.",
-            of_class,
-            of_means,
-            in_g,
-            in_hess,
-            captured,
+            f"The smallest $\\lambda_i(G_1)/\\lambda_i(G)$, $i \\le C$, is {of_class}, of "
+            f"$G_{{1+2}}$ {of_means}{nets}. The mean squared cosine between the span of the "
+            f"$\\delta_c$ and the top $C$ eigenspace is {in_g} for $G$, {in_hess} for the Hessian; "
+            f"the share of the curvature in it is {captured}.",
+            *rows[:5],
         ),
         finding(
-            f"Lanczos steps that capture as much cost {counted.value} times the averages in "
-            f"products, {timed.value} times in seconds.",
-            counted,
-            timed,
+            f"Lanczos steps that capture as much cost {counted} times the averages in products, "
+            f"and {timed} times in seconds{nets}.",
+            *rows[5:],
         ),
     ]
 
