@@ -57,9 +57,9 @@ def _panel(axes: Axes, *, alone: bool) -> str:
     if not len(axes.get_xticks()) and not len(axes.get_yticks()):  # a map whose axes mean nothing
         return f"{title or 'A map'}, its axes without a scale."
     frame, maps = _axes(axes, alone), list(_maps(axes))
-    if (places := _places(axes)) and not maps and not _in_words(axes):
+    rows = list(_rows(axes)) if not maps else []  # each says from where to where it reaches
+    if (places := _places(axes)) and not maps and not rows and not _in_words(axes):
         frame += f", {number(min(places))} to {number(max(places))}"
-    rows = list(_rows(axes)) if not maps else []
     parts = [
         f"{title}, {frame}" if title else frame,
         *(maps or rows or list(_series(axes))[:MOST_SERIES]),

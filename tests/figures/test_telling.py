@@ -274,7 +274,7 @@ def test_rows_that_have_names_are_told_by_them():
         right.barh(np.arange(2) + offset, [2.0, 3.0 + offset], 0.38, label=name)
     right.set(xlabel="λ", yticks=[0, 1], yticklabels=["first  (20)", "all"])
     assert described(figure) == (
-        "Panel 1: along λ, 1 to 3. exact: 1. bare: 2 to 3. "
+        "Panel 1: along λ. exact: 1. bare: 2 to 3. "
         "Panel 2: along λ. Hess: first  (20) 2, all 2.8. G: first  (20) 2, all 3.2."
     )
 
