@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from hspec.chapters.instrument.figures import exact_and_estimated, ghosts
-from hspec.chapters.instrument.measure import between, heavy_tailed, instrument, spiked, synthetic
+from hspec.chapters.instrument.figures import about_ghosts, exact_and_estimated, ghosts
+from hspec.chapters.instrument.measure import (
+    GHOST_STEPS,
+    between,
+    heavy_tailed,
+    instrument,
+    spiked,
+    synthetic,
+)
 from hspec.chapters.instrument.verdict import (
     band_violations,
     errors,
@@ -50,6 +57,12 @@ def test_exact_probe_cdf_ends_at_one(record):
         for row, points in zip(record["exact_cdf"], record["edges"], strict=True)
     ]
     np.testing.assert_allclose(last, 1.0, atol=1e-12)
+
+
+def test_the_caption_of_ghosts_has_their_own_steps(record):
+    told = about_ghosts(record)
+    assert f"m = {GHOST_STEPS}, probes = 1, seed" in told
+    assert "m = 90" not in told and record.options["num_steps"] == 90
 
 
 def test_ghosts_appear_only_without_reorthogonalisation(record):

@@ -5,6 +5,7 @@ and both outcomes of every verdict.
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
 from hspec.chapters.second_moment.figures import centred_spectra, centred_table, top_eigenvalues
 from hspec.chapters.second_moment.measure import (
@@ -129,5 +130,9 @@ def test_verdict(largest, outcome):
 def test_figures_and_table(record):
     for figure in (centred_spectra(record), top_eigenvalues(record)):
         figure.canvas.draw()
+    lines = {line.get_label(): line for line in top_eigenvalues(record).axes[0].get_lines()}
+    names = ("G about one mean", "about random groups' means")
+    one, control = (to_rgb(lines[name].get_color()) for name in names)
+    assert max(one) - min(one) < 0.1 < max(control) - min(control)  # greys change in the dark
     assert len(centred_table(record)) == 2 * len(LEVELS) + 1
     assert len(findings(record)) == 4

@@ -64,7 +64,7 @@ def map_of_means(record: Record) -> Figure:
 def maps_of_nets(records: Sequence[Record]) -> Figure:
     """The map by distances of each net, side by side; which net and data above it.
 
-    Source: P19, figure 3, whose maps are of squared distances.
+    Source: P19, figure 3, whose maps are of the δ_c and δ_{c,c'}, by squared distances.
     """
     figure, axes = panels(1, len(records), width=3.6, height=4.0)
     for axis, record in zip(axes, records, strict=True):

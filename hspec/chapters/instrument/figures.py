@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from hspec.chapters.instrument.verdict import errors, ghost_copies, top_errors
 from hspec.experiments import Record
+from hspec.experiments.scale import provenance
 from hspec.figures.densities import density_floor, density_line
 from hspec.figures.style import COLOURS, panels
 from hspec.figures.tables import tabulated
@@ -100,6 +101,14 @@ def ghosts(record: Record) -> Figure:
     axis.set(xlabel="eigenvalue λ", ylim=(-0.5, 2.9))
     axis.grid(visible=False)
     return figure
+
+
+def about_ghosts(record: Record) -> str:
+    """What the caption of `ghosts` says of its runs, which are not the quadrature's: their steps,
+    from one start vector.
+    """
+    options = {**record.options, "num_steps": len(record["ghosts"]), "num_probes": 1}
+    return provenance([Record(record.arrays, record.meta | {"options": options})])
 
 
 def stacked(values: np.ndarray, tolerance: float) -> np.ndarray:

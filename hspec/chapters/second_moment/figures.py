@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from hspec.chapters.second_moment.verdict import MEANS, WAYS, outliers_left, survivors
 from hspec.experiments import Record
 from hspec.figures.densities import density_band, density_floor
-from hspec.figures.style import COLOURS, panels
+from hspec.figures.style import COLOURS, SERIES, panels
 from hspec.figures.tables import tabulated
 from hspec.linalg import KERNEL_WIDTHS
 
@@ -21,6 +21,7 @@ ROWS = {
     "class": ("about the class means", "G1"),
 }
 ROWS |= {"cross": ("about the cross-class means", "G1+2")}
+CONTROL = {"shuffled": ("about random groups' means", SERIES[0])}
 
 
 def centred_spectra(record: Record, preset: str = "P20") -> Figure:
@@ -64,8 +65,7 @@ def top_eigenvalues(record: Record) -> Figure:
     figure, axes = panels(1, 2, width=4.8, height=3.4, sharey=True)
     count, edge = len(record["g_top"]), record["g_top"][record.num_classes - 1]
     for axis, way in zip(axes, WAYS, strict=True):
-        levels = {**ROWS, "shuffled": ("about random groups' means", "pale")}
-        for level, (name, colour) in levels.items():
+        for level, (name, colour) in {**ROWS, **CONTROL}.items():
             prefix = f"{level}_{way}_" if level else "g_"
             if f"{prefix}nodes" not in record:
                 continue
@@ -76,7 +76,7 @@ def top_eigenvalues(record: Record) -> Figure:
                 np.arange(1, count + 1),
                 values,
                 "o-",
-                color=COLOURS[colour],
+                color=COLOURS.get(colour, colour),
                 markersize=3.5,
                 label=name,
             )
