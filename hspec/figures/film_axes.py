@@ -104,12 +104,15 @@ def plain_log(axis: Axes) -> None:
 
 def few_labels(value: float, limits: tuple[float, float]) -> str:
     """Between powers of ten, on an axis with these limits, 2 and 5 are named; within one decade 3
-    too, over more than two none.
+    too, within half a one 4, 6 and 8 as well, over more than two none.
 
     Example:
         >>> [few_labels(value, (0.1, 4)) for value in (0.2, 0.3, 0.5)]
         ['0.2', '', '0.5']
+        >>> [few_labels(value, (0.05, 0.15)) for value in (0.06, 0.07, 0.08)]
+        ['0.06', '', '0.08']
     """
     decades = abs(np.log10(limits[1] / limits[0])) if min(limits) > 0 else np.inf
-    digits = "235" if decades <= 1 else "25" if decades <= 2 else ""
+    named = {0.5: "234568", 1: "235", 2: "25"}  # up to so many decades
+    digits = next((digits for most, digits in named.items() if decades <= most), "")
     return f"{value:g}" if f"{value:e}"[0] in digits else ""

@@ -53,7 +53,7 @@ def radau(run: Tridiagonal, node: float) -> Tridiagonal:
     would be larger than all of T_m, or infinite. So is one whose Krylov space is invariant.
 
     Source: Golub, SIAM Review 15 (1973), section 7; Golub and Meurant, Matrices, Moments and
-    Quadrature (2010), section 6.2.
+    Quadrature (2009), section 6.2.
     """
     theta, _, last = run.ritz()
     residuals = run.residual_norm * np.abs(last)

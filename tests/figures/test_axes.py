@@ -21,7 +21,7 @@ def test_examples():
     assert doctest.testmod(film_axes).failed == 0
 
 
-@pytest.mark.parametrize("decades", [0.6, 1.4, 2.5, 4.0])
+@pytest.mark.parametrize("decades", [0.25, 0.4, 0.6, 1.4, 2.5, 4.0])
 def test_a_logarithmic_axis_of_a_low_panel_names_two_to_six_numbers(decades):
     figure, axis = plt.subplots(figsize=(6, 1.3))
     axis.plot([0, 1], [4.5 * 10**-decades, 4.5])

@@ -115,16 +115,22 @@ def _with_ends(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def gap_table(record: Record) -> pd.DataFrame:
-    """A row a t, in the three cases: the ratios of neighbouring eigenvalues after the ranks C − 1,
-    C and C(C − 1)/2. Where is the gap?
+    """A row a case and a t: the ratios of neighbouring eigenvalues after the ranks C − 1, C and
+    C(C − 1)/2. Where is the gap?
     """
-    C, columns = record.num_classes, {"t": record["signals"]}
-    for case, name in CASES.items():
-        spectra = record[case].mean(1) if case == "fits" else record[case]
-        short = name.split(",")[0]
-        for k in (C - 1, C, C * (C - 1) // 2):
-            columns[f"λ_{k}/λ_{k + 1}, {short}"] = spectra[:, k - 1] / spectra[:, k]
-    return tabulated(columns, {"t": "g"} | dict.fromkeys(list(columns)[1:], ".2f"))
+    C = record.num_classes
+    ranks = {f"λ_{k}/λ_{k + 1}": k for k in (C - 1, C, C * (C - 1) // 2)}
+    spectra = {case: record[case].mean(1) if case == "fits" else record[case] for case in CASES}
+    rows = (
+        {
+            "case": name.split(",")[0],
+            "t": t,
+            **{ratio: spectra[case][i, k - 1] / spectra[case][i, k] for ratio, k in ranks.items()},
+        }
+        for case, name in CASES.items()
+        for i, t in enumerate(record["signals"])
+    )
+    return tabulated(rows, {"t": "g"} | dict.fromkeys(ranks, ".2f"))
 
 
 def within_table(record: Record) -> pd.DataFrame:
