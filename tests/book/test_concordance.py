@@ -1,6 +1,7 @@
 """The concordance finds every sourced docstring and shows it as it stands."""
 
 import doctest
+import re
 from pathlib import Path
 
 from hspec.book import concordance
@@ -57,3 +58,23 @@ def test_what_it_is_is_said_in_whole_sentences():
 def test_covers_both_layers_of_mathematics_in_this_package():
     for layer in ("linalg", "curvature"):
         assert entries(ROOT, layer), f"no Source: line in hspec.{layer}"
+
+
+def test_every_work_that_a_docstring_names_by_its_year_is_in_the_bibliography():
+    works = (ROOT / "book" / "references.bib").read_text(encoding="utf-8").split("\n@")
+    found = {
+        (name, year)
+        for path in (ROOT / "hspec").rglob("*.py")
+        for source in re.findall(r"Source: (.+(?:\n.*\S)?)", path.read_text(encoding="utf-8"))
+        for name, year in re.findall(r"\b([A-Z][a-z]+)\b[^;()\d]*\(?((?:19|20)\d\d)\b", source)
+    }
+    assert len(found) >= 10
+    missing = [
+        (name, year)
+        for name, year in sorted(found)
+        if not any(
+            name in re.search(r"author *= (.*)", work)[1] and re.search(rf"year *= .{year}", work)
+            for work in works
+        )
+    ]
+    assert missing == []
