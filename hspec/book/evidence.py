@@ -69,11 +69,16 @@ def _by_claim(judged: Iterable[tuple[Record, list[Verdict]]]) -> dict[str, list[
         net = net_of(record)  # its training and its test sample are judged together
         for verdict in verdicts:
             earlier = found[verdict.claim].get(net, Judged(record, ()))
-            found[verdict.claim][net] = Judged(earlier.record, (*earlier.verdicts, verdict))
+            named = min(earlier.record, record, key=_of_test_images)
+            found[verdict.claim][net] = Judged(named, (*earlier.verdicts, verdict))
     return {
         claim: sorted(results.values(), key=_by_scale, reverse=True)
         for claim, results in found.items()
     }
+
+
+def _of_test_images(record: Record) -> bool:
+    return "test" in record.options.values()
 
 
 def _of_others(record: Record) -> bool:

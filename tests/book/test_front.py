@@ -118,6 +118,11 @@ def test_a_line_leads_to_the_figure_of_its_own_net(results, page):
         assert f"<fig-{own or ORIGINS[claim].figure}>" in line
 
 
+def test_a_net_of_both_samples_is_named_by_its_training_images(results):
+    named = [result.net for result in results["P18-2"] if len(result.verdicts) > 4]
+    assert named and not any("test images" in net for net in named)
+
+
 def test_chips_say_at_which_scale(results):
     chips = {claim: chip for claim, _, chip in strip(STORE)}
     for claim, (first, *_) in results.items():
