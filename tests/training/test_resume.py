@@ -85,7 +85,7 @@ def test_killed_process_leaves_only_whole_files(problem, tmp_path):
     here = str(Path(__file__).parent)
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, here, str(problem.folder)])
     state = problem.folder / "state.pt"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # of a busy machine
     while not (problem.folder / "step-00000007.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.1)
