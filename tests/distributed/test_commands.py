@@ -60,7 +60,7 @@ def start(size, folder):
         )
         for rank in range(size)
     ]
-    said = [rank.communicate(timeout=120) for rank in ranks]
+    said = [rank.communicate(timeout=300) for rank in ranks]
     codes = [(folder / f"codes-{rank}").read_text() for rank in range(size)]
     return codes, *zip(*said, strict=True)
 

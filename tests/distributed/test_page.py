@@ -45,7 +45,7 @@ def test_two_processes_print_what_one_does(script, tmp_path):
             )
             for rank in range(size)
         ]
-    said = {n: [rank.communicate(timeout=120)[0] for rank in of] for n, of in ranks.items()}
+    said = {n: [rank.communicate(timeout=300)[0] for rank in of] for n, of in ranks.items()}
     assert all(rank.returncode == 0 for of in ranks.values() for rank in of)
     assert said[2][1] == ""
     alone, both = (numbers(said[n][0]) for n in (1, 2))
