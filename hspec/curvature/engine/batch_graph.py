@@ -107,7 +107,7 @@ class BatchGraph:
 
     @property
     def roots(self) -> list[Tensor]:
-        """What the loss is computed from: the outputs, and the value of a loss by a function."""
+        """The outputs, and the value of a loss by a function, which have graphs of their own."""
         return [self.outputs, *self.terms.graphs()]
 
     def restricted(self, names: Collection[str]) -> "BatchGraph":
