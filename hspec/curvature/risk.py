@@ -122,9 +122,11 @@ class Risk:
         Raises:
             ValueError: saying what is wrong and what to do, for dropout or batch normalisation in
                 training mode, parameters that match nothing, mixed devices or dtypes, non-finite
-                weights, inputs or outputs, empty batches, targets that do not fit the loss, data or
-                outputs that change between two passes; and, at the first product, for derivatives
-                that differences contradict.
+                weights, inputs or outputs, empty batches, targets that do not fit the loss, data,
+                outputs or losses that change between two passes, means of batches that make no mean
+                of the sample; at the first product, for derivatives that differences contradict,
+                and for a `forward`, a hook or a loss that names `module` itself, of which a copy is
+                differentiated; at any product, for batches that were written into.
                 With a group: what one rank finds wrong, on all; ranks with other weights or
                 settings.
             TypeError: for arguments that are no module, no batches, no loss, no group.
