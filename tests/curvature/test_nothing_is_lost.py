@@ -316,7 +316,7 @@ def contrastive(f, _):
         (
             lambda f, y: F.cross_entropy(f.mean(0), y),
             lambda m, b: (m(b[0]).expand(4, -1, -1), b[1]),
-            "outputs .* have 4 rows, targets .* do not",
+            "outputs .* have 4 rows, the targets' first dimension is of other things",
         ),
     ],
 )
@@ -327,6 +327,22 @@ def test_means_of_batches_that_are_no_mean_of_the_sample(loss, forward, told):
     one = Risk.from_module(mlp(), [(X, Y)], **options)  # of one batch it is the loss itself
     outputs, targets = forward(mlp(), (X, Y)) if forward else (mlp()(X), Y)
     assert one.loss() == pytest.approx(float(loss(outputs, targets)), rel=1e-13)
+
+
+def test_means_over_positions_that_targets_have_in_one_row(rel):
+    """As language models are trained: logits (B, T, C), labels (B · T,)."""
+    net, x = mlp(), torch.randn(5, 3, 4, generator=GENERATOR, dtype=torch.float64)
+    y = torch.arange(15) % 3
+
+    def loss(f, y):
+        return F.cross_entropy(f.flatten(0, 1), y)
+
+    batches = [(x[:3], y[:9]), (x[3:], y[9:])]
+    risk = Risk.from_module(
+        net, batches, loss=loss, reduction="mean", forward=lambda m, b: (m(b[0]), b[1])
+    )
+    assert risk.loss() == pytest.approx(float(loss(net(x), y).detach()), rel=1e-13)
+    assert rel(hessian(risk).to_dense(), dense(net, lambda f, _: loss(f(x), y))) < 1e-12
 
 
 class Centred(nn.Module):

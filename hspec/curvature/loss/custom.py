@@ -103,25 +103,32 @@ class CustomLoss(Loss):
                 f"{where}: the output is one number, the mean of nobody knows how many examples, "
                 f"so that several batches have no mean. {remedy}"
             )
-        n, found = len(outputs), list(tensors(targets))
-        if found and not any(t.dim() and len(t) == n for t in found):
-            raise ValueError(
-                f"{where}: outputs {tuple(outputs.shape)} have {n} rows, targets "
-                f"{tuple(found[0].shape)} do not, so that it is not known how many examples the "
-                f"batch's mean is of. Put the examples first in both. {remedy}"
-            )
+        if not (n := len(outputs)):
+            return
+        found = [t for t in tensors(targets) if t.dim()]
+        rows = {len(t) // n for t in found if len(t) % n == 0}  # of targets, an example
+        unknown = ValueError(
+            f"{where}: outputs {tuple(outputs.shape)} have {n} rows, the targets' first dimension "
+            "is of other things, so that it is not known how many examples the batch's mean is "
+            f"of. Put the examples first in both. {remedy}"
+        )
+        if found and not rows:
+            raise unknown
         half = n // 2
 
-        def part(rows: slice) -> Tensor:
-            of = mapped(targets, lambda t: t[rows] if t.dim() and len(t) == n else t)
-            return self.function(outputs[rows], of).detach().double()
+        def part(first: int, last: int) -> Tensor:
+            def cut(t: Tensor) -> Tensor:
+                of = len(t) // n if t.dim() and len(t) % n == 0 else 0
+                return t[first * of : last * of] if of else t
+
+            return self.function(outputs[first:last], mapped(targets, cut)).detach().double()
 
         try:
-            whole = part(slice(n))
-            halves = (half * part(slice(half)) + (n - half) * part(slice(half, n))) / n
-        except (
-            Exception
-        ):  # it cannot be asked of fewer, or gives no tensor, which is said elsewhere
+            whole = part(0, n)
+            halves = (half * part(0, half) + (n - half) * part(half, n)) / n
+        except Exception:  # it takes no fewer, or gives no tensor, which is said elsewhere
+            if found and 1 not in rows:
+                raise unknown from None
             return
         if half and not whole.dim() and not torch.allclose(halves, whole, rtol=1e-3, atol=1e-6):
             raise ValueError(
