@@ -74,7 +74,8 @@ def _stage(repository, profile, parameters, force, report):
             pool.submit(
                 stage_chapter, repository, chapter, profile, values, force=force, report=report
             )
-            for chapter, values in parameters.items()
+            # the last chapter takes longest, the primer's are short: no core waits at the end
+            for chapter, values in reversed(parameters.items())
         ]
         try:
             for chapter in as_completed(running):
