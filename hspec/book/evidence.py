@@ -44,7 +44,7 @@ from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.films import published_films
 from hspec.experiments.grid import present, published_grid
 from hspec.experiments.level_spectra import level_spectra
-from hspec.experiments.scale import of_the_papers
+from hspec.experiments.scale import of_test_images, of_the_papers
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.keys import digest
 from hspec.papers.outliers import both_splits
@@ -69,16 +69,12 @@ def _by_claim(judged: Iterable[tuple[Record, list[Verdict]]]) -> dict[str, list[
         net = net_of(record)  # its training and its test sample are judged together
         for verdict in verdicts:
             earlier = found[verdict.claim].get(net, Judged(record, ()))
-            named = min(earlier.record, record, key=_of_test_images)
+            named = min(earlier.record, record, key=of_test_images)
             found[verdict.claim][net] = Judged(named, (*earlier.verdicts, verdict))
     return {
         claim: sorted(results.values(), key=_by_scale, reverse=True)
         for claim, results in found.items()
     }
-
-
-def _of_test_images(record: Record) -> bool:
-    return "test" in record.options.values()
 
 
 def _of_others(record: Record) -> bool:

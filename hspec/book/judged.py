@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from hspec.experiments import Record, Verdict
 from hspec.experiments.claims import MARKS
-from hspec.experiments.scale import drawn_model, misfit, net_name, of_the_papers, sample_size
+from hspec.experiments.scale import (
+    drawn_model,
+    misfit,
+    net_name,
+    of_test_images,
+    of_the_papers,
+    sample_size,
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,7 @@ class Judged:
     @property
     def fits(self) -> bool:
         """Whether the net fits its training images, as far as the record tells."""
-        record = self.record
-        return "test" in record.options.values() or not misfit([record])
+        return of_test_images(self.record) or not misfit([self.record])
 
     @property
     def toy(self) -> bool:

@@ -149,6 +149,11 @@ def of_the_papers(record: Record) -> bool:
     return of.model in PAPERS_NETS and of.width == 1 and of.dataset != "digits"
 
 
+def of_test_images(record: Record) -> bool:
+    """Whether matrices were averaged over test images."""
+    return record.options.get("split") == "test"
+
+
 def over_training(records: Iterable[Record]) -> list[Record]:
     """Those of matrices that are averaged over training images."""
     return [record for record in records if record.options["split"] == "train"]
