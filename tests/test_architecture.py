@@ -77,7 +77,10 @@ LAYERS = {
     ),
     "book": (
         {"linalg", "experiments", "figures", "chapters", "papers"},
-        {"papermill", "nbclient", "nbformat", "yaml", "matplotlib"},
+        {
+            *("papermill", "nbclient", "nbformat", "jupyter_client", "ipykernel"),
+            *("yaml", "matplotlib"),
+        },
     ),
     "commands": (
         {"book", "experiments", "figures", "chapters", "papers", "curvature", "yours"},

@@ -29,6 +29,7 @@ SOLD_AS = {
     "yaml": "pyyaml",
     "IPython": "ipykernel",
     "PIL": "torchvision",
+    "jupyter_client": "jupyter-client",
 }
 
 

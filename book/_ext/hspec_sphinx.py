@@ -4,9 +4,11 @@ and what the theme gets wrong for it.
 
 import inspect
 import json
+import os
 import platform
 import re
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,7 +26,7 @@ from hspec.book.expected import FOLDER, with_expected
 from hspec.book.figure_files import STACKED
 from hspec.book.provenance import revision
 from hspec.book.seconds import read_seconds, with_seconds
-from hspec.book.two_tone import two_toned
+from hspec.book.two_tone import give_both_tones
 from hspec.experiments.claims import typeset
 from hspec.experiments.provenance import git
 
@@ -42,12 +44,17 @@ FIGURE = re.compile(
 # A table with one of these says what became of a claim, or much of each of its rows.
 CARD_COLUMNS = {"verdict", "full width", "what it is", "what happens", "derivative: first"}
 MARKED = re.compile(r"[✓✗?] ")  # a cell that does
+AT_ONCE = min(os.cpu_count() or 1, 4)  # pages read, pages written, figures given their tones
+# Extensions of Jupyter Book that do not say whether pages may be read side by side. They change
+# what the first process has after it has read all pages; of LaTeX nothing is made here.
+SILENT = ("sphinx_multitoc_numbering", "sphinx_jupyterbook_latex")
 
 
 def setup(app):
     # Before the theme reads its options.
     app.connect("config-inited", _configure, priority=100)
     app.connect("config-inited", _without_thebe)
+    app.connect("config-inited", _side_by_side)
     app.add_transform(IndexClaims)
     app.add_transform(TypesetPowers)
     app.add_transform(TellSeconds)
@@ -137,6 +144,13 @@ def _without_thebe(app, config):
             if listener.handler.__module__.startswith("sphinx_thebe"):
                 app.disconnect(listener.id)
     app.registry.css_files = [file for file in app.registry.css_files if "thebe" not in file[0]]
+
+
+def _side_by_side(app, config):
+    """Several pages at once, which Jupyter Book's program has no option for."""
+    app.parallel = AT_ONCE
+    for name in SILENT:
+        app.extensions[name].parallel_read_safe = True
 
 
 class KeyLabels(BaseLabelStyle):
@@ -302,10 +316,9 @@ def _give_both_tones(app, exception):
     """
     if exception is not None or app.builder.format != "html":
         return
-    for file in (Path(app.outdir) / "_images").glob("*.svg"):
-        drawn = file.read_text(encoding="utf-8")
-        if "matplotlib" in drawn[:2000]:
-            file.write_text(two_toned(drawn), encoding="utf-8")
+    files = (Path(app.outdir) / "_images").glob("*.svg")
+    with ProcessPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(give_both_tones, files, chunksize=8))
 
 
 def _copy_mathjax(app, exception):

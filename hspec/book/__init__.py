@@ -8,4 +8,4 @@ What runs a single notebook loads neither of them, nor torch: a wrong parameter 
 
 from hspec.extras import need
 
-need("hspec.book", "nbclient", "nbformat", "papermill", "yaml")
+need("hspec.book", "ipykernel", "jupyter_client", "nbclient", "nbformat", "papermill", "yaml")

@@ -17,6 +17,7 @@ from hspec.book.api import api_pages
 from hspec.book.concordance import concordance_page
 from hspec.book.errors import BookError
 from hspec.book.front import landing
+from hspec.book.kernels import forked_kernels
 from hspec.book.pages import status_page
 from hspec.book.parameters import check_parameters, read_parameters
 from hspec.book.rendering import render
@@ -68,6 +69,7 @@ def _stage(repository, profile, parameters, force, report):
     with (
         _environment("OMP_NUM_THREADS", threads),  # of each chapter's kernel
         contextlib.chdir(repository.root),
+        forked_kernels(),
         ThreadPoolExecutor(at_once) as pool,
     ):
         running = [

@@ -12,8 +12,9 @@ import colorsys
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from pathlib import Path
 
-from matplotlib.path import Path
+from matplotlib.path import Path as Outline
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 PAGE = "#121212"  # the theme's dark page
@@ -24,6 +25,13 @@ DECIMALS = re.compile(r"(\.\d\d)\d+")  # hundredths of a point
 LINE = re.compile(r"\s*M((?: ?-?[\d.]+ -?[\d.]+\s*L?)+)(z?)\s*")
 VISIBLE = 0.1  # points by which an outline may move
 COORDINATES = ("d", "x", "y", "width", "height")
+
+
+def give_both_tones(file: Path) -> None:
+    """Replace the file's SVG by that in two tones, where matplotlib drew it."""
+    drawn = file.read_text(encoding="utf-8")
+    if "matplotlib" in drawn[:2000]:
+        file.write_text(two_toned(drawn), encoding="utf-8")
 
 
 def two_toned(svg: str) -> str:
@@ -95,7 +103,7 @@ def _simplified(outline: str) -> str:
     if not found:
         return outline
     vertices = [tuple(map(float, pair.split())) for pair in found[1].split("L")]
-    path = Path(vertices)
+    path = Outline(vertices)
     path.should_simplify, path.simplify_threshold = True, VISIBLE
     kept = path.cleaned(simplify=True)
     points = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +32,7 @@ from hspec.experiments.scale import (
 )
 from hspec.figures.kernels import kernels
 from hspec.plotting.descriptions import described
+from hspec.plotting.saving import laid_out
 from hspec.words import TOLD, signed, subscripted
 
 MOST_FINDINGS = 4
@@ -92,22 +92,10 @@ def _formatted(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
     """As the notebook would show it; outside of one, as text."""
     shell = get_ipython()
     formatter = shell.display_formatter if shell else DisplayFormatter()
-    with _laid_out(figure):
+    with laid_out(figure):
         drawn, of_drawn = formatter.format(figure, include=DRAWN)
     rest, of_rest = formatter.format(figure, exclude=DRAWN)
     return drawn | rest, of_drawn | of_rest
-
-
-@contextmanager
-def _laid_out(figure: Figure) -> Iterator[None]:
-    """Meanwhile the panels stay where they are: to find their places takes as long as to draw."""
-    figure.draw_without_rendering()
-    engine = figure.get_layout_engine()
-    figure.set_layout_engine("none")
-    try:
-        yield
-    finally:
-        figure.set_layout_engine(engine)
 
 
 def best_first(

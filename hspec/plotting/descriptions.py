@@ -13,12 +13,14 @@ from matplotlib.collections import PathCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter, ScalarFormatter
 
 from hspec.words import plain
 
 MOST_PANELS = 9  # that are described one by one
 MOST_SERIES = 6  # of a panel
 SAME = "the same"  # as in the panel before it
+NUMBERED = (ScalarFormatter, LogFormatter)  # axes whose ticks have no names; to ask each takes long
 
 
 def described(figure: Figure) -> str:
@@ -94,6 +96,8 @@ def _below(axes: Axes) -> Axes:
 
 def _in_words(axes: Axes) -> str:
     """The places of an axis that are named, not numbered."""
+    if isinstance(axes.xaxis.get_major_formatter(), NUMBERED):
+        return ""
     names = [plain(label.get_text()) for label in axes.get_xticklabels()]
     return ", ".join(names) if any(re.search("[a-z]{3}", name) for name in names) else ""
 
@@ -102,6 +106,8 @@ def _row_names(axes: Axes) -> dict[float, str]:
     """The rows of an axis that are named, by their places, be it beside a panel that shares them;
     none where numbers name them.
     """
+    if isinstance(axes.yaxis.get_major_formatter(), NUMBERED):
+        return {}
     sharing = [axes, *axes.get_shared_y_axes().get_siblings(axes)]
     named = next((a for a in sharing if any(t.get_text() for t in a.get_yticklabels())), axes)
     ticks = zip(named.get_yticks(), named.get_yticklabels(), strict=False)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from hspec.plotting.descriptions import described
 from hspec.plotting.numbers import plotted_numbers
+from hspec.plotting.saving import pdf, svg
 from hspec.plotting.stacked import stacked_svg
 from hspec.words import TOLD
 
@@ -17,8 +18,13 @@ def numbers_in_words(figure: Figure) -> tuple[str, dict[str, dict[str, str]]]:
     return plotted_numbers(figure), {TOLD: {"caption": "", "alt": described(figure)}}
 
 
-# beside the pictures, by the name under which an output has it
-KEPT = {"text/csv": numbers_in_words, "image/x-stacked-svg": stacked_svg}
+# by the name under which an output has it
+KEPT = {
+    "image/svg+xml": svg,
+    "application/pdf": pdf,
+    "text/csv": numbers_in_words,
+    "image/x-stacked-svg": stacked_svg,
+}
 
 
 def keep_whole_figures() -> None:
@@ -36,6 +42,8 @@ def keep_whole_figures() -> None:
         display.formatters["text/html"]
     )  # a formatter like any other, without importing IPython
     for name, drawn in KEPT.items():
-        formatter = kind(parent=display, format_type=name, print_method="_no_method_")
-        formatter.for_type(Figure, drawn)
-        display.formatters[name] = formatter
+        if name not in display.formatters:
+            display.formatters[name] = kind(
+                parent=display, format_type=name, print_method="_no_method_"
+            )
+        display.formatters[name].for_type(Figure, drawn)

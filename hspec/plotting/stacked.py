@@ -4,7 +4,6 @@ large beside them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.legend import Legend
 from matplotlib.transforms import IdentityTransform
 
+from hspec.plotting.saving import svg
 from hspec.words import plain
 
 NARROW = 4.6  # inches: on a telephone letters of nine points are then nine pixels high
@@ -108,15 +108,13 @@ def _svg(figure: Figure) -> str:
     """
     titles = [title for axes in figure.axes for title in (axes.title, axes._left_title)]
     wrapped = [title.get_wrap() for title in titles]
-    text = io.StringIO()
     try:
         for title in titles:
             title.set_wrap(True)
-        figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+        return svg(figure)
     finally:
         for title, before in zip(titles, wrapped, strict=True):
             title.set_wrap(before)
-    return text.getvalue()
 
 
 @contextmanager

@@ -46,6 +46,7 @@ RC = {
     "axes.linewidth": 0.8,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else every drawing measures all ticks, to find whether a title is free
     "axes.labelsize": 10,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
