@@ -103,8 +103,10 @@ def test_the_mean_under_the_models_own_labels_is_zero(risk):
 
 def test_no_covariance_exceeds_the_second_moment(record):
     """By Weyl's inequality, and for random groups too."""
-    names = [name for name in record.arrays if name.endswith("subtracted_nodes")]
-    assert len(names) == len(LEVELS) + 1
+    names = [
+        name for name in record.arrays if name.endswith(("subtracted_nodes", "projected_nodes"))
+    ]
+    assert len(names) == 2 * (len(LEVELS) + 1)
     for name in names:
         assert np.nanmax(record[name]) <= record["g_top"][0] * (1 + 1e-3)
 
@@ -134,5 +136,5 @@ def test_figures_and_table(record):
     names = ("G about one mean", "about random groups' means")
     one, control = (to_rgb(lines[name].get_color()) for name in names)
     assert max(one) - min(one) < 0.1 < max(control) - min(control)  # greys change in the dark
-    assert len(centred_table(record)) == 2 * len(LEVELS) + 1
+    assert len(centred_table(record)) == 2 * (len(LEVELS) + 1)
     assert len(findings(record)) == 4

@@ -34,7 +34,7 @@ class Centring:
     projected: LinearOperator | None
 
 
-@measure(version=1)
+@measure(version=2)
 def second_moment(
     task: Task,
     *,
@@ -52,10 +52,10 @@ def second_moment(
 
     Arrays: g_top and g_residuals (C + 3,); quadratures g_ of G and LEVEL_subtracted_ and
     LEVEL_projected_ of G centred at each of global, class and cross (the last is projected only
-    where C² vectors fit in memory), and shuffled_subtracted_, by means of as many groups of the
-    same sizes drawn at random; global_share, what the one mean gives to λ_1(G) at most, C‖δ‖²/λ_1;
-    weighted_mean, the length of Σ p_{n,c'} g_{n,c'} over the sum of its terms' by class, which is
-    zero to rounding; facts of the risk.
+    where C² vectors fit in memory), and shuffled_subtracted_ and shuffled_projected_, by the means
+    of as many groups of the same sizes as the classes, drawn at random; global_share, what the one
+    mean gives to λ_1(G) at most, C‖δ‖²/λ_1; weighted_mean, the length of Σ p_{n,c'} g_{n,c'} over
+    the sum of its terms' by class, which is zero to rounding; facts of the risk.
     Source: P19, section 3; P20, definitions 3.1 to 3.3 (both knock-outs).
     """
     step = task.step_after(epoch)
@@ -70,7 +70,8 @@ def second_moment(
     results["weighted_mean"] = weighted_mean(risk)
     centrings = {level: centring(G, means, level, centre) for level in LEVELS}
     random = delta_means(shuffled(task, split, step, sample_per_class, seed))
-    operators = {"g_": G, "shuffled_subtracted_": G - G0(random) - G1(random)}
+    centrings["shuffled"] = centring(G, random, "class", centre)
+    operators = {"g_": G}
     for level, found in centrings.items():
         operators[f"{level}_subtracted_"] = found.subtracted
         operators |= {} if found.projected is None else {f"{level}_projected_": found.projected}

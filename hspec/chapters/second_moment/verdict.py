@@ -69,14 +69,14 @@ def outliers_left(record: Record, prefix: str) -> float:
 
 def findings(record: Record) -> list[str]:
     """In this run: what each centring leaves, the random groups, and the mean that is zero."""
-    count, _ = survivors(record, "shuffled_subtracted_")
+    random = [survivors(record, f"shuffled_{way}_")[0] for way in WAYS]
     of_one, _ = survivors(record, "global_subtracted_")
     return [
         level_finding(record, "class", "classes"),
         level_finding(record, "cross", "classes and labels"),
-        f"Of {record.num_classes - 1} eigenvalues of $G$ above $\\lambda_C(G)$, subtracting the "
-        "means of as many "
-        f"groups drawn at random leaves {count}, and subtracting the one mean of all {of_one}.",
+        f"Of {record.num_classes - 1} eigenvalues of $G$ above $\\lambda_C(G)$, the means of as "
+        f"many groups drawn at random leave {random[0]} where they are subtracted and {random[1]} "
+        f"where they are projected out; subtracting the one mean of all leaves {of_one}.",
         f"The mean of the $g_{{n,c'}}$ under the weights $p_{{n,c'}}$ is zero to "
         f"{typeset(float(record['weighted_mean']))} of its terms.",
     ]
