@@ -13,10 +13,12 @@ from torch import Tensor
 from hspec.curvature.engine.batch_graph import BatchGraph
 from hspec.curvature.hessian import Summed
 from hspec.curvature.risk import Risk
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.low_rank import LowRank
 from hspec.linalg.operator import LinearOperator
 
 
+@without_autocast
 def empirical_fisher(risk: Risk) -> LinearOperator:
     """F = (1/W) Σ_n g_n g_nᵀ (p, p), the second moment of the gradients at the labels that were
     seen.
@@ -41,6 +43,7 @@ def empirical_fisher(risk: Risk) -> LinearOperator:
     return Summed(risk, "F", BatchGraph.empirical_fisher)
 
 
+@without_autocast
 def gradient_covariance(risk: Risk) -> LinearOperator:
     """Cov = (1/m) Σ_n (γ_n − ∇L)(γ_n − ∇L)ᵀ (p, p), γ_n = (m/W) g_n: the gradients whose mean is
     ∇L.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hspec.curvature.engine.batch_graph import BatchGraph
 from hspec.curvature.risk import Risk
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.operator import LinearOperator
 
 
@@ -132,6 +133,7 @@ def residual(risk: Risk) -> LinearOperator:
     return Summed(risk, "H", BatchGraph.residual)
 
 
+@without_autocast
 def split_product(risk: Risk, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(Hess X, G X, H X) for X (p,) or (p, k), in one go over the data: cheaper than two products.
 

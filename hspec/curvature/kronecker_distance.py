@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 from hspec.curvature.layers import LayerData
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.kronecker import Factor, double, halves, inner_product, kronecker_terms
 from hspec.linalg.operator import LinearOperator
 
 ROWS = 512  # of the Gram matrix of all γ, at a time
 
 
+@without_autocast
 def frobenius_error(data: LayerData, approximation: LinearOperator) -> float:
     """‖A − G‖_F / ‖G‖_F of a sum A of Kronecker products, exact up to rounding of a few 1e-8.
 
@@ -39,6 +41,7 @@ def frobenius_error(data: LayerData, approximation: LinearOperator) -> float:
     return float((of_G - 2 * with_G + itself).clamp(min=0) / of_G) ** 0.5
 
 
+@without_autocast
 def squared_norm(data: LayerData) -> Tensor:
     """‖G‖_F² of the layer's G, from inner products of all γ.   Source: by definition."""
     h, e = data.features.double(), data.weighted_errors.double()

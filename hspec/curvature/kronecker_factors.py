@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hspec.curvature.engine.memory import ANY_BUDGET, ask
 from hspec.curvature.layers import LayerData, error_moment, feature_moment
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.kronecker import Kronecker, entries, outer_products
 from hspec.linalg.operator import LinearOperator
 
@@ -26,6 +27,7 @@ TOLERANCE, MAX_STEPS = (
 )  # of the singular value's growth in a step of the power iteration
 
 
+@without_autocast
 def kfac(data: LayerData) -> Kronecker:
     """KFAC = Δ ⊗ H (p_l, p_l); its eigenvalues are exact products of the factors'.
 
@@ -47,6 +49,7 @@ def kfac(data: LayerData) -> Kronecker:
     return _product(data, error_moment(data), feature_moment(data), f"KFAC[{data.name}]")
 
 
+@without_autocast
 def cfac(data: LayerData) -> LinearOperator:
     """CFAC = Σ_c π_c Δ_c ⊗ H_c (p_l, p_l), means within classes; (1/C) Σ_c where classes are
     balanced.
@@ -80,6 +83,7 @@ def cfac(data: LayerData) -> LinearOperator:
     return _sum(data, terms, f"CFAC[{data.name}]")
 
 
+@without_autocast
 def cross_class_factors(data: LayerData) -> LinearOperator:
     """Σ_{c,c'} (p_{c,c'}/N) Δ_{c,c'} ⊗ H_{c,c'} (p_l, p_l), means over class c weighted by
     p_{n,c'}: C² products.
@@ -104,6 +108,7 @@ def cross_class_factors(data: LayerData) -> LinearOperator:
     return _sum(data, terms, f"cross-class KFAC[{data.name}]")
 
 
+@without_autocast
 def best_kronecker(data: LayerData) -> Kronecker:
     """The single product A ⊗ B (p_l, p_l) nearest to the layer's G in the Frobenius norm.
 
@@ -157,6 +162,7 @@ class LayerGaussNewton(LinearOperator):
         back = torch.einsum("knc,ncto->knto", s, self.errors)
         return torch.einsum("knto,nti->koi", back, self.features).flatten(1).T / len(self.features)
 
+    @without_autocast
     def eigenvalues(self) -> np.ndarray:
         """The min(N·C, p_l) eigenvalues that can be nonzero, descending, float64: exact, by the
         smaller Gram matrix.
@@ -192,6 +198,7 @@ class LayerGaussNewton(LinearOperator):
             yield torch.einsum("ncto,nti->ncoi", e.double(), h.double()).flatten(0, 1).flatten(1)
 
 
+@without_autocast
 def layer_gauss_newton(data: LayerData) -> LayerGaussNewton:
     """G^l = (1/N) Σ_{n,c'} p_{n,c'} γ γᵀ (p_l, p_l), γ_{n,c'} = vec(Σ_t ε hᵀ): the exact block of
     the layer's weight.

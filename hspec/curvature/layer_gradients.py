@@ -15,6 +15,7 @@ from torch import Tensor
 from hspec.curvature.classes.levels import Levels
 from hspec.curvature.engine.memory import ANY_BUDGET
 from hspec.curvature.layers import LayerData
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.deflation import deflate, orthonormal_basis
 from hspec.linalg.eigsh import eigsh
 from hspec.linalg.low_rank import LowRank
@@ -26,6 +27,7 @@ TOLERANCE = 1e-4  # residual of an eigenvalue, relative to the last one wanted
 ROWS = 1024  # of the matrix at a time
 
 
+@without_autocast
 def gradient_knock_outs(data: LayerData, generator: torch.Generator) -> dict[str, np.ndarray]:
     """The largest eigenvalues of the layer's G, whole and after knock-outs, of all its examples.
 

@@ -29,6 +29,7 @@ from hspec.curvature.engine.observed import Observation, affine_layers, observe
 from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
 from hspec.curvature.softmax import Softmax
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.inner_products import gram
 
@@ -99,6 +100,7 @@ class LayerData:
         return self.errors.permute(3, 0, 2, 1).flatten(1, 2)
 
 
+@without_autocast
 def layer_data(risk: Risk, names: str | Iterable[str] | None = None) -> dict[str, LayerData]:
     """Features and errors of layers, captured on the risk's private copy; C backward sweeps for all
     of them.
@@ -188,11 +190,13 @@ def _refuse_too_large(risk: Risk, seen: Observation) -> None:
     ask(needed, risk.memory_budget, f"features and errors of {len(seen.inputs)} layers", remedy)
 
 
+@without_autocast
 def feature_moment(data: LayerData) -> Tensor:
     """H = (1/N) Σ_n Σ_t h hᵀ (d_in, d_in), float64.   Source: P20, section 7."""
     return gram(data.features.flatten(0, 1)) / len(data.features)
 
 
+@without_autocast
 def error_moment(data: LayerData) -> Tensor:
     """Δ = (1/N) Σ_{n,c'} p_{n,c'} (1/T) Σ_t ε εᵀ (d_out, d_out), float64.   Source: P20,
     section 7.
@@ -200,6 +204,7 @@ def error_moment(data: LayerData) -> Tensor:
     return gram(data.weighted_errors.flatten(0, 2)) / len(data.error_levels.index)
 
 
+@without_autocast
 def feature_part(data: LayerData, level: str) -> Tensor:
     """The part of H (d_in, d_in) at a level, float64: "class" Σ_c π_c T h_c h_cᵀ, or "within";
     their sum is H.
@@ -213,6 +218,7 @@ def feature_part(data: LayerData, level: str) -> Tensor:
     return gram(tables.flatten(1).T) / len(data.features)
 
 
+@without_autocast
 def error_part(data: LayerData, level: str) -> Tensor:
     """The part of Δ (d_out, d_out) at a level, float64: "class", "own", "cross" or "within"; their
     sum is Δ.
@@ -226,6 +232,7 @@ def error_part(data: LayerData, level: str) -> Tensor:
     return gram(tables.flatten(1).T) / len(levels.index)
 
 
+@without_autocast
 def feature_means(data: LayerData) -> Tensor:
     """h_c (K, d_in): the mean over the examples of class c, and positions.   Source: P20,
     section 7.
@@ -233,6 +240,7 @@ def feature_means(data: LayerData) -> Tensor:
     return data.feature_levels.means(data.feature_table)[..., 0].T
 
 
+@without_autocast
 def error_means(data: LayerData) -> tuple[Tensor, Tensor]:
     """(ε_c (K, d_out), ε_{c,c'} (K, C, d_out)), weighted by p as g_c and g_{c,c'} are.
 
@@ -244,6 +252,7 @@ def error_means(data: LayerData) -> tuple[Tensor, Tensor]:
     return torch.einsum("ki,kid->kd", data.error_levels.shares, cells), cells
 
 
+@without_autocast
 def knocked_out_weight(data: LayerData) -> Tensor:
     """W without its class directions, (I − P) W (I − Q) (d_out, d_in): P on span{ε_{c,c}}, Q on
     span{h_c}.

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hspec.linalg.autocast import without_autocast
+
 REACH, POINTS = (
     12.0,
     4001,
@@ -66,6 +68,7 @@ def fisher_spectrum(num_classes: int, dimension: int, t: float, alpha: float) ->
     return FisherSpectrum(C, dimension, *values)
 
 
+@without_autocast
 def expected_fisher(num_classes: int, dimension: int, t: float, alpha: float) -> Tensor:
     """E G (C·D, C·D), float64: (s/C) blkdiag(U¹, …, U^C, 0) + I_D ⊗ Ū, features major.
 
@@ -116,6 +119,7 @@ def misclassification(num_classes: int, t: float) -> float:
     return float(torch.trapezoid(wrong * torch.exp(-(z**2) / 2), z)) / math.sqrt(2 * math.pi)
 
 
+@without_autocast
 def gaussian_classes(
     num_classes: int, dimension: int, t: float, per_class: int, *, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hspec.distributed import ALONE, Alone
+from hspec.linalg.autocast import DEVICES, without_autocast
 
 DTYPES = (torch.float32, torch.float64)
 
@@ -56,6 +57,8 @@ class OperatorBase(ABC):
 
     def __matmul__(self, X: Tensor) -> Tensor:
         self._check(X, "multiplied by")
+        if X.device.type in DEVICES and torch.is_autocast_enabled(X.device.type):
+            return without_autocast(type(self).__matmul__)(self, X)
         if X.ndim == 1:
             Y = self._matmat(X[:, None])
             self._check(Y, "returned")

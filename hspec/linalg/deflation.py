@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.inner_products import cross
 from hspec.linalg.operator import LinearOperator, Wrapper, aslinearoperator
 from hspec.linalg.pairs import EigenPairs
@@ -22,6 +23,7 @@ class Deflated(Wrapper):
         return X - self.removed_basis @ cross(self.removed_basis.T, X.T).to(X.dtype)
 
 
+@without_autocast
 def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) -> LinearOperator:
     """(I − QQᵀ) A (I − QQᵀ), Q the vectors of `pairs` (p, k): A without these directions, by
     two-sided projection.
@@ -65,6 +67,7 @@ def deflate(A: LinearOperator | torch.Tensor, pairs: EigenPairs | torch.Tensor) 
     return Deflated(A, Q)
 
 
+@without_autocast
 def orthonormal_basis(M: torch.Tensor, tol: float | None = None) -> torch.Tensor:
     """Orthonormal columns (p, r) that span the columns of M (p, k),
     r its rank to `tol` (relative; rounding).
@@ -88,6 +91,7 @@ def _orthonormal_to_rounding(Q: torch.Tensor) -> torch.Tensor:
     return Q @ (U / D.sqrt() @ U.T).to(Q.dtype)
 
 
+@without_autocast
 def subspace_cosines(Q: torch.Tensor, M: torch.Tensor) -> np.ndarray:
     """Cosines of the principal angles between the spans of Q (p, k) and M (p, l): (min of the
     ranks,), descending.

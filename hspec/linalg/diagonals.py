@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hspec.linalg.arguments import random_source, whole_number
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.inner_products import cross, inner
 from hspec.linalg.operator import LinearOperator, aslinearoperator
@@ -29,6 +30,7 @@ from hspec.statistics import mean_and_error
 PAIRS = 2**0.5
 
 
+@without_autocast
 def trace(
     A: LinearOperator | Tensor, num_products: int, *, generator: torch.Generator
 ) -> tuple[float, float]:
@@ -77,6 +79,7 @@ def trace(
     return float(mean), PAIRS * float(error)
 
 
+@without_autocast
 def diagonal(
     A: LinearOperator | Tensor, num_products: int, *, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hspec.linalg.arguments import guards_of, positive_number, random_source, whole_number
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.copies import CHANCE, ROOM, Search
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.operator import LinearOperator, aslinearoperator
@@ -22,6 +23,7 @@ from hspec.linalg.tridiagonal import select
 NOISE = 0.1  # of a random direction, beside the start vectors given
 
 
+@without_autocast
 def eigsh(
     A: LinearOperator | torch.Tensor,
     k: int,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.inner_products import gram
 from hspec.linalg.low_rank import LowRank
 from hspec.linalg.operator import Combination, Dense, LinearOperator, Named, aslinearoperator
@@ -52,12 +53,14 @@ class Kronecker(LinearOperator):
         left, right = (_chain(M) for M in (self.A, self.B))
         return _by_blocks(X, (self.A.shape[0], self.B.shape[0]), left, right)
 
+    @without_autocast
     def eigenvalues(self) -> np.ndarray:
         """All α_i β_j, descending, (mn,) float64: exact,
         from the factors' eigenvalues α and β."""
         alpha, beta = (torch.linalg.eigvalsh(_matrix(M)) for M in (self.A, self.B))
         return torch.outer(alpha, beta).flatten().sort(descending=True).values.cpu().numpy()
 
+    @without_autocast
     def eigenpairs(self, k: int, which: str = "largest") -> EigenPairs:
         """The k largest ("smallest", "both": 2k) pairs: α_i β_j with a_i ⊗ b_j, values descending.
 
@@ -74,6 +77,7 @@ class Kronecker(LinearOperator):
         residuals = torch.linalg.vector_norm(off, dim=0, dtype=torch.float64)
         return EigenPairs(values.cpu().numpy(), vectors, residuals.cpu().numpy())
 
+    @without_autocast
     def trace(self) -> float:
         """tr A tr B, summed in float64."""
         return float(_trace(self.A) * _trace(self.B))
@@ -168,6 +172,7 @@ def halves(A: Factor, rows: Tensor) -> tuple[Tensor, Tensor]:
     return short * A.s, short
 
 
+@without_autocast
 def inner_product(A: Factor, B: Factor) -> Tensor:
     """⟨A, B⟩ = tr A B of two factors (m, m), in their dtype; ‖F_Aᵀ F_B‖_F², weighted, where both
     are of low rank.

@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection
 import torch
 
 from hspec.linalg.arguments import guards_of, whole_number
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.linalg.recurrence import Recurrence
 from hspec.linalg.remembered import Remembered
 from hspec.linalg.tridiagonal import Tridiagonal
 
 
+@without_autocast
 def lanczos(
     A: LinearOperator | torch.Tensor,
     v: torch.Tensor,

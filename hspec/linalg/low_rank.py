@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.inner_products import cross, gram
 from hspec.linalg.operator import LinearOperator
 from hspec.linalg.pairs import EigenPairs
@@ -48,6 +49,7 @@ class LowRank(LinearOperator):
     def _matmat(self, X):
         return self.F @ (self.s[:, None] * cross(self.F.T, X.T).to(X.dtype))
 
+    @without_autocast
     def eigenpairs(self) -> EigenPairs:
         """All eigenpairs of the range (as many as the numerical rank of F), λ descending; no p-by-p
         work.
@@ -69,6 +71,7 @@ class LowRank(LinearOperator):
         )
         return EigenPairs(values.cpu().numpy(), vectors, residuals.cpu().numpy())
 
+    @without_autocast
     def eigenvalues(self) -> np.ndarray:
         """The eigenvalues of the range and some zeros, descending, (k,): far less work than the
         pairs where k is large.
@@ -80,6 +83,7 @@ class LowRank(LinearOperator):
         return weighted_eigenvalues(gram(self.F), self.s.double())
 
 
+@without_autocast
 def weighted_eigenvalues(gram: torch.Tensor, weights: torch.Tensor) -> np.ndarray:
     """Eigenvalues of Σ_i w_i v_i v_iᵀ, w ≥ 0, without its p − k zeros, descending,
     from gram_{ij} = v_i·v_j (k, k).

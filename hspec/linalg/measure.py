@@ -118,11 +118,14 @@ class SpectralMeasure:
     def mean_and_sem(self, f: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
         """Mean over probes of Σ_k τ_k f(θ_k), an estimate of (1/p) tr f(A), and its standard error.
 
-        The standard error is NaN with one probe, and 0 for an exact spectrum.
+        The standard error is over probes, and of what converged weights shift in all of them alike
+        (see `ALIKE`): NaN with one probe, and 0 for an exact spectrum.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.where(self.weights > 0, self.weights * f(self.nodes), 0.0).sum(1)
         mean, error = mean_and_error(values)
+        if (self.weights != self.plain_weights).any():
+            error *= (1 + self.num_probes * ALIKE**2) ** 0.5
         return float(mean), 0.0 if self._is_exact else float(error)
 
     @property
@@ -134,7 +137,7 @@ class SpectralMeasure:
         return self.mean_and_sem(lambda t: t**k)[0]
 
     def trace(self) -> tuple[float, float]:
-        """tr A and its standard error over probes."""
+        """tr A and its standard error."""
         mean, sem = self.mean_and_sem(lambda t: t)
         return self.dimension * mean, self.dimension * sem
 
@@ -143,8 +146,7 @@ class SpectralMeasure:
 
         Of a deflated operator that of the eigenvalues left. The sum is ruled by the smallest
         eigenvalues, which Lanczos resolves last: δ well above the distance of the lowest nodes is
-        what it is good for. The error is that over probes, and what converged weights shift in
-        all of them alike (see `ALIKE`).
+        what it is good for.
 
         Raises:
             ValueError: A + δI is not positive definite, as far as the nodes show.
@@ -159,8 +161,6 @@ class SpectralMeasure:
                 f"be larger than {-low:.4g}."
             )
         mean, error = self.mean_and_sem(lambda t: np.log(t + shift))
-        if (self.weights != self.plain_weights).any():
-            error *= (1 + self.num_probes * ALIKE**2) ** 0.5
         return self.dimension * mean, self.dimension * error
 
     def cdf(self, t: ArrayLike) -> np.ndarray:

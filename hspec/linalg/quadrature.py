@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hspec.linalg.arguments import finite_number, guards_of, whole_number
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.finished import Finished
 from hspec.linalg.measure import SpectralMeasure
 from hspec.linalg.operator import LinearOperator, aslinearoperator
@@ -22,6 +23,7 @@ from hspec.linalg.tridiagonal import Tridiagonal
 LOCK_STEP = 1 << 28  # bytes that the bases of all probes may take to be run in lock-step unasked
 
 
+@without_autocast
 def slq(
     A: LinearOperator | torch.Tensor,
     num_steps: int,

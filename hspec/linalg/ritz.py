@@ -4,11 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.deflation import orthonormal_basis
 from hspec.linalg.inner_products import cross
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 
 
+@without_autocast
 def ritz_values(A: LinearOperator | Tensor, M: Tensor) -> np.ndarray:
     """Eigenvalues of M̂ᵀ A M̂, descending, float64: as many as M (p, k) has rank, from as many
     products.

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from hspec.linalg.arguments import random_source, whole_number
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.inner_products import inner
 from hspec.linalg.operator import LinearOperator, aslinearoperator
 from hspec.statistics import mean_and_error
@@ -45,6 +46,7 @@ def draw_probe(
     return v
 
 
+@without_autocast
 def hutchinson_trace(
     A: LinearOperator | torch.Tensor, num_probes: int, *, generator: torch.Generator
 ) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import scipy  # its parts are loaded when they are first used
 import torch
 
 from hspec.linalg.arguments import whole_number
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.pairs import EigenPairs
 
 
@@ -49,6 +50,7 @@ class Tridiagonal:
             return scipy.linalg.eigh_tridiagonal(self.alphas, self.betas, lapack_driver="stev")
 
 
+@without_autocast
 def eigenpairs_from(tridiagonal: Tridiagonal, k: int, which: str = "largest") -> EigenPairs:
     """k Ritz pairs of a Lanczos run with kept basis: y = V s, residual ‖A y − θ y‖ = β_m |s_m|. No
     product.

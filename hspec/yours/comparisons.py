@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from hspec.curvature import Risk, blocks, hessian
 from hspec.curvature.blocks import layer_of
 from hspec.linalg import LinearOperator, eigsh
+from hspec.linalg.autocast import without_autocast
 
 STEPS = np.geomspace(1e-4, 1, 9)  # of finite differences, in units of a unit vector
 
 
+@without_autocast
 def layer_edges(
     risk: Risk, *, by: Callable[[str], str] = layer_of, seed: int = 0, tol: float = 1e-2
 ) -> dict[str, np.ndarray]:
@@ -48,6 +50,7 @@ def layer_edges(
     return {name: np.array(values) for name, values in found.items()}
 
 
+@without_autocast
 def against_differences(
     module: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],

@@ -10,6 +10,7 @@ import torch
 
 from hspec.curvature import Risk, gauss_newton
 from hspec.curvature.cost import GraphMemory, graph_memory, seconds_of_product
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.quadrature import LOCK_STEP
 from hspec.yours.class_structure import class_cost
 from hspec.yours.settings import MATRICES, Settings
@@ -78,6 +79,7 @@ class Plan:
         return zip(self.products.items(), self.seconds_per_product.values(), strict=True)
 
 
+@without_autocast
 def plan(risk: Risk, **settings: Any) -> Plan:
     """Forecast `spectrum_of(risk, **settings)`; spends one product to build graphs and three a
     matrix.
@@ -102,6 +104,7 @@ def plan(risk: Risk, **settings: Any) -> Plan:
     return forecast(risk, Settings(**settings))
 
 
+@without_autocast
 def forecast(risk: Risk, settings: Settings) -> Plan:
     """`plan`, of settings that have been checked."""
     p, probes = risk.num_parameters, settings.probes

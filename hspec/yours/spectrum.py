@@ -13,6 +13,7 @@ from torch import nn
 from hspec.curvature import Risk
 from hspec.curvature.fingerprint import fingerprint
 from hspec.linalg import EigenPairs, LinearOperator, SpectralMeasure, deflate, eigsh, slq
+from hspec.linalg.autocast import without_autocast
 from hspec.stopwatch import Stopwatch
 from hspec.yours.class_structure import class_values
 from hspec.yours.plan import Plan, forecast
@@ -21,6 +22,7 @@ from hspec.yours.result import MatrixSpectrum, Spectrum
 from hspec.yours.settings import MATRICES, Settings
 
 
+@without_autocast
 def spectrum(
     module: nn.Module,
     batches: Iterable,
@@ -92,6 +94,7 @@ def spectrum(
     )
 
 
+@without_autocast
 def spectrum_of(
     risk: Risk,
     *,

@@ -17,6 +17,7 @@ from hspec.curvature import Risk
 from hspec.curvature.engine.copying import private_copy
 from hspec.linalg import eigsh, hutchinson_trace
 from hspec.linalg.arguments import whole_number
+from hspec.linalg.autocast import without_autocast
 from hspec.yours.settings import MATRICES
 
 
@@ -82,6 +83,7 @@ class Tracker:
         self.history: list[dict[str, float]] = []
         self._vectors: torch.Tensor | None = None
 
+    @without_autocast
     def __call__(self, step: int, module: nn.Module) -> dict[str, float] | None:
         """The numbers at this step, or None where it is none to measure at.
 
@@ -102,9 +104,6 @@ class Tracker:
         start = time.perf_counter()
         with _evaluating(module) as net:
             risk = Risk.from_module(net, self.batches, **self.options)
-        self.options["check"] = (
-            False  # the same net: derivatives are compared with differences once
-        )
         gradient = risk.gradient()
         norm = float(torch.linalg.vector_norm(gradient))
         numbers = {"step": step, "loss": risk.loss(), "gradient_norm": norm, "products": 0}

@@ -548,3 +548,56 @@ def test_complex_inputs_are_converted_like_real_ones():
         ValueError, match=r"float16, the module torch.float64: .*dtype=torch.float32"
     ):
         Risk.from_module(mlp(), [(X.half(), Y)])
+
+
+class Spectral(nn.Module):
+    """A filter of Fourier coefficients, real pairs that are seen as complex, behind so many
+    shifts.
+    """
+
+    def __init__(self, shifts, seen):
+        super().__init__()
+        self.shift, self.w = nn.Parameter(torch.zeros(shifts)), nn.Parameter(torch.randn(3, 2))
+        self.last, self.seen = nn.Linear(4, 3), seen
+
+    def forward(self, x):
+        y = torch.fft.irfft(torch.fft.rfft(x) * self.seen(self.w), n=4)
+        return self.last(torch.tanh(y) + self.shift.sum())
+
+
+@pytest.mark.parametrize("shifts", [1, 2])
+@pytest.mark.parametrize("complex_itself", [True, False])
+def test_pairs_of_coordinates_are_complex_wherever_they_begin(rel, shifts, complex_itself):
+    """PyTorch sees them so at even places alone; the last block of columns is a single one."""
+    torch.manual_seed(3)
+    net = Spectral(shifts, lambda w: torch.complex(w[:, 0], w[:, 1])).double()
+    expected = dense(net, lambda f, _: F.cross_entropy(f(X), Y))
+    net.seen = torch.view_as_complex
+    if complex_itself:
+        net.w, net.seen = nn.Parameter(torch.view_as_complex(net.w.detach())), lambda w: w
+    found = hessian(Risk.from_module(net, [(X, Y)])).to_dense(block_size=len(expected) - 1)
+    assert rel(found, expected) < 1e-12
+
+
+class Tempered(nn.Module):
+    """Log-probabilities at the temperature that it begins with, and at no other."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.temperature = nn.Linear(4, 3), nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return self.layer(x).log_softmax(1) / self.temperature
+
+
+def test_outputs_that_are_normalised_by_chance_are_told_from_log_probabilities(rel):
+    """Of nn.NLLLoss the derivatives in θ are those of a cross-entropy only where they are so for
+    every θ.
+    """
+    torch.manual_seed(4)
+    net = Tempered().double()
+    with pytest.raises(ValueError, match=r"at these parameters alone.*loss=torch.nn.functional"):
+        Risk.from_module(net, [(X, Y)], loss=nn.NLLLoss()).gradient()
+    risk = Risk.from_module(net, [(X, Y)], loss=F.nll_loss, reduction="mean")
+    expected = dense(net, lambda f, _: F.nll_loss(f(X), Y))
+    assert rel(hessian(risk).to_dense(), expected) < 1e-12

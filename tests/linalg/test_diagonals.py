@@ -186,6 +186,19 @@ def test_errors_of_log_determinants_hold_while_ritz_values_converge(num_steps):
     assert (np.abs(z) < student_factor(16)).mean() > 0.9
 
 
+def test_errors_of_traces_hold_however_many_the_probes_are():
+    """10 groups of 100 probes of a spectrum like a net's, in which the outliers converge: what that
+    shifts in all probes alike is twice their standard error.
+    """
+    rng = np.random.default_rng(0)
+    bulk = [rng.gamma(0.3, 0.3, 150), -rng.gamma(0.3, 0.05, 44)]
+    values = np.concatenate([[50, 20, 10, 8, 5, 3], *bulk])
+    A = torch.diag(torch.from_numpy(values))
+    found = np.array([slq(A, 40, 100, generator=seeded(s)).trace() for s in range(10)])
+    z = (found[:, 0] - values.sum()) / found[:, 1]
+    assert 0.4 < np.sqrt((z**2).mean()) < 1.3
+
+
 def test_other_units(prescribed, normal):
     A, d = prescribed(NET_LIKE), normal(300)
     B = scaled(aslinearoperator(A, "Hess"), d)

@@ -125,3 +125,27 @@ def test_a_mode_that_brings_something_with_it_is_entered_as_its_module_does():
 def test_wrong_settings_are_refused(batches, options, message):
     with pytest.raises(ValueError, match=message):
         Tracker(batches, **options)
+
+
+class Rounding(nn.Module):
+    """A net whose features are rounded from some step on, with gradients as if they were not."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last, self.rounds = nn.Linear(4, 5), nn.Linear(5, 3), False
+
+    def forward(self, x):
+        h = torch.tanh(self.first(x))
+        return self.last(h + ((4 * h).round() / 4 - h).detach() if self.rounds else h)
+
+
+def test_derivatives_are_compared_at_every_measurement():
+    """What is right at the first step need not be so at the next."""
+    torch.manual_seed(0)
+    net, x = Rounding(), torch.randn(12, 4)
+    tracker = Tracker([(x, torch.arange(12) % 3)], every=1, top=1)
+    tracker(0, net)
+    net.rounds = True
+    with pytest.raises(ValueError, match="is not the derivative"):
+        tracker(1, net)
+    assert len(tracker.history) == 1

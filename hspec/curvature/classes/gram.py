@@ -28,6 +28,7 @@ from hspec.curvature.engine.observed import affine_layers, observe, trainable
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.refusals import refuse_ranks
 from hspec.curvature.risk import Risk
+from hspec.linalg.autocast import without_autocast
 
 PARTS = {"A1": "class", "A2": "own", "B1": "cross", "B2": "within"}
 AGREES = {
@@ -37,6 +38,7 @@ AGREES = {
 COLUMNS = 1 << 16  # of rows converted to float64 at a time
 
 
+@without_autocast
 def exact_gauss_newton_spectrum(
     risk: Risk,
     *,
@@ -74,6 +76,7 @@ def exact_gauss_newton_spectrum(
     ]
 
 
+@without_autocast
 def exact_knock_out_spectra(
     risk: Risk,
     knock_outs: Sequence[tuple[str, ...]],

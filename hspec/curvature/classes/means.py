@@ -31,6 +31,7 @@ from hspec.curvature.engine.switches import Switches
 from hspec.curvature.refusals import refuse_sharded
 from hspec.curvature.risk import Risk, has_classes
 from hspec.curvature.softmax import Softmax
+from hspec.linalg.autocast import without_autocast
 
 
 class ClassMeans:
@@ -111,6 +112,7 @@ class ClassMeans:
         """
         return (1 + 2 * self.num_gradients(level)) / 4
 
+    @without_autocast
     def vectors(self, level: str) -> Tensor:
         """The vectors u_{c,i} (K, m, p) of a level (see `Levels.combinations`).
 
@@ -129,6 +131,7 @@ class ClassMeans:
         return self.vectors_of(range(K), level, self.risk.network.parameters)
 
     @normal_tensors()
+    @without_autocast
     def vectors_of(
         self, rows: Sequence[int], level: str, parameters: list[Tensor] | None = None
     ) -> Tensor:
@@ -217,6 +220,7 @@ class ClassMeans:
             logits, switches = self.risk.graphs.forward(x)
             yield logits, rows, switches
 
+    @without_autocast
     def gram(
         self, level: str = BETWEEN, callback: Callable[[int, int], None] | None = None
     ) -> Tensor:
@@ -236,11 +240,13 @@ class ClassMeans:
         self._ask(3 * 8 * (k * m) ** 2, f"a Gram matrix of {k * m} vectors")
         parameters, budget = self.risk.network.parameters, self.risk.memory_budget
 
+        @without_autocast
         def vectors_of(rows: range, block: list[Tensor]) -> Tensor:
             return self.vectors_of(rows, level, block)
 
         return streamed_gram(vectors_of, (k, m), parameters, budget, callback)
 
+    @without_autocast
     def distances(self) -> Tensor:
         """Distances between all means, float64 (K + K·C, K + K·C): first the g_c, then the
         g_{c,c'}, c major.
@@ -274,6 +280,7 @@ def refuse_other_losses(risk: Risk) -> None:
     raise ValueError(f"{needed}; this risk's loss is {risk!r}")
 
 
+@without_autocast
 def class_means(risk: Risk) -> ClassMeans:
     """g_{c,c'} = Σ_n p_{n,c'} g_{n,c'} / p_{c,c'} over class c, and g_c = Σ_{c'≠c} p_{c,c'}
     g_{c,c'} / p_c.
@@ -297,6 +304,7 @@ def class_means(risk: Risk) -> ClassMeans:
     return ClassMeans(risk, "2020")
 
 
+@without_autocast
 def delta_means(risk: Risk) -> ClassMeans:
     """δ_{c,c'} = mean over class c of √p_{n,c'} g_{n,c'}, and δ_c = mean over c'≠c of δ_{c,c'}.
 

@@ -25,6 +25,7 @@ from hspec.curvature.classes.means import ClassMeans
 from hspec.curvature.engine.memory import ANY_BUDGET
 from hspec.curvature.hessian import RiskOperator
 from hspec.curvature.risk import Risk
+from hspec.linalg.autocast import without_autocast
 from hspec.linalg.low_rank import LowRank, weighted_eigenvalues
 from hspec.linalg.operator import LinearOperator
 
@@ -60,6 +61,7 @@ class Level(RiskOperator):
         )
         return rows.div_(self.risk.num_examples)
 
+    @without_autocast
     def eigenvalues(self, callback: Callable[[int, int], None] | None = None) -> np.ndarray:
         """The nonzero eigenvalues and some zeros, descending, from a Gram matrix of streamed
         vectors: exact.

@@ -16,7 +16,7 @@ from hspec.curvature.engine.batch_graph import BatchGraph, Objective, Rung
 from hspec.curvature.engine.layers import Plain
 from hspec.curvature.engine.memory import SavedBytes, free_memory, is_out_of_memory, resident
 from hspec.curvature.engine.padding import HeldPadding
-from hspec.curvature.loss import WholeTerms
+from hspec.curvature.loss import NotNormalised, WholeTerms
 
 FEW, FEWER, LARGE = 4, 2, 1_000_000  # examples of an attempt; of one with more parameters than that
 NEARBY = 1e-2  # how far from θ derivatives are compared, relative to its size
@@ -142,6 +142,12 @@ def _compare(tried: Attempt, objective: Objective) -> bool:
             findings = _against_differences(near, other, batch)
             same = other if dtype == network.dtype else objective.in_dtype(network.dtype)
             differs = same is not other and _differs(tried, same, near)
+        except NotNormalised as error:
+            raise ValueError(
+                "nn.NLLLoss: the outputs are log-probabilities at these parameters alone. A little "
+                f"away from them, {error}. Its derivatives as they are, with G zero: "
+                'loss=torch.nn.functional.nll_loss, reduction="mean"'
+            ) from error
         except Exception as error:  # the net cannot be computed in this dtype
             raise_if_out_of_memory(error)
             tried.not_compared = first_line(error)

@@ -95,9 +95,11 @@ class Network:
         return other
 
     def unflatten(self, flat: Tensor) -> list[Tensor]:
-        """(..., p) to a list of (..., *shape) views, one per parameter."""
+        """(..., p) to a list of (..., *shape), one per parameter: views where they can be."""
         lead, views = flat.shape[:-1], []
         for piece, q in zip(flat.split(self.sizes, -1), self.parameters, strict=True):
+            if piece.storage_offset() % 2 and not piece.shape[-1] % 2:
+                piece = piece.clone()  # pairs that begin there cannot be seen as complex numbers
             view = _complex(piece, q) if q.is_complex() else piece.reshape((*lead, *q.shape))
             views.append(view if self.gather is None else gathered.cut(q, view))
         return views

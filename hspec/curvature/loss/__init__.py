@@ -5,11 +5,23 @@ from collections.abc import Callable
 from torch import nn
 
 from hspec.curvature.loss.base import Loss, Terms
-from hspec.curvature.loss.cross_entropy import CrossEntropy, NegativeLogLikelihood
+from hspec.curvature.loss.cross_entropy import (
+    CrossEntropy,
+    NegativeLogLikelihood,
+    NotNormalised,
+)
 from hspec.curvature.loss.custom import CustomLoss, WholeTerms
 from hspec.curvature.loss.entrywise import BinaryCrossEntropy, SquaredError
 
-__all__ = ["CrossEntropy", "CustomLoss", "Loss", "Terms", "WholeTerms", "as_loss"]
+__all__ = [
+    "CrossEntropy",
+    "CustomLoss",
+    "Loss",
+    "NotNormalised",
+    "Terms",
+    "WholeTerms",
+    "as_loss",
+]
 
 
 def as_loss(loss: nn.Module | Callable | Loss | None, reduction: str | None = None) -> Loss:

@@ -174,13 +174,18 @@ def _class_rows(outputs: Tensor, targets: Tensor, where: str) -> Tensor:
     return table.reshape(-1, table.shape[-1])
 
 
+class NotNormalised(ValueError):
+    """Outputs that nn.NLLLoss takes for log-probabilities, and that are none."""
+
+
 @dataclass(frozen=True)
 class NegativeLogLikelihood(Loss):
     """nn.NLLLoss of log-probabilities: the cross-entropy of them as logits, whose G is the Fisher
     information.
 
     The two agree in every value and derivative in θ as long as the outputs are normalised, which is
-    checked; by itself the loss is linear in its inputs, and would leave all of Hess to H.
+    checked, at θ and nearby; by itself the loss is linear in its inputs, and would leave all of
+    Hess to H.
     """
 
     of_logits: CrossEntropy
@@ -190,7 +195,7 @@ class NegativeLogLikelihood(Loss):
         f, terms = self.of_logits.at(outputs, targets, where)
         off = float(f.detach().logsumexp(-1).abs().max()) if len(f) else 0.0
         if off > math.sqrt(torch.finfo(f.dtype).eps):
-            raise ValueError(
+            raise NotNormalised(
                 f"{where}: nn.NLLLoss needs log-probabilities, but Σ exp(outputs) is off from 1 by "
                 "a "
                 f"factor of up to exp({off:.2g}): end the module in log_softmax, or pass "
