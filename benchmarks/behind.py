@@ -38,8 +38,8 @@ def farther_products(results: Results) -> list[str]:
                 found.append(f"**{net}** ({kind}, {ours / min(errors.values()):.0f} times as far)")
     named = ", ".join(found) or "no net"
     return [
-        f"More than {FARTHER:g} times as far from float64 as the best peer, over few examples, "
-        f"`hspec` is on {named}."
+        f"Over few examples `hspec` is more than {FARTHER:g} times as far from float64 as the best "
+        f"peer on {named}."
     ]
 
 

@@ -159,7 +159,8 @@ def judge(
     """
     low, high = interval or (value, value)
     if not all(map(math.isfinite, (value, low, high))):
-        return OUTCOMES[2], "its uncertainty is not known" if math.isfinite(value) else "not known"
+        unknown = "its uncertainty" if math.isfinite(value) else "the number"
+        return OUTCOMES[2], f"{unknown} is not known"
     if low <= threshold <= high and interval and low < high:
         return OUTCOMES[2], "the threshold is within the uncertainty"
     times = odds(value) / odds(threshold) if share else value / threshold

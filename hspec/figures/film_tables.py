@@ -28,7 +28,7 @@ def frame_table(films: dict[str, list[Frame]]) -> pd.DataFrame:
         | {
             f"λ_1/λ_{rank}": ".3g",
             f"gradient in the top {rank - 1}": BOUNDED,
-            residuals_heading(rank): "{:.0e}, {:.0e}, {:.0e}",
+            residuals_heading(rank): "{:.1e}, {:.1e}, {:.1e}",
         },
     )
 

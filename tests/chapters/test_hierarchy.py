@@ -131,7 +131,14 @@ def test_verdict_of_clusters(record, outcomes):
 
 @pytest.mark.parametrize(
     ("decades", "scatter", "outcome"),
-    [(2.0, 0.01, HOLDS), (0.2, 0.01, FAILS), (1.0, 0.3, INCONCLUSIVE)],
+    [
+        (2.0, 0.01, HOLDS),
+        (-2.0, 0.01, HOLDS),
+        (0.2, 0.01, FAILS),
+        (-0.2, 0.01, FAILS),
+        (1.0, 0.3, INCONCLUSIVE),
+        (-1.0, 0.3, INCONCLUSIVE),
+    ],
 )
 def test_verdict_of_bulks(level_record, decades, scatter, outcome):
     by_trace, by_number = verdict_bulks(level_record(decades, scatter=scatter))

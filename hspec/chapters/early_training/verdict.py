@@ -37,7 +37,7 @@ def verdict_negative_start(film: list[Frame], later: int) -> list[Verdict]:
             f"|λ_min|/λ_max at step {start.step}, then at step {after.step}",
             f"{bounded(deep, slack)}, then {bounded(shallow, rest)}",
             ("residual", ONE_NET),
-            f"at least {LARGE:g}, then less; a threshold of ours",
+            f"at least {LARGE:g}, then less than that; a threshold of ours",
             *both(
                 judge(deep, LARGE, above=True, interval=(deep - slack, deep + slack)),
                 _gone(judge(shallow, LARGE, interval=(shallow - rest, shallow + rest)), after.step),

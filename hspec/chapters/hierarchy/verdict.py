@@ -82,8 +82,8 @@ def nearest_verdict(record: Record) -> Verdict:
 
 
 def verdict_bulks(record: Record) -> list[Verdict]:
-    """P18-7: whether B1's and B2's eigenvalues make two bulks; by the trace they carry,
-    and by their number.
+    """P18-7: whether B1's and B2's eigenvalues make two bulks, whichever of them lies above; by the
+    trace they carry, and by their number.
     """
     return [bulks_verdict(record, by) for by in READINGS]
 
@@ -93,13 +93,14 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
     exact = "exact_B2" in record
     ends = None if exact else interval(value, error, len(record["B2_nodes"]))
     probes = len(record["B2_nodes"])
-    judged = judge(value, APART, above=True, interval=ends)
+    far = ends and (max(0.0, ends[0], -ends[1]), max(-ends[0], ends[1]))
+    judged = judge(abs(value), APART, above=True, interval=far)
     about = ""
     if by == "count" and exact:
         others = [separation_of(record, "B1", by, floor)[0] for floor in FLOORS]
         # above some floors there is nothing to separate
         others = [other for other in others if np.isfinite(other)]
-        if any((other > APART) != (value > APART) for other in others):
+        if any((abs(other) > APART) != (abs(value) > APART) for other in others):
             judged = OUTCOMES[2], "the answer hangs on the floor from which eigenvalues count"
         if others:
             about = f"; above other floors {', '.join(f'{other:.2f}' for other in others)}"
@@ -108,10 +109,10 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
         judged = OUTCOMES[2], "smaller eigenvalues would count too, and a quadrature merges them"
     return Verdict(
         "P18-7",
-        f"separation of B1 from B2, {READINGS[by]}",
+        f"how far B1 lies above B2, {READINGS[by]}",
         (f"{value:.2f}" if exact else marked("probe", value, *ends)) + about,
         ("exact" if exact else counted(probes, "probe"), ONE_NET),
-        f"more than {APART:g}, a threshold of ours",
+        f"more than {APART:g} either way, a threshold of ours",
         *judged,
     )
 
@@ -135,8 +136,8 @@ def bulk_findings(levels: Record) -> list[str]:
     trace, count = verdict_bulks(levels)
     return [
         finding(
-            f"The separation of $B_1$ from $B_2$, read by trace, is {trace.value}; read by number "
-            f"it is {count.value}.",
+            f"$B_1$ lies above $B_2$ by {trace.value} of their spread, read by trace; by "
+            f"{count.value}, read by number.",
             trace,
             count,
         )
