@@ -34,7 +34,7 @@ def rounding(ours, theirs, crossing=0):
 
 
 def test_who_is_nearer_is_named_where_no_input_of_a_relu_crosses_zero():
-    assert behind.farther_products(rounding(2e-7, 1e-7))[0].endswith("`hspec` is on no net.")
+    assert behind.farther_products(rounding(2e-7, 1e-7))[0].endswith("best peer on no net.")
     assert "**r** (Hess, 12 times as far)" in behind.farther_products(rounding(6e-5, 5e-6))[0]
     assert behind.farther_products(rounding(6e-5, 5e-6, 1))[0].endswith("no net.")
 
