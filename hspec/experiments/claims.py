@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 
 from hspec.experiments.uncertainty import kind_of
 
@@ -52,6 +53,8 @@ class Verdict:
         criterion: What the number must be for the claim to hold.
         outcome: One of :data:`OUTCOMES`.
         margin: How far from its threshold the number is, or what keeps it from deciding.
+        judges: Whether the claim is judged by it; a control, or what this package promises beyond
+            the claim, stands beside it.
     """
 
     claim: str
@@ -61,6 +64,7 @@ class Verdict:
     criterion: str
     outcome: str
     margin: str = ""
+    judges: bool = True
 
     def __post_init__(self):
         if self.claim not in CLAIMS:
@@ -122,6 +126,8 @@ def typeset(number: float, digits: int = 1) -> str:
 
 
 FACTOR = 1.5  # a number nearer than this to a threshold of ours decides nothing
+TOO_NEAR = f"within a factor {FACTOR:g} of the threshold, which is ours"
+SIGNIFICANT = 0.05  # the p-value from which on most tests decide nothing
 
 
 def judge(
@@ -166,12 +172,31 @@ def judge(
     times = odds(value) / odds(threshold) if share else value / threshold
     times = max(times, 1 / times) if times > 0 else math.inf
     if ours and times < FACTOR:
-        return OUTCOMES[2], f"within a factor {FACTOR:g} of the threshold, which is ours"
+        return OUTCOMES[2], TOO_NEAR
     margin = "by more than a factor 1000"
     if times < 1000:
         digits = ".0f" if times >= 10 else ".2g" if times >= 2 else ".3g"
         margin = f"by a factor {times:{digits}}"
     return outcome(value >= threshold if above else value <= threshold), margin + " in odds" * share
+
+
+def judge_left(left: float, floor: float, limit: float = 1.0) -> tuple[str, str]:
+    """Outcome and margin of "what is left after a removal is at most the limit", which is ours,
+    where no removal along so many directions leaves less than the floor.
+
+    Where the floor itself is too near to the limit the claim cannot hold, however well the removal
+    works, and that is said.
+
+    Example:
+        >>> judge_left(0.5, 0.4), judge_left(1.7, 0.9)
+        (('holds', 'by a factor 2'), ('fails', 'by a factor 1.7'))
+        >>> judge_left(0.95, 0.9)[1] == f"the least that could be left, 0.900, is {TOO_NEAR}"
+        True
+    """
+    judged = judge(left, limit)
+    if judged[0] != OUTCOMES[2] or floor * FACTOR <= limit:
+        return judged
+    return OUTCOMES[2], f"the least that could be left, {floor:.3f}, is {TOO_NEAR}"
 
 
 def odds(share: float) -> float:
@@ -190,18 +215,42 @@ def both(*judged: tuple[str, str]) -> tuple[str, str]:
     for name in (OUTCOMES[1], OUTCOMES[2]):
         if parts := [part for part in judged if part[0] == name]:
             return parts[0]
-    return min(judged, key=lambda part: factor_of(part[1]))
+    return OUTCOMES[0], _weakest([margin for _, margin in judged])
+
+
+WAYS = re.compile(r"(ahead by|95 % interval) ([\d.]+)")  # of telling a margin, besides factors
+
+
+def _weakest(margins: list[str]) -> str:
+    """Of margins that are told in one way the smallest; of several ways the smallest of each, since
+    they cannot be compared.
+
+    Example:
+        >>> _weakest(["ahead by 0.26, more than the uncertainty", "by a factor 89", "exact"])
+        'ahead by 0.26, more than the uncertainty; by a factor 89'
+    """
+    found: dict[str, list[tuple[float, str]]] = {}
+    for margin in margins:
+        told = WAYS.match(margin)
+        size = (float(told[2]) if told else factor_of(margin), margin)
+        found.setdefault(told[1] if told else "", []).append(size)
+    return "; ".join(filter(None, (min(sizes, key=itemgetter(0))[1] for sizes in found.values())))
 
 
 def factor_of(margin: str) -> float:
-    """By which something is decided; infinite where its margin is something else.
+    """By which something is decided, of a p-value below 0.05; infinite where its margin is
+    something else.
 
     Example:
         >>> factor_of("by a factor 2.9 in odds"), factor_of("exact")
         (2.9, inf)
+        >>> factor_of("p = 0.01"), factor_of("by more than a factor 1000")
+        (5.0, 1000.0)
     """
-    found = re.match(r"by a factor ([\d.]+)", margin)
-    return float(found[1]) if found else math.inf
+    if found := re.match(r"by (?:more than )?a factor ([\d.]+)", margin):
+        return float(found[1])
+    p = re.match(r"p = ([\d.e-]*\d)", margin)
+    return SIGNIFICANT / float(p[1]) if p and float(p[1]) else math.inf
 
 
 def outcome(holds: bool, *, decided: bool = True) -> str:

@@ -43,3 +43,21 @@ def test_of_several_parts_one_that_fails_decides():
     assert both(holds, is_open, fails) == fails
     assert both(holds, is_open) == is_open
     assert both(holds, holds) == holds
+
+
+@pytest.mark.parametrize(
+    ("margins", "told"),
+    [
+        (("by a factor 30", "by a factor 5.2"), "by a factor 5.2"),
+        (("by more than a factor 1000", "exact"), "by more than a factor 1000"),
+        (("p = 0.0076", "p = 0.015"), "p = 0.015"),
+        (
+            ("95 % interval 0.13 to 0.20", "95 % interval 0.12 to 0.25"),
+            "95 % interval 0.12 to 0.25",
+        ),
+        (("ahead by 0.26, more", "by a factor 89"), "ahead by 0.26, more; by a factor 89"),
+        (("exact", ""), "exact"),
+    ],
+)
+def test_of_parts_that_all_hold_the_weakest_margin_is_told(margins, told):
+    assert both(*((HOLDS, margin) for margin in margins)) == (HOLDS, told)

@@ -15,8 +15,21 @@ def test_monotone_lines_have_tau_one_and_the_exact_permutation_p():
     found = trend(table, 1)
     assert found.tau == 1.0
     assert found.comparisons == 18
-    assert found.p < 1e-3  # exactly 2 of (4!)³ arrangements are as extreme
+    assert found.p == 2 / 24**3
     assert trend(-table, 1).tau == -1.0
+
+
+@pytest.mark.parametrize(
+    ("last", "share"), [((1.0, 2.0, 3.0), 2 / 216), ((1.0, 3.0, 2.0), 14 / 216)]
+)
+def test_few_exchanges_are_all_looked_at(last, share):
+    """Of three lines of three all rise, or all but one pair: nothing is drawn."""
+    table = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], last])
+    assert {trend(table, 1, seed=seed).p for seed in range(3)} == {share}
+
+
+def test_many_exchanges_are_drawn():
+    assert trend(np.arange(10.0)[None], 1).p == 1e-4  # the one observed; drawn ones are not as high
 
 
 def test_lines_are_not_compared_with_each_other():

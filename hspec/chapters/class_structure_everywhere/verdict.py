@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, both, finding, judge, outcome
+from hspec.experiments.claims import SIGNIFICANT, Verdict, both, finding, judge, outcome
 from hspec.experiments.one_thing import Net, named_by, one_thing_apart
 from hspec.experiments.records import Record
-from hspec.experiments.trends import OVER, SIGNIFICANT, Trend, trend
+from hspec.experiments.trends import OVER, Trend, trend
 from hspec.experiments.uncertainty import marked
 from hspec.statistics import mean_and_interval
 from hspec.words import counted

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hspec.experiments.claims import OUTCOMES, Verdict, finding, outcome
+from hspec.experiments.claims import OUTCOMES, SIGNIFICANT, Verdict, finding, outcome
 from hspec.experiments.film_quantities import averaged_ratio, seeds
 from hspec.experiments.training_spectrum import Frame
 from hspec.statistics import p_value
@@ -47,7 +47,6 @@ def verdict_drop(before: list[Frame], after: list[Frame], control: list[Frame]) 
 
 
 NO_TEST = "one seed, or an eigenvalue that is not known: no test"
-SIGNIFICANT = 0.05  # of the paired t-test
 
 
 def below_one(logarithms: np.ndarray) -> tuple[str, tuple[str, ...], str, str, str]:
