@@ -114,6 +114,13 @@ def test_structure_holds_or_fails_row_by_row():
     assert outcomes(verdict_class_structure(worse)) == [FAILS] * 4
 
 
+def test_outliers_that_no_subtraction_of_rank_c_takes_away_are_not_held_against_it():
+    record = structure_record(left=0.95)
+    record["g_top"][3] = 0.9
+    row = verdict_class_structure(record)[-1]
+    assert row.outcome == OUTCOMES[2] and "the least that could be left, 0.900" in row.margin
+
+
 def test_nets_stand_beside_one_another_with_what_makes_their_outliers(measured):
     """Also one whose class means did not fit in memory, so that its spans have no angles."""
     small, large = (measured(class_structure, num_steps=20, seed=seed) for seed in (0, 1))

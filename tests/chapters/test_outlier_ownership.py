@@ -114,6 +114,24 @@ def test_ownership_holds_or_fails_row_by_row():
     assert outcomes(verdict_ownership(worse)) == [FAILS] * 4
 
 
+def test_no_knock_out_leaves_less_than_interlacing_allows():
+    """A Ritz value below λ_{C+1} has not converged: what is left is at least λ_{C+1}."""
+    row = verdict_ownership(owned_record(knocked=0.599))[2]
+    assert row.value == "≥ 0.600; a perfect knock-out leaves λ_(C+1)/λ_C = 0.600"
+    assert row.outcome == HOLDS
+    assert verdict_ownership(owned_record(knocked=0.61))[2].value.startswith("0.610; ")
+    assert "largest eigenvalue is ≥ 0.600 of it" in findings(owned_record(knocked=0.599))[0]
+
+
+def test_a_knock_out_that_could_not_have_held_is_open_for_that_reason():
+    for knocked, outcome in ((0.8, INCONCLUSIVE), (1.2, INCONCLUSIVE), (1.8, FAILS)):
+        record = owned_record(knocked=knocked)
+        record["hess_top"][3] = 0.75
+        row = verdict_ownership(record)[2]
+        assert row.outcome == outcome
+        assert ("the least that could be left, 0.750" in row.margin) == (outcome == INCONCLUSIVE)
+
+
 def test_energy_of_one_probe_or_near_the_half_is_inconclusive():
     assert outcomes(verdict_ownership(owned_record(probes=1)))[3] == INCONCLUSIVE
 

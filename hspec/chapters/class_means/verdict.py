@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hspec.experiments.claims import Verdict, finding, judge
+from hspec.experiments.claims import Verdict, finding, judge, judge_left
 from hspec.experiments.records import Record
 from hspec.experiments.scale import net_name, over_training
 from hspec.experiments.uncertainty import ONE_NET
@@ -26,6 +26,8 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
     ratios = record["a1"][:classes] / record["g_top"][:classes]
     share = a1_share(record)
     left, largest = survivors(record)
+    # A1 has rank C at most, so that G − A1 has an eigenvalue no smaller than this one (Weyl)
+    floor = float(record["g_top"][classes]) / edge(record)
     rows = [
         (
             "A1's share of the sum of G's top C eigenvalues, tr(Qᵀ A1 Q)/tr(Qᵀ G Q)",
@@ -47,7 +49,7 @@ def verdict_class_structure(record: Record) -> list[Verdict]:
             f"{left}; the largest is {largest:.2f} λ_C(G)",
             ("ritz", ONE_NET),
             "none: the outliers are gone; that it counts from λ_C on is ours",
-            *judge(largest, 1 + ROUNDING),
+            *judge_left(largest, floor, 1 + ROUNDING),
         ),
     ]
     if "cosines" in record:
@@ -103,9 +105,13 @@ def survivors(record: Record, suffix: str = "_a1") -> tuple[int, float]:
     Ritz values of the probe that shows most of them: each is at most the eigenvalue it stands for,
     and at this end of the spectrum they have converged.
     """
-    edge = record["g_top"][record.num_classes - 1]
-    nodes = np.nan_to_num(record[f"g{suffix}_nodes"])
-    return int((nodes > edge * (1 + ROUNDING)).sum(axis=1).max()), float(nodes.max() / edge)
+    last, nodes = edge(record), np.nan_to_num(record[f"g{suffix}_nodes"])
+    return int((nodes > last * (1 + ROUNDING)).sum(axis=1).max()), float(nodes.max() / last)
+
+
+def edge(record: Record) -> float:
+    """λ_C(G), the smallest of the C eigenvalues that the claim calls outliers."""
+    return float(record["g_top"][record.num_classes - 1])
 
 
 def findings(record: Record) -> list[str]:
