@@ -140,7 +140,7 @@ def _stored_results(store):
     """What lies in data/results and data/laptop: one row for each measure, data set and net."""
     groups = {}
     for name, measure in MEASURES.items():
-        for record in store.published_records(measure) + store.laptop_records(measure):
+        for record in store.records_of_the_book(measure):
             of = record.setting
             net, dataset = (net_name(record), of.dataset) if of else ("–", "–")
             groups.setdefault((name, dataset, net, record.device), []).append(record.meta)

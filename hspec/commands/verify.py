@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
         raise CommandError(f"--minutes must be positive, not {options.minutes:g}")
     store = Store()
     measures = [MEASURES[name] for name in options.measures or sorted(MEASURES)]
-    records = [r for m in measures for r in store.published_records(m) + store.laptop_records(m)]
+    records = [r for m in measures for r in store.records_of_the_book(m)]
     results = []
     for result in verify_all(records, MEASURES, options.minutes):
         results.append(result)

@@ -104,6 +104,13 @@ class Store:
         folders = sorted((self.laptop / measure.name).glob("*"))
         return _of_today(folders, measure)
 
+    def records_of_the_book(self, measure: Measure) -> list[Record]:
+        """Both kinds, each record once: some lie in both folders."""
+        published = self.published_records(measure)
+        shown = {record.meta["key"] for record in published}
+        laptop = self.laptop_records(measure)
+        return [*published, *(r for r in laptop if r.meta["key"] not in shown)]
+
     def largest_published(self, measure: Measure, besides: Iterable[Record] = ()) -> Record | None:
         """The published record of the net with most parameters (then of most examples, then with
         fewest errors); None where there is none.

@@ -46,6 +46,14 @@ def test_laptop_records_answer_and_are_not_shown_among_the_published(store, tmp_
     assert Store(store.root, store.published, fresh=True).get(toy, KEY) is None
 
 
+def test_a_record_in_both_folders_of_the_book_is_one_record(store, tmp_path, record):
+    for place, found in (("results", record()), ("laptop", record()), ("laptop", record(epoch=1))):
+        Store(tmp_path / place, tmp_path / "nowhere").put(found)
+    assert len(store.laptop_records(toy)) == 2
+    keys = [found.meta["key"] for found in store.records_of_the_book(toy)]
+    assert keys[0] == KEY and len(keys) == len(set(keys)) == 2
+
+
 def test_records_of_an_older_version_are_not_shown_nor_published(store, tmp_path, record):
     later = dataclasses.replace(toy, version=toy.version + 1)
     for place in ("results", "laptop"):
