@@ -40,7 +40,7 @@ from hspec.chapters.second_moment.verdict import verdict_second_moment
 from hspec.chapters.upper_tail.measure import upper_tail
 from hspec.chapters.upper_tail.verdict import verdict_upper_tail
 from hspec.experiments import CLAIMS, Record, Store, Verdict
-from hspec.experiments.claims import OUTCOMES
+from hspec.experiments.claims import OUTCOMES, factor_of
 from hspec.experiments.films import published_films
 from hspec.experiments.grid import present, published_grid
 from hspec.experiments.level_spectra import level_spectra
@@ -57,24 +57,28 @@ def judged(store: Store) -> dict[str, list[Judged]]:
     says least for the claim; then narrower ones, the largest first. Where there are none, what
     those at laptop scale say.
     """
-    found, toys = _by_claim(_all_verdicts(store)), _by_claim(laptop_verdicts(store))
+    found, toys = by_claim(_all_verdicts(store)), by_claim(laptop_verdicts(store))
     return {claim: results or toys[claim] for claim, results in found.items()}
 
 
-def _by_claim(judged: Iterable[tuple[Record, list[Verdict]]]) -> dict[str, list[Judged]]:
-    found: dict[str, dict[str, Judged]] = {claim: {} for claim in CLAIMS}
+def by_claim(judged: Iterable[tuple[Record, list[Verdict]]]) -> dict[str, list[Judged]]:
+    """The records with their verdicts, by claim and net; the net that decides a claim first."""
+    found: dict[str, dict[str, list]] = {claim: {} for claim in CLAIMS}
     for record, verdicts in judged:
         if _of_others(record):
             continue
-        net = net_of(record)  # its training and its test sample are judged together
-        for verdict in verdicts:
-            earlier = found[verdict.claim].get(net, Judged(record, ()))
-            named = min(earlier.record, record, key=of_test_images)
-            found[verdict.claim][net] = Judged(named, (*earlier.verdicts, verdict))
+        for claim in dict.fromkeys(verdict.claim for verdict in verdicts):
+            of_claim = tuple(verdict for verdict in verdicts if verdict.claim == claim)
+            # its training and its test sample are judged together
+            found[claim].setdefault(net_of(record), []).append((record, of_claim))
     return {
-        claim: sorted(results.values(), key=_by_scale, reverse=True)
-        for claim, results in found.items()
+        claim: sorted(map(_of_one_net, nets.values()), key=_by_scale, reverse=True)
+        for claim, nets in found.items()
     }
+
+
+def _of_one_net(samples: list[tuple[Record, tuple[Verdict, ...]]]) -> Judged:
+    return Judged(tuple(sorted(samples, key=lambda sample: of_test_images(sample[0]))))
 
 
 def _of_others(record: Record) -> bool:
@@ -98,12 +102,30 @@ def _by_scale(result: Judged) -> tuple:
     fit their training images; of narrower nets the largest comes first, and of equal ones the one
     that says least.
     """
-    holding = sum(verdict.outcome == OUTCOMES[0] for verdict in result.verdicts)
-    outcome = {OUTCOMES[0]: 0, OUTCOMES[1]: 2}.get(result.outcome, 1)
-    least = outcome, -holding / len(result.verdicts)
+    least = _says_least(result)
     if result.of_the_papers:
         return True, result.fits, *least, *result.record.evidence, result.net
     return False, *result.record.evidence, *least, result.net
+
+
+def _says_least(result: Judged) -> tuple[float, ...]:
+    """The larger, the less the net says for the claim: by its verdict, by the shares of its numbers
+    that fail and that hold, by how far the worst that fails is from its threshold, and by how near
+    to its own the nearest is that holds.
+    """
+    factors = {
+        outcome: [factor_of(v.margin) for v in result.verdicts if v.outcome == outcome]
+        for outcome in OUTCOMES
+    }
+    holding, failing = (factors[outcome] for outcome in OUTCOMES[:2])
+    number = len(result.verdicts)
+    return (
+        {OUTCOMES[0]: 0, OUTCOMES[1]: 2}.get(result.outcome, 1),
+        len(failing) / number,
+        -len(holding) / number,
+        max(failing, default=0),
+        -min(holding, default=0),
+    )
 
 
 def _all_verdicts(store: Store) -> Iterator[tuple[Record, list[Verdict]]]:

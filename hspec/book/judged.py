@@ -18,10 +18,29 @@ from hspec.experiments.scale import (
 
 @dataclass(frozen=True)
 class Judged:
-    """What one measured net says of one claim."""
+    """What one measured net says of one claim.
 
-    record: Record  # the one, or the last, that the verdicts are about
-    verdicts: tuple[Verdict, ...]
+    Attributes:
+        samples: The verdicts over each sample of images, with the record, or the last, that they
+            are about; the training images first.
+    """
+
+    samples: tuple[tuple[Record, tuple[Verdict, ...]], ...]
+
+    @property
+    def record(self) -> Record:
+        """The one that the net is known by: over training images, where these were measured."""
+        return self.samples[0][0]
+
+    @property
+    def rows(self) -> list[tuple[Record, Verdict]]:
+        """Each number that judges the claim, with the record that it is of."""
+        return [(record, v) for record, of in self.samples for v in of if v.judges]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The numbers that judge the claim."""
+        return [verdict for _, verdict in self.rows]
 
     @property
     def outcome(self) -> str:
@@ -56,8 +75,14 @@ class Judged:
 
     @property
     def net(self) -> str:
-        """ "VGG11 at 1/8 of the width, MNIST, p = 447,194, N = 500"."""
-        of, p, sample = self.record.setting, self.record.num_parameters, sample_size([self.record])
+        """ "VGG11 at 1/8 of the width, MNIST, p = 447,194, N = 500", and every other sample."""
+        of, p = self.record.setting, self.record.num_parameters
         if of is None:
             return drawn_model([self.record])
-        return f"{net_name(self.record)}, {of.dataset}, p = {p:,}, {sample}{misfit([self.record])}"
+        samples = dict.fromkeys(sample_size([r]) + misfit([r]) for r, _ in self.samples)
+        return f"{net_name(self.record)}, {of.dataset}, p = {p:,}, {' and '.join(samples)}"
+
+    def named(self, record: Record, verdict: Verdict) -> str:
+        """The number's name; with the images that it is over, where the net has several samples."""
+        images = f" ({'test' if of_test_images(record) else 'training'} images)"
+        return verdict.quantity + images * (len(self.samples) > 1)

@@ -25,7 +25,7 @@ from hspec.experiments import Record, Store, Verdict
 from hspec.experiments.claims import MARKS
 from hspec.experiments.measure import Measure
 from hspec.experiments.one_thing import one_thing_apart
-from hspec.experiments.scale import over_training
+from hspec.experiments.scale import of_test_images, over_training
 from hspec.figures.tables import typeset
 from hspec.papers.outliers import with_top
 
@@ -75,7 +75,7 @@ def reason(claim: str, store: Store) -> str:
     if claim not in REASONS:
         return ""
     measure, why = REASONS[claim]
-    return why([*store.published_records(measure), *store.laptop_records(measure)])
+    return why(store.records_of_the_book(measure))
 
 
 def _rows(claim: str, papers: Judged, narrower: Judged) -> list[str]:
@@ -86,12 +86,12 @@ def _rows(claim: str, papers: Judged, narrower: Judged) -> list[str]:
         f"{papers.chip}<br>{papers.net}",
         f"{narrower.chip}<br>{narrower.net}",
     ]
-    theirs = {verdict.quantity: verdict for verdict in narrower.verdicts}
+    theirs = {(of_test_images(record), v.quantity): v for record, v in narrower.rows}
     rows = [nets]
-    for row in papers.verdicts:
-        other = theirs.get(row.quantity)
+    for record, row in papers.rows:  # beside the same number over images of the same kind
+        other = theirs.get((of_test_images(record), row.quantity))
         if other is not None and other.outcome != row.outcome:
-            rows.append([claim, typeset(row.quantity), _cell(row), _cell(other)])
+            rows.append([claim, typeset(papers.named(record, row)), _cell(row), _cell(other)])
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in rows]
 
 

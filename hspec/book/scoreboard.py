@@ -28,7 +28,7 @@ class Origin:
     of_stored: str = ""  # the figure of the stored nets, where they have their own
 
     def figure_of(self, result: Judged | None) -> str:
-        """The figure that shows what a net says."""
+        """The figure of nets of this one's scale."""
         return self.figure if result is None or result.toy else self.of_stored or self.figure
 
 
@@ -151,13 +151,16 @@ INTRODUCTION = """\
 What the results that come with this book say of every claim, one line each{waiting}. A claim is
 judged by one or several numbers; it *holds* (✓) where all of them say so, *fails* (✗) where one
 does not, and is open (?) where one cannot tell. "2 of 3" counts those that hold; the number shown
-is the one that decides, of the net that the line names: of the papers' nets that fit their images
-the one that says least for the claim, of narrower ones the largest. Of the papers' other nets the
+is the one that decides (of several that fail the farthest from its threshold, of several that hold
+the nearest), of the net that the line names: of the papers' nets that fit their images the one that
+says least for the claim, by its verdict, then by the shares of its numbers that fail and that hold,
+then by how far; of narrower ones the largest. *Figure* leads to one of the chapter's stored nets,
+whose caption names them; the net that decides need not be among them. Of the papers' other nets the
 line says how many of them say what, and the list at the end which. The criteria are this book's
 own, and the chapter says them beside each number. *Full width* is a net of the papers on their
 data, or data drawn as in the paper where the claim is about no net; `--profile paper` behind a
-command runs its chapter so. *Toy* is a narrow net on scanned digits, the scale of the chapters'
-own runs: the answer where nothing larger was measured. This page is made from the stored results,
+command runs its chapter so. *Toy* is a narrow net on scanned digits, the scale of the chapters' own
+runs: the answer where nothing larger was measured. This page is made from the stored results,
 whatever the scale at which the other pages were run."""
 
 
@@ -197,12 +200,13 @@ def _trained(record: Record) -> str:
 
 
 def _number(result: Judged) -> str:
-    """The row that decided: of those that have the claim's own outcome the first, or, where all
-    hold, the nearest to its threshold.
+    """The row that decided: where all hold, the nearest to its threshold; of those that fail, the
+    farthest; of open ones the first.
     """
-    rows = [v for v in result.verdicts if v.outcome == result.outcome]
-    row = min(rows, key=lambda v: factor_of(v.margin)) if result.outcome == OUTCOMES[0] else rows[0]
-    return f"{row.quantity}: {row.value}; holds if {row.criterion}"
+    rows = [(record, v) for record, v in result.rows if v.outcome == result.outcome]
+    worst = {OUTCOMES[0]: -1, OUTCOMES[1]: 1}.get(result.outcome, 0)
+    record, row = max(rows, key=lambda of: worst and worst * factor_of(of[1].margin))
+    return f"{result.named(record, row)}: {row.value}; holds if {row.criterion}"
 
 
 def strip(store: Store) -> list[tuple[str, str, str]]:

@@ -183,11 +183,15 @@ def _seeds(records: list[Record]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, sorted(seeds)))}"
 
 
+def _claim(verdict: Verdict) -> str:
+    return verdict.claim if verdict.judges else f"beside {verdict.claim}"
+
+
 def _noted(verdict: Verdict) -> dict[str, str]:
     """A row as plain text, for readers other than a page."""
     return {
         "verdict": f"{MARKS[verdict.outcome]} {verdict.outcome.removesuffix(' at this scale')}",
-        "claim": verdict.claim,
+        "claim": _claim(verdict),
         "measured": verdict.quantity,
         "value": verdict.value,
         "criterion": verdict.criterion,
@@ -200,7 +204,7 @@ def _verdict_rows(verdicts: list[Verdict]) -> Markdown:
         pd.DataFrame(
             {
                 "verdict": f"**{MARKS[v.outcome]} {v.outcome.removesuffix(' at this scale')}**",
-                "claim": v.claim,
+                "claim": _claim(v),
                 "measured": v.quantity,
                 "value": v.value,
                 "uncertain over": ", ".join(v.over),

@@ -4,21 +4,24 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hspec.book import front
 from hspec.book.at_laptop_scale import laptop_verdicts
-from hspec.book.evidence import judged
+from hspec.book.evidence import by_claim, judged
 from hspec.book.front import findings, landing, with_results
 from hspec.book.judged import Judged
 from hspec.book.scales import REASONS, differing, where_scales_differ
 from hspec.book.scoreboard import ORIGINS, scoreboard_page, strip
 from hspec.chapters.instrument.measure import instrument
 from hspec.chapters.instrument.verdict import single_probe_distances
-from hspec.experiments import CLAIMS, Store, Verdict
-from hspec.experiments.claims import MARKS
+from hspec.chapters.outlier_ownership.verdict import verdict_ownership
+from hspec.experiments import CLAIMS, Record, Setting, Store, Verdict
+from hspec.experiments.claims import MARKS, OUTCOMES
 from hspec.experiments.training_spectrum import training_spectrum
 from hspec.figures.tables import typeset
+from hspec.keys import canonical
 from hspec.papers.outliers import both_splits
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +100,66 @@ def test_what_no_result_decides_is_said_to_be_undecided(tmp_path):
 )
 def test_a_claim_holds_where_all_its_numbers_do(outcomes, chip):
     rows = tuple(Verdict("P18-1", "a", "1", ("exact",), "more", outcome) for outcome in outcomes)
-    assert Judged(None, rows).chip == chip
+    beside = Verdict("P18-1", "a control", "1", ("exact",), "more", "fails", judges=False)
+    assert Judged(((None, rows), (None, (beside,)))).chip == chip
+
+
+def made(number, *rows, split="train", **setting):
+    """A record of a net of the papers, and rows of P18-5: outcome and margin."""
+    of = Setting(**{"dataset": "MNIST", "model": "vgg11", "width": 1.0} | setting)
+    facts = {"num_parameters": number, "num_examples": 100, "error_rate": 0.0}
+    record = Record(
+        {name: np.asarray(value) for name, value in facts.items()},
+        {"setting": canonical(of), "options": {"split": split}},
+    )
+    verdicts = [
+        Verdict("P18-5", f"row {i}", f"{split} {i}", ("exact",), "more", *row)
+        for i, row in enumerate(rows)
+    ]
+    return record, verdicts
+
+
+HOLDS, FAILS, OPEN = OUTCOMES
+
+
+@pytest.mark.parametrize(
+    ("least", "other"),
+    [
+        ([(HOLDS, ""), (FAILS, "by a factor 2")], [(HOLDS, ""), (OPEN, "")]),
+        (
+            [(HOLDS, ""), (FAILS, "by a factor 2"), (FAILS, "by a factor 2")],
+            [(HOLDS, ""), (FAILS, "by a factor 9"), (OPEN, "")],
+        ),
+        ([(FAILS, "by a factor 9"), (OPEN, "")], [(FAILS, "by a factor 9"), (HOLDS, "")]),
+        ([(HOLDS, ""), (FAILS, "by a factor 3.8")], [(HOLDS, ""), (FAILS, "by a factor 1.67")]),
+        ([(FAILS, "by more than a factor 1000")], [(FAILS, "by a factor 999")]),
+        ([(FAILS, "p = 0.001")], [(FAILS, "p = 0.01")]),
+        ([(OPEN, ""), (HOLDS, "by a factor 2")], [(OPEN, ""), (HOLDS, "by a factor 3")]),
+        ([(HOLDS, "by a factor 2")], [(HOLDS, "by a factor 3")]),
+    ],
+)
+def test_of_the_papers_nets_the_one_that_says_least_decides(least, other):
+    """Also where it is the smaller one, which was stored later or earlier."""
+    small, large = made(7, *least, model="resnet18"), made(9, *other, model="vgg11")
+    for order in ((small, large), (large, small)):
+        first, second = by_claim(order)["P18-5"]
+        assert [first.record, second.record] == [small[0], large[0]]
+
+
+def test_the_number_the_net_and_the_images_are_of_one_record(monkeypatch):
+    """Of a net with two samples, whichever was stored first."""
+    train = made(9, (HOLDS, ""), (OPEN, "near"))
+    test = made(9, (HOLDS, ""), (FAILS, "by a factor 2"), split="test")
+    narrow = made(5, (HOLDS, ""), (HOLDS, ""), width=0.5)
+    for order in ((train, test), (test, train)):
+        found = by_claim([*order, narrow])
+        net, _ = found["P18-5"]
+        assert net.net.endswith("N = 100 and N = 100 test images")
+        monkeypatch.setattr("hspec.book.scoreboard.judged", lambda store, found=found: found)
+        assert "row 1 (test images): test 1; holds if more" in scoreboard_page(STORE)
+        rows = where_scales_differ(found, STORE).split("\n")
+        told = [row for row in rows if row.startswith("| P18-5 | row")]
+        assert told == ["| P18-5 | row 1 (training images) | ? train 1 | ✓ train 1 |"]
 
 
 def test_the_papers_nets_come_first(results):
@@ -118,9 +180,18 @@ def test_a_line_leads_to_the_figure_of_its_own_net(results, page):
         assert f"<fig-{own or ORIGINS[claim].figure}>" in line
 
 
-def test_a_net_of_both_samples_is_named_by_its_training_images(results):
-    named = [result.net for result in results["P18-2"] if len(result.verdicts) > 4]
-    assert named and not any("test images" in net for net in named)
+def test_the_line_shows_the_number_of_the_record_that_it_names(results, page):
+    (line,) = [line for line in page.splitlines() if line.startswith("| **P18-2**")]
+    first = results["P18-2"][0]
+    record, images = first.record, first.net.partition("N = ")[2]
+    assert "training" in line and images.endswith("misclassified") and "test images" in images
+    assert verdict_ownership(record)[2].value.partition(";")[0] in line
+
+
+def test_a_claim_is_decided_by_what_judges_it(results, page):
+    (line,) = [line for line in page.splitlines() if line.startswith("| **GKX-1**")]
+    assert "plain Gauss weights" in line and "promise of ours" not in line
+    assert results["GKX-1"][0].chip == "✓ 2 of 2"
 
 
 def test_chips_say_at_which_scale(results):

@@ -79,6 +79,8 @@ def test_points_between_nodes_end_before_the_padding():
 
 def test_instrument_verdicts_can_fail(record):
     assert [v.outcome for v in verdict_instrument(record)][-1] == "holds"
+    judging = [v.quantity for v in verdict_instrument(record) if v.judges]
+    assert len(judging) == 2 and "plain" in judging[0] and "band" in judging[1]
     wrong = Record(record.arrays | {"double_nodes": record["double_nodes"] * 1.5}, record.meta)
     assert "fails" in [v.outcome for v in verdict_instrument(wrong)]
 

@@ -131,7 +131,7 @@ def theory_bar(record: Record) -> tuple[float, float]:
 
 
 def verdict_instrument(record: Record) -> list[Verdict]:
-    """GKX-1 by the papers' plain rule against theory; then what this package's rule promises,
+    """GKX-1 by the papers' plain rule against theory; beside it what this package's rule promises;
     and the band.
     """
     corrected, plain = single_probe_distances(record)
@@ -169,6 +169,7 @@ def verdict_instrument(record: Record) -> list[Verdict]:
             over,
             f"≤ {scale * TARGET_W1:.1e}, a promise of ours",
             *judge(float(mean), scale * TARGET_W1, interval=interval(mean, sem, probes)),
+            judges=False,
         ),
         Verdict(
             "GKX-1",
@@ -177,6 +178,7 @@ def verdict_instrument(record: Record) -> list[Verdict]:
             over,
             f"≤ {scale * TARGET_KS:.3f}, a promise of ours",
             *judge(float(ks_mean), scale * TARGET_KS, interval=interval(ks_mean, ks_sem, probes)),
+            judges=False,
         ),
         Verdict(
             "GKX-1",
