@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from hspec.chapters.hierarchy_growth.verdict import separation_table, verdict_growth
+from hspec.chapters.hierarchy_growth.verdict import (
+    findings,
+    growth_verdicts,
+    separation_table,
+    verdict_growth,
+)
 from hspec.experiments.claims import OUTCOMES
 from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
@@ -23,6 +28,18 @@ def test_verdict_of_growth(level_record, sign, outcome):
     }
     verdicts = verdict_growth(Grid((0,), sizes, epochs, {}), records)
     assert [v.outcome for v in verdicts] == [outcome] * 8
+
+
+def test_findings_are_of_the_reading_that_is_asked_for(level_record):
+    records = {
+        Cell(0, 10, epoch): level_record(0.3 * epoch, 3, scatter=0.1 * epoch) for epoch in range(4)
+    }
+    grid = Grid((0,), (10,), tuple(range(4)), {})
+    for by, name in (("trace", "by trace"), ("count", "by number")):
+        rows = growth_verdicts(grid, records, by)
+        told = findings(grid, records, by)
+        assert all(f"from $B_2$, {name}: along the epochs" in sentence for sentence in told)
+        assert [row.value in told[i // 2] for i, row in enumerate(rows)] == [True] * 4
 
 
 def test_verdict_of_an_empty_grid_is_inconclusive():

@@ -55,13 +55,13 @@ def common_floor(records: Mapping[Cell, Record | None], by: str) -> float | None
     return max((resolved_from(record) for record in present(records)), default=None)
 
 
-def findings(grid: Grid, records: Mapping[Cell, Record | None]) -> list[str]:
-    """In this run: the four trends, read by trace."""
-    rows = verdict_growth(grid, records)[:4]
+def findings(grid: Grid, records: Mapping[Cell, Record | None], by: str) -> list[str]:
+    """In this run: the four trends, in one reading."""
+    rows = growth_verdicts(grid, records, by)
     return [
         finding(
-            f"The separation of {part} from $B_2$: along the epochs {epochs.value}; along the "
-            f"sample size {sizes.value}.",
+            f"The separation of {part} from $B_2$, {READINGS[by]}: along the epochs "
+            f"{epochs.value}; along the sample size {sizes.value}.",
             epochs,
             sizes,
         )
