@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from hspec.chapters.batch_norm.verdict import verdict_outliers
-from hspec.chapters.early_training.verdict import verdict_negative_start, verdict_settling
+from hspec.chapters.early_training.verdict import (
+    PAPER_STEP,
+    findings,
+    verdict_negative_start,
+    verdict_settling,
+)
 from hspec.chapters.end_of_training.verdict import by_depth, verdict_end
 from hspec.chapters.learning_rate_drop.verdict import check_drop, verdict_drop
 from hspec.chapters.population_batch_norm.verdict import verdict_modes, verdict_population
@@ -48,6 +53,23 @@ def outcomes(rows):
 
 
 HOLDS, FAILS, OPEN = "holds", "fails", "inconclusive at this scale"
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "told"),
+    [(-1.0, -0.5, "It falls as the sample grows"), (-0.5, -1.0, "these do not show it to be")],
+)
+def test_two_samples_tell_of_themselves_alone(small, large, told):
+    films = [
+        [frame([-5.0, 1, 4], step=0), frame([bottom, 1, 4], step=PAPER_STEP)]
+        for bottom in (small, large)
+    ]
+    for film, number in zip(films, (20, 60), strict=True):
+        for one in film:
+            one.arrays["num_examples"] = np.array(number)
+    live = [frame([-5.0, 1, 4 + step], step=step) for step in (0, 1, 2)]
+    sentence = findings(live, 2, 1, films)[0]
+    assert told in sentence and "does not explain" not in sentence
 
 
 def test_large_negative_eigenvalues_that_go_away():

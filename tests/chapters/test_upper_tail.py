@@ -142,12 +142,22 @@ def test_cells_of_one_loss_and_different_shares_refute_that_fit_alone_decides():
         record.arrays["loss"] = np.array(0.5)
     told = fit_alone(records, 0.01)
     assert told.endswith("So fit alone does not decide whose the tail is.")
-    assert "$G$'s shares are 0.90 and 0.30." in told
+    assert "$G$'s shares are 0.90 (0.89 … 0.91) and 0.30 (0.29 … 0.31)." in told
     _, records = synthetic(np.full((4, 4), 0.4), 0.1)
     for record in records.values():
         record.arrays["loss"] = np.array(0.5)
     assert "nothing here speaks against fit deciding" in fit_alone(records, 0.01)
     assert "do not tell" in fit_alone({}, 0.01)
+
+
+def test_two_probes_that_student_leaves_open_decide_nothing_of_fit():
+    """Apart by six standard errors of two probes, of which the 95 % interval has 12.7."""
+    _, records = synthetic(np.array([[0.56, 0.36]]), jitter=0.02)
+    for record in records.values():
+        record.arrays["loss"] = np.array(0.5)
+    told = fit_alone(records, 0.01)
+    assert told.endswith("Their uncertainty over probes leaves open whether fit alone decides.")
+    assert "0.56 (0.31 … 0.81) and 0.36 (0.11 … 0.61)" in told
 
 
 @pytest.mark.parametrize("tail", [0.0, 1.0, -0.1, 0.02])

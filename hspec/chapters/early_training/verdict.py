@@ -162,7 +162,8 @@ def _samples(frames: Sequence[Frame]) -> str:
             "It falls as the sample grows, so that a part of what is negative is the small "
             "sample's."
             if falls
-            else "It does not fall as the sample grows: the size of the sample does not explain it."
+            else "It does not fall as the sample grows, here, over one sample of each size: these "
+            "do not show it to be the small sample's."
         )
     )
 

@@ -12,7 +12,7 @@ from hspec.experiments.grid import Cell, Grid
 from hspec.experiments.records import Record
 from hspec.experiments.trends import trend_verdicts
 from hspec.experiments.uncertainty import ONE_NET, marked
-from hspec.statistics import interval, mean_and_error, ratio_and_error
+from hspec.statistics import interval, mean_and_error, ratio_and_error, student_factor
 from hspec.words import counted
 
 # training error above which a net has not learnt its sample: no evidence for the claim or against
@@ -107,11 +107,7 @@ def fit_alone(records: Mapping[Cell, Record | None], tail: float) -> str:
     on the two of different sample sizes that differ most among those of nearly the same loss.
     """
     found = [
-        (
-            cell,
-            record.loss,
-            *tail_share(record["nodes"], record["g_parts"], record["weights"], tail),
-        )
+        (cell, record.loss, *_share_and_half(record, tail))
         for cell, record in records.items()
         if record is not None
     ]
@@ -128,15 +124,29 @@ def fit_alone(records: Mapping[Cell, Record | None], tail: float) -> str:
         )
     most = max(alike, key=lambda pair: abs(pair[0][2] - pair[1][2]))
     (one, loss, high, error), (other, near, low, slack) = sorted(most, key=lambda of: -of[2])
-    apart = high - low > 2 * np.hypot(error, slack) and odds(high) >= FACTOR * odds(low)
-    told = "fit alone does not decide" if apart else "nothing here speaks against fit deciding"
+    shares = (
+        marked("probe", share, max(share - half, 0.0), share + half)
+        for share, half in ((high, error), (low, slack))
+    )
+    if odds(high) < FACTOR * odds(low):
+        told = "So nothing here speaks against fit deciding whose the tail is."
+    elif high - low > np.hypot(error, slack):
+        told = "So fit alone does not decide whose the tail is."
+    else:
+        told = "Their uncertainty over probes leaves open whether fit alone decides."
     return (
         f"Of the cells of different columns whose losses agree within a factor {SAME_LOSS:g} the "
         f"two that differ most are {one.per_class} images a class after "
         f"{counted(one.epoch, 'epoch')} and {other.per_class} after "
         f"{counted(other.epoch, 'epoch')}: with losses of {loss:.2g} and {near:.2g}, $G$'s shares "
-        f"are {high:.2f} and {low:.2f}. So {told} whose the tail is."
+        f"are {' and '.join(shares)}. {told}"
     )
+
+
+def _share_and_half(record: Record, tail: float) -> tuple[float, float]:
+    """G's share of the tail, and half of its interval over probes; NaN for one probe."""
+    share, error = tail_share(record["nodes"], record["g_parts"], record["weights"], tail)
+    return share, float(student_factor(len(record["nodes"])) * error)
 
 
 def findings(grid: Grid, records: Mapping[Cell, Record | None], tail: float) -> list[str]:
