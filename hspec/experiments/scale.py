@@ -161,14 +161,17 @@ def over_training(records: Iterable[Record]) -> list[Record]:
 
 def sample_size(records: Iterable[Record]) -> str:
     """ "N = 130 test images": over how many images matrices were averaged; "N = 500" of training
-    ones, "N = 400 and 500 (training and test images)" of both.
+    ones, "N = 500 training and 400 test images" of both.
     """
     records = list(records)
-    splits = {record.options.get("split", "train") for record in records}
-    told = f"N = {several(record.num_examples for record in records)}"
-    if "test" not in splits:
-        return told
-    return told + (" test images" if len(splits) == 1 else " (training and test images)")
+    sizes = {
+        images: several(r.num_examples for r in records if of_test_images(r) == tested)
+        for images, tested in (("training", False), ("test", True))
+    }
+    if not sizes["test"]:
+        return f"N = {sizes['training']}"
+    told = (f"{size} {images}" for images, size in sizes.items() if size)
+    return f"N = {' and '.join(told)} images"
 
 
 def by_net(records: Iterable[Record]) -> list[list[Record]]:

@@ -134,7 +134,26 @@ def _apart(stored: list[Record], live: list[Record]) -> tuple[str, str]:
     for told in (_trained, _rate, _start):
         if (one := told(stored)) != (other := told(live)):
             return f", {one}", f", {other}"
+    theirs, ours = _choices(stored), _choices(live)
+    for name, values in theirs.items():
+        if (others := ours.get(name, values)) != values:
+            word = name.replace("_", " ")
+            return f", {word} {' and '.join(values)}", f", {word} {' and '.join(others)}"
     return ", stored", ", this run"
+
+
+def _choices(records: list[Record]) -> dict[str, list[str]]:
+    """How these nets were trained and measured, by the names of options and of fields, but for what
+    was not chosen, or is a list.
+    """
+    found: dict[str, set[str]] = {}
+    for record in records:
+        of = record.meta["setting"]
+        for name, value in (*record.options.items(), *of.items(), *of["recipe"].items()):
+            if isinstance(value, str | int | float):
+                told = f"{value:,.10g}" if isinstance(value, float) else str(value)
+                found.setdefault(name, set()).add(told)
+    return {name: sorted(values) for name, values in found.items()}
 
 
 def _trained(records: list[Record]) -> str:

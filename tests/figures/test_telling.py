@@ -108,7 +108,12 @@ def test_it_is_said_where_the_images_are_test_images():
     assert scale.short_names([over["test"]]).endswith("N = 100 test images")
     assert scale.sample_size([]) == "N = "  # of a group that counts no images
     both = scale.provenance(over.values())
-    assert "N = 100 (training and test images), seed 0" in both
+    assert "N = 100 training and 100 test images, seed 0" in both
+    sizes = [
+        record({"num_examples": n}, {"split": split})
+        for n, split in ((400, "test"), (500, "train"), (300, "train"))
+    ]
+    assert scale.sample_size(sizes) == "N = 300 and 500 training and 400 test images"
     assert "N = 100 test images**" in tables.what_was_measured([over["test"]])
 
 
@@ -213,9 +218,10 @@ def test_nets_of_one_name_are_told_apart_by_what_differs():
     def sentences(one):
         return [f"It is {one.num_examples}."]
 
-    def of(epochs, rate, seed, key):
-        recipe = Recipe(epochs=epochs, learning_rate=rate)
-        one = record(model="vgg11", width=0.125, recipe=recipe, init_seed=seed)
+    def of(epochs, rate, seed, key, num_steps=4, data_seed=0, momentum=0.9):
+        recipe = Recipe(epochs=epochs, learning_rate=rate, momentum=momentum)
+        of = {"recipe": recipe, "init_seed": seed, "data_seed": data_seed}
+        one = record(options={"num_steps": num_steps}, model="vgg11", width=0.125, **of)
         one.meta["key"] = key
         return one
 
@@ -224,6 +230,9 @@ def test_nets_of_one_name_are_told_apart_by_what_differs():
         (of(2, 0.1, 0, "b"), "20 epochs", "2 epochs"),
         (of(20, 0.05, 0, "b"), "rate 0.1", "rate 0.05"),
         (of(20, 0.1, 3, "b"), "seed 0", "seed 3"),
+        (of(20, 0.1, 0, "b", num_steps=8), "num steps 4", "num steps 8"),
+        (of(20, 0.1, 0, "b", data_seed=1), "data seed 0", "data seed 1"),
+        (of(20, 0.1, 0, "b", momentum=0.5), "momentum 0.9", "momentum 0.5"),
         (of(20, 0.1, 0, "b"), "this run", "stored"),
     ):
         told = best_first(sentences, (live,), (stored,))
