@@ -62,7 +62,7 @@ def where_scales_differ(results: Mapping[str, list[Judged]], store: Store) -> st
 
 
 def differing(found: Sequence[Judged]) -> tuple[Judged, Judged] | None:
-    """The largest net of the papers and the largest other one, where their answers differ."""
+    """The papers' net that decides and the largest other one, where their answers differ."""
     papers = next((result for result in found if result.of_the_papers), None)
     narrower = next((result for result in found if not result.of_the_papers), None)
     if papers is None or narrower is None or papers.outcome == narrower.outcome:
