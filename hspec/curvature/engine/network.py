@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hspec.curvature.contents import COMPLEX, is_finite, parts
 from hspec.curvature.engine import gathered
 from hspec.curvature.engine.copying import Detaching, private_copy, unwrapped
+from hspec.curvature.engine.kept import Snapshot
 from hspec.linalg.checkpoint import checksum
 
 
@@ -52,6 +53,7 @@ class Network:
         self._lay_out(named)
         for q in self.parameters:
             q.requires_grad_(True)
+        self.given: Snapshot | None = Snapshot(self.module)  # until caches have been looked for
         self.recurrent = any(isinstance(part, nn.RNNBase) for part in self.module.modules())
 
     def __deepcopy__(self, memo: dict) -> "Network":
