@@ -29,6 +29,7 @@ from hspec.curvature.engine.kept import (
     LISTS,
     Changes,
     Place,
+    Seen,
     Snapshot,
     found,
     is_number,
@@ -108,8 +109,8 @@ def find_caches(objective: Objective) -> tuple[Reset, ...]:
     filled = given.changes(module)
     search = _Search(objective, _samples(objective))
     places = search.in_use(filled)
-    before = Snapshot(module)
     for place in places:
+        before = Snapshot(module, place.path[0])
         kept = _values(real_numbers(place.get(module)))
         for reset in _resets(module, place, filled):
             made = search.made_anew(place, reset, kept)
@@ -221,14 +222,16 @@ class _Search:
     def _made(self, place: Place, reset: Reset, which: int) -> list[Tensor] | None:
         module = self.objective.network.module
         reset.empty(module)
+        left = Seen.of(place.get(module))
         try:
             self.evaluated(which)
         except Exception as error:  # it was no cache: the module cannot do without
             raise_if_out_of_memory(error)
             return None
-        made = real_numbers(place.get(module))
-        place.put(module, _detached(place.get(module)))
-        return made or None
+        if left.is_still(now := place.get(module)):
+            return None
+        place.put(module, _detached(now))
+        return real_numbers(now) or None
 
     def refuse_made_by_mode(self, place: Place) -> None:
         """Raise ValueError where train() or eval() computes what is there from parameters that

@@ -108,10 +108,13 @@ def found(module: nn.Module, path: tuple) -> object | None:
     return holder
 
 
-def holders(module: nn.Module) -> Iterator[tuple[tuple, object]]:
-    """(path, holder) of all, but for layers that normalise by statistics, which are known."""
+def holders(module: nn.Module, only: str | None = None) -> Iterator[tuple[tuple, object]]:
+    """(path, holder) of all, or of one part's own, but for layers that normalise by statistics,
+    which are known.
+    """
     seen: set[int] = set()
-    for name, part in module.named_modules():
+    named = module.named_modules() if only is None else [(only, module.get_submodule(only))]
+    for name, part in named:
         waiting = [] if isinstance(part, _NormBase) else [((name,), part)]
         while waiting:
             path, holder = waiting.pop()
@@ -147,7 +150,7 @@ def is_number(t: Tensor) -> bool:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """What was at a place: the object, PyTorch's count of writes, the numbers of its tensors."""
 
     value: object
@@ -155,10 +158,12 @@ class _Seen:
     content: object
 
     @classmethod
-    def of(cls, value: object) -> _Seen:
+    def of(cls, value: object) -> Seen:
+        """What is there now."""
         return cls(value, _writes(value), _apart(value, _numbers))
 
     def is_still(self, now: object) -> bool:
+        """Whether this is there now, with the same numbers."""
         if is_holder(self.value) and is_holder(now):
             return True  # their items are looked at themselves
         if isinstance(now, PLAIN) and type(now) is type(self.value):
@@ -185,12 +190,12 @@ def _numbers(t: Tensor) -> Tensor:
 
 
 class Snapshot:
-    """What all holders of a module hold now."""
+    """What all holders of a module, or of one part of it, hold now."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, only: str | None = None) -> None:
         self._held = {
-            path: {key: _Seen.of(value) for key, value in items(holder).items()}
-            for path, holder in holders(module)
+            path: {key: Seen.of(value) for key, value in items(holder).items()}
+            for path, holder in holders(module, only)
         }
 
     def changes(self, module: nn.Module) -> Changes:
