@@ -16,6 +16,7 @@ from hspec.curvature.engine.copying import refuse_computed_tensors_in_use
 from hspec.curvature.engine.memory import is_out_of_memory
 from hspec.curvature.engine.precision import numerics
 from hspec.curvature.loss import CustomLoss, Terms
+from hspec.curvature.loss.means import Means
 from hspec.curvature.survey import Survey
 from hspec.distributed import Alone
 
@@ -48,10 +49,10 @@ def repeated_pass(objective: Objective, precision: str, ranks: Alone) -> Survey:
 
 
 def _pass(objective: Objective, ranks: Alone) -> Survey:
-    survey = Survey()
+    survey, means = Survey(), _means(objective, ranks)
     for batch in objective.data:
         lent = objective.data.lent(batch)
-        survey.add(batch, *_evaluated(objective, lent, ranks))
+        survey.add(batch, *_evaluated(objective, lent, ranks, means))
         objective.data.look_for_writes(batch, lent)
         if batch.index == 0 and not objective.data.ends:
             objective.data.caches = find_caches(objective)
@@ -60,7 +61,18 @@ def _pass(objective: Objective, ranks: Alone) -> Survey:
     return survey.finished()
 
 
-def _evaluated(objective: Objective, batch: Batch, ranks: Alone) -> tuple[int, Tensor, Terms]:
+def _means(objective: Objective, ranks: Alone) -> Means | None:
+    """Of a loss that gives the means of several batches, in the first pass."""
+    several = objective.data.num_read > 1 or ranks.size > 1
+    loss = objective.loss
+    if several and not objective.data.ends and isinstance(loss, CustomLoss):
+        return Means(loss.function) if loss.reduction == "mean" else None
+    return None
+
+
+def _evaluated(
+    objective: Objective, batch: Batch, ranks: Alone, means: Means | None
+) -> tuple[int, Tensor, Terms]:
     """(examples, f, the loss's terms) of a batch, checked."""
     try:
         outputs, targets = _outputs_of(objective, batch)
@@ -71,9 +83,8 @@ def _evaluated(objective: Objective, batch: Batch, ranks: Alone) -> tuple[int, T
         raise refusals.failed(batch.where, batch.content, error) from error
     with ranks.step(), objective.data.without_graph():
         refusals.check_outputs(batch.where, outputs)
-        several = objective.data.num_read > 1 or ranks.size > 1
-        if several and not objective.data.ends and isinstance(objective.loss, CustomLoss):
-            objective.loss.refuse_uneven_means(outputs, targets, batch.where)
+        if means is not None:
+            means.add(outputs, targets, batch.where)
         f, terms = objective.loss.at(outputs, targets, batch.where)
     return len(outputs) if outputs.dim() else 1, f.detach(), terms
 

@@ -264,6 +264,13 @@ class Risk:
         return self._totals.num_labels == self.num_examples
 
     @property
+    def is_convex(self) -> bool:
+        """Whether G has no negative eigenvalue by construction: each loss is convex in the outputs,
+        with its weights and targets.
+        """
+        return self._totals.convex
+
+    @property
     def num_ignored(self) -> int:
         """Examples whose one label the loss ignores, on all ranks."""
         known = self._totals.num_labels is not None and self.num_rows == self.num_examples

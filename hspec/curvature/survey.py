@@ -14,8 +14,8 @@ from hspec.curvature.loss import Terms
 
 @dataclass(frozen=True)
 class Totals:
-    """Of the whole sample: N, W, the sum of losses, C, and, where examples have labels,
-    how many and how many wrong.
+    """Of the whole sample: N, W, the sum of losses, C, where examples have labels how many and how
+    many wrong, and whether the loss is convex.
     """
 
     num_examples: int
@@ -25,6 +25,7 @@ class Totals:
     width: int | None  # None where there were no batches
     num_labels: int | None  # that are not ignored
     errors: int | None
+    convex: bool  # the loss in the outputs, with all targets
 
     @classmethod
     def together(cls, parts: list["Totals"]) -> "Totals":
@@ -53,6 +54,7 @@ class Totals:
             width=width,
             num_labels=sum(part.num_labels for part in parts.values()) if known else None,
             errors=sum(part.errors for part in parts.values()) if known else None,
+            convex=all(part.convex for part in parts.values()),
         )
 
 
@@ -62,7 +64,7 @@ class Survey:
     def __init__(self) -> None:
         self.num_examples, self.weight, self.total, self.width = 0, 0.0, 0.0, None
         self.ends, self.sketches, self.all_labels = [], [], []
-        self.num_labels, self.wrong = 0, 0
+        self.num_labels, self.wrong, self.convex = 0, 0, True
 
     def add(self, batch: Batch, num_examples: int, f: Tensor, terms: Terms) -> None:
         if self.width not in (None, f.shape[1]):
@@ -76,6 +78,7 @@ class Survey:
         self.num_examples += num_examples
         self.weight += terms.weight
         self.total += float(terms.value())
+        self.convex = self.convex and terms.convex
         self.ends.append((self.ends[-1] if self.ends else 0) + len(f))
         self.sketches.append(sketched(f))
         if terms.labels is not None:
@@ -97,9 +100,8 @@ class Survey:
         """In numbers that can be added to those of other ranks."""
         known = self.labels is not None
         labelled = (self.num_labels, self.wrong) if known else (None, None)
-        return Totals(
-            self.num_examples, len(self.sketch), self.weight, self.total, self.width, *labelled
-        )
+        summands = (self.num_examples, len(self.sketch), self.weight, self.total)
+        return Totals(*summands, self.width, *labelled, self.convex)
 
     def has_the_loss_of(self, other: "Survey") -> bool:
         """Whether another pass has found the same sum of losses, to the root of rounding."""

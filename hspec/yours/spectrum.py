@@ -163,7 +163,7 @@ def _measured(
         products,
         watch.seconds,
         is_exact=dense,
-        is_semidefinite=name == "G" and A.risk.loss_function.convex,
+        is_semidefinite=name == "G" and A.risk.is_convex,
     )
 
 

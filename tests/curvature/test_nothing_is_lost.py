@@ -20,9 +20,11 @@ from hspec.curvature import (
     class_means,
     empirical_fisher,
     exact_gauss_newton_spectrum,
+    gauss_newton,
     hessian,
 )
 from hspec.curvature.fingerprint import fingerprint
+from hspec.yours.spectrum import spectrum_of
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(9, 4, generator=GENERATOR, dtype=torch.float64)
@@ -345,6 +347,94 @@ def test_means_over_positions_that_targets_have_in_one_row(rel):
     assert rel(hessian(risk).to_dense(), dense(net, lambda f, _: loss(f(x), y))) < 1e-12
 
 
+WEIGHTS = torch.tensor([1.0, 5.0, 0.2]).double()
+
+
+def weighted_mean(f, y):
+    return F.cross_entropy(f, y, weight=WEIGHTS)
+
+
+SORTED = [(X[c == Y], Y[c == Y]) for c in range(3)]
+ONE_BY_ONE = [(X[i : i + 1], Y[i : i + 1]) for i in range(9)]
+
+
+@pytest.mark.parametrize("batches", [SORTED, ONE_BY_ONE])
+def test_means_of_batches_with_weights_that_only_other_batches_show(batches, rel):
+    net = mlp()
+    with pytest.raises(ValueError, match=r"batch 1: the mean of the batch and the one before it"):
+        Risk.from_module(net, batches, loss=weighted_mean, reduction="mean")
+    expected = dense(net, lambda f, _: weighted_mean(f(X), Y))
+    right = Risk.from_module(net, batches, loss=nn.CrossEntropyLoss(WEIGHTS))
+    assert rel(hessian(right).to_dense(), expected) < 1e-12
+    even = Risk.from_module(net, batches, loss=F.cross_entropy, reduction="mean")
+    assert rel(hessian(even).to_dense(), dense(net, cross_entropy)) < 1e-12
+
+
+@pytest.mark.parametrize("size", [2, 1])
+def test_means_over_the_labels_of_padded_lines(size, rel):
+    """Lines sorted by length, (B, T, C) for (B, T), those of a batch of one length."""
+    net, x = mlp(), torch.randn(4, 5, 4, generator=GENERATOR, dtype=torch.float64)
+    y = torch.arange(20).view(4, 5) % 3
+    y[:2, 2:] = -100
+
+    def loss(f, y):
+        return F.cross_entropy(f.flatten(0, 1), y.flatten())
+
+    batches = list(zip(x.split(size), y.split(size), strict=True))
+    with pytest.raises(ValueError, match=r"of the batch and the one before it .* are ignored"):
+        Risk.from_module(net, batches, loss=loss, reduction="mean")
+    right = Risk.from_module(net, batches)
+    assert rel(hessian(right).to_dense(), dense(net, lambda f, _: loss(f(x), y))) < 1e-12
+
+
+def test_means_with_targets_that_are_no_examples_own(rel):
+    """Weights of the outputs beside the labels, as many as there are, in every batch."""
+    net = mlp()
+
+    def forward(module, batch):
+        return module(batch[0]), {"y": batch[1], "of outputs": WEIGHTS}
+
+    def loss(f, targets):
+        return F.cross_entropy(f * targets["of outputs"], targets["y"])
+
+    options = {"loss": loss, "reduction": "mean", "forward": forward}
+    for batches in (ONE_BY_ONE, UNEVEN):
+        found = hessian(Risk.from_module(net, batches, **options)).to_dense()
+        expected = dense(net, lambda f, _: F.cross_entropy(f(X) * WEIGHTS, Y))
+        assert rel(found, expected) < 1e-12
+
+
+def test_a_share_of_a_mean_is_seen_that_single_precision_would_hide():
+    y = torch.arange(2000) % 3
+    y[1990] = -100
+    x = torch.randn(2000, 4, generator=GENERATOR, dtype=torch.float64)
+    batches = [(x[:1000], y[:1000]), (x[1000:], y[1000:])]
+    with pytest.raises(ValueError, match="batch 1: the mean of the batch"):
+        Risk.from_module(mlp(), batches, loss=lambda f, y: F.cross_entropy(f, y), reduction="mean")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_losses_that_are_not_reduced_are_averaged_over_all_of_them(smoothing, rel):
+    """As loss(outputs, targets).mean(), of the module and of the function."""
+    net, loss = (
+        mlp(),
+        nn.CrossEntropyLoss(WEIGHTS, ignore_index=0, reduction="none", label_smoothing=smoothing),
+    )
+    expected = dense(net, lambda f, _: loss(f(X), Y).mean())
+    for given in (loss, lambda f, y: loss(f, y)):
+        risk = Risk.from_module(net, UNEVEN, loss=given)
+        assert risk.loss() == pytest.approx(float(loss(net(X), Y).mean().detach()), rel=1e-13)
+        assert rel(hessian(risk).to_dense(), expected) < 1e-12
+    likelihood = nn.NLLLoss(WEIGHTS, ignore_index=0, reduction="none")
+    normal = nn.Sequential(mlp(), nn.LogSoftmax(1))
+    expected = dense(normal, lambda f, _: likelihood(f(X), Y).mean())
+    found = hessian(Risk.from_module(normal, UNEVEN, loss=likelihood)).to_dense()
+    assert rel(found, expected) < 1e-12
+    own = Risk.from_module(net, UNEVEN, loss=loss, reduction="mean")  # PyTorch's "mean" of it
+    loss.reduction = "mean"
+    assert own.loss() == pytest.approx(float(loss(net(X), Y).detach()), rel=1e-13)
+
+
 class Centred(nn.Module):
     """A loss that remembers what it saw."""
 
@@ -370,6 +460,42 @@ class Centred(nn.Module):
 def test_a_loss_that_changes_from_call_to_call(options):
     with pytest.raises(ValueError, match=r"the same outputs, but .* as the sum of losses"):
         Risk.from_module(mlp(), UNEVEN, **options)
+
+
+SOFT = torch.randn(9, 3, generator=GENERATOR, dtype=torch.float64)
+ONES = torch.ones(3, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "is_convex"),
+    [
+        (nn.CrossEntropyLoss(), Y, True),
+        (nn.CrossEntropyLoss(WEIGHTS), Y, True),
+        (nn.CrossEntropyLoss(-WEIGHTS, reduction="sum"), Y, False),
+        (nn.CrossEntropyLoss(), SOFT.softmax(1), True),
+        (nn.CrossEntropyLoss(), SOFT, False),
+        (nn.MSELoss(), SOFT, True),
+        (nn.BCEWithLogitsLoss(), SOFT.sigmoid(), True),
+        (nn.BCEWithLogitsLoss(), 3 * SOFT, True),  # the second derivative knows no targets
+        (nn.BCEWithLogitsLoss(pos_weight=4 * ONES), 3 * SOFT, False),
+        (nn.BCEWithLogitsLoss(pos_weight=-ONES), SOFT.sigmoid(), False),
+        (nn.BCEWithLogitsLoss(-ONES), SOFT.sigmoid(), False),
+        (lambda f, y: F.mse_loss(f, y, reduction="none"), SOFT, False),  # not known
+    ],
+)
+def test_gauss_newton_is_semidefinite_only_where_the_loss_is_convex(loss, targets, is_convex):
+    batches = [(X[:5], targets[:5]), (X[5:], targets[5:])]
+    risk = Risk.from_module(mlp(), batches, loss=loss)
+    assert risk.is_convex is is_convex
+    least = float(torch.linalg.eigvalsh(gauss_newton(risk).to_dense())[0])
+    if isinstance(loss, nn.Module):
+        assert (least > -1e-12) is is_convex
+    one = spectrum_of(risk, matrices="G", top=2)["G"]
+    assert one.is_semidefinite is is_convex
+    if is_convex:
+        assert one.negative_share == (0.0, 0.0, 0.0)
+    elif least < -1e-3:
+        assert one.negative_share[0] > 0
 
 
 def consistent(module, batch):

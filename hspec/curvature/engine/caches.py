@@ -115,7 +115,7 @@ def find_caches(objective: Objective) -> tuple[Reset, ...]:
         for reset in _resets(module, place, filled):
             made = search.made_anew(place, reset, kept)
             if made is None:
-                before.changes(module).empty(module)
+                before.restore(module)
                 continue
             if not _agree(kept, made):
                 raise ValueError(

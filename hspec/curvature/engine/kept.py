@@ -214,6 +214,16 @@ class Snapshot:
                 keys[path], values[path] = frozenset(before), off
         return Changes(keys, values)
 
+    def restore(self, module: nn.Module) -> None:
+        """Put back all of it: the very tensors, but for those that were written into."""
+        changes = self.changes(module)
+        changes.empty(module)
+        for path, values in changes.values.items():
+            for key in values:
+                seen = self._held[path][key]
+                if _writes(seen.value) == seen.writes:
+                    put(found(module, path), key, seen.value)
+
 
 @dataclass(frozen=True)
 class Changes:

@@ -36,10 +36,13 @@ def as_loss(loss: nn.Module | Callable | Loss | None, reduction: str | None = No
         return CrossEntropy(mean=mean)
     if isinstance(loss, Loss):
         return loss
+    of_losses = reduction is None and getattr(loss, "reduction", None) == "none"
     if _is_a(nn.CrossEntropyLoss, loss):
-        return CrossEntropy(loss.weight, loss.ignore_index, loss.label_smoothing, mean)
+        smoothing = loss.label_smoothing
+        return CrossEntropy(loss.weight, loss.ignore_index, smoothing, mean, of_losses)
     if _is_a(nn.NLLLoss, loss):
-        return NegativeLogLikelihood(CrossEntropy(loss.weight, loss.ignore_index, 0.0, mean))
+        of_logits = CrossEntropy(loss.weight, loss.ignore_index, 0.0, mean, of_losses)
+        return NegativeLogLikelihood(of_logits)
     if _is_a(nn.MSELoss, loss):
         return SquaredError(mean)
     if _is_a(nn.BCEWithLogitsLoss, loss):

@@ -27,6 +27,11 @@ class Terms(ABC):
     labels: Tensor | None = None
     blocks: bool = True  # whether `middle` may be given a block of vectors under vmap
 
+    @property
+    @abstractmethod
+    def convex(self) -> bool:
+        """Whether M, and so G, has no negative eigenvalue, with these weights and targets."""
+
     @abstractmethod
     def value(self) -> Tensor:
         """Σ ℓ, float64, without a graph."""
@@ -62,7 +67,6 @@ class Loss(ABC):
 
     name: str
     plain = False  # the mean cross-entropy over examples with one class index each, the papers' own
-    convex = True  # in the outputs, so that M and G have no negative eigenvalue
     needs_graph = False  # whether it may have to differentiate the net
 
     @abstractmethod

@@ -13,8 +13,8 @@ from hspec.curvature.softmax import Softmax
 
 @dataclass(frozen=True)
 class CrossEntropyTerms(Terms):
-    """ℓ = −Σ_c q_c log p_c, for any weights q ≥ 0 of the classes; with s = Σ_c q_c: z = s p − q, M
-    = s (diag p − p pᵀ).
+    """ℓ = −Σ_c q_c log p_c, for any weights q of the classes; with s = Σ_c q_c: z = s p − q, M
+    = s (diag p − p pᵀ), which is semidefinite where s ≥ 0.
 
     Either hard labels with a weight s each (q = s e_y), or q itself. An ignored label is −1, and
     its s zero.
@@ -26,6 +26,10 @@ class CrossEntropyTerms(Terms):
     labels: Tensor | None = None
     scale: Tensor | None = None  # s (m, 1); None for 1 everywhere
     q: Tensor | None = None
+
+    @property
+    def convex(self) -> bool:
+        return self.scale is None or bool((self.scale >= 0).all())
 
     def value(self) -> Tensor:
         surprise = Softmax.of(self.f.double()).surprise()
@@ -56,13 +60,15 @@ class CrossEntropy(Loss):
 
     Logits (n, C), (n, C, …) as PyTorch has them, or (n, …, C) as language models do; targets of the
     same shape without C, or with it for distributions. The mean's denominator is PyTorch's own: the
-    weights w_y of the targets that are not ignored; the number of positions for distributions.
+    weights w_y of the targets that are not ignored; the number of positions for distributions, and
+    of reduction="none".
     """
 
     class_weights: Tensor | None = None
     ignore_index: int = -100
     label_smoothing: float = 0.0
     mean: bool = True
+    of_losses: bool = False  # the mean of reduction="none": over positions, whatever their weights
     name = "cross-entropy"
 
     @property
@@ -112,7 +118,7 @@ class CrossEntropy(Loss):
         w, own_class = self._weights(f), labels.where(counted, 0)
         labels = labels.where(counted, -1)
         own = w[own_class].where(counted, 0)
-        weight = float(own.double().sum()) if self.mean else 0.0
+        weight = float(len(own) if self.of_losses else own.double().sum()) if self.mean else 0.0
         if not self.label_smoothing:
             return CrossEntropyTerms(f, softmax, weight, labels, own[:, None])
         q = (self.label_smoothing / num_classes) * w * counted[:, None]

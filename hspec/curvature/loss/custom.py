@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hspec.curvature.contents import mapped, tensors
 from hspec.curvature.engine.leaves import leaves
 from hspec.curvature.loss.base import Loss, Terms
 
@@ -17,6 +16,7 @@ class _CallableTerms(Terms):
     """By autograd: the derivatives of a function of the outputs."""
 
     blocks = False
+    convex = False  # for all that is known
 
     def __init__(self, losses: Callable[[Tensor], tuple[Tensor, float]], f: Tensor) -> None:
         with torch.enable_grad():
@@ -65,7 +65,6 @@ class CustomLoss(Loss):
     function: Callable
     reduction: str | None
     name = "custom loss"
-    convex = False  # for all that is known
     needs_graph = True
 
     def at(self, outputs: Tensor, targets: object, where: str) -> tuple[Tensor, Terms]:
@@ -86,57 +85,6 @@ class CustomLoss(Loss):
             if terms is None or _differ(total, terms.total) or _shares_leaves(terms, outputs):
                 return f, WholeTerms(total, weight)
         return f, terms
-
-    def refuse_uneven_means(self, outputs: Tensor, targets: object, where: str) -> None:
-        """Raise ValueError where the function gives the mean of a batch, and that of a larger batch
-        would not be the mean of its parts.
-        """
-        if self.reduction != "mean":
-            return
-        remedy = (
-            "Give one loss an example (reduction='none' of PyTorch's own), one batch, or "
-            'reduction="sum" and a function that gives sums, of which matrices can be divided by '
-            "what you count"
-        )
-        if not outputs.dim():
-            raise ValueError(
-                f"{where}: the output is one number, the mean of nobody knows how many examples, "
-                f"so that several batches have no mean. {remedy}"
-            )
-        if not (n := len(outputs)):
-            return
-        found = [t for t in tensors(targets) if t.dim()]
-        rows = {len(t) // n for t in found if len(t) % n == 0}  # of targets, an example
-        unknown = ValueError(
-            f"{where}: outputs {tuple(outputs.shape)} have {n} rows, the targets' first dimension "
-            "is of other things, so that it is not known how many examples the batch's mean is "
-            f"of. Put the examples first in both. {remedy}"
-        )
-        if found and not rows:
-            raise unknown
-        half = n // 2
-
-        def part(first: int, last: int) -> Tensor:
-            def cut(t: Tensor) -> Tensor:
-                of = len(t) // n if t.dim() and len(t) % n == 0 else 0
-                return t[first * of : last * of] if of else t
-
-            return self.function(outputs[first:last], mapped(targets, cut)).detach().double()
-
-        try:
-            whole = part(0, n)
-            halves = (half * part(0, half) + (n - half) * part(half, n)) / n
-        except Exception:  # it takes no fewer, or gives no tensor, which is said elsewhere
-            if found and 1 not in rows:
-                raise unknown from None
-            return
-        if half and not whole.dim() and not torch.allclose(halves, whole, rtol=1e-3, atol=1e-6):
-            raise ValueError(
-                f"{where}: the mean of the batch is {float(whole):.6g}, that of its two halves "
-                f"{float(halves):.6g}: examples have weights, are ignored, or are compared with "
-                "one another, so that means of batches do not make the mean of the sample. "
-                f"PyTorch's own nn.CrossEntropyLoss knows its weights; for others: {remedy}"
-            )
 
     def _total(self, value, n: int, where: str) -> tuple[Tensor, float]:
         """(Σ ℓ, its share of W)."""

@@ -19,6 +19,10 @@ class _EntrywiseTerms(Terms):
     second: Tensor
     weight: float
 
+    @property
+    def convex(self) -> bool:
+        return bool((self.second >= 0).all())
+
     def value(self) -> Tensor:
         return self.losses.double().sum()
 
