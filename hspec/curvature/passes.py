@@ -49,10 +49,10 @@ def repeated_pass(objective: Objective, precision: str, ranks: Alone) -> Survey:
 
 
 def _pass(objective: Objective, ranks: Alone) -> Survey:
-    survey, means = Survey(), _means(objective, ranks)
+    survey = Survey(_means(objective, ranks))
     for batch in objective.data:
         lent = objective.data.lent(batch)
-        survey.add(batch, *_evaluated(objective, lent, ranks, means))
+        survey.add(batch, *_evaluated(objective, lent, ranks, survey.means))
         objective.data.look_for_writes(batch, lent)
         if batch.index == 0 and not objective.data.ends:
             objective.data.caches = find_caches(objective)

@@ -302,6 +302,10 @@ class Risk:
         with self.ranks.agreed():
             survey = repeated_pass(objective, self.precision, self.ranks)
         totals = Totals.together(self.ranks.gather(survey.totals()))
+        if survey.means is not None:
+            examples = self.ranks.gather(survey.means.example)
+            with self.ranks.agreed():
+                survey.means.refuse_between_ranks(examples)
         if not totals.weight and getattr(self.loss_function, "mean", None) is True:
             raise ValueError("every target is ignored: the sample is empty")
         self._totals, self.num_terms = totals, totals.weight or 1.0

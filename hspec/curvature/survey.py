@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hspec.curvature.data import Batch, same, sketched
 from hspec.curvature.loss import Terms
+from hspec.curvature.loss.means import Means
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Totals:
 class Survey:
     """What one pass over the sample finds."""
 
-    def __init__(self) -> None:
+    def __init__(self, means: Means | None = None) -> None:
+        self.means = means  # of a loss that gives those of several batches
         self.num_examples, self.weight, self.total, self.width = 0, 0.0, 0.0, None
         self.ends, self.sketches, self.all_labels = [], [], []
         self.num_labels, self.wrong, self.convex = 0, 0, True

@@ -173,6 +173,7 @@ def test_what_one_rank_finds_wrong_is_raised_on_all(both, wrong, kind, text):
         ("vectors", "the ranks ask for different products"),
         ("padded", "DistributedSampler makes 25 of 24 examples"),
         ("nothing", "there are no batches: the sample is empty"),
+        ("means", "ranks 0 and 1: the mean of their first examples together is"),
     ],
 )
 def test_ranks_that_do_not_fit_together_are_refused(both, wrong, text):

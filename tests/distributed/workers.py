@@ -348,8 +348,19 @@ def refusals() -> dict:
         sampler = DistributedSampler(TensorDataset(torch.cat([x for x, _ in batches()])), 5, rank)
         risk(data=DataLoader(sampler.dataset, sampler=sampler))
 
+    def sorted_by_class():
+        x, y = (torch.cat(content) for content in zip(*batches(), strict=True))
+        of_rank = (y == 0) == bad
+        weights = torch.tensor([1.0, 5.0, 5.0], dtype=torch.float64)
+        risk(
+            data=[(x[of_rank], y[of_rank])],
+            loss=lambda f, y: nn.functional.cross_entropy(f, y, weight=weights),
+            reduction="mean",
+        )
+
     return {
         "label": told(label_out_of_range),
+        "means": told(sorted_by_class),
         "nan": told(nan_in_data),
         "data lost": told(data_lost),
         "cut graph": told(cut_graph),

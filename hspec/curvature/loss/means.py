@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -49,6 +50,11 @@ class Rows:
 
         return Rows(self.outputs[first:last], mapped(self.targets, cut))
 
+    def to(self, device: torch.device) -> Rows:
+        """The same elsewhere."""
+        targets = mapped(self.targets, lambda t: t.detach().to(device))
+        return Rows(self.outputs.detach().to(device), targets)
+
     def with_others(self, others: Rows, most: float) -> Rows:
         """These and others after them; targets of more than `most` rows an example are no
         examples' own, and are taken as they are.
@@ -73,6 +79,7 @@ class Means:
     def __init__(self, function: Callable) -> None:
         self.function = function
         self.before: Rows | None = None
+        self.example: Rows | None = None  # the first one, for other ranks
 
     def add(self, outputs: Tensor, targets: object, where: str) -> None:
         """Raise ValueError where the mean of a larger batch would not be that of its parts."""
@@ -85,9 +92,23 @@ class Means:
             return
         rows = Rows(outputs, targets)
         self._of_halves(rows, where)
-        if self.before is not None:
-            self._of_both(self.before, rows, where)
+        if self.before is None:
+            self.example = rows.part(0, 1).to(torch.device("cpu"))
+        else:
+            self._of_both(self.before, rows, where, "the batch and the one before it")
         self.before = rows
+
+    def refuse_between_ranks(self, examples: list[Rows | None]) -> None:
+        """Raise ValueError likewise for the first examples of two ranks' shares, where they have
+        any.
+        """
+        if self.before is None:
+            return
+        device = self.before.outputs.device
+        found = [(rank, rows.to(device)) for rank, rows in enumerate(examples) if rows is not None]
+        for (first, one), (second, other) in pairwise(found):
+            where = f"ranks {first} and {second}"
+            self._of_both(one, other, where, "their first examples together")
 
     def _of_halves(self, rows: Rows, where: str) -> None:
         n, of_targets = len(rows), rows.of_targets
@@ -110,7 +131,7 @@ class Means:
             halves = (half * first + (n - half) * last) / n
             _refuse(where, "the mean of the batch", whole, "its two halves", halves)
 
-    def _of_both(self, before: Rows, rows: Rows, where: str) -> None:
+    def _of_both(self, before: Rows, rows: Rows, where: str, pair: str) -> None:
         for most in (math.inf, 1):
             try:
                 whole = self._mean(before.with_others(rows, most))
@@ -119,8 +140,7 @@ class Means:
                 continue
             n = len(before) + len(rows)
             means = (len(before) * parts[0] + len(rows) * parts[1]) / n
-            name = "the mean of the batch and the one before it"
-            return _refuse(where, name, whole, "the two", means)
+            return _refuse(where, f"the mean of {pair}", whole, "the two", means)
 
     def _mean(self, rows: Rows) -> Tensor:
         return self.function(rows.outputs, rows.targets).detach()
