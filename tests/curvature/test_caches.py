@@ -286,3 +286,24 @@ def test_what_eval_has_merged_is_refused_and_the_remedies_are_right(rel):
     frozen = Merged().eval()
     frozen.w.requires_grad_(False)
     assert Risk.from_module(frozen, BATCHES).num_parameters == 43
+
+
+class Serving(Net):
+    """Has no training mode, and a constant."""
+
+    def prepare(self):
+        self.register_buffer("scale", torch.full((4, 4), 2.0))
+
+    def train(self, mode=True):
+        if mode:
+            raise RuntimeError("this net is for inference only")
+        return super().train(mode)
+
+    def matrix(self, x):
+        return self.scale * self.made()
+
+
+def test_a_net_that_has_no_other_mode(rel):
+    net = Serving().eval()
+    expected = dense(net, lambda f, _: F.cross_entropy(f(X), Y))
+    assert rel(hessian(Risk.from_module(net, BATCHES)).to_dense(), expected) < 1e-12

@@ -11,6 +11,7 @@ examples, as a function of its parameters. That is done before every evaluation 
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from hspec.curvature.data import Batch
 from hspec.curvature.engine import differences
 from hspec.curvature.engine.attempt import NEARBY, raise_if_out_of_memory
 from hspec.curvature.engine.batch_graph import Objective
+from hspec.curvature.engine.elsewhere import COPY_BYTES
 from hspec.curvature.engine.kept import (
     LISTS,
     Changes,
@@ -39,6 +41,7 @@ from hspec.curvature.engine.kept import (
     real_numbers,
     remove,
 )
+from hspec.curvature.engine.memory import free_memory
 from hspec.curvature.engine.network import Network
 
 AGREES = 1e-4  # of the largest entry: a cache made twice
@@ -102,7 +105,7 @@ def find_caches(objective: Objective) -> tuple[Reset, ...]:
 
     Raises ValueError for one that is out of date, and for one that only train() or eval() fills.
     """
-    network, resets = objective.network, []
+    network, resets, constants = objective.network, [], []
     module, given, network.given = network.module, network.given, None
     if network.gather is not None or given is None or not kept_numbers(module):
         return ()
@@ -126,7 +129,13 @@ def find_caches(objective: Objective) -> tuple[Reset, ...]:
             resets.append(reset)
             break
         else:
-            search.refuse_made_by_mode(place)
+            constants.append(place)
+    if merged := search.made_by_mode(constants):
+        raise ValueError(
+            f"the module keeps {merged[0].name!r}, which train() or eval() computes from "
+            "parameters: its share in the derivatives would be lost. Compute it in forward, give "
+            "the module in the mode that does, or leave those parameters out of parameters=…"
+        )
     for reset in resets:
         reset.empty(module)
     return tuple(resets)
@@ -233,34 +242,37 @@ class _Search:
         place.put(module, _detached(now))
         return real_numbers(now) or None
 
-    def refuse_made_by_mode(self, place: Place) -> None:
-        """Raise ValueError where train() or eval() computes what is there from parameters that
-        have another part in the outputs; those that have none are told of (see `Graphs`).
+    def made_by_mode(self, places: list[Place]) -> list[Place]:
+        """Those where train() or eval() computes what is there from parameters that have another
+        part in the outputs; of those that have none `Graphs` tells.
         """
         network = self.objective.network
         parts = [name for name, part in network.module.named_modules() if _has_modes(part)]
-        if not parts:
-            return
-        used = _uses(self.evaluated(0), network.parameters)
-        other, made = self.objective.in_dtype(network.dtype).network, []
-        theta = [q.detach().clone() for q in other.parameters]
-        v = differences.direction(theta, torch.Generator().manual_seed(0))
-        v = [d if is_used else torch.zeros_like(d) for d, is_used in zip(v, used, strict=True)]
-        for step in (0.0, NEARBY):
-            other.move_to(theta, v, step)
-            for name in parts:
-                part = other.module.get_submodule(name)
-                mode = part.training
-                part.train(not mode)
-                part.train(mode)
-            made.append(_values(real_numbers(place.get(other.module))))
-        if _agree(_values(real_numbers(place.get(network.module))), made[0]) and not _agree(*made):
-            raise ValueError(
-                f"the module keeps {place.name!r}, which train() or eval() computes from "
-                "parameters: its share in the derivatives would be lost. Compute it in forward, "
-                "give the module in the mode that does, or leave those parameters out of "
-                "parameters=…"
-            )
+        room = free_memory(network.device)
+        if not (places and parts) or network.num_parameters * COPY_BYTES > room:
+            return []
+        try:
+            used = _uses(self.evaluated(0), network.parameters)
+            other, made = copy.deepcopy(network), []
+            v = differences.direction(other.parameters, torch.Generator().manual_seed(0))
+            v = [d if is_used else torch.zeros_like(d) for d, is_used in zip(v, used, strict=True)]
+            for step in (0.0, NEARBY):
+                other.move_to(network.parameters, v, step)
+                for name in parts:
+                    part = other.module.get_submodule(name)
+                    mode = part.training
+                    part.train(not mode)
+                    part.train(mode)
+                made.append([_values(real_numbers(place.get(other.module))) for place in places])
+        except Exception as error:  # it has no other mode: nothing is said
+            raise_if_out_of_memory(error)
+            return []
+        kept = [_values(real_numbers(place.get(network.module))) for place in places]
+        return [
+            place
+            for place, now, same, moved in zip(places, kept, *made, strict=True)
+            if _agree(now, same) and not _agree(same, moved)
+        ]
 
     def evaluated(self, which: int) -> list[Tensor]:
         """Outputs and targets of one of the samples, those that have a graph."""
