@@ -109,7 +109,7 @@ def bulks_verdict(record: Record, by: str) -> Verdict:
         judged = OUTCOMES[2], "smaller eigenvalues would count too, and a quadrature merges them"
     return Verdict(
         "P18-7",
-        f"how far B1 lies above B2, {READINGS[by]}",
+        f"how far B1 lies to the right of B2, in units of their spread, {READINGS[by]}",
         (f"{value:.2f}" if exact else marked("probe", value, *ends)) + about,
         ("exact" if exact else counted(probes, "probe"), ONE_NET),
         f"more than {APART:g} either way, a threshold of ours",
@@ -136,8 +136,8 @@ def bulk_findings(levels: Record) -> list[str]:
     trace, count = verdict_bulks(levels)
     return [
         finding(
-            f"$B_1$ lies above $B_2$ by {trace.value} of their spread, read by trace; by "
-            f"{count.value}, read by number.",
+            f"$B_1$ lies to the right of $B_2$ by {trace.value} of their spread (to its left where "
+            f"that is negative), read by trace; by {count.value}, read by number.",
             trace,
             count,
         )
