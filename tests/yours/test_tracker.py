@@ -88,28 +88,26 @@ def test_layers_may_be_frozen_between_two_measurements(net, batches):
     assert numbers["lambda_1"] == pytest.approx(fresh["lambda_1"], rel=1e-2)
 
 
-class Merged(nn.Module):
-    """Two layers that eval() makes one of, as train() undoes."""
+class Prepared(nn.Module):
+    """Two layers that eval() prepares something for, which train() takes away."""
 
     def __init__(self):
         super().__init__()
         self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
 
-    @torch.no_grad()
     def train(self, mode=True):
         super().train(mode)
-        self.shift = None if mode else self.last(self.first.bias)
+        self.shift = None if mode else torch.zeros(3)
         return self
 
     def forward(self, x):
-        if self.shift is None:
-            return self.last(self.first(x))
-        return self.last(self.first(x)) + 0 * self.shift
+        y = self.last(self.first(x))
+        return y if self.shift is None else y + self.shift
 
 
 def test_a_mode_that_brings_something_with_it_is_entered_as_its_module_does():
     torch.manual_seed(0)
-    net, x = Merged().train(), torch.randn(12, 4)
+    net, x = Prepared().train(), torch.randn(12, 4)
     numbers = Tracker([(x, torch.arange(12) % 3)], every=1, top=1, probes=0)(0, net)
     loss = nn.functional.cross_entropy(net(x), torch.arange(12) % 3)
     assert numbers["loss"] == pytest.approx(float(loss.detach()), rel=1e-5)
