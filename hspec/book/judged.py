@@ -29,7 +29,7 @@ class Judged:
 
     @property
     def record(self) -> Record:
-        """The one that the net is known by: over training images, where these were measured."""
+        """The one that the net is known by, over training images where these were measured."""
         return self.samples[0][0]
 
     @property

@@ -265,8 +265,8 @@ class Risk:
 
     @property
     def is_convex(self) -> bool:
-        """Whether G has no negative eigenvalue by construction: each loss is convex in the outputs,
-        with its weights and targets.
+        """Whether every loss is convex in the outputs, with its weights and targets, so that G has
+        no negative eigenvalue.
         """
         return self._totals.convex
 
