@@ -36,15 +36,16 @@ def laid_out(figure: Figure) -> Iterator[None]:
         figure.set_layout_engine(engine)
 
 
-def saved(figure: Figure, kind: str) -> bytes:
+def saved(figure: Figure, kind: str, dpi: float | str = "figure") -> bytes:
     """The figure as a file's content, cropped to what is drawn.
 
-    kind: "svg", "pdf".
+    kind: "svg", "pdf", "png"; dpi: of pixels.
     """
     content = io.BytesIO()
     with laid_out(figure):
         box = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
-        figure.savefig(content, format=kind, bbox_inches=box, metadata=UNDATED[kind])
+        undated = UNDATED.get(kind)
+        figure.savefig(content, format=kind, bbox_inches=box, metadata=undated, dpi=dpi)
     return content.getvalue()
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from hspec.files import write_whole
 from hspec.plotting import panels
 from hspec.plotting.measures import DRAWN
+from hspec.plotting.saving import saved
 from hspec.plotting.stacked import stacked_svg
 from hspec.yours.page import page
 
@@ -26,9 +27,9 @@ ARRAYS, RECORD, PAGE = "measures.npz", "record.json", "index.html"
 def save(spectrum: Spectrum, folder: str | os.PathLike) -> None:
     """See `Spectrum.save`."""
     folder, figure = Path(folder), draw(spectrum)
-    svg = drawn(figure, "svg")
+    svg = saved(figure, "svg")
     files = {
-        "spectrum.png": drawn(figure, "png"),
+        "spectrum.png": saved(figure, "png", dpi=150),
         "spectrum.svg": svg,
         "summary.csv": spectrum.table().to_csv().encode(),
         "eigenvalues.csv": spectrum.eigenvalues().to_csv().encode(),
@@ -52,14 +53,6 @@ def draw(spectrum: Spectrum) -> Figure:
     for scale, axis in zip(DRAWN, axes, strict=True):
         spectrum.plot(scale, axes=axis)
     return figure
-
-
-def drawn(figure: Figure, kind: str) -> bytes:
-    """The picture's bytes; the same picture gives the same."""
-    buffer = io.BytesIO()
-    metadata = {"svg": {"Date": None}}.get(kind)
-    figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()
 
 
 def record(spectrum: Spectrum) -> dict:

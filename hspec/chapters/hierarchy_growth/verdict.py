@@ -41,9 +41,11 @@ def growth_verdicts(grid: Grid, records: Mapping[Cell, Record | None], by: str) 
 def separation_table(
     grid: Grid, records: Mapping[Cell, Record | None], part: str, by: str
 ) -> np.ndarray:
-    """Separations from B2's quadrature, (repeats, epochs, sample sizes)."""
-    floor = common_floor(records, by)
-    return grid.table(records, lambda r: separation_of(r, part, by, floor, exact=False)[0])
+    """Separations from B2's quadrature, (repeats, epochs, sample sizes): of B1, which lies on
+    either side of B2, its size alone.
+    """
+    floor, of = common_floor(records, by), abs if part == "B1" else float
+    return grid.table(records, lambda r: of(separation_of(r, part, by, floor, exact=False)[0]))
 
 
 def common_floor(records: Mapping[Cell, Record | None], by: str) -> float | None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from types import FunctionType, MethodType, ModuleType
+from functools import cache
+from types import FunctionType, MethodType, ModuleType, NoneType
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from hspec.curvature.contents import mapped, moved, tensors
 
 OWN = frozenset(vars(nn.Module())) - {"_buffers"}  # attributes that every module has
 CLOSED = (Tensor, nn.Module, type, tuple, ModuleType, FunctionType, MethodType)
-PLAIN = (bool, int, float, str, torch.dtype, torch.device)
+# What holds nothing, and is all that a vocabulary of a hundred thousand words consists of.
+PLAIN = frozenset((bool, int, float, str, bytes, NoneType, torch.dtype, torch.device))
 LISTS = list | deque
 
 
@@ -50,15 +52,20 @@ class Place:
 
 def is_holder(value: object) -> bool:
     """Whether it is a list, a mapping or an object with attributes, that can be written into."""
+    if type(value) in PLAIN:
+        return False
     if isinstance(value, MutableMapping | LISTS):
         return True
-    return not isinstance(value, CLOSED) and (hasattr(value, "__dict__") or any(_slots(value)))
+    return not isinstance(value, CLOSED) and (
+        hasattr(value, "__dict__") or bool(_slots(type(value)))
+    )
 
 
-def _slots(value: object) -> Iterator[str]:
-    for kind in type(value).__mro__:
-        names = vars(kind).get("__slots__", ())
-        yield from (name for name in names if name[:2] != "__")
+@cache
+def _slots(kind: type) -> tuple[str, ...]:
+    of = (vars(base).get("__slots__", ()) for base in kind.__mro__)
+    every = ((names,) if isinstance(names, str) else names for names in of)
+    return tuple(name for names in every for name in names if name[:2] != "__")
 
 
 def items(holder: object) -> dict:
@@ -69,7 +76,7 @@ def items(holder: object) -> dict:
         return dict(holder)
     if isinstance(holder, LISTS):
         return dict(enumerate(holder))
-    filled = {name: getattr(holder, name) for name in _slots(holder) if hasattr(holder, name)}
+    filled = {name: getattr(holder, name) for name in _slots(type(holder)) if hasattr(holder, name)}
     return filled | getattr(holder, "__dict__", {})
 
 
@@ -133,7 +140,9 @@ def kept_numbers(module: nn.Module) -> dict[Place, list[Tensor]]:
     kept = {}
     for path, holder in holders(module):
         for key, value in items(holder).items():
-            if not is_holder(value) and (numbers := real_numbers(value)):
+            if type(value) in PLAIN or is_holder(value):
+                continue
+            if numbers := real_numbers(value):
                 kept[Place(path, key)] = numbers
     return kept
 
@@ -160,13 +169,15 @@ class Seen:
     @classmethod
     def of(cls, value: object) -> Seen:
         """What is there now."""
+        if type(value) in PLAIN:
+            return cls(value, (), value)
         return cls(value, _writes(value), _apart(value, _numbers))
 
     def is_still(self, now: object) -> bool:
         """Whether this is there now, with the same numbers."""
         if is_holder(self.value) and is_holder(now):
             return True  # their items are looked at themselves
-        if isinstance(now, PLAIN) and type(now) is type(self.value):
+        if type(now) in PLAIN and type(now) is type(self.value):
             return now == self.value
         return now is self.value and _writes(now) == self.writes
 
